@@ -1,0 +1,1 @@
+//! Holds the criterion benches; each is a `[[bench]]` target of this package.

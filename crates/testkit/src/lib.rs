@@ -1,0 +1,15 @@
+//! Test doubles that misbehave on purpose.
+//!
+//! * [`Probe`]: a service that panics when it is called without having been made ready, forgets
+//!   its readiness when cloned (as `ConcurrencyLimit` and `Buffer` do), and counts everything.
+//! * [`Upstream`]: a real HTTP server on a loopback socket that answers what a test scripts and
+//!   records what it was asked, including the ways a server can die.
+//! * [`TokenIssuer`]: a real OAuth2 token endpoint with rotating refresh tokens.
+
+mod issuer;
+mod probe;
+mod upstream;
+
+pub use issuer::{IssuerRecord, TokenIssuer};
+pub use probe::{Probe, ProbeState};
+pub use upstream::{Recorded, Reply, Upstream};

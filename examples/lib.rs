@@ -1,0 +1,1 @@
+//! Holds the runnable examples; each is an `[[example]]` target of this package.

@@ -1,0 +1,1 @@
+//! Holds the whole-gateway tests; each is a `[[test]]` target of this package.
