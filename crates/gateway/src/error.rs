@@ -1,0 +1,131 @@
+use std::{sync::Arc, time::Duration};
+
+use bartizan_classify::retry_after_seconds;
+use http::StatusCode;
+use thiserror::Error;
+
+use crate::{
+    operation::InvalidOperation,
+    service::{Cause, Failure},
+};
+
+/// Why the gateway itself did not deliver a call.
+///
+/// One taxonomy for every front door; each renders it in its own dialect. The texts are made
+/// for whoever reads an answer, a model included: they say what to do next where that is known.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    #[error("authentication required: send one of the gateway's API keys as a bearer token or in X-API-Key")]
+    Unauthenticated,
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Operation(#[from] InvalidOperation),
+    #[error("request entity too large: the limit is {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the request body did not arrive in time")]
+    SlowBody,
+    #[error("the connection closed in the middle of the request body")]
+    Disconnected,
+    #[error("Service {0} not configured")]
+    UnknownService(String),
+    #[error("Circuit breaker open for service {service}")]
+    CircuitOpen {
+        service: Arc<str>,
+        retry_after: Duration,
+    },
+    #[error("Rate limit queue timeout")]
+    RateLimited { retry_after: Duration, limit: u32 },
+    #[error("No instance available for service {service}")]
+    NoInstances {
+        service: Arc<str>,
+        retry_after: Option<Duration>,
+    },
+    #[error("Authentication of the gateway with service {service} failed: {reason}")]
+    Credential {
+        service: Arc<str>,
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+    #[error("internal error")]
+    Internal,
+}
+
+impl Error {
+    /// The code of the documented vocabulary that is nearest.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated | Self::Credential { .. } => "AUTHENTICATION_ERROR",
+            Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } => "VALIDATION_ERROR",
+            Self::SlowBody => "TIMEOUT_ERROR",
+            Self::Disconnected => "NETWORK_ERROR",
+            Self::UnknownService(_) => "CONFIGURATION_ERROR",
+            Self::CircuitOpen { .. } | Self::RateLimited { .. } | Self::NoInstances { .. } => {
+                "MCP_ERROR"
+            }
+            Self::Internal => "PROCESSING_ERROR",
+        }
+    }
+
+    /// The status that says what happened.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::UnknownService(_) => StatusCode::NOT_FOUND,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::CircuitOpen { .. } | Self::NoInstances { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Credential { .. } => StatusCode::BAD_GATEWAY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Whole seconds after which it may be worth asking again.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::CircuitOpen { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
+            Self::NoInstances { retry_after, .. } | Self::Credential { retry_after, .. } => {
+                *retry_after
+            }
+            _ => None,
+        }
+        .map(retry_after_seconds)
+    }
+
+    /// What the failure of a call to `service` is, if the gateway is who refused.
+    ///
+    /// # Errors
+    ///
+    /// Gives the failure back when the exchange with the backend failed: that is an answer
+    /// about the backend, which dialects render apart.
+    pub(crate) fn from_failure(service: &Arc<str>, failure: Failure) -> Result<Self, Failure> {
+        let service = Arc::clone(service);
+        Ok(match failure.cause {
+            Cause::RateLimited(limited) => Self::RateLimited {
+                retry_after: limited.retry_after,
+                limit: limited.limit,
+            },
+            Cause::CircuitOpen(open) => Self::CircuitOpen {
+                service,
+                retry_after: open.retry_after,
+            },
+            Cause::NoEndpoints(none) => Self::NoInstances {
+                service,
+                retry_after: none.retry_after,
+            },
+            Cause::Token(ref error) => Self::Credential {
+                service,
+                reason: error.to_string(),
+                retry_after: match bartizan_classify::Fault::fault(error) {
+                    bartizan_classify::FaultKind::Rejected { retry_after } => retry_after,
+                    _ => None,
+                },
+            },
+            Cause::TimedOut(_) | Cause::Exchange { .. } => return Err(failure),
+        })
+    }
+}

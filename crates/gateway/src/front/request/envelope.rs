@@ -1,0 +1,194 @@
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+/// The body of `POST /mcp/request`, read once and borrowed.
+///
+/// `parameters` stays the text the caller wrote: no number changes, nothing is dropped.
+#[derive(Debug, Deserialize)]
+pub(super) struct Envelope<'a> {
+    /// Echoed as `requestId`, whatever its type.
+    #[serde(borrow, default)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) service: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) operation: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) parameters: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) metadata: Option<Metadata<'a>>,
+}
+
+/// The `metadata` object. Members that are absent or `null` have their defaults.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata<'a> {
+    #[serde(borrow, default)]
+    pub(super) correlation_id: Option<Cow<'a, str>>,
+    /// Milliseconds.
+    #[serde(default)]
+    pub(super) timeout: Option<f64>,
+    #[serde(default)]
+    pub(super) priority: Option<Priority>,
+    #[serde(borrow, default)]
+    pub(super) agent_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) idempotency_key: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Priority {
+    Low,
+    Normal,
+    High,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads `body`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the caller that names the member at fault, and never quotes its value.
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, String> {
+        serde_json::from_slice(body).map_err(|error| diagnose(body, &error))
+    }
+}
+
+/// What is wrong with `body`, in more detail than one pass over it can afford.
+///
+/// Only bad requests pay for this second look.
+fn diagnose(body: &[u8], error: &serde_json::Error) -> String {
+    if body.is_empty() {
+        return "the request body is empty, expected a JSON object".to_owned();
+    }
+    let value = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => value,
+        Err(syntax) => return format!("the request body is not valid JSON: {syntax}"),
+    };
+    let Value::Object(members) = &value else {
+        return format!("the request body must be a JSON object, not {}", kind(&value));
+    };
+    for name in ["service", "operation"] {
+        match members.get(name) {
+            Some(Value::String(_)) => {}
+            Some(other) => return format!("{name} must be a string, not {}", kind(other)),
+            None => return format!("{name} is required"),
+        }
+    }
+    match members.get("metadata") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(metadata)) => {
+            for name in ["correlationId", "agentId", "idempotencyKey"] {
+                if let Some(other) = wrong(metadata.get(name), Value::is_string) {
+                    return format!("metadata.{name} must be a string, not {}", kind(other));
+                }
+            }
+            if let Some(other) = wrong(metadata.get("timeout"), Value::is_number) {
+                let kind = kind(other);
+                return format!("metadata.timeout must be a number of milliseconds, not {kind}");
+            }
+            if metadata.get("priority").is_some() {
+                return "metadata.priority must be low, normal or high".to_owned();
+            }
+        }
+        Some(other) => return format!("metadata must be an object, not {}", kind(other)),
+    }
+    // A member that is given twice, for one: `Value` takes the last, the envelope none.
+    format!("the request is not valid: {error}")
+}
+
+fn wrong(value: Option<&Value>, right: fn(&Value) -> bool) -> Option<&Value> {
+    value.filter(|value| !value.is_null() && !right(value))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(body: &str) -> String {
+        Envelope::parse(body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn the_documented_example_is_read() {
+        let body = r#"{"id":"request-123","timestamp":"2025-01-21T10:30:00Z","service":"user-service",
+            "operation":"getUser","parameters":{"userId":"123","big":123456789012345678901234567890,"n":1.10},
+            "metadata":{"correlationId":"corr-123","timeout":30000,"priority":"normal","agentId":"chatbot-agent"}}"#;
+        let envelope = Envelope::parse(body.as_bytes()).unwrap();
+        assert_eq!(envelope.id.unwrap().get(), r#""request-123""#);
+        assert_eq!(
+            (&*envelope.service, &*envelope.operation),
+            ("user-service", "getUser")
+        );
+        let parameters = r#"{"userId":"123","big":123456789012345678901234567890,"n":1.10}"#;
+        assert_eq!(envelope.parameters.unwrap().get(), parameters);
+        let metadata = envelope.metadata.unwrap();
+        assert_eq!(metadata.correlation_id.as_deref(), Some("corr-123"));
+        assert_eq!(metadata.timeout, Some(30_000.0));
+        assert_eq!(metadata.priority, Some(Priority::Normal));
+        assert_eq!(metadata.agent_id.as_deref(), Some("chatbot-agent"));
+    }
+
+    #[test]
+    fn only_service_and_operation_are_required() {
+        let envelope = Envelope::parse(br#"{"service":"s","operation":"o"}"#).unwrap();
+        assert!(envelope.id.is_none() && envelope.parameters.is_none());
+        assert!(envelope.metadata.is_none());
+        let nulls = br#"{"id":null,"service":"s","operation":"o","parameters":null,"metadata":null}"#;
+        assert!(Envelope::parse(nulls).is_ok());
+    }
+
+    #[test]
+    fn escapes_in_names_are_undone() {
+        let envelope = Envelope::parse(br#"{"service":"a\u0062c","operation":"o"}"#).unwrap();
+        assert_eq!(envelope.service, "abc");
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let cases = [
+            ("", "the request body is empty, expected a JSON object"),
+            ("[1]", "the request body must be a JSON object, not an array"),
+            ("null", "the request body must be a JSON object, not null"),
+            (r#"{"operation":"o"}"#, "service is required"),
+            (r#"{"service":7,"operation":"o"}"#, "service must be a string, not a number"),
+            (r#"{"service":"s"}"#, "operation is required"),
+            (r#"{"service":"s","operation":{}}"#, "operation must be a string, not an object"),
+            (
+                r#"{"service":"s","operation":"o","metadata":[]}"#,
+                "metadata must be an object, not an array",
+            ),
+            (
+                r#"{"service":"s","operation":"o","metadata":{"timeout":"5"}}"#,
+                "metadata.timeout must be a number of milliseconds, not a string",
+            ),
+            (
+                r#"{"service":"s","operation":"o","metadata":{"priority":"urgent"}}"#,
+                "metadata.priority must be low, normal or high",
+            ),
+            (
+                r#"{"service":"s","operation":"o","metadata":{"agentId":true}}"#,
+                "metadata.agentId must be a string, not a boolean",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(fault(body), expected, "{body}");
+        }
+        assert!(fault("{\"service\"").starts_with("the request body is not valid JSON: EOF"));
+        assert!(fault(r#"{"service":"a","service":"b","operation":"o"}"#).contains("duplicate"));
+    }
+}

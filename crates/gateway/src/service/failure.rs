@@ -1,0 +1,149 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bartizan_auth as auth;
+use bartizan_balance as balance;
+use bartizan_circuit_breaker as circuit_breaker;
+use bartizan_classify::{Fault, FaultKind};
+use bartizan_client::ClientError;
+use bartizan_rate_limit as rate_limit;
+use http::Response;
+use pin_project::pin_project;
+use thiserror::Error;
+use tower_service::Service;
+
+use super::{
+    Outbound, Payload,
+    endpoint::EndpointError,
+    timeout::TimeoutError,
+};
+
+/// A call that got no answer from its backend.
+#[derive(Debug, Error)]
+#[error("{cause}")]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    /// How many attempts were made, filled in by the retry layer.
+    pub(crate) attempts: u32,
+}
+
+/// Which layer ended the call, and why.
+#[derive(Debug, Error)]
+pub(crate) enum Cause {
+    #[error(transparent)]
+    RateLimited(rate_limit::RateLimited),
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    #[error(transparent)]
+    CircuitOpen(circuit_breaker::CircuitOpen),
+    #[error(transparent)]
+    Token(auth::TokenError),
+    #[error(transparent)]
+    NoEndpoints(balance::NoEndpoints),
+    #[error("{error}")]
+    Exchange {
+        endpoint: Arc<str>,
+        error: ClientError,
+    },
+}
+
+/// The error of the layers below retry, each wrapping the next.
+pub(crate) type Nested = rate_limit::Error<
+    TimeoutError<circuit_breaker::Error<auth::Error<balance::Error<EndpointError>>>>,
+>;
+
+impl From<Nested> for Cause {
+    fn from(nested: Nested) -> Self {
+        use self::{
+            auth::Error as Auth, balance::Error as Balance, circuit_breaker::Error as Breaker,
+            rate_limit::Error as Limit,
+        };
+        let timeout = match nested {
+            Limit::Limited(limited) => return Self::RateLimited(limited),
+            Limit::Inner(inner) => inner,
+        };
+        let breaker = match timeout {
+            TimeoutError::Elapsed(after) => return Self::TimedOut(after),
+            TimeoutError::Inner(inner) => inner,
+        };
+        let auth = match breaker {
+            Breaker::Open(open) => return Self::CircuitOpen(open),
+            Breaker::Inner(inner) => inner,
+        };
+        let balance = match auth {
+            Auth::Token(error) => return Self::Token(error),
+            Auth::Inner(inner) => inner,
+        };
+        match balance {
+            Balance::NoEndpoints(none) => Self::NoEndpoints(none),
+            Balance::Inner(EndpointError { endpoint, error }) => Self::Exchange { endpoint, error },
+        }
+    }
+}
+
+impl Fault for Failure {
+    fn fault(&self) -> FaultKind {
+        let rejected = |retry_after| FaultKind::Rejected { retry_after };
+        match &self.cause {
+            Cause::RateLimited(limited) => rejected(Some(limited.retry_after)),
+            Cause::TimedOut(_) => FaultKind::TimedOut,
+            Cause::CircuitOpen(open) => rejected(Some(open.retry_after)),
+            Cause::Token(error) => error.fault(),
+            Cause::NoEndpoints(none) => rejected(none.retry_after),
+            Cause::Exchange { error, .. } => error.fault(),
+        }
+    }
+}
+
+/// Turns the nested errors of the layers below into one [`Failure`].
+#[derive(Clone, Debug)]
+pub(crate) struct Flatten<S>(pub(crate) S);
+
+impl<S> Service<Outbound> for Flatten<S>
+where
+    S: Service<Outbound, Response = Response<Payload>, Error = Nested>,
+{
+    type Response = Response<Payload>;
+    type Error = Failure;
+    type Future = FlattenFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.0.poll_ready(cx).map_err(fail)
+    }
+
+    fn call(&mut self, request: Outbound) -> Self::Future {
+        FlattenFuture {
+            inner: self.0.call(request),
+        }
+    }
+}
+
+fn fail(nested: Nested) -> Failure {
+    Failure {
+        cause: nested.into(),
+        attempts: 1,
+    }
+}
+
+#[pin_project]
+#[derive(Debug)]
+pub(crate) struct FlattenFuture<F> {
+    #[pin]
+    inner: F,
+}
+
+impl<F> Future for FlattenFuture<F>
+where
+    F: Future<Output = Result<Response<Payload>, Nested>>,
+{
+    type Output = Result<Response<Payload>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(ready!(self.project().inner.poll(cx)).map_err(fail))
+    }
+}

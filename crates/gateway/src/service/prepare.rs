@@ -1,0 +1,90 @@
+use std::task::{Context, Poll};
+
+use bartizan_clock::Clock;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+    uri::Parts as UriParts,
+};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::Outbound;
+
+const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
+const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Room for every header below, the credential and `host`, so that the map grows once.
+const HEADERS: usize = 16;
+
+/// Makes the HTTP request of an attempt, from an allow-list: nothing that the caller sent as a
+/// header reaches a backend unless it stands here.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepare<S> {
+    inner: S,
+    clock: Clock,
+}
+
+impl<S> Prepare<S> {
+    pub(crate) fn new(inner: S, clock: Clock) -> Self {
+        Self { inner, clock }
+    }
+}
+
+impl<S> Service<Outbound> for Prepare<S>
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, outbound: Outbound) -> Self::Future {
+        let parts = outbound.parts();
+        let mut uri = UriParts::default();
+        uri.path_and_query = Some(parts.path.clone());
+        let mut request = Request::new(Full::new(parts.body.clone()));
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = http::Uri::from_parts(uri).unwrap_or_default();
+
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/plain, */*"));
+        if !parts.body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        // The original's own name, which backends may have in an allow-list.
+        headers.insert(USER_AGENT, HeaderValue::from_static("MCP-Gateway/1.0.0"));
+        headers.insert(X_CORRELATION_ID, parts.correlation_id.clone());
+        headers.insert(X_REQUEST_ID, parts.request_id.clone());
+        headers.insert(TRACEPARENT, parts.traceparent.clone());
+        let left = outbound.deadline() - self.clock.now();
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(X_REQUEST_TIMEOUT_MS, HeaderValue::from(left_ms));
+        let optional = [
+            (X_AGENT_ID, &parts.agent_id),
+            (IDEMPOTENCY_KEY, &parts.idempotency_key),
+            (TRACESTATE, &parts.tracestate),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+        if outbound.attempt() > 1 {
+            headers.insert(X_RETRY_ATTEMPT, HeaderValue::from(outbound.attempt()));
+        }
+        *request.headers_mut() = headers;
+        self.inner.call(request)
+    }
+}
