@@ -1,1 +1,50 @@
-//! See the package description.
+//! Where the instances of a service are.
+//!
+//! Every source of instances, whatever it reads, ends in the same thing: a [`Watch`] on a
+//! [`Snapshot`] that holds the *whole* set. There are no increments to lose or to apply twice; a
+//! reader that sleeps through three updates wakes to the right answer.
+//!
+//! Sources keep the last good set. A resolver that times out or answers with nothing leaves the
+//! set as it was and flags it [`stale`](Snapshot::stale): a broken name server must not take
+//! healthy services down with it.
+//!
+//! | source | for |
+//! |---|---|
+//! | [`Static`] | a list that never changes, such as one read from the environment by [`parse_endpoints`] |
+//! | [`Dns`] | the addresses behind a host name, looked up again and again |
+//! | [`Publisher`] | everything else: a registration API, a watched file, a test |
+//!
+//! ```
+//! use bartizan_discovery::{Discover, Static, parse_endpoints};
+//!
+//! let instances = parse_endpoints("http://10.0.0.1:8080;weight=3, http://10.0.0.2:8080")?;
+//! let source = Static::new(instances);
+//! let snapshot = source.watch().current();
+//! assert_eq!(snapshot.instances.len(), 2);
+//! assert_eq!(snapshot.instances[0].weight(), 3);
+//! assert!(!snapshot.stale);
+//! # Ok::<(), bartizan_discovery::InvalidEndpoints>(())
+//! ```
+//!
+//! # When not to use it
+//!
+//! For a single upstream behind its own load balancer: give its URI to the client and let the
+//! connection pool resolve the name.
+
+mod dns;
+mod endpoints;
+mod instance;
+mod publisher;
+mod resolve;
+mod snapshot;
+mod static_list;
+mod watch;
+
+pub use dns::{Dns, DnsBuilder, HOST, InvalidDns};
+pub use endpoints::{InvalidEndpoints, parse_endpoints};
+pub use instance::{Instance, InvalidInstance, MAX_WEIGHT};
+pub use publisher::Publisher;
+pub use resolve::{Resolve, SystemResolver};
+pub use snapshot::{Instances, Snapshot};
+pub use static_list::Static;
+pub use watch::{Discover, Watch};

@@ -1,0 +1,275 @@
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bartizan_backoff::{Backoff, Jitter, spread};
+use bartizan_clock::Clock;
+use fastrand::Rng;
+use http::Uri;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+
+use crate::{Discover, Instance, InvalidInstance, Publisher, Resolve, SystemResolver, Watch};
+
+/// The metadata key under which instances found by DNS carry the name they were found by.
+///
+/// Their URI holds the bare address; whoever connects takes the `Host` header and the name to
+/// check the certificate against from here.
+pub const HOST: &str = "host";
+
+/// More addresses than this behind one name are ignored, the numerically largest first.
+const MAX_INSTANCES: usize = 1_024;
+
+/// The A and AAAA addresses behind a host name, looked up at an interval.
+///
+/// Each address is one instance: the URI given, with the address in place of the name. A lookup
+/// that fails, takes too long or finds nothing keeps the last good set, flagged stale, and is
+/// repeated sooner: after one second, two, four, until the interval is reached.
+///
+/// Lookups run in a task that dropping the source stops.
+///
+/// ```no_run
+/// use bartizan_discovery::{Discover, Dns};
+/// use std::time::Duration;
+///
+/// # async fn example() -> Result<(), bartizan_discovery::InvalidDns> {
+/// let source = Dns::builder("http://users.internal:8080")?
+///     .interval(Duration::from_secs(10))
+///     .spawn()?;
+/// let mut watch = source.watch();
+/// while let Some(snapshot) = watch.changed().await {
+///     println!("{} instances", snapshot.instances.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Dns {
+    watch: Watch,
+    task: JoinHandle<()>,
+}
+
+impl Dns {
+    /// A builder of a source for the instances behind the host of `uri`.
+    ///
+    /// # Errors
+    ///
+    /// When `uri` is not that of an instance, or its port is neither given nor implied by its
+    /// scheme.
+    pub fn builder<U>(uri: U) -> Result<DnsBuilder, InvalidDns>
+    where
+        Uri: TryFrom<U>,
+        <Uri as TryFrom<U>>::Error: Into<http::Error>,
+    {
+        let template = Instance::new(uri)?;
+        let port = match (template.uri().port_u16(), template.uri().scheme_str()) {
+            (Some(port), _) => port,
+            (None, Some("http")) => 80,
+            (None, Some("https")) => 443,
+            (None, _) => return Err(InvalidDns::NoPort),
+        };
+        Ok(DnsBuilder {
+            name: Name {
+                // The resolver wants IPv6 addresses without their brackets.
+                host: template
+                    .uri()
+                    .host()
+                    .unwrap_or_default()
+                    .trim_matches(['[', ']'])
+                    .into(),
+                port,
+                template,
+            },
+            // What Kubernetes' cluster DNS sets as the time to live of its records.
+            interval: Duration::from_secs(30),
+            jitter: 0.2,
+            // glibc gives up on one name server after five seconds.
+            timeout: Duration::from_secs(5),
+            clock: Clock::default(),
+            resolver: SystemResolver,
+        })
+    }
+}
+
+impl Discover for Dns {
+    fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Builds a [`Dns`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct DnsBuilder<R = SystemResolver> {
+    name: Name,
+    interval: Duration,
+    jitter: f64,
+    timeout: Duration,
+    clock: Clock,
+    resolver: R,
+}
+
+impl<R: Resolve> DnsBuilder<R> {
+    /// The time from one lookup to the next. Default: 30 s.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// How far the interval may stray, as a fraction of itself. Default: 0.2.
+    pub fn jitter(mut self, jitter: f64) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// How long one lookup may take. Default: 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The clock that measures the interval. Default: [`Clock::default`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who resolves the name. Default: [`SystemResolver`].
+    pub fn resolver<S: Resolve>(self, resolver: S) -> DnsBuilder<S> {
+        DnsBuilder {
+            name: self.name,
+            interval: self.interval,
+            jitter: self.jitter,
+            timeout: self.timeout,
+            clock: self.clock,
+            resolver,
+        }
+    }
+
+    /// Starts looking; the first lookup begins at once.
+    ///
+    /// # Errors
+    ///
+    /// When the interval or the timeout is zero, or the jitter is not between 0 and 1.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as [`tokio::spawn`] does.
+    pub fn spawn(self) -> Result<Dns, InvalidDns> {
+        if self.interval.is_zero() {
+            return Err(InvalidDns::ZeroInterval);
+        }
+        if self.timeout.is_zero() {
+            return Err(InvalidDns::ZeroTimeout);
+        }
+        if !(0.0..=1.0).contains(&self.jitter) {
+            return Err(InvalidDns::Jitter);
+        }
+        let retry = Backoff::exponential(Duration::from_secs(1).min(self.interval))
+            .max(self.interval)
+            .jitter(Jitter::Equal)
+            .build()
+            .map_err(|_| InvalidDns::ZeroInterval)?;
+        let publisher = Publisher::new();
+        let watch = publisher.watch();
+        let task = tokio::spawn(self.run(publisher, retry));
+        Ok(Dns { watch, task })
+    }
+
+    async fn run(self, publisher: Publisher, retry: Backoff) {
+        let mut random = Rng::new();
+        let mut failures = 0_u32;
+        loop {
+            let pause = match self.look_up().await {
+                Ok(instances) => {
+                    failures = 0;
+                    publisher.replace(instances);
+                    spread(self.interval, self.jitter, &mut random)
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    if failures == 1 {
+                        let host = &*self.name.host;
+                        tracing::warn!(host, error, "lookup failed, keeping the last addresses");
+                    }
+                    publisher.fail(error);
+                    retry.delay(failures, &mut random)
+                }
+            };
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    async fn look_up(&self) -> Result<Vec<Instance>, String> {
+        let lookup = self.resolver.resolve(&self.name.host, self.name.port);
+        let addresses = tokio::time::timeout(self.timeout, lookup)
+            .await
+            .map_err(|_| String::from("the lookup took too long"))?
+            .map_err(|error| error.to_string())?;
+        if addresses.is_empty() {
+            return Err("the name has no addresses".into());
+        }
+        Ok(self.name.instances(addresses))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Name {
+    host: Arc<str>,
+    port: u16,
+    template: Instance,
+}
+
+impl Name {
+    fn instances(&self, mut addresses: Vec<IpAddr>) -> Vec<Instance> {
+        // Servers rotate their answers; sorting makes equal sets equal.
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.len() > MAX_INSTANCES {
+            let (host, found) = (&*self.host, addresses.len());
+            tracing::warn!(host, found, "too many addresses, using {MAX_INSTANCES}");
+            addresses.truncate(MAX_INSTANCES);
+        }
+        addresses
+            .into_iter()
+            .filter_map(|address| self.instance(address))
+            .collect()
+    }
+
+    fn instance(&self, address: IpAddr) -> Option<Instance> {
+        let mut parts = self.template.uri().clone().into_parts();
+        let authority = std::net::SocketAddr::new(address, self.port).to_string();
+        parts.authority = Some(authority.parse().ok()?);
+        let uri = Uri::from_parts(parts).ok()?;
+        let instance = Instance::new(uri).ok()?;
+        Some(instance.with_metadata(HOST, Arc::clone(&self.host)))
+    }
+}
+
+/// A [`Dns`] that cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidDns {
+    /// The URI is not that of an instance.
+    #[error(transparent)]
+    Instance(#[from] InvalidInstance),
+    /// The URI has no port and its scheme implies none.
+    #[error("the URI needs a port")]
+    NoPort,
+    /// The interval is zero.
+    #[error("the interval must be positive")]
+    ZeroInterval,
+    /// The timeout is zero.
+    #[error("the timeout must be positive")]
+    ZeroTimeout,
+    /// The jitter is not a fraction.
+    #[error("the jitter must be between 0 and 1")]
+    Jitter,
+}
+
+#[cfg(test)]
+mod tests;
