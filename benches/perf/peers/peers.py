@@ -1,0 +1,40 @@
+"""How each peer is started and reached. A function returns None where its program is not installed."""
+import os, shutil
+HERE = os.path.dirname(os.path.abspath(__file__))
+BIN = os.path.join(os.path.dirname(HERE), "target/release")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+UP = "127.0.0.1:19100"
+G = "http://127.0.0.1:19200"
+REQUEST = ('{"id":"request-123","timestamp":"2025-01-21T10:30:00Z","service":"user-service","operation":"small",'
+    '"parameters":{"userId":"123"},"metadata":{"correlationId":"corr-123","timeout":30000,"priority":"normal","agentId":"chatbot-agent"}}')
+SMALL_NAME = "Ada Lovelace"
+
+def exe(var, *names):
+    v = os.environ.get(var)
+    if v: return v if os.path.exists(v) else None
+    for n in names:
+        w = n if os.path.isabs(n) and os.path.exists(n) else shutil.which(n)
+        if w: return w
+    return None
+def rest(b): return {"rest": b + "/small", "rest_1m": b + "/size/1048576", "request": b + "/api/small"}
+
+def direct(run):
+    b = "http://" + UP
+    return dict(cmd=None, ready=("http", b + "/small"), urls={**rest(b), "mcp": b + "/mcp", "mcp_sse": b + "/mcp-sse", "modern": b + "/mcp"})
+def floor(mode):
+    def f(run):
+        c = [os.path.join(BIN, "gwb-floor"), "--mode", mode, "--listen", "19200", "--upstream", UP]
+        return dict(cmd=c, ready=("http", G + "/small"), urls={**rest(G), "mcp": G + "/mcp", "mcp_sse": G + "/mcp-sse", "modern": G + "/mcp"})
+    return f
+def floor_mcp(run):
+    c = [os.path.join(BIN, "gwb-floor"), "--mode", "mcp", "--listen", "19200", "--path", "/mcp", "--upstream", UP]
+    return dict(cmd=c, ready=("http", G + "/small"), urls={**rest(G), "mcp": G + "/mcp", "modern": G + "/mcp"})
+def bartizan(run):
+    """Everything on that is on by default; the limits are set so high that they admit every call, and are still asked."""
+    e = exe("GWB_BARTIZAN", os.path.join(ROOT, "target/release/bartizan"))
+    env = {"MCP_GATEWAY_HOST": "127.0.0.1", "PORT": "19200", "MCP_SERVICES": "user-service", "MCP_SERVICE_USER_SERVICE_ENDPOINT": "http://" + UP,
+        "MCP_SERVICE_USER_SERVICE_AUTH_TYPE": "bearer", "MCP_SERVICE_USER_SERVICE_TOKEN": "d2VsbC1rZXB0", "MCP_SERVICE_USER_SERVICE_RATE_LIMIT_RPM": "60000000",
+        "MCP_SERVICE_USER_SERVICE_RATE_LIMIT_BURST": "1000000"}
+    return e and dict(cmd=[e, "serve"], env=env, ready=("http", G + "/livez"), ready_args=["--expect", "ok\n"], urls={"request": G + "/mcp/request"})
+
+PEERS = {"direct": direct, "floor-tcp": floor("tcp"), "floor-hyper": floor("hyper"), "floor-mcp": floor_mcp, "bartizan": bartizan}
