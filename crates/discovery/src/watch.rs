@@ -42,8 +42,8 @@ impl Watch {
     /// Waits for a snapshot that this method has not returned yet; `None` once the source is
     /// gone and nothing more can come.
     ///
-    /// A new watch waits for the first change after it was made, whether or not
-    /// [`current`](Watch::current) has shown it already.
+    /// The first call may return what [`current`](Watch::current) has shown already: look at
+    /// the current snapshot first, then wait in a loop.
     ///
     /// # Cancellation
     ///

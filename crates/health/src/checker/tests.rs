@@ -1,0 +1,245 @@
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use bartizan_clock::Instant;
+
+use super::*;
+
+/// A fleet whose members live and die as the test says.
+#[derive(Clone, Default)]
+struct Fleet(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    dead: Mutex<HashMap<String, bool>>,
+    hang: AtomicBool,
+    slow: AtomicBool,
+    running: AtomicUsize,
+    most: AtomicUsize,
+    started: Mutex<Vec<(String, Instant)>>,
+}
+
+struct Running<'a>(&'a AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Fleet {
+    fn set(&self, id: &str, alive: bool) {
+        self.0.dead.lock().insert(id.to_owned(), !alive);
+    }
+
+    fn probes(&self) -> usize {
+        self.0.started.lock().len()
+    }
+}
+
+impl Probe for Fleet {
+    async fn probe(&self, target: &Target) -> ProbeResult {
+        let fleet = &self.0;
+        let running = fleet.running.fetch_add(1, Ordering::SeqCst) + 1;
+        let _running = Running(&fleet.running);
+        fleet.most.fetch_max(running, Ordering::SeqCst);
+        let now = Clock::tokio().now();
+        fleet.started.lock().push((target.id.to_string(), now));
+        if fleet.hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if fleet.slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        match fleet.dead.lock().get(&*target.id) {
+            Some(true) => ProbeResult::dead("said so"),
+            _ => ProbeResult::Alive,
+        }
+    }
+}
+
+fn target(id: &str) -> Target {
+    Target::new(id, format!("http://{id}:80").parse().unwrap())
+}
+
+type Heard = Arc<Mutex<Vec<String>>>;
+
+fn checker(fleet: &Fleet, targets: &[&str]) -> (Checker, Heard) {
+    let heard = Heard::default();
+    let listener = Arc::clone(&heard);
+    let checker = Checker::builder(HealthConfig::default(), fleet.clone())
+        .clock(Clock::tokio())
+        .on_transition(move |t| {
+            let reason = t.reason.as_deref().unwrap_or("-");
+            listener
+                .lock()
+                .push(format!("{} {} {} {reason}", t.id, t.from, t.to));
+        })
+        .spawn(targets.iter().map(|id| target(id)));
+    (checker, heard)
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn thresholds_count_in_both_directions() {
+    let fleet = Fleet::default();
+    fleet.set("a", false);
+    let (checker, heard) = checker(&fleet, &["a"]);
+    let state = checker.state("a").unwrap();
+    seconds(60).await;
+    assert_eq!(state.health(), Health::Unknown);
+    seconds(60).await;
+    assert_eq!(state.health(), Health::Unhealthy);
+    fleet.set("a", true);
+    seconds(120).await;
+    assert_eq!(state.health(), Health::Healthy);
+    let expected = ["a unknown unhealthy said so", "a unhealthy healthy -"];
+    assert_eq!(*heard.lock(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hangs_is_a_failure() {
+    let fleet = Fleet::default();
+    fleet.0.hang.store(true, Ordering::SeqCst);
+    let (checker, heard) = checker(&fleet, &["a"]);
+    seconds(150).await;
+    assert_eq!(checker.state("a").unwrap().health(), Health::Unhealthy);
+    assert_eq!(*heard.lock(), ["a unknown unhealthy no answer in 5s"]);
+    assert!(fleet.0.running.load(Ordering::SeqCst) <= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_probes_run_at_a_time_than_allowed() {
+    let fleet = Fleet::default();
+    fleet.0.slow.store(true, Ordering::SeqCst);
+    let ids: Vec<_> = (0..200).map(|n| format!("i{n}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let (checker, _) = checker(&fleet, &ids);
+    seconds(60).await;
+    assert_eq!(fleet.0.most.load(Ordering::SeqCst), 10);
+    let all = checker.states();
+    assert_eq!(all.len(), 200);
+    assert!(all.iter().all(|(_, state)| state.summary().probes >= 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_are_spread_out() {
+    let fleet = Fleet::default();
+    let ids: Vec<_> = (0..50).map(|n| format!("i{n}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let start = Clock::tokio().now();
+    let (_checker, _) = checker(&fleet, &ids);
+    seconds(7).await;
+    let started: Vec<_> = fleet.0.started.lock().iter().map(|(_, at)| *at).collect();
+    assert_eq!(started.len(), 50);
+    let late = |at: &&Instant| **at - start > Duration::from_secs(3);
+    let late = started.iter().filter(late).count();
+    assert!((10..=40).contains(&late), "{late}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_keeps_who_stays_and_forgets_who_leaves() {
+    let fleet = Fleet::default();
+    let (checker, heard) = checker(&fleet, &["a", "b"]);
+    seconds(90).await;
+    let (a, b) = (checker.state("a").unwrap(), checker.state("b").unwrap());
+    assert_eq!((a.health(), b.health()), (Health::Healthy, Health::Healthy));
+
+    fleet.set("b", false);
+    let moved = Target::new("c", "http://elsewhere".parse().unwrap());
+    checker.update([target("a"), target("c"), moved.clone()]);
+    assert!(checker.state("b").is_none());
+    assert_eq!(
+        checker.state("a").unwrap().summary().probes,
+        a.summary().probes
+    );
+    seconds(120).await;
+    assert!(a.summary().probes > 3);
+    assert_eq!(b.health(), Health::Healthy);
+    assert!(
+        !heard
+            .lock()
+            .iter()
+            .any(|line| line.starts_with("b healthy"))
+    );
+    assert_eq!(checker.states().len(), 2);
+
+    // Elsewhere, "c" is another instance.
+    assert_eq!(checker.state("c").unwrap().health(), Health::Healthy);
+    checker.update([target("a"), target("c")]);
+    assert_eq!(checker.state("c").unwrap().health(), Health::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_of_one_that_left_is_ignored() {
+    let fleet = Fleet::default();
+    fleet.0.slow.store(true, Ordering::SeqCst);
+    let (checker, _) = checker(&fleet, &["a"]);
+    let state = checker.state("a").unwrap();
+    let all = checker.probe_all();
+    tokio::pin!(all);
+    let half = Duration::from_millis(500);
+    assert!(tokio::time::timeout(half, &mut all).await.is_err());
+    checker.update([]);
+    all.await;
+    assert_eq!(state.summary().probes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_can_ask_now() {
+    let fleet = Fleet::default();
+    let (checker, heard) = checker(&fleet, &["a", "b"]);
+    fleet.set("b", false);
+    for _ in 0..3 {
+        checker.probe_all().await;
+    }
+    let mut lines = heard.lock().clone();
+    lines.sort();
+    assert_eq!(
+        lines,
+        ["a unknown healthy -", "b unknown unhealthy said so"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_checker_stops_in_the_middle_of_a_probe() {
+    let fleet = Fleet::default();
+    fleet.0.hang.store(true, Ordering::SeqCst);
+    let (checker, _) = checker(&fleet, &["a", "b", "c"]);
+    seconds(7).await;
+    assert!(fleet.probes() >= 3);
+    drop(checker);
+    seconds(1).await;
+    let (probes, running) = (fleet.probes(), fleet.0.running.load(Ordering::SeqCst));
+    assert_eq!(running, 0);
+    seconds(600).await;
+    assert_eq!(fleet.probes(), probes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_may_look_at_everything() {
+    let fleet = Fleet::default();
+    let cell: Arc<Mutex<Option<Arc<Checker>>>> = Arc::default();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let (inside, counted) = (Arc::clone(&cell), Arc::clone(&seen));
+    let checker = Checker::builder(HealthConfig::default(), fleet)
+        .clock(Clock::tokio())
+        .on_transition(move |t| {
+            let checker = inside.lock().clone().unwrap();
+            let state = checker.state(&t.id).unwrap();
+            assert_eq!(state.health(), t.to);
+            assert_eq!(state.summary().consecutive_successes, 2);
+            counted.fetch_add(1, Ordering::SeqCst);
+        })
+        .spawn([target("a")]);
+    *cell.lock() = Some(Arc::new(checker));
+    seconds(90).await;
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+    cell.lock().take();
+}
