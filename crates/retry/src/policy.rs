@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use bartizan_classify::RequestClass;
+use bartizan_clock::Instant;
+
+use crate::{GiveUp, RetryEvent, Verdict};
+
+/// Decides what is sent again, and hears about it.
+///
+/// A policy is cloned for every call, so it is either a few plain values or one `Arc`. It keeps
+/// nothing about a single request; the layer does that.
+///
+/// Only [`class`](Self::class), [`replay`](Self::replay) and [`verdict`](Self::verdict) must be
+/// written. When retrying is off ([`max_attempts`](crate::RetryConfig::max_attempts) is one), the
+/// layer calls nothing but [`finish`](Self::finish).
+pub trait Policy<Req, Res, E> {
+    /// What the request may suffer. Asked once, before the first attempt.
+    fn class(&self, request: &Req) -> RequestClass;
+
+    /// A copy of the request to send later, or `None` if there can be none.
+    ///
+    /// Asked before every attempt that may be followed by another, so it must be cheap: a body
+    /// that is counted by reference, not one that is copied.
+    fn replay(&self, request: &Req) -> Option<Req>;
+
+    /// Whether an outcome is final for a request of this class.
+    fn verdict(&self, class: RequestClass, result: Result<&Res, &E>) -> Verdict;
+
+    /// Whether a copy that [`replay`](Self::replay) made can still be sent, now that the attempt
+    /// before has failed. Yes, unless said otherwise; see [`ReplayBody`](crate::ReplayBody).
+    fn replayable(&self, _copy: &Req) -> bool {
+        true
+    }
+
+    /// When the caller stops waiting. An absolute time, read from the copy when a retry comes
+    /// into question; no attempt begins at it or after it. None, unless said otherwise.
+    fn deadline(&self, _copy: &Req) -> Option<Instant> {
+        None
+    }
+
+    /// Marks a repeated request with the number of its attempt, which is at least 2.
+    fn attempt(&self, _request: &mut Req, _attempt: u32) {}
+
+    /// An attempt after the first is about to be sent. Its delay is over, so the number of
+    /// these events is the number of retries that the service saw.
+    fn on_retry(&self, _event: &RetryEvent) {}
+
+    /// An outcome that called for a retry goes to the caller.
+    fn on_give_up(&self, _why: GiveUp) {}
+
+    /// The outcome goes to the caller after so many attempts, one or more.
+    ///
+    /// Not called when the caller goes away first.
+    fn finish(&self, _result: &mut Result<Res, E>, _attempts: u32) {}
+}
+
+impl<P, Req, Res, E> Policy<Req, Res, E> for Arc<P>
+where
+    P: Policy<Req, Res, E> + ?Sized,
+{
+    fn class(&self, request: &Req) -> RequestClass {
+        (**self).class(request)
+    }
+
+    fn replay(&self, request: &Req) -> Option<Req> {
+        (**self).replay(request)
+    }
+
+    fn verdict(&self, class: RequestClass, result: Result<&Res, &E>) -> Verdict {
+        (**self).verdict(class, result)
+    }
+
+    fn replayable(&self, copy: &Req) -> bool {
+        (**self).replayable(copy)
+    }
+
+    fn deadline(&self, copy: &Req) -> Option<Instant> {
+        (**self).deadline(copy)
+    }
+
+    fn attempt(&self, request: &mut Req, attempt: u32) {
+        (**self).attempt(request, attempt);
+    }
+
+    fn on_retry(&self, event: &RetryEvent) {
+        (**self).on_retry(event);
+    }
+
+    fn on_give_up(&self, why: GiveUp) {
+        (**self).on_give_up(why);
+    }
+
+    fn finish(&self, result: &mut Result<Res, E>, attempts: u32) {
+        (**self).finish(result, attempts);
+    }
+}
