@@ -1,0 +1,130 @@
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::timeout};
+
+use super::{
+    Grant, SavedRefreshToken, TokenClient, TokenErrorKind,
+    exchange::{self, Granted, Refusal},
+    shared::Shared,
+    state::Landing,
+};
+use crate::Secret;
+
+/// How long an answer is waited for after all callers have been sent away, when a refresh token
+/// was presented: the issuer may have replaced it, and whoever does not hear of it is left with
+/// one whose use revokes the family.
+const LATE: Duration = Duration::from_secs(30);
+
+/// Fetches one token, and lands whatever comes of it.
+pub(crate) async fn fly<S: TokenClient>(shared: Arc<Shared<S>>, landing: watch::Sender<Landing>) {
+    let flight = Flight {
+        shared: &shared,
+        landing,
+        landed: false,
+    };
+    let sent = shared.clock.now();
+    let patience = shared.config.load_timeout;
+    let mut granted = pin!(obtain(&shared));
+    let result = match timeout(patience, granted.as_mut()).await {
+        Ok(result) => result,
+        Err(_) if matches!(shared.config.grant, Grant::RefreshToken { .. }) => {
+            flight.delay();
+            let late = timeout(LATE, granted).await;
+            late.unwrap_or_else(|_| Err(TokenErrorKind::TimedOut.into()))
+        }
+        Err(_) => Err(TokenErrorKind::TimedOut.into()),
+    };
+    flight.land(result, sent);
+}
+
+/// A flight under way. Dropped before it has landed, which takes a panic or the end of its
+/// runtime, it fails.
+struct Flight<'a, S> {
+    shared: &'a Shared<S>,
+    landing: watch::Sender<Landing>,
+    landed: bool,
+}
+
+impl<S> Flight<'_, S> {
+    /// Sends the callers away, and stays up.
+    fn delay(&self) {
+        let error = self.shared.fail(&TokenErrorKind::TimedOut.into(), true);
+        self.landing.send_replace(Some(Err(error)));
+    }
+
+    fn land(mut self, result: Result<Granted, Refusal>, sent: bartizan_clock::Instant) {
+        self.landed = true;
+        let result = match result {
+            Ok(granted) => Ok(self.shared.succeed(granted, sent)),
+            Err(refusal) => Err(self.shared.fail(&refusal, false)),
+        };
+        self.landing.send_replace(Some(result));
+    }
+}
+
+impl<S> Drop for Flight<'_, S> {
+    fn drop(&mut self) {
+        if !self.landed {
+            let error = self.shared.fail(&TokenErrorKind::Abandoned.into(), false);
+            self.landing.send_replace(Some(Err(error)));
+        }
+    }
+}
+
+async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> {
+    let refresh = newest_refresh_token(shared).await?;
+    let request = exchange::request(&shared.config, refresh.as_ref());
+    let client = shared.client.lock().clone();
+    let response = client.exchange(request).await?;
+    let granted = exchange::read(&response, shared.clock.wall())?;
+    if let (Some(presented), Some(next)) = (&refresh, &granted.refresh)
+        && presented != next
+    {
+        // In memory first: it must not be lost if the store hangs and the flight with it.
+        shared.state.lock().refresh = Some(next.clone());
+        save(shared, next).await;
+    }
+    Ok(granted)
+}
+
+/// The refresh token to present, if the grant is one.
+async fn newest_refresh_token<S>(shared: &Shared<S>) -> Result<Option<Secret>, TokenErrorKind> {
+    let Grant::RefreshToken { refresh, .. } = &shared.config.grant else {
+        return Ok(None);
+    };
+    let known = shared.state.lock().refresh.clone();
+    if known.is_some() {
+        return Ok(known);
+    }
+    let saved = match &shared.config.store {
+        Some(store) => store.load().await,
+        None => Ok(None),
+    };
+    let saved = saved.map_err(|error| TokenErrorKind::Store(Arc::new(error)))?;
+    let newest = saved
+        .filter(|saved| saved.configured == *refresh)
+        .map_or_else(|| refresh.clone(), |saved| saved.current);
+    shared.state.lock().refresh = Some(newest.clone());
+    Ok(Some(newest))
+}
+
+/// Callers are not released before the token is safe, or will not be: after a crash in between
+/// nobody would know the token that the issuer expects next.
+async fn save<S>(shared: &Shared<S>, next: &Secret) {
+    let (Some(store), Grant::RefreshToken { refresh, .. }) =
+        (&shared.config.store, &shared.config.grant)
+    else {
+        return;
+    };
+    let token = SavedRefreshToken {
+        configured: refresh.clone(),
+        current: next.clone(),
+    };
+    let saved = timeout(shared.config.load_timeout, store.save(token)).await;
+    let saved = saved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    shared.state.lock().unsaved = saved.is_err();
+    if let Err(error) = saved {
+        let issuer = shared.issuer();
+        tracing::error!(issuer, %error, "the new refresh token could not be saved");
+    }
+}

@@ -1,0 +1,24 @@
+mod cache;
+mod client;
+mod config;
+mod error;
+mod exchange;
+mod flight;
+mod grant;
+mod invalid;
+mod refresh_token_file;
+mod refresh_token_store;
+mod renewal;
+mod shared;
+mod state;
+mod token;
+
+pub use cache::{Snapshot, TokenCache};
+pub use client::{NoClient, TokenClient};
+pub use config::{ClientAuth, OAuth2Config, OAuth2ConfigBuilder};
+pub use error::{TokenError, TokenErrorKind};
+pub use grant::{Actor, Grant};
+pub use invalid::InvalidOAuth2Config;
+pub use refresh_token_file::RefreshTokenFile;
+pub use refresh_token_store::{RefreshTokenStore, SavedRefreshToken, StoreFuture};
+pub use token::Token;

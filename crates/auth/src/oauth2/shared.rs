@@ -1,0 +1,209 @@
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use bartizan_clock::{Clock, Instant};
+use fastrand::Rng;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::{
+    OAuth2Config, Token, TokenClient, TokenError,
+    exchange::{Granted, Refusal},
+    flight,
+    state::{Landing, State},
+};
+
+/// What all clones of a cache share.
+pub(crate) struct Shared<S> {
+    pub(crate) config: OAuth2Config,
+    pub(crate) clock: Clock,
+    /// The token that is sent. Written under the lock of `state` only.
+    pub(crate) current: ArcSwapOption<Token>,
+    /// Taken around flights, by callers without a token, and for refusals: not while there is a
+    /// token that nothing is wrong with.
+    pub(crate) state: Mutex<State>,
+    /// Only to be cloned, once a flight; clients need not be `Sync`.
+    pub(crate) client: Mutex<S>,
+}
+
+/// What a caller who wants a token gets.
+pub(crate) enum Boarding {
+    Token(Arc<Token>),
+    Failed(TokenError),
+    Wait(watch::Receiver<Landing>),
+}
+
+/// An issuer that says less is asked at most once a second, not once a request.
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
+
+impl<S> Shared<S> {
+    pub(crate) fn new(config: OAuth2Config, client: S, clock: Clock) -> Self {
+        let first = config.access.clone().map(|(secret, header)| {
+            let now = clock.now();
+            let expires_at = now + config.default_lifetime;
+            let renew_at = renew_at(&config, now, expires_at, &mut Rng::new());
+            Arc::new(Token::new(secret, header, 1, renew_at, expires_at))
+        });
+        Self {
+            clock,
+            state: Mutex::new(State::new(u64::from(first.is_some()))),
+            current: ArcSwapOption::new(first),
+            client: Mutex::new(client),
+            config,
+        }
+    }
+
+    /// Makes the granted token the current one.
+    pub(crate) fn succeed(&self, granted: Granted, sent: Instant) -> Arc<Token> {
+        let now = self.clock.now();
+        // The issuer counts from some moment after the request was sent.
+        let lifetime = granted.lifetime.unwrap_or(self.config.default_lifetime);
+        let expires_at = (sent + lifetime).max(now + MIN_LIFETIME);
+        let mut state = self.state.lock();
+        let renew_at = renew_at(&self.config, now, expires_at, &mut state.random);
+        state.generation += 1;
+        let token = Arc::new(Token::new(
+            granted.secret,
+            granted.header,
+            state.generation,
+            renew_at,
+            expires_at,
+        ));
+        self.current.store(Some(Arc::clone(&token)));
+        state.flight = None;
+        state.refused = None;
+        let recovered = state.recover();
+        drop(state);
+        let lifetime_ms = u64::try_from((expires_at - now).as_millis()).unwrap_or(u64::MAX);
+        let (issuer, generation) = (self.issuer(), token.generation());
+        if recovered {
+            tracing::info!(issuer, generation, lifetime_ms, "token endpoint recovered");
+        } else {
+            tracing::debug!(issuer, generation, lifetime_ms, "access token fetched");
+        }
+        token
+    }
+
+    /// Remembers the failure and lets go of the flight, unless its answer `may_follow`.
+    pub(crate) fn fail(&self, refusal: &Refusal, may_follow: bool) -> TokenError {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let error = state.fail(refusal, now, &self.config.failure_pause);
+        if !may_follow {
+            state.flight = None;
+        }
+        if let Some(refused) = state.refused.take() {
+            self.current.store(Some(refused));
+        }
+        if let Some(token) = &*self.current.load() {
+            token.renewal.rearm(state.renew_at());
+        }
+        drop(state);
+        let issuer = self.issuer();
+        if error.kind().is_terminal() {
+            tracing::error!(issuer, %error, "token endpoint wants another configuration");
+        } else {
+            tracing::warn!(issuer, %error, "no access token");
+        }
+        error
+    }
+
+    /// Forgets the token of this generation for good, if it is the current one.
+    pub(crate) fn invalidate(&self, generation: u64) -> bool {
+        let mut state = self.state.lock();
+        let is_it = |token: &Arc<Token>| token.generation() == generation;
+        if state.refused.as_ref().is_some_and(is_it) {
+            state.refused = None;
+            return true;
+        }
+        let current = self.current.load().as_ref().is_some_and(is_it);
+        if current {
+            self.current.store(None);
+        }
+        current
+    }
+
+    /// Host and port of the token endpoint, for logs.
+    pub(crate) fn issuer(&self) -> &str {
+        let authority = self.config.token_url.authority();
+        authority.map_or("", |authority| authority.as_str())
+    }
+}
+
+impl<S: TokenClient> Shared<S> {
+    /// The current token, or what to wait for.
+    pub(crate) fn board(self: &Arc<Self>) -> Boarding {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        // The token may have come while this caller waited for the lock.
+        if let Some(token) = self.current.load_full()
+            && token.is_valid(now)
+        {
+            return Boarding::Token(token);
+        }
+        if let Some(error) = state.blocked(now) {
+            return Boarding::Failed(error);
+        }
+        Boarding::Wait(self.flight(&mut state))
+    }
+
+    /// Starts the renewal of a token that is due, once; whether it can be sent meanwhile.
+    #[cold]
+    pub(crate) fn renew(self: &Arc<Self>, token: &Arc<Token>, now: Instant) -> bool {
+        if !token.is_valid(now) {
+            return false;
+        }
+        if token.renewal.claim(now.as_nanos()) {
+            let mut state = self.state.lock();
+            let current = self.current.load();
+            if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, token)) {
+                if state.blocked(now).is_some() {
+                    token.renewal.rearm(state.renew_at());
+                } else {
+                    self.flight(&mut state);
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes notice that a service refused a token; whether another is there or on its way.
+    pub(crate) fn unauthorized(self: &Arc<Self>, generation: u64) -> bool {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let current = self.current.load();
+        match &*current {
+            Some(token) if token.generation() == generation => {
+                if state.blocked(now).is_some()
+                    || !state.admit_refusal(now, &self.config.failure_pause)
+                {
+                    return false;
+                }
+                state.refused = self.current.swap(None);
+                self.flight(&mut state);
+                tracing::info!(issuer = self.issuer(), generation, "access token refused");
+                true
+            }
+            Some(_) => true,
+            None => state.flight.is_some(),
+        }
+    }
+
+    /// The flight under way, or a new one.
+    fn flight(self: &Arc<Self>, state: &mut State) -> watch::Receiver<Landing> {
+        if let Some(flight) = &state.flight {
+            return flight.clone();
+        }
+        let (landing, flight) = watch::channel(None);
+        // A task of its own: whoever asked first may go away, and others wait for it.
+        tokio::spawn(flight::fly(Arc::clone(self), landing));
+        state.flight = Some(flight.clone());
+        flight
+    }
+}
+
+/// Each token draws its own time, so that processes that started together drift apart.
+fn renew_at(config: &OAuth2Config, now: Instant, expires_at: Instant, random: &mut Rng) -> Instant {
+    let buffer = config.expiry_buffer.mul_f64(1.0 - random.f64() / 2.0);
+    expires_at - buffer.min((expires_at - now) / 2)
+}

@@ -1,0 +1,156 @@
+//! Refresh tokens that outlive their process.
+
+mod scripted;
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bartizan_auth::{
+    RefreshTokenFile, RefreshTokenStore, SavedRefreshToken, Secret, StoreFuture, TokenErrorKind,
+};
+use scripted::{Reply, Scripted, advance, refresh_token, settle};
+
+/// A store in memory that fails or hangs when told to.
+#[derive(Clone, Debug, Default)]
+struct Memory(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    saved: Option<SavedRefreshToken>,
+    broken: bool,
+    slow: bool,
+    loads: usize,
+}
+
+impl Memory {
+    fn current(&self) -> Option<String> {
+        let inner = self.0.lock().unwrap();
+        let saved = inner.saved.as_ref()?;
+        Some(saved.current.expose().to_owned())
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Inner)) {
+        change(&mut self.0.lock().unwrap());
+    }
+}
+
+impl RefreshTokenStore for Memory {
+    fn load(&self) -> StoreFuture<'_, Option<SavedRefreshToken>> {
+        Box::pin(async {
+            let mut inner = self.0.lock().unwrap();
+            inner.loads += 1;
+            if inner.broken {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            Ok(inner.saved.clone())
+        })
+    }
+
+    fn save(&self, token: SavedRefreshToken) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            let slow = self.0.lock().unwrap().slow;
+            if slow {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let mut inner = self.0.lock().unwrap();
+            if inner.broken {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            inner.saved = Some(token);
+            Ok(())
+        })
+    }
+}
+
+const ROTATED: Reply = Reply::Token(r#","expires_in":60,"refresh_token":"r2""#);
+
+#[tokio::test(start_paused = true)]
+async fn nobody_gets_the_token_before_the_refresh_token_is_saved() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    store.set(|inner| inner.slow = true);
+    issuer.then(ROTATED);
+    let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
+    let waiter = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.token().await }
+    });
+    settle().await;
+    assert_eq!(issuer.hits(), 1);
+    assert!(cache.current().is_none() && !waiter.is_finished());
+    assert_eq!(store.current(), None);
+    waiter.await.unwrap().unwrap();
+    assert_eq!(store.current().unwrap(), "r2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_with_the_saved_token() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    let config = refresh_token("r1").refresh_token_store(store.clone());
+    issuer.then(ROTATED);
+    issuer.cache_of(config.clone()).token().await.unwrap();
+    issuer.cache_of(config).token().await.unwrap();
+    let forms = issuer.forms();
+    assert!(forms[0].contains("refresh_token=r1&"), "{forms:?}");
+    assert!(forms[1].contains("refresh_token=r2&"), "{forms:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newly_configured_token_voids_the_saved_one() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    issuer.then(ROTATED);
+    let before = refresh_token("r1").refresh_token_store(store.clone());
+    issuer.cache_of(before).token().await.unwrap();
+    let after = refresh_token("new").refresh_token_store(store.clone());
+    issuer.cache_of(after).token().await.unwrap();
+    assert!(issuer.forms()[1].contains("refresh_token=new&"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_read_keeps_old_tokens_from_the_issuer() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    store.set(|inner| inner.broken = true);
+    let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
+    let error = cache.token().await.unwrap_err();
+    assert!(matches!(error.kind(), TokenErrorKind::Store(_)));
+    assert_eq!(issuer.hits(), 0);
+    store.set(|inner| inner.broken = false);
+    advance(1).await;
+    cache.token().await.unwrap();
+    assert_eq!(issuer.hits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_written_is_reported_and_survived() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
+    cache.token().await.unwrap();
+    store.set(|inner| inner.broken = true);
+    issuer.then(Reply::Token(r#","expires_in":60,"refresh_token":"r9""#));
+    advance(3600).await;
+    cache.token().await.unwrap();
+    assert!(cache.snapshot().unsaved);
+    store.set(|inner| inner.broken = false);
+    issuer.then(ROTATED);
+    advance(60).await;
+    cache.token().await.unwrap();
+    assert!(issuer.forms()[2].contains("refresh_token=r9&"));
+    assert!(!cache.snapshot().unsaved);
+    assert_eq!(store.0.lock().unwrap().loads, 1);
+}
+
+#[tokio::test]
+async fn the_file_does_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = RefreshTokenFile::new(directory.path().join("refresh"));
+    let issuer = Scripted::new();
+    let config = refresh_token("r1").refresh_token_store(file.clone());
+    issuer.then(ROTATED);
+    issuer.cache_of(config.clone()).token().await.unwrap();
+    let saved = file.load().await.unwrap().unwrap();
+    assert_eq!(saved.current, Secret::new("r2"));
+    issuer.cache_of(config).token().await.unwrap();
+    assert!(issuer.forms()[1].contains("refresh_token=r2&"));
+}
