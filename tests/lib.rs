@@ -1,1 +1,222 @@
-//! Holds the whole-gateway tests; each is a `[[test]]` target of this package.
+//! What the whole-gateway tests share: a gateway on a loopback port, configured as a user would
+//! configure it, and an HTTP client that keeps everything it was answered.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use bartizan_config::{Configuration, Source};
+use bartizan_gateway::Gateway;
+use bartizan_server::{Drained, Server};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tokio::{sync::Notify, task::JoinHandle};
+
+/// Environment variables for a gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// One service, `user-service`, at `endpoint`, with a bearer token.
+    pub fn user_service(endpoint: &str) -> Self {
+        Self::default()
+            .set("MCP_SERVICES", "user-service")
+            .set("MCP_SERVICE_USER_SERVICE_ENDPOINT", endpoint)
+            .set("MCP_SERVICE_USER_SERVICE_AUTH_TYPE", "bearer")
+            .set("MCP_SERVICE_USER_SERVICE_TOKEN", "s3cr3t-token")
+            .set("MCP_RETRY_INITIAL_DELAY", "10")
+            .set("MCP_RETRY_MAX_DELAY", "2000")
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.0.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Sets a variable of `user-service`, named without its prefix.
+    #[must_use]
+    pub fn user(self, name: &str, value: impl ToString) -> Self {
+        self.set(&format!("MCP_SERVICE_USER_SERVICE_{name}"), value)
+    }
+
+    /// The configuration that they make.
+    ///
+    /// # Panics
+    ///
+    /// When they make none.
+    pub fn configuration(&self) -> Configuration {
+        let source = Source::from_variables(self.0.clone());
+        Configuration::load(&source).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// Starts a gateway on a loopback port.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub async fn start(&self) -> Running {
+        let configuration = self.configuration();
+        let gateway = Gateway::new(&configuration).expect("a gateway that can be built");
+        let bound = gateway
+            .bind_to(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .expect("a free loopback port");
+        let address = bound.local_addr();
+        let stopper = Stopper::default();
+        let stopped = stopper.clone();
+        let task = tokio::spawn(gateway.serve(bound, async move { stopped.0.notified().await }));
+        Running {
+            address,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            stopper,
+            task,
+        }
+    }
+}
+
+/// A gateway that serves until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+    stopper: Stopper,
+    task: JoinHandle<Drained>,
+}
+
+/// Tells a gateway to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(Arc<Notify>);
+
+impl Stopper {
+    /// Tells it, now or when it begins to listen for that.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn json(&self) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// The text of a header, or nothing.
+    ///
+    /// # Panics
+    ///
+    /// When the header is not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let value = self.headers.get(name)?;
+        Some(value.to_str().expect("a header of text"))
+    }
+
+    /// The message of an error answer.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn message(&self) -> String {
+        let json = self.json();
+        let message = json["error"]["message"].as_str();
+        message.unwrap_or_else(|| panic!("no error.message: {json}")).to_owned()
+    }
+}
+
+impl Running {
+    /// Sends a request and reads its answer.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let response = self.client.request(request).await.expect("an answer");
+        let (head, body) = response.into_parts();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await.expect("a whole body").to_bytes(),
+        }
+    }
+
+    /// A request to a path of the gateway.
+    ///
+    /// # Panics
+    ///
+    /// When method, path or headers are not valid.
+    pub fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Request<Full<Bytes>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::new(body.into())).expect("a valid request")
+    }
+
+    /// `GET path`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path, &[], "")).await
+    }
+
+    /// `POST /mcp/request` with `body`.
+    pub async fn post(&self, body: impl Into<Bytes>) -> Answer {
+        self.post_with(&[], body).await
+    }
+
+    /// `POST /mcp/request` with `body` and more headers.
+    pub async fn post_with(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        self.send(self.request(Method::POST, "/mcp/request", &headers, body)).await
+    }
+
+    /// Calls an operation of `user-service` with nothing but what must be there.
+    pub async fn call(&self, operation: &str) -> Answer {
+        self.post(format!(
+            r#"{{"service":"user-service","operation":"{operation}"}}"#
+        ))
+        .await
+    }
+
+    /// What stops it without waiting for the end.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Stops serving and says how the drain went.
+    ///
+    /// # Panics
+    ///
+    /// When the gateway panicked.
+    pub async fn stop(self) -> Drained {
+        self.stopper.stop();
+        self.task.await.expect("a gateway that did not panic")
+    }
+}
