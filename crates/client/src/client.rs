@@ -1,0 +1,148 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, Uri, Version, header::CONTENT_LENGTH, uri::Scheme,
+};
+use http_body::Body;
+use http_body_util::Full;
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
+};
+use tower_service::Service;
+
+use crate::{
+    Buffered, ClientConfig, ClientError, InvalidClient, ResponseBody, ResponseFuture,
+    connector::Connector,
+};
+
+/// Sends requests over pooled connections and streams the responses.
+///
+/// One `Arc` wide: clones share the pool. Always ready; how many exchanges may be under way is a
+/// concurrency limit's decision.
+///
+/// Connections are kept per scheme and authority. A request waits for whichever comes first, a
+/// free connection or a new one. A connection that the server closed while it was idle is noticed
+/// and dropped; if the server closes it in the very moment in which a request is given to it, the
+/// request goes to another connection if nothing of it was written, and fails with
+/// [`ClientError::Interrupted`] if some of it was. Nothing else is ever sent twice.
+///
+/// `Host` (or `:authority`), `content-length` and `connection` are hyper's to set. A caller that
+/// keeps the `Host` value of an instance at hand and sets it saves hyper formatting it each time.
+/// The request's version is ignored: the connection decides it.
+///
+/// # Cancellation
+///
+/// Dropping the future closes an HTTP/1.1 connection that carries its request, or resets the
+/// HTTP/2 stream, so that the server may notice. A connection in the making is given up unless
+/// another request waits for it.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: legacy::Client<Connector, Full<Bytes>>,
+    max_response_bytes: usize,
+}
+
+/// How often a busy HTTP/2 connection is asked whether it lives, and how long it may think about
+/// it. Without it a connection whose peer vanished swallows requests until TCP gives up, which
+/// takes a quarter of an hour on Linux.
+const HTTP2_KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+impl Client {
+    /// Reads certificates, if any are named, and builds the pool. Connects to nobody.
+    ///
+    /// # Errors
+    ///
+    /// When the connect timeout is zero, or a certificate or key cannot be used.
+    pub fn new(config: &ClientConfig) -> Result<Self, InvalidClient> {
+        config.validate()?;
+        let connector = Connector::new(config)?;
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            // Without a timer of its own the pool never evicts an idle connection.
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(config.pool_idle_timeout)
+            .pool_max_idle_per_host(config.max_idle_per_host)
+            // Repeats only requests that hyper hands back unwritten from a reused connection.
+            .retry_canceled_requests(true)
+            .http2_keep_alive_interval(HTTP2_KEEP_ALIVE.0)
+            .http2_keep_alive_timeout(HTTP2_KEEP_ALIVE.1)
+            .build(connector);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                http,
+                max_response_bytes: config.max_response_bytes,
+            }),
+        })
+    }
+
+    /// A service over the same pool that collects response bodies.
+    #[must_use]
+    pub fn buffered(&self) -> Buffered {
+        Buffered::new(self.clone(), self.shared.max_response_bytes)
+    }
+
+    /// Sends a request with an absolute URI; the future ends when the response's headers are here.
+    pub fn send(&self, mut request: Request<Full<Bytes>>) -> ResponseFuture {
+        if let Err(reason) = reachable(request.uri()) {
+            return ResponseFuture::invalid_uri(reason);
+        }
+        *request.version_mut() = Version::HTTP_11;
+        if request.body().is_end_stream() && anticipates_content(request.method()) {
+            let length = HeaderValue::from_static("0");
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+        }
+        ResponseFuture::new(self.shared.http.request(request))
+    }
+}
+
+/// Methods whose requests have content, so that one without should say so (RFC 9110, 8.6). hyper
+/// is silent about an empty body, which some servers answer with 411.
+fn anticipates_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+fn reachable(uri: &Uri) -> Result<(), &'static str> {
+    match uri.scheme() {
+        None => return Err("it has no scheme"),
+        Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {}
+        Some(_) => return Err("its scheme is neither http nor https"),
+    }
+    match uri.host() {
+        None | Some("") => Err("it has no host"),
+        Some(_) => Ok(()),
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Client {
+    type Response = Response<ResponseBody>;
+    type Error = ClientError;
+    type Future = ResponseFuture;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        self.send(request)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("max_response_bytes", &self.shared.max_response_bytes)
+            .finish_non_exhaustive()
+    }
+}

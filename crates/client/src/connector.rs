@@ -1,0 +1,122 @@
+use std::{
+    error::Error,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use crate::{
+    ClientConfig, ConnectError, ConnectStage, InvalidClient, tls::Tls, transport::Transport,
+};
+
+/// Makes connections, plain or encrypted, within the connect timeout.
+///
+/// hyper-util clones its connector for every exchange: this one is a single `Arc`.
+#[derive(Clone)]
+pub(crate) struct Connector(Arc<Shared>);
+
+struct Shared {
+    tcp: HttpConnector,
+    tls: Tls,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Self, InvalidClient> {
+        // Resolves off the serving threads and tries IPv6 and IPv4 side by side (RFC 6555).
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(config.tcp_nodelay);
+        Ok(Self(Arc::new(Shared {
+            tcp,
+            tls: Tls::new(config)?,
+            timeout: config.connect_timeout,
+        })))
+    }
+}
+
+impl Shared {
+    async fn connect(&self, uri: Uri) -> Result<Transport, ConnectError> {
+        let authority = uri.authority().cloned();
+        // So that a timeout can say what it interrupted.
+        let accepted = AtomicBool::new(false);
+        let transport = self.transport(uri, authority.as_ref(), &accepted);
+        match tokio::time::timeout(self.timeout, transport).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let stage = if accepted.load(Ordering::Relaxed) {
+                    ConnectStage::Tls
+                } else {
+                    ConnectStage::Tcp
+                };
+                Err(ConnectError::timeout(authority, stage, self.timeout))
+            }
+        }
+    }
+
+    async fn transport(
+        &self,
+        uri: Uri,
+        authority: Option<&Authority>,
+        accepted: &AtomicBool,
+    ) -> Result<Transport, ConnectError> {
+        let tls_error = |cause: Box<dyn Error + Send + Sync>| {
+            ConnectError::new(authority.cloned(), ConnectStage::Tls, cause)
+        };
+        let secure = uri.scheme() == Some(&Scheme::HTTPS);
+        let host = uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').unwrap_or(host);
+        let host = host.strip_suffix(']').unwrap_or(host).to_owned();
+
+        let tcp = self
+            .tcp
+            .clone()
+            .call(uri)
+            .await
+            .map_err(|cause| ConnectError::new(authority.cloned(), ConnectStage::Tcp, cause))?;
+        if !secure {
+            return Ok(Transport::Plain(tcp));
+        }
+        accepted.store(true, Ordering::Relaxed);
+        let name = ServerName::try_from(host).map_err(|cause| tls_error(cause.into()))?;
+        let config = self
+            .tls
+            .ready()
+            .await
+            .map_err(|cause| tls_error(cause.into()))?;
+        let stream = TlsConnector::from(config)
+            .connect(name, tcp.into_inner())
+            .await
+            .map_err(|cause| tls_error(cause.into()))?;
+        Ok(Transport::Tls(Box::new(TokioIo::new(stream))))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Transport;
+    type Error = ConnectError;
+    // Boxed: several awaits, once a connection.
+    type Future = Pin<Box<dyn Future<Output = Result<Transport, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.connect(uri).await })
+    }
+}

@@ -1,0 +1,54 @@
+use std::{fmt, path::PathBuf};
+
+use bytes::Bytes;
+use rustls::pki_types::pem::{self, PemObject};
+
+use crate::InvalidClient;
+
+/// Where PEM text is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// In a file, read once, when the client is built.
+    Path(PathBuf),
+    /// Here.
+    Bytes(Bytes),
+}
+
+impl Pem {
+    /// All items of one kind, in order; other kinds are skipped.
+    pub(crate) fn items<T: PemObject>(&self) -> Result<Vec<T>, InvalidClient> {
+        let text = match self {
+            Self::Path(path) => {
+                Bytes::from(
+                    std::fs::read(path).map_err(|cause| InvalidClient::Unreadable {
+                        path: path.clone(),
+                        cause,
+                    })?,
+                )
+            }
+            Self::Bytes(bytes) => bytes.clone(),
+        };
+        T::pem_slice_iter(&text)
+            .collect::<Result<_, pem::Error>>()
+            .map_err(|cause| InvalidClient::NotPem {
+                place: self.to_string(),
+                cause,
+            })
+    }
+}
+
+/// Names the place and never the content, which may be a private key.
+impl fmt::Display for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Bytes(bytes) => write!(f, "{} bytes of pem", bytes.len()),
+        }
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pem({self})")
+    }
+}
