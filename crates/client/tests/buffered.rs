@@ -100,7 +100,9 @@ async fn chunks_are_counted_as_they_come() {
             && stream.write_all(b"\r\n").await.is_ok()
         {}
     });
-    let error = buffered(50_000).send(get(url)).await.unwrap_err();
+    let refused = buffered(50_000).send(get(url));
+    let refused = tokio::time::timeout(Duration::from_secs(5), refused).await;
+    let error = refused.expect("it does not wait").unwrap_err();
     assert!(too_large(&error, 50_000), "{error:?}");
     server.await.unwrap();
 }

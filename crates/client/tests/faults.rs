@@ -121,14 +121,20 @@ async fn a_server_that_speaks_first() {
     let mut not_sent = 0;
     // Which side is first is a race; a server that wins it has read nothing.
     for _ in 0..100 {
-        let exchange = tokio::spawn(client().send(get(format!("http://{address}/"))));
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let busy = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
-        stream.write_all(busy).await.unwrap();
-        stream.shutdown().await.unwrap();
-        let mut request = Vec::new();
-        let _ = stream.read_to_end(&mut request).await;
-        match exchange.await.unwrap() {
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let busy = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(busy).await.unwrap();
+            let mut request = Vec::new();
+            let _ = stream.read_to_end(&mut request).await;
+            request
+        };
+        let exchange = async {
+            let client = client();
+            client.send(get(format!("http://{address}/"))).await
+        };
+        let (request, answer) = tokio::join!(server, exchange);
+        match answer {
             Err(error) if error.fault() == FaultKind::NotSent => {
                 assert!(request.is_empty(), "{}", request.escape_ascii());
                 assert!(
