@@ -87,5 +87,7 @@ pub(crate) fn sensitive(text: &str) -> Result<HeaderValue, InvalidCredential> {
     }
     let mut value = HeaderValue::from_str(text).map_err(|_| InvalidCredential::Character)?;
     value.set_sensitive(true);
+    // The first clone allocates the counter that all clones share. Not on the first request.
+    drop(value.clone());
     Ok(value)
 }

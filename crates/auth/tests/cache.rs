@@ -143,12 +143,12 @@ async fn lifetimes_are_the_issuers_or_a_quarter_of_an_hour() {
         (r#","expires_in":null"#, 900),
         (r#","expires_in":0"#, 1),
     ] {
-        issuer.then(Reply::Token(fields));
+        issuer.queue(Reply::Token(fields));
         let token = issuer.cache().token().await.unwrap();
         assert_eq!(lifetime(&token), Duration::from_secs(seconds), "{fields}");
     }
     let short = client_credentials().default_lifetime(Duration::from_secs(7));
-    issuer.then(Reply::Token(""));
+    issuer.queue(Reply::Token(""));
     let token = issuer.cache_of(short).token().await.unwrap();
     assert_eq!(lifetime(&token), Duration::from_secs(7));
 }
@@ -202,7 +202,7 @@ async fn a_dead_issuer_is_asked_more_and_more_rarely() {
 #[tokio::test(start_paused = true)]
 async fn an_issuer_that_names_a_time_is_left_alone_until_then() {
     let issuer = Scripted::new();
-    issuer.then(Reply::Refuse(503, String::new(), Some(40)));
+    issuer.queue(Reply::Refuse(503, String::new(), Some(40)));
     let cache = issuer.cache();
     let error = cache.token().await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(40)));
@@ -216,7 +216,7 @@ async fn an_issuer_that_names_a_time_is_left_alone_until_then() {
 #[tokio::test(start_paused = true)]
 async fn invalid_grant_is_the_end() {
     let issuer = Scripted::new();
-    issuer.then(refuse("invalid_grant"));
+    issuer.queue(refuse("invalid_grant"));
     let cache = issuer.cache_of(refresh_token("spent"));
     for _ in 0..10 {
         let error = cache.token().await.unwrap_err();
@@ -264,7 +264,7 @@ async fn a_slow_issuer_is_waited_for_no_longer_than_configured() {
 #[tokio::test(start_paused = true)]
 async fn a_rotated_refresh_token_is_not_lost_to_a_slow_answer() {
     let issuer = Scripted::new();
-    issuer.then(Reply::Token(r#","expires_in":60,"refresh_token":"r2""#));
+    issuer.queue(Reply::Token(r#","expires_in":60,"refresh_token":"r2""#));
     issuer.delay(12);
     let cache = issuer.cache_of(refresh_token("r1"));
     assert!(matches!(
@@ -301,7 +301,7 @@ async fn an_answer_that_never_comes_frees_the_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_panics_fails_its_flight_only() {
     let issuer = Scripted::new();
-    issuer.then(Reply::Panic);
+    issuer.queue(Reply::Panic);
     let cache = issuer.cache();
     let error = cache.token().await.unwrap_err();
     assert!(matches!(error.kind(), K::Abandoned));
@@ -323,7 +323,7 @@ fn a_runtime_that_ends_takes_only_its_own_flight_along() {
     let cache = issuer.cache();
     let first = runtime();
     first.block_on(async {
-        let _ = wait(&cache);
+        drop(wait(&cache));
         settle().await;
     });
     assert!(cache.snapshot().refreshing);
@@ -338,7 +338,7 @@ fn a_runtime_that_ends_takes_only_its_own_flight_along() {
 #[tokio::test(start_paused = true)]
 async fn a_body_of_more_than_64_kib_is_not_read() {
     let issuer = Scripted::new();
-    issuer.then(Reply::Refuse(200, "x".repeat(64 * 1024 + 1), None));
+    issuer.queue(Reply::Refuse(200, "x".repeat(64 * 1024 + 1), None));
     let error = issuer.cache().token().await.unwrap_err();
     assert!(matches!(error.kind(), TokenErrorKind::TooLarge));
 }

@@ -71,7 +71,7 @@ const ROTATED: Reply = Reply::Token(r#","expires_in":60,"refresh_token":"r2""#);
 async fn nobody_gets_the_token_before_the_refresh_token_is_saved() {
     let (issuer, store) = (Scripted::new(), Memory::default());
     store.set(|inner| inner.slow = true);
-    issuer.then(ROTATED);
+    issuer.queue(ROTATED);
     let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
     let waiter = tokio::spawn({
         let cache = cache.clone();
@@ -89,7 +89,7 @@ async fn nobody_gets_the_token_before_the_refresh_token_is_saved() {
 async fn a_restart_goes_on_with_the_saved_token() {
     let (issuer, store) = (Scripted::new(), Memory::default());
     let config = refresh_token("r1").refresh_token_store(store.clone());
-    issuer.then(ROTATED);
+    issuer.queue(ROTATED);
     issuer.cache_of(config.clone()).token().await.unwrap();
     issuer.cache_of(config).token().await.unwrap();
     let forms = issuer.forms();
@@ -100,7 +100,7 @@ async fn a_restart_goes_on_with_the_saved_token() {
 #[tokio::test(start_paused = true)]
 async fn a_newly_configured_token_voids_the_saved_one() {
     let (issuer, store) = (Scripted::new(), Memory::default());
-    issuer.then(ROTATED);
+    issuer.queue(ROTATED);
     let before = refresh_token("r1").refresh_token_store(store.clone());
     issuer.cache_of(before).token().await.unwrap();
     let after = refresh_token("new").refresh_token_store(store.clone());
@@ -128,12 +128,12 @@ async fn a_store_that_cannot_be_written_is_reported_and_survived() {
     let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
     cache.token().await.unwrap();
     store.set(|inner| inner.broken = true);
-    issuer.then(Reply::Token(r#","expires_in":60,"refresh_token":"r9""#));
+    issuer.queue(Reply::Token(r#","expires_in":60,"refresh_token":"r9""#));
     advance(3600).await;
     cache.token().await.unwrap();
     assert!(cache.snapshot().unsaved);
     store.set(|inner| inner.broken = false);
-    issuer.then(ROTATED);
+    issuer.queue(ROTATED);
     advance(60).await;
     cache.token().await.unwrap();
     assert!(issuer.forms()[2].contains("refresh_token=r9&"));
@@ -147,7 +147,7 @@ async fn the_file_does_the_same() {
     let file = RefreshTokenFile::new(directory.path().join("refresh"));
     let issuer = Scripted::new();
     let config = refresh_token("r1").refresh_token_store(file.clone());
-    issuer.then(ROTATED);
+    issuer.queue(ROTATED);
     issuer.cache_of(config.clone()).token().await.unwrap();
     let saved = file.load().await.unwrap().unwrap();
     assert_eq!(saved.current, Secret::new("r2"));

@@ -59,7 +59,7 @@ impl Scripted {
     }
 
     /// What the next request gets.
-    pub fn then(&self, reply: Reply) -> &Self {
+    pub fn queue(&self, reply: Reply) -> &Self {
         self.0.lock().unwrap().queue.push_back(reply);
         self
     }
