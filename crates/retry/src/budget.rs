@@ -1,3 +1,4 @@
+mod ticket;
 mod tokens;
 
 #[cfg(test)]
@@ -10,6 +11,8 @@ use bartizan_clock::Clock;
 use crate::InvalidRetry;
 
 use self::tokens::{Balance, Reserve};
+
+pub(crate) use self::ticket::Ticket;
 
 /// What one retry costs. Any ratio of up to nine decimals is a whole number of these.
 const RETRY: u64 = 1_000_000_000;
@@ -27,7 +30,8 @@ const RETRY: u64 = 1_000_000_000;
 /// instead of expiring is gRPC's and the AWS SDKs'. It has the advantage that a success reads no
 /// clock.
 ///
-/// Clones share one budget.
+/// Clones share one budget. It ends with the last of them and the last layer and service that
+/// has it; calls still in flight then are limited by their number of attempts alone.
 ///
 /// ```
 /// use bartizan_clock::Clock;
@@ -55,6 +59,7 @@ struct Shared {
     /// How long the whole reserve takes to come back, in nanoseconds.
     window: u64,
     clock: Clock,
+    ticket: Ticket,
 }
 
 impl RetryBudget {
@@ -114,7 +119,7 @@ impl RetryBudget {
             reason = "between 0 and 10¹², and rounded"
         )]
         let deposit = (ratio * RETRY as f64).round() as u64;
-        Self(Arc::new(Shared {
+        Self(Arc::new_cyclic(|budget| Shared {
             balance: Balance::new(),
             reserve: Reserve::new(),
             deposit,
@@ -122,6 +127,7 @@ impl RetryBudget {
             interval,
             window: interval * per_second,
             clock,
+            ticket: Ticket::issue(budget.clone()),
         }))
     }
 
@@ -154,10 +160,22 @@ impl RetryBudget {
         self.0.balance.deposit(RETRY, self.0.cap);
     }
 
+    /// The way back here for a call in flight.
+    #[inline]
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.0.ticket
+    }
+
     /// How many retries are paid for, fractions included. The reserve does not count.
     #[must_use]
     pub fn balance(&self) -> f64 {
         self.0.balance.load() as f64 / RETRY as f64
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.ticket.vacate();
     }
 }
 

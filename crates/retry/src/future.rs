@@ -122,12 +122,12 @@ where
                             State::Called(future)
                         }
                         Err(why) => {
+                            let result = waiting.result.take().expect("polled after completion");
                             // The withdrawal goes back and the service's clone goes away now,
                             // not when the caller gets round to dropping this future.
                             waiting.withdrawal.refund();
                             *this.plan = Plan::Off;
                             this.policy.on_give_up(why);
-                            let result = waiting.result.take().expect("polled after completion");
                             return finish(this.policy, result, *this.attempts);
                         }
                     }

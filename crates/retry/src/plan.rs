@@ -4,7 +4,7 @@ use bartizan_classify::RequestClass;
 use bartizan_clock::Clock;
 use tower_service::Service;
 
-use crate::{GiveUp, Policy, RetryBudget, RetryConfig, waiting::Withdrawal};
+use crate::{GiveUp, Policy, RetryConfig, budget::Ticket, waiting::Withdrawal};
 
 /// What may follow an attempt.
 pub(crate) enum Plan<S, Req> {
@@ -57,7 +57,8 @@ impl<S, Req> Plan<S, Req> {
         {
             return Err(GiveUp::DeadlineTooClose);
         }
-        let withdrawal = Withdrawal::new(again.budget.as_ref()).ok_or(GiveUp::BudgetExhausted)?;
+        let budget = again.budget.and_then(Ticket::budget);
+        let withdrawal = Withdrawal::new(budget).ok_or(GiveUp::BudgetExhausted)?;
         again.previous = delay;
         Ok((again.clock, delay, withdrawal))
     }
@@ -71,7 +72,7 @@ pub(crate) struct Again<S, Req> {
     /// A clone of the inner service with a readiness of its own.
     pub(crate) service: S,
     pub(crate) config: RetryConfig,
-    pub(crate) budget: Option<RetryBudget>,
+    pub(crate) budget: Option<Ticket>,
     pub(crate) clock: Clock,
     /// The delay before the attempt in flight; the initial one before any.
     pub(crate) previous: Duration,

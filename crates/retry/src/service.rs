@@ -63,7 +63,7 @@ where
                     copy: Some(copy),
                     service: self.inner.clone(),
                     config: self.config,
-                    budget: self.budget.clone(),
+                    budget: self.budget.as_ref().map(RetryBudget::ticket),
                     clock: self.clock,
                     previous: self.config.backoff().initial(),
                 }),

@@ -23,11 +23,12 @@ pub(crate) struct Waiting<Res, E> {
 pub(crate) struct Withdrawal(Option<RetryBudget>);
 
 impl Withdrawal {
-    /// Takes one retry from the budget, if there is a budget; `None` if that is exhausted.
-    pub(crate) fn new(budget: Option<&RetryBudget>) -> Option<Self> {
+    /// Takes one retry from the budget; `None` if that is exhausted. Without a budget a
+    /// withdrawal costs nothing.
+    pub(crate) fn new(budget: Option<RetryBudget>) -> Option<Self> {
         match budget {
-            None => Some(Self(None)),
-            Some(budget) => budget.withdraw().then(|| Self(Some(budget.clone()))),
+            Some(budget) if !budget.withdraw() => None,
+            budget => Some(Self(budget)),
         }
     }
 

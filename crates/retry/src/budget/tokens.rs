@@ -13,14 +13,17 @@ impl Balance {
         Self(AtomicU64::new(0))
     }
 
-    /// Adds `amount`, up to `cap`. A full balance is only read, so that threads share its cache
-    /// line while nothing fails.
+    /// Adds `amount`, or as much of it as `cap` leaves room for.
+    ///
+    /// A full balance is only read, so that threads share its cache line while nothing fails.
+    /// An addition without the comparison was measured: it is no faster on two threads, and the
+    /// cap would not be exact.
     #[inline]
     pub(crate) fn deposit(&self, amount: u64, cap: u64) {
-        let mut current = self.0.load(Ordering::Relaxed);
+        let mut current = self.load();
         while current < cap && amount > 0 {
             let next = current.saturating_add(amount).min(cap);
-            match self.exchange(current, next) {
+            match exchange(&self.0, current, next) {
                 Ok(_) => return,
                 Err(seen) => current = seen,
             }
@@ -29,9 +32,9 @@ impl Balance {
 
     /// Takes `amount`, all or nothing.
     pub(crate) fn withdraw(&self, amount: u64) -> bool {
-        let mut current = self.0.load(Ordering::Relaxed);
+        let mut current = self.load();
         while let Some(next) = current.checked_sub(amount) {
-            match self.exchange(current, next) {
+            match exchange(&self.0, current, next) {
                 Ok(_) => return true,
                 Err(seen) => current = seen,
             }
@@ -39,14 +42,9 @@ impl Balance {
         false
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    fn exchange(&self, current: u64, next: u64) -> Result<u64, u64> {
-        self.0
-            .compare_exchange_weak(current, next, Ordering::Relaxed, Ordering::Relaxed)
     }
 }
 
@@ -69,11 +67,15 @@ impl Reserve {
             if next > latest {
                 return false;
             }
-            let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
-            match self.0.compare_exchange_weak(whole, next, success, failure) {
+            match exchange(&self.0, whole, next) {
                 Ok(_) => return true,
                 Err(seen) => whole = seen,
             }
         }
     }
+}
+
+#[inline]
+fn exchange(word: &AtomicU64, current: u64, next: u64) -> Result<u64, u64> {
+    word.compare_exchange_weak(current, next, Ordering::Relaxed, Ordering::Relaxed)
 }
