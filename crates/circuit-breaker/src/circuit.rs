@@ -1,0 +1,501 @@
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bartizan_classify::Outcome;
+use bartizan_clock::{Clock, Instant};
+use fastrand::Rng;
+
+use crate::{
+    CircuitBreakerConfig, CircuitOpen, Listener, Reason, SlowCall, Snapshot, State, Transition,
+    padded::Padded,
+    sync::{AtomicU64, Ordering},
+    ticks::Ticks,
+    window::{Stamp, Totals, Window},
+    word::{Phase, StateWord, Word},
+};
+
+/// The longest that a call is told to wait for probes that are under way.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+/// What all clones of a breaker share.
+pub(crate) struct Circuit {
+    word: StateWord,
+    /// Until when the circuit stays open, in nanoseconds. Stored before the word says `Open`,
+    /// and by later openings only, so whoever reads `Open` never finds an earlier one here.
+    open_until: AtomicU64,
+    /// When the last probe was admitted, in nanoseconds.
+    last_probe: AtomicU64,
+    /// When a failure was last counted, in nanoseconds; 0 for never.
+    last_failure: AtomicU64,
+    config: CircuitBreakerConfig,
+    clock: Clock,
+    ticks: Ticks,
+    listener: Option<Listener>,
+    /// Held while the generation changes, so that what belongs to it changes with it. Calls
+    /// take it only to change the state, never to be admitted to, rejected by or counted in a
+    /// state that stays.
+    history: Mutex<History>,
+    /// The only thing that every call writes, away from what every call reads.
+    window: Padded<Window>,
+    /// Calls and slow calls.
+    slow_window: Option<Padded<Window>>,
+}
+
+struct History {
+    opened_at: Option<Instant>,
+    open_count: u64,
+    failed_recoveries: u32,
+    random: Rng,
+}
+
+/// What a permit remembers of its admission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission {
+    pub(crate) generation: u32,
+    pub(crate) is_probe: bool,
+    /// Zero unless slow calls are looked at.
+    started: Instant,
+}
+
+impl Circuit {
+    pub(crate) fn new(
+        config: CircuitBreakerConfig,
+        clock: Clock,
+        listener: Option<Listener>,
+    ) -> Self {
+        Self {
+            word: StateWord::new(),
+            open_until: AtomicU64::new(0),
+            last_probe: AtomicU64::new(0),
+            last_failure: AtomicU64::new(0),
+            ticks: Ticks::new(config.window(), clock.now()),
+            clock,
+            listener,
+            history: Mutex::new(History {
+                opened_at: None,
+                open_count: 0,
+                failed_recoveries: 0,
+                random: Rng::new(),
+            }),
+            window: Padded::default(),
+            slow_window: config.slow_call().map(|_| Padded::default()),
+            config,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &CircuitBreakerConfig {
+        &self.config
+    }
+
+    // --- admission
+
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<Admission, CircuitOpen> {
+        let word = self.word.load();
+        if word.phase() == Phase::Closed {
+            Ok(self.admission(word.generation(), false))
+        } else {
+            self.admit_unless_closed()
+        }
+    }
+
+    #[cold]
+    fn admit_unless_closed(&self) -> Result<Admission, CircuitOpen> {
+        // Every turn that does not return saw the state change.
+        loop {
+            let word = self.word.load();
+            let generation = word.generation();
+            match word.phase() {
+                Phase::Closed | Phase::ForcedClosed => {
+                    return Ok(self.admission(generation, false));
+                }
+                Phase::ForcedOpen => return Err(self.forced_open()),
+                Phase::Open => {
+                    let now = self.clock.now();
+                    let remaining = self.open_until() - now;
+                    if !remaining.is_zero() {
+                        return Err(CircuitOpen {
+                            retry_after: remaining,
+                        });
+                    }
+                    if let Some(generation) = self.half_open(generation, now) {
+                        return Ok(self.admission(generation, true));
+                    }
+                }
+                Phase::HalfOpen => {
+                    let now = self.clock.now();
+                    let probes = self.config.half_open_max_calls();
+                    if word.has_room(probes) {
+                        // Before the permit is taken, or another thread could find none left
+                        // and the time of the probe before.
+                        self.last_probe.fetch_max(now.as_nanos(), Ordering::AcqRel);
+                        if self.word.take_probe(generation, probes) {
+                            return Ok(self.admission(generation, true));
+                        }
+                    } else {
+                        let patience = self.patience(now);
+                        if !patience.is_zero() {
+                            return Err(CircuitOpen {
+                                retry_after: patience.min(PROBE_WAIT),
+                            });
+                        }
+                        self.open(generation, Reason::HalfOpenTimeout, None, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long a call would have to wait for admission; `None` if it need not. Changes nothing.
+    #[inline]
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let word = self.word.load();
+        if word.phase() == Phase::Closed {
+            return None;
+        }
+        self.retry_after_unless_closed(word)
+    }
+
+    #[cold]
+    fn retry_after_unless_closed(&self, word: Word) -> Option<Duration> {
+        match word.phase() {
+            Phase::Closed | Phase::ForcedClosed => None,
+            Phase::ForcedOpen => Some(self.forced_open().retry_after),
+            Phase::Open => Some(self.open_until() - self.clock.now()).filter(|d| !d.is_zero()),
+            Phase::HalfOpen if word.has_room(self.config.half_open_max_calls()) => None,
+            Phase::HalfOpen => Some(self.patience(self.clock.now()).min(PROBE_WAIT)),
+        }
+    }
+
+    #[inline]
+    fn admission(&self, generation: u32, is_probe: bool) -> Admission {
+        Admission {
+            generation,
+            is_probe,
+            started: match self.slow_window {
+                Some(_) => self.clock.now(),
+                None => Instant::from_nanos(0),
+            },
+        }
+    }
+
+    fn forced_open(&self) -> CircuitOpen {
+        CircuitOpen {
+            retry_after: self.config.recovery_timeout(),
+        }
+    }
+
+    fn open_until(&self) -> Instant {
+        Instant::from_nanos(self.open_until.load(Ordering::Acquire))
+    }
+
+    /// How much longer the probes under way are waited for.
+    fn patience(&self, now: Instant) -> Duration {
+        let last_probe = Instant::from_nanos(self.last_probe.load(Ordering::Acquire));
+        last_probe + self.config.half_open_timeout() - now
+    }
+
+    // --- outcomes
+
+    #[inline]
+    pub(crate) fn record(&self, admission: Admission, outcome: Outcome) {
+        if admission.is_probe {
+            self.record_probe(admission, outcome);
+        } else {
+            self.record_call(admission, outcome);
+        }
+    }
+
+    #[inline]
+    fn record_call(&self, admission: Admission, outcome: Outcome) {
+        let generation = admission.generation;
+        let word = self.word.load();
+        let counts = word.generation() == generation && word.phase() == Phase::Closed;
+        if !counts || outcome == Outcome::Ignored {
+            return;
+        }
+        // The one reading of the clock. It belongs here and not to admission, for then calls
+        // that take longer than the window would be counted in the past, or not at all.
+        let now = self.clock.now();
+        let is_success = outcome == Outcome::Success;
+        self.window
+            .record(self.stamp(generation, now), !is_success, || {
+                self.fresh_stamp(generation)
+            });
+        if let Some(slow_window) = &self.slow_window {
+            self.record_duration(slow_window, admission, now);
+        }
+        if is_success {
+            if word.consecutive_failures() != 0 {
+                self.word.succeeded(generation);
+            }
+        } else {
+            self.record_failure(generation, outcome, now);
+        }
+    }
+
+    #[cold]
+    fn record_failure(&self, generation: u32, outcome: Outcome, now: Instant) {
+        let hint = outcome.retry_after();
+        if matches!(outcome, Outcome::Failure { .. }) {
+            let Some(failures) = self.word.failed(generation) else {
+                return;
+            };
+            self.stamp_failure(now);
+            if self
+                .config
+                .failure_threshold()
+                .is_some_and(|n| failures >= n)
+            {
+                return self.open(generation, Reason::ConsecutiveFailures, hint, now);
+            }
+        }
+        if let Some(ratio) = self.config.failure_ratio() {
+            let totals = self.window.totals(self.stamp(generation, now));
+            if totals.reach(ratio, self.config.minimum_calls()) {
+                self.open(generation, Reason::FailureRatio, hint, now);
+            }
+        }
+    }
+
+    fn record_duration(&self, slow_window: &Window, admission: Admission, now: Instant) {
+        let Some(SlowCall { ratio, .. }) = self.config.slow_call() else {
+            return;
+        };
+        let generation = admission.generation;
+        let stamp = self.stamp(generation, now);
+        let is_slow = self.is_slow(admission, now);
+        slow_window.record(stamp, is_slow, || self.fresh_stamp(generation));
+        if is_slow
+            && slow_window
+                .totals(stamp)
+                .reach(ratio, self.config.minimum_calls())
+        {
+            self.open(generation, Reason::SlowCallRatio, None, now);
+        }
+    }
+
+    #[cold]
+    fn record_probe(&self, admission: Admission, outcome: Outcome) {
+        let generation = admission.generation;
+        if outcome == Outcome::Ignored {
+            return self.give_back(admission);
+        }
+        let now = self.clock.now();
+        if outcome == Outcome::Success && !self.is_slow(admission, now) {
+            let successes = self.word.probe_succeeded(generation);
+            if successes.is_some_and(|n| n >= self.config.half_open_max_calls()) {
+                self.close(generation, now);
+            }
+            return;
+        }
+        if matches!(outcome, Outcome::Failure { .. }) && self.word.load().generation() == generation
+        {
+            self.stamp_failure(now);
+        }
+        self.open(generation, Reason::ProbeFailed, outcome.retry_after(), now);
+    }
+
+    /// Takes back the permit of a probe that has no outcome.
+    #[cold]
+    pub(crate) fn give_back(&self, admission: Admission) {
+        self.word.give_back_probe(admission.generation);
+    }
+
+    fn is_slow(&self, admission: Admission, now: Instant) -> bool {
+        self.config
+            .slow_call()
+            .is_some_and(|slow| now - admission.started >= slow.threshold)
+    }
+
+    #[inline]
+    fn stamp(&self, generation: u32, now: Instant) -> Stamp {
+        Stamp {
+            tick: self.ticks.at(now),
+            generation,
+        }
+    }
+
+    #[cold]
+    fn fresh_stamp(&self, generation: u32) -> Option<Stamp> {
+        (self.word.load().generation() == generation)
+            .then(|| self.stamp(generation, self.clock.now()))
+    }
+
+    fn stamp_failure(&self, now: Instant) {
+        self.last_failure
+            .fetch_max(now.as_nanos(), Ordering::AcqRel);
+    }
+
+    // --- transitions
+
+    /// Opens the circuit if it is still in `generation`.
+    #[cold]
+    fn open(&self, generation: u32, reason: Reason, hint: Option<Duration>, now: Instant) {
+        let mut history = self.history();
+        let word = self.word.load();
+        if word.generation() != generation {
+            return;
+        }
+        history.failed_recoveries = match word.phase() {
+            Phase::HalfOpen => history.failed_recoveries.saturating_add(1),
+            _ => 0,
+        };
+        let failed_recoveries = history.failed_recoveries;
+        let open_time = self
+            .config
+            .open_time(failed_recoveries, hint, &mut history.random);
+        history.opened_at = Some(now);
+        history.open_count += 1;
+        self.open_until
+            .store((now + open_time).as_nanos(), Ordering::Release);
+        self.advance(history, word, Phase::Open, reason, now);
+    }
+
+    /// Lets the caller be the first probe, if the circuit is still in `generation`.
+    fn half_open(&self, generation: u32, now: Instant) -> Option<u32> {
+        let history = self.history();
+        let word = self.word.load();
+        if word.generation() != generation {
+            return None;
+        }
+        self.last_probe.store(now.as_nanos(), Ordering::Release);
+        self.advance(history, word, Phase::HalfOpen, Reason::RecoveryElapsed, now)
+    }
+
+    fn close(&self, generation: u32, now: Instant) {
+        let mut history = self.history();
+        let word = self.word.load();
+        if word.generation() != generation {
+            return;
+        }
+        history.failed_recoveries = 0;
+        self.advance(history, word, Phase::Closed, Reason::ProbesSucceeded, now);
+    }
+
+    pub(crate) fn force_open(&self) {
+        let mut history = self.history();
+        let word = self.word.load();
+        if word.phase() == Phase::ForcedOpen {
+            return;
+        }
+        let now = self.clock.now();
+        history.opened_at = Some(now);
+        history.open_count += 1;
+        self.advance(history, word, Phase::ForcedOpen, Reason::ForcedOpen, now);
+    }
+
+    pub(crate) fn force_close(&self) {
+        let history = self.history();
+        let word = self.word.load();
+        if word.phase() == Phase::ForcedClosed {
+            return;
+        }
+        let now = self.clock.now();
+        self.advance(
+            history,
+            word,
+            Phase::ForcedClosed,
+            Reason::ForcedClosed,
+            now,
+        );
+    }
+
+    pub(crate) fn reset(&self) {
+        let mut history = self.history();
+        let (word, now) = (self.word.load(), self.clock.now());
+        history.opened_at = None;
+        history.failed_recoveries = 0;
+        self.last_failure.store(0, Ordering::Release);
+        self.advance(history, word, Phase::Closed, Reason::Reset, now);
+    }
+
+    /// Begins the next generation, lets go of the lock and tells the listener.
+    fn advance(
+        &self,
+        history: MutexGuard<'_, History>,
+        from: Word,
+        to: Phase,
+        reason: Reason,
+        now: Instant,
+    ) -> Option<u32> {
+        let in_flight = u32::from(to == Phase::HalfOpen);
+        let generation = self.word.advance(from.generation(), to, in_flight)?;
+        if to == Phase::Closed {
+            self.window.forget_others(generation);
+            if let Some(slow_window) = &self.slow_window {
+                slow_window.forget_others(generation);
+            }
+        }
+        drop(history);
+        if let Some(listener) = &self.listener {
+            listener(&Transition {
+                from: state(from.phase()),
+                to: state(to),
+                generation,
+                at: now,
+                reason,
+            });
+        }
+        Some(generation)
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // Nothing under the lock panics, and if it did, each field is still a valid value.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // --- observation
+
+    pub(crate) fn state(&self) -> State {
+        state(self.word.load().phase())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let history = self.history();
+        let word = self.word.load();
+        let now = self.stamp(word.generation(), self.clock.now());
+        let window = |window: &Window| match word.phase() {
+            Phase::Closed => window.totals(now),
+            _ => Totals::default(),
+        };
+        let totals = window(&self.window);
+        let last_failure = self.last_failure.load(Ordering::Acquire);
+        Snapshot {
+            state: state(word.phase()),
+            forced: matches!(word.phase(), Phase::ForcedOpen | Phase::ForcedClosed),
+            generation: word.generation(),
+            consecutive_failures: word.consecutive_failures(),
+            calls: totals.calls,
+            failures: totals.marked,
+            slow_calls: self.slow_window.as_deref().map_or(0, |w| window(w).marked),
+            opened_at: history.opened_at,
+            last_failure: (last_failure > 0).then(|| Instant::from_nanos(last_failure)),
+            half_open_in_flight: word.in_flight(),
+            half_open_successes: word.successes(),
+            retry_after: self.retry_after_unless_closed(word),
+            open_count: history.open_count,
+            failed_recoveries: history.failed_recoveries,
+        }
+    }
+}
+
+impl fmt::Debug for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circuit")
+            .field("word", &self.word.load())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn state(phase: Phase) -> State {
+    match phase {
+        Phase::Closed | Phase::ForcedClosed => State::Closed,
+        Phase::Open | Phase::ForcedOpen => State::Open,
+        Phase::HalfOpen => State::HalfOpen,
+    }
+}
