@@ -1,0 +1,193 @@
+//! Prometheus metrics through held handles.
+
+mod gateway;
+mod service;
+mod table;
+
+use std::{fmt, sync::Arc};
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use self::table::{Family, Kind};
+pub use self::{
+    gateway::GatewayMetrics,
+    service::{CallOutcome, InFlight, ServiceMetrics},
+    table::reference_markdown,
+};
+
+/// A registry of metrics, and the page that shows them.
+///
+/// A value, not a global: two gateways in one process, or two tests, do not share counts.
+#[derive(Clone)]
+pub struct Metrics {
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// A registry with every family of [`reference_markdown`] described and none counted.
+    #[must_use]
+    pub fn new() -> Self {
+        // Setting buckets fails for an empty list only.
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), table::SECONDS)
+            .unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        for family in table::FAMILIES {
+            let describe = match family.kind {
+                Kind::Counter => PrometheusRecorder::describe_counter,
+                Kind::Gauge => PrometheusRecorder::describe_gauge,
+                Kind::Histogram => PrometheusRecorder::describe_histogram,
+            };
+            describe(&recorder, family.name.into(), None, family.help.into());
+        }
+        Self {
+            recorder: Arc::new(recorder),
+            handle,
+        }
+    }
+
+    /// The metrics of a service, all at zero.
+    #[must_use]
+    pub fn service(&self, name: &str) -> ServiceMetrics {
+        ServiceMetrics::new(self, name)
+    }
+
+    /// The metrics of the gateway itself, all at zero.
+    #[must_use]
+    pub fn gateway(&self, version: &'static str) -> GatewayMetrics {
+        GatewayMetrics::new(self, version)
+    }
+
+    /// The page for `/metrics`, in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Moves recorded durations into their buckets. Call it every few seconds: what is recorded
+    /// between two calls, or two pages, is kept one by one.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    fn counter(&self, family: &Family, labels: &[(&'static str, &str)]) -> Counter {
+        let counter = self
+            .recorder
+            .register_counter(&key(family, labels), &METADATA);
+        counter.increment(0);
+        counter
+    }
+
+    fn gauge(&self, family: &Family, labels: &[(&'static str, &str)]) -> Gauge {
+        let gauge = self
+            .recorder
+            .register_gauge(&key(family, labels), &METADATA);
+        gauge.set(0.0);
+        gauge
+    }
+
+    fn histogram(&self, family: &Family, labels: &[(&'static str, &str)]) -> Histogram {
+        self.recorder
+            .register_histogram(&key(family, labels), &METADATA)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+const METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+fn key(family: &Family, labels: &[(&'static str, &str)]) -> Key {
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+        .collect();
+    Key::from_parts(family.name, labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_family_of_the_reference_is_on_the_page() {
+        let metrics = Metrics::new();
+        let service = metrics.service("s");
+        let _gateway = metrics.gateway("1.2.3");
+        service.record(CallOutcome::Success, Duration::from_millis(7));
+        service.waited(Duration::from_millis(7));
+        let page = metrics.render();
+        for family in table::FAMILIES {
+            assert!(
+                page.contains(&format!("# HELP {} ", family.name)),
+                "{}\n{page}",
+                family.name
+            );
+            assert!(
+                page.contains(&format!("# TYPE {} ", family.name)),
+                "{}",
+                family.name
+            );
+        }
+    }
+
+    #[test]
+    fn registries_do_not_share_counts() {
+        let (one, two) = (Metrics::new(), Metrics::new());
+        one.service("s").retries.increment(3);
+        let _ = two.service("s");
+        assert!(
+            one.render()
+                .contains(r#"bartizan_retries_total{service="s"} 3"#)
+        );
+        assert!(
+            two.render()
+                .contains(r#"bartizan_retries_total{service="s"} 0"#)
+        );
+    }
+
+    #[test]
+    fn a_hostile_name_stays_a_label() {
+        let metrics = Metrics::new();
+        metrics.service("a\"b\nc\\").retries.increment(1);
+        let page = metrics.render();
+        assert!(
+            page.contains(r#"bartizan_retries_total{service="a\"b\nc\\"} 1"#),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn a_call_in_flight_counts_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let service = metrics.service("s");
+        let call = service.in_flight();
+        assert!(
+            metrics
+                .render()
+                .contains(r#"bartizan_service_in_flight{service="s"} 1"#)
+        );
+        drop(call);
+        assert!(
+            metrics
+                .render()
+                .contains(r#"bartizan_service_in_flight{service="s"} 0"#)
+        );
+    }
+}

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+
+use super::{Metrics, table};
+
+/// What became of a call, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// The backend answered with success.
+    Success,
+    /// The backend answered that the request was at fault.
+    ClientError,
+    /// The backend answered that it failed.
+    ServerError,
+    /// There was no answer in time.
+    TimedOut,
+    /// The exchange with the backend failed.
+    Unreachable,
+    /// The rate limit refused.
+    RateLimited,
+    /// The circuit was open.
+    CircuitOpen,
+    /// No instance was there to ask.
+    NoEndpoints,
+    /// No credential could be had.
+    Credential,
+    /// The caller went away.
+    Cancelled,
+}
+
+impl CallOutcome {
+    const ALL: [(Self, &str); 10] = [
+        (Self::Success, "success"),
+        (Self::ClientError, "client_error"),
+        (Self::ServerError, "server_error"),
+        (Self::TimedOut, "timed_out"),
+        (Self::Unreachable, "unreachable"),
+        (Self::RateLimited, "rate_limited"),
+        (Self::CircuitOpen, "circuit_open"),
+        (Self::NoEndpoints, "no_endpoints"),
+        (Self::Credential, "credential"),
+        (Self::Cancelled, "cancelled"),
+    ];
+}
+
+/// Handles to the metrics of one service.
+#[derive(Debug)]
+pub struct ServiceMetrics {
+    calls: [Counter; CallOutcome::ALL.len()],
+    duration: Histogram,
+    in_flight: Gauge,
+    /// Attempts after the first.
+    pub retries: Counter,
+    /// Retries not made for want of budget.
+    pub retry_budget_exhausted: Counter,
+    queue_wait: Histogram,
+    /// Calls waiting for a token.
+    pub rate_limit_waiting: Gauge,
+    /// Tokens in the bucket.
+    pub rate_limit_tokens: Gauge,
+    /// 0 closed, 1 half-open, 2 open.
+    pub circuit_breaker_state: Gauge,
+    /// Transitions to closed, half-open and open, in this order.
+    pub circuit_breaker_transitions: [Counter; 3],
+    /// Instances set aside as outliers.
+    pub ejections: Counter,
+    /// Instances that are neither ejected nor unhealthy.
+    pub instances_usable: Gauge,
+    /// Instances known.
+    pub instances: Gauge,
+    /// Tokens had, and failures to have one, in this order.
+    pub token_refreshes: [Gauge; 2],
+}
+
+impl ServiceMetrics {
+    pub(super) fn new(metrics: &Metrics, name: &str) -> Self {
+        let service = [("service", name)];
+        let with = |label, value| [("service", name), (label, value)];
+        Self {
+            calls: CallOutcome::ALL
+                .map(|(_, outcome)| metrics.counter(&table::CALLS, &with("outcome", outcome))),
+            duration: metrics.histogram(&table::DURATION, &service),
+            in_flight: metrics.gauge(&table::IN_FLIGHT, &service),
+            retries: metrics.counter(&table::RETRIES, &service),
+            retry_budget_exhausted: metrics.counter(&table::BUDGET_EXHAUSTED, &service),
+            queue_wait: metrics.histogram(&table::QUEUE_WAIT, &service),
+            rate_limit_waiting: metrics.gauge(&table::QUEUED, &service),
+            rate_limit_tokens: metrics.gauge(&table::TOKENS, &service),
+            circuit_breaker_state: metrics.gauge(&table::BREAKER, &service),
+            circuit_breaker_transitions: ["closed", "half_open", "open"]
+                .map(|to| metrics.counter(&table::TRANSITIONS, &with("to", to))),
+            ejections: metrics.counter(&table::EJECTIONS, &service),
+            instances_usable: metrics.gauge(&table::USABLE, &service),
+            instances: metrics.gauge(&table::INSTANCES, &service),
+            token_refreshes: ["success", "failure"]
+                .map(|outcome| metrics.gauge(&table::REFRESHES, &with("outcome", outcome))),
+        }
+    }
+
+    /// Counts a finished call and the time it took.
+    pub fn record(&self, outcome: CallOutcome, elapsed: Duration) {
+        self.calls[outcome as usize].increment(1);
+        self.duration.record(elapsed.as_secs_f64());
+    }
+
+    /// Counts a call that its caller gave up; the time says nothing about the service.
+    pub fn cancelled(&self) {
+        self.calls[CallOutcome::Cancelled as usize].increment(1);
+    }
+
+    /// Records how long an admitted call waited for its token.
+    pub fn waited(&self, wait: Duration) {
+        self.queue_wait.record(wait.as_secs_f64());
+    }
+
+    /// Counts a call as under way until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight<'_> {
+        self.in_flight.increment(1.0);
+        InFlight(&self.in_flight)
+    }
+}
+
+/// A call under way; dropping it ends it.
+#[derive(Debug)]
+pub struct InFlight<'a>(&'a Gauge);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_stand_in_the_order_of_their_labels() {
+        for (index, (outcome, _)) in CallOutcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
+        }
+    }
+}
