@@ -74,8 +74,8 @@ impl Guide {
                     breaker.clone(),
                 ],
                 outcome: [
-                    "One call fails after three attempts, the next ones at once, without any, by the",
-                    "`Circuit breaker open for service phoenix`; its metrics say `\"state\":\"OPEN\"`.",
+                    "One call fails after three attempts, the next ones at once and without any:",
+                    "`Circuit breaker open for service phoenix`. Its state is `\"OPEN\"`.",
                 ],
             },
             Step {
@@ -148,10 +148,7 @@ impl fmt::Display for Guide {
         for (name, nature) in Self::backends() {
             writeln!(f, "   {name:<10} {dim}{nature}{plain}")?;
         }
-        writeln!(
-            f,
-            "\nPaste into another terminal, in this order. Ctrl-C here stops everything."
-        )?;
+        writeln!(f, "\nPaste these into another terminal, in this order.")?;
         for (number, step) in (1..).zip(self.steps()) {
             writeln!(f, "\n{bold}{number}. {}{plain}\n", step.title)?;
             for command in step.commands {
@@ -162,7 +159,7 @@ impl fmt::Display for Guide {
                 writeln!(f, "{dim}{line}{plain}")?;
             }
         }
-        Ok(())
+        writeln!(f, "\nCtrl-C here stops everything.")
     }
 }
 
