@@ -1,0 +1,62 @@
+use std::fmt;
+
+use crate::{Configuration, Mode, Severity, explain::duration};
+
+/// A sound configuration at a glance, and what its author may want to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a>(&'a Configuration);
+
+impl Configuration {
+    /// This configuration at a glance, as a value that prints itself.
+    #[must_use]
+    pub fn summary(&self) -> Summary<'_> {
+        Summary(self)
+    }
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Configuration {
+            mode,
+            gateway,
+            services,
+            warnings,
+            ..
+        } = self.0;
+        let environment = match mode {
+            Mode::Development => "development",
+            Mode::Production(environment) => environment,
+        };
+        let scheme = if gateway.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let callers = match &gateway.api_keys {
+            Some(keys) => format!("callers show one of {} keys", keys.len()),
+            None => "callers are not asked who they are".to_owned(),
+        };
+        writeln!(f, "configuration is sound ({environment})")?;
+        writeln!(f, "listens on {scheme}://{}, {callers}", gateway.address())?;
+        write!(f, "services: {}", services.len())?;
+        for service in services {
+            let endpoints: Vec<_> = service.endpoints.iter().map(ToString::to_string).collect();
+            write!(
+                f,
+                "\n  {}: {}, auth {}, {} a minute in bursts of {}, timeout {}, {} retries",
+                service.name,
+                endpoints.join(" and "),
+                service.auth.auth_type(),
+                *service.rate_limit.requests_per_minute,
+                *service.rate_limit.burst,
+                duration(*service.timeout),
+                *service.retry.max_attempts,
+            )?;
+        }
+        let worth_a_look = |warning: &&crate::Warning| warning.severity() == Severity::Warning;
+        for warning in warnings.iter().filter(worth_a_look) {
+            write!(f, "\nwarning: {warning}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Values that are one of a few words.
+
+/// Defines an enum whose variants have a word each.
+macro_rules! choice {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident {
+            $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)+
+        }
+
+        impl $name {
+            /// The words, in the order of the variants.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word for this variant.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::value::Value for $name {
+            fn parse(
+                variable: &$crate::Variable,
+                text: &str,
+            ) -> Result<Self, $crate::value::Fault> {
+                // Capitals and underscores do no harm: `ROUND_ROBIN` is what others write.
+                match text.to_ascii_lowercase().replace('_', "-").as_str() {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::value::Fault::of_choice(variable, Self::WORDS)),
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// How the delay grows from one retry to the next.
+    pub enum BackoffStrategy {
+        /// The initial delay times the number of the retry.
+        Linear = "linear",
+        /// The initial delay, doubled with every retry.
+        Exponential = "exponential",
+    }
+}
+
+choice! {
+    /// How an endpoint is chosen among several.
+    pub enum Strategy {
+        /// One after the other.
+        RoundRobin = "round-robin",
+        /// One after the other, each as often as its weight says.
+        Weighted = "weighted",
+        /// The one with the fewest calls in flight.
+        LeastConnections = "least-connections",
+        /// One of those that fail least.
+        HealthBased = "health-based",
+        /// Any, at random.
+        Random = "random",
+        /// The better of two at random, by calls in flight.
+        PowerOfTwo = "power-of-two",
+        /// The better of two at random, by latency and calls in flight.
+        PeakEwma = "peak-ewma",
+    }
+}
+
+choice! {
+    /// How the gateway proves itself to a service.
+    pub enum AuthType {
+        /// Not at all.
+        None = "none",
+        /// With a fixed bearer token.
+        Bearer = "bearer",
+        /// With a key.
+        ApiKey = "api-key",
+        /// With a user name and a password.
+        Basic = "basic",
+        /// With an OAuth2 access token, renewed if there is a token endpoint.
+        OAuth2 = "oauth2",
+    }
+}
+
+choice! {
+    /// Where in a request an API key goes.
+    pub enum ApiKeyPlace {
+        /// A header.
+        Header = "header",
+        /// A parameter of the query.
+        Query = "query",
+        /// A cookie.
+        Cookie = "cookie",
+    }
+}
+
+choice! {
+    /// What a new access token is asked for on the strength of.
+    pub enum OAuth2Grant {
+        /// Nothing: the access token is the one that was configured.
+        Static = "static",
+        /// The refresh token.
+        RefreshToken = "refresh-token",
+        /// The client's own credentials.
+        ClientCredentials = "client-credentials",
+    }
+}
+
+choice! {
+    /// How the client proves itself to the token endpoint.
+    pub enum ClientAuthentication {
+        /// In an `Authorization: Basic` header.
+        Basic = "basic",
+        /// In the form.
+        Body = "body",
+    }
+}
+
+choice! {
+    /// The form of log lines.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}

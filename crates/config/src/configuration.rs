@@ -1,0 +1,176 @@
+use std::collections::HashMap;
+
+use crate::{
+    Errors, GatewaySettings, Problem, RetrySettings, ServiceSettings, Setting, Source, Warning,
+    development,
+    reader::{Reader, Scope, quoted},
+    source::Leniency,
+    table, unknown,
+    value::items,
+};
+
+/// Everything that was configured, parsed and found to be sound.
+///
+/// Every value carries where it came from; what cannot be is not in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// Whether this is for development.
+    pub mode: Mode,
+    /// What holds for the gateway as a whole.
+    pub gateway: GatewaySettings,
+    /// How failed calls are repeated, for services that do not say otherwise.
+    pub retry: RetrySettings,
+    /// The services, in the order in which they were named.
+    pub services: Vec<ServiceSettings>,
+    /// What its author may want to know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Whether a configuration is for development.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `NODE_ENV=development`: placeholder secrets are allowed.
+    Development,
+    /// Anything else, and what it calls itself.
+    Production(String),
+}
+
+impl Configuration {
+    /// The configuration of this process: its environment, then the file `.env` in the working
+    /// directory if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When anything is wrong with it; then with everything that is.
+    pub fn from_environment() -> Result<Self, Errors> {
+        let source = Source::environment().with_file_if_present(".env")?;
+        Self::parse(&source)
+    }
+
+    /// The configuration that `source` describes.
+    ///
+    /// Reads the files that it names for secrets, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When anything is wrong with it; then with everything that is.
+    pub fn parse(source: &Source) -> Result<Self, Errors> {
+        let mode = mode(source);
+        if mode == Mode::Development && source.leniency() == Leniency::Defaults {
+            let (source, replaced) = development::replace(source.clone());
+            Self::read(&source, mode, &replaced)
+        } else {
+            Self::read(source, mode, &[])
+        }
+    }
+
+    /// The configuration of `NODE_ENV=development`: three services on this machine's ports 8081
+    /// to 8083, with secrets that are none.
+    #[must_use]
+    pub fn development() -> Self {
+        let source = Source::from_iter([("NODE_ENV", "development")]);
+        Self::parse(&source).expect("the development configuration depends on nothing outside")
+    }
+
+    /// The service of this name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceSettings> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    fn read(source: &Source, mode: Mode, replaced: &[String]) -> Result<Self, Errors> {
+        let mut reader = Reader::new(source, mode == Mode::Development);
+        // Asked for once more, so that it counts as used.
+        let _ = reader.text(&Scope::gateway(), &table::NODE_ENV);
+        if !replaced.is_empty() {
+            reader.warn(format!(
+                "NODE_ENV=development replaces {}",
+                replaced.join(", ")
+            ));
+        }
+        let gateway = GatewaySettings::read(&mut reader);
+        let retry = RetrySettings::read(&mut reader);
+        let names = names(&mut reader);
+        let services = names
+            .iter()
+            .filter_map(|name| ServiceSettings::read(&mut reader, name, &gateway, &retry))
+            .collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        unknown::check(&mut reader, &names);
+        let (problems, warnings) = reader.finish();
+        if problems.is_empty() {
+            Ok(Self {
+                mode,
+                gateway,
+                retry,
+                services,
+                warnings,
+            })
+        } else {
+            Err(Errors::new(problems))
+        }
+    }
+}
+
+fn mode(source: &Source) -> Mode {
+    match source.find(table::NODE_ENV.name) {
+        Some(entry) => match entry.text.expose().trim() {
+            "development" => Mode::Development,
+            other => Mode::Production(other.to_owned()),
+        },
+        None => Mode::Production("production".to_owned()),
+    }
+}
+
+/// The services' names, each sound, once, and with variables of its own.
+fn names(reader: &mut Reader<'_>) -> Vec<String> {
+    let listed: Vec<String> = match reader.source().names() {
+        Some(names) => names.to_vec(),
+        None => {
+            let text = reader.text(&Scope::gateway(), &table::SERVICES);
+            let text = text.map_or("", Setting::into_value);
+            items(text, &[',']).map(str::to_owned).collect()
+        }
+    };
+    if listed.is_empty() {
+        let problem = Problem::new(table::SERVICES.rule);
+        reader.problem(if reader.is_explicit() {
+            problem
+        } else {
+            problem.detail("MCP_SERVICES names none")
+        });
+    }
+    let mut prefixes: HashMap<String, String> = HashMap::new();
+    let mut names = Vec::new();
+    for name in listed {
+        if !is_sound(&name) {
+            let name = quoted(&name);
+            reader.problem(Problem::new(format!(
+                "{name} cannot be the name of a service: it must hold 1 to 128 characters, no \
+                 comma, slash or control character, and no blank at either end"
+            )));
+            continue;
+        }
+        let prefix = Scope::service(&name).prefix().to_owned();
+        match prefixes.get(&prefix) {
+            Some(other) if *other == name => {
+                reader.warn(format!("Service {name}: is named more than once"));
+            }
+            Some(other) => reader.problem(Problem::new(format!(
+                "Service {name}: has the same variables as service {other}, \
+                 MCP_SERVICE_{prefix}_*: rename one"
+            ))),
+            None => {
+                prefixes.insert(prefix, name.clone());
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+fn is_sound(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && !name.contains(|c: char| c.is_control() || c == ',' || c == '/')
+        && name.trim() == name
+}

@@ -1,0 +1,260 @@
+//! The syntax of environment files: that of the `dotenv` package of Node.js, strictly.
+
+use std::{iter::Peekable, str::CharIndices};
+
+use crate::Problem;
+
+/// One assignment of an environment file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    /// The line of the name, counted from one.
+    pub(crate) line: usize,
+}
+
+/// The assignments of `text` in their order, or every line that is not understood.
+///
+/// * `NAME=value`, optionally after `export`. Blank lines and lines that begin with `#` are
+///   passed over. A name holds letters, digits, `_` and `.`, and does not begin with a digit.
+/// * A bare value ends at the line's end or at a `#` after white space, and is trimmed.
+/// * `'...'` and `` `...` `` hold their text as it is, `"..."` understands `\n`, `\r`, `\t`, `\"`
+///   and `\\`. All three may span lines, and only a comment may follow on the last.
+/// * `$` has no meaning anywhere: a password that holds one stays what it is.
+///
+/// Problems name the line and never quote it, because it may hold a secret.
+pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Problem>> {
+    let mut parser = Parser {
+        text: text.strip_prefix('\u{feff}').unwrap_or(text),
+        position: 0,
+        line: 1,
+    };
+    let (mut assignments, mut problems) = (Vec::new(), Vec::new());
+    while !parser.at_end() {
+        let line = parser.line;
+        match parser.assignment() {
+            Ok(Some(assignment)) => assignments.push(assignment),
+            Ok(None) => {}
+            Err(expected) => {
+                problems.push(Problem::new(format!("{file}, line {line}: {expected}")));
+                parser.skip_line();
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(assignments)
+    } else {
+        Err(problems)
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    position: usize,
+    line: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.position..]
+    }
+
+    fn at_end(&self) -> bool {
+        self.position >= self.text.len()
+    }
+
+    /// Moves on by `bytes`, which end at the boundary of a character.
+    fn advance(&mut self, bytes: usize) {
+        self.line += self.rest()[..bytes].matches('\n').count();
+        self.position += bytes;
+    }
+
+    fn skip_line(&mut self) {
+        let rest = self.rest();
+        self.advance(rest.find('\n').map_or(rest.len(), |end| end + 1));
+    }
+
+    /// The line from here on, without its end.
+    fn this_line(&self) -> &'a str {
+        let rest = self.rest();
+        let line = rest.find('\n').map_or(rest, |end| &rest[..end]);
+        line.strip_suffix('\r').unwrap_or(line)
+    }
+
+    fn assignment(&mut self) -> Result<Option<Assignment>, &'static str> {
+        const EXPECTED: &str = "expected NAME=value";
+
+        let line = self.line;
+        let start = self.this_line().trim_start();
+        if start.is_empty() || start.starts_with('#') {
+            self.skip_line();
+            return Ok(None);
+        }
+        let unexported = start
+            .strip_prefix("export")
+            .filter(|rest| rest.starts_with([' ', '\t']))
+            .unwrap_or(start);
+        let (name, value) = unexported.split_once('=').ok_or(EXPECTED)?;
+        let name = name.trim();
+        if !is_name(name) {
+            return Err(EXPECTED);
+        }
+        let name = name.to_owned();
+        let consumed = self.this_line().len() - value.len();
+        self.advance(consumed);
+        let value = self.value()?;
+        Ok(Some(Assignment { name, value, line }))
+    }
+
+    fn value(&mut self) -> Result<String, &'static str> {
+        let line = self.this_line();
+        let blank = line.len() - line.trim_start().len();
+        self.advance(blank);
+        let Some(quote @ ('"' | '\'' | '`')) = self.rest().chars().next() else {
+            let value = bare(self.this_line(), blank > 0).to_owned();
+            self.skip_line();
+            return Ok(value);
+        };
+        let (value, length) = quoted(self.rest(), quote)?;
+        self.advance(length);
+        let after = self.this_line().trim_start();
+        if !after.is_empty() && !after.starts_with('#') {
+            return Err("only a comment may follow the closing quote");
+        }
+        self.skip_line();
+        Ok(value)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
+}
+
+/// The bare value at the beginning of `line`, which ends at a comment.
+fn bare(line: &str, after_blank: bool) -> &str {
+    let mut blank = after_blank;
+    for (index, character) in line.char_indices() {
+        if character == '#' && blank {
+            return line[..index].trim();
+        }
+        blank = character.is_whitespace();
+    }
+    line.trim()
+}
+
+/// The value within the quotes that `text` begins with, and how many bytes they enclose and are.
+fn quoted(text: &str, quote: char) -> Result<(String, usize), &'static str> {
+    let mut value = String::new();
+    let mut characters = text.char_indices().peekable();
+    characters.next();
+    while let Some((index, character)) = characters.next() {
+        match character {
+            _ if character == quote => return Ok((value, index + 1)),
+            '\\' if quote == '"' => value.push(escaped(&mut characters)),
+            _ => value.push(character),
+        }
+    }
+    Err("the quote is never closed")
+}
+
+/// What stands for the backslash that was just read, and for the letter after it if it is one of
+/// an escape; any other backslash is itself.
+fn escaped(characters: &mut Peekable<CharIndices<'_>>) -> char {
+    let meaning = match characters.peek() {
+        Some((_, 'n')) => '\n',
+        Some((_, 'r')) => '\r',
+        Some((_, 't')) => '\t',
+        Some((_, '"')) => '"',
+        Some((_, '\\')) => '\\',
+        _ => return '\\',
+    };
+    characters.next();
+    meaning
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn value(text: &str) -> String {
+        let mut assignments = parse(text, ".env").unwrap_or_else(|e| panic!("{text:?}: {e:?}"));
+        assert_eq!(assignments.len(), 1, "{text:?}");
+        assignments.remove(0).value
+    }
+
+    #[test]
+    fn values_bare_and_quoted() {
+        for (text, expected) in [
+            ("A=1", "1"),
+            ("A = 1 ", "1"),
+            ("  export A=1", "1"),
+            ("export\tA=1", "1"),
+            ("\u{feff}A=1\r\n", "1"),
+            ("A=", ""),
+            ("A= # nothing", ""),
+            ("A=#f00", "#f00"),
+            ("A=a#b # c", "a#b"),
+            ("A=a b", "a b"),
+            ("A=x=y=", "x=y="),
+            ("A=$HOME/${X}\\n", "$HOME/${X}\\n"),
+            ("A='a # b\\n'", "a # b\\n"),
+            ("A=\"a # b\\n\\t\\r\\\"\\\\\\x\" # c", "a # b\n\t\r\"\\\\x"),
+            ("A=`it's \"it\"`", "it's \"it\""),
+            ("A='two\nlines'", "two\nlines"),
+            ("A=it's", "it's"),
+            ("A.b_1=1", "1"),
+        ] {
+            assert_eq!(value(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_through_quotes_and_comments() {
+        let text = "# one\n\nA='3\n4'\n B=2\n";
+        let lines: Vec<_> = parse(text, ".env")
+            .unwrap()
+            .iter()
+            .map(|a| a.line)
+            .collect();
+        assert_eq!(lines, [3, 5]);
+    }
+
+    #[test]
+    fn every_bad_line_is_named_and_none_is_quoted() {
+        let text = "hunter2\nA=1\n1A=hunter2\n=hunter2\nA B=hunter2\nA='x' hunter2\nB=\"hunter2\n";
+        let problems = parse(text, "the.env").unwrap_err();
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "the.env, line 1: expected NAME=value",
+                "the.env, line 3: expected NAME=value",
+                "the.env, line 4: expected NAME=value",
+                "the.env, line 5: expected NAME=value",
+                "the.env, line 6: only a comment may follow the closing quote",
+                "the.env, line 7: the quote is never closed",
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in any::<String>(), tail in "[A-Z\"'`\\\\\n\r #=a-z]{0,60}") {
+            let _ = parse(&text, ".env");
+            let _ = parse(&tail, ".env");
+        }
+
+        #[test]
+        fn a_double_quoted_value_comes_back(value in any::<String>()) {
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let parsed = parse(&format!("A=\"{escaped}\""), ".env").unwrap();
+            prop_assert_eq!(&parsed[0].value, &value);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+use std::{fmt, path::PathBuf};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nobody set it; the text says where the default comes from.
+    Default(&'static str),
+    /// A variable of the process environment.
+    Variable(String),
+    /// A variable of an environment file.
+    DotEnv {
+        /// The variable.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+    },
+    /// A file that holds nothing but the value, named by a `..._FILE` variable.
+    File {
+        /// The variable that names the file.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The program that embeds the gateway, through [`GatewayConfig`](crate::GatewayConfig).
+    Builder,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default(why) => write!(f, "default: {why}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::DotEnv {
+                variable,
+                path,
+                line,
+            } => write!(f, "{variable} ({}, line {line})", path.display()),
+            Self::File { variable, path } => write!(f, "{variable} ({})", path.display()),
+            Self::Builder => f.write_str("the embedding program"),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+use std::{error::Error, fmt};
+
+/// One thing that is wrong with a configuration.
+///
+/// Prints as the documented message, followed in parentheses by the variable and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    message: String,
+    detail: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: printable(&message.into()),
+            detail: None,
+        }
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(printable(&detail.into()));
+        self
+    }
+
+    /// What is wrong, in the words of the documented API where it has any.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration, at once.
+///
+/// Prints as a heading and one line a problem. Values of secrets are never among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errors(Vec<Problem>);
+
+impl Errors {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+        debug_assert!(!problems.is_empty(), "a refusal has a reason");
+        Self(problems)
+    }
+
+    /// The problems: those of the gateway first, then those of each service in its order.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Configuration errors:")?;
+        for problem in &self.0 {
+            write!(f, "\n  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Errors {}
+
+impl From<Problem> for Errors {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+/// `text` without what could forge a line of a log or move a terminal's cursor.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_listed_under_one_heading() {
+        let errors = Errors::new(vec![
+            Problem::new("Max delay must be positive").detail("MCP_RETRY_MAX_DELAY is \"0\""),
+            Problem::new("At least one service must be configured"),
+        ]);
+        assert_eq!(
+            errors.to_string(),
+            "Configuration errors:\n  \
+             - Max delay must be positive (MCP_RETRY_MAX_DELAY is \"0\")\n  \
+             - At least one service must be configured"
+        );
+    }
+
+    #[test]
+    fn no_value_can_forge_a_line() {
+        let problem = Problem::new("a\n  - b").detail("\u{1b}[2J");
+        assert_eq!(problem.to_string(), "a\\n  - b (\\u{1b}[2J)");
+    }
+}

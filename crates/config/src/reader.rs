@@ -1,0 +1,356 @@
+use std::collections::BTreeSet;
+
+use bartizan_auth::{Secret, SecretFileError};
+
+use crate::{
+    Origin, Problem, Setting, Severity, Source, Variable, Warning,
+    placeholder::is_placeholder,
+    source::Leniency,
+    value::{Fault, Value},
+    variable::Fallback,
+};
+
+/// Whose variables are read: the gateway's or a service's.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// What messages begin with.
+    label: String,
+    /// What `<NAME>` stands for.
+    prefix: String,
+}
+
+impl Scope {
+    pub(crate) fn gateway() -> Self {
+        Self {
+            label: String::new(),
+            prefix: String::new(),
+        }
+    }
+
+    pub(crate) fn service(name: &str) -> Self {
+        let capital = |c: char| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        };
+        Self {
+            label: format!("Service {name}: "),
+            prefix: name.chars().map(capital).collect(),
+        }
+    }
+
+    /// The variable's full name in this scope.
+    pub(crate) fn name(&self, variable: &Variable) -> String {
+        variable.name.replace("<NAME>", &self.prefix)
+    }
+
+    /// `Service X: ` and this text.
+    pub(crate) fn message(&self, text: &str) -> String {
+        format!("{}{text}", self.label)
+    }
+
+    /// The part of a service's variables that is its name.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+/// Reads settings from a source and collects what is wrong with them.
+///
+/// A value that is wrong is replaced by its default, so that everything after it is read and
+/// judged, too; nobody sees the replacement, because problems end in a refusal.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    source: &'a Source,
+    development: bool,
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+    used: BTreeSet<String>,
+}
+
+struct Found<'a> {
+    name: String,
+    text: &'a str,
+    origin: &'a Origin,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(source: &'a Source, development: bool) -> Self {
+        Self {
+            source,
+            development,
+            problems: source.problems().to_vec(),
+            warnings: source.warnings().to_vec(),
+            used: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> (Vec<Problem>, Vec<Warning>) {
+        (self.problems, self.warnings)
+    }
+
+    pub(crate) fn source(&self) -> &'a Source {
+        self.source
+    }
+
+    pub(crate) fn is_explicit(&self) -> bool {
+        self.source.leniency() == Leniency::Explicit
+    }
+
+    pub(crate) fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    pub(crate) fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(Warning::new(Severity::Warning, text));
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.warnings.push(Warning::new(Severity::Note, text));
+    }
+
+    /// Whether something has asked for this variable.
+    pub(crate) fn has_used(&self, name: &str) -> bool {
+        self.used.contains(name)
+    }
+
+    /// Whether the variable, or the one that names its file, is set. Does not count as use.
+    pub(crate) fn is_set(&self, scope: &Scope, variable: &Variable) -> bool {
+        let name = scope.name(variable);
+        self.source.find(&name).is_some()
+            || (variable.is_secret() && self.source.find(&file_twin(&name)).is_some())
+    }
+
+    /// The text of the variable and where it came from.
+    pub(crate) fn text(&mut self, scope: &Scope, variable: &Variable) -> Option<Setting<&'a str>> {
+        let found = self.find(scope, variable)?;
+        Some(Setting::new(found.text, found.origin.clone()))
+    }
+
+    fn find(&mut self, scope: &Scope, variable: &Variable) -> Option<Found<'a>> {
+        let name = scope.name(variable);
+        let entry = self.source.find(&name);
+        self.used.insert(name.clone());
+        entry.map(|entry| Found {
+            name,
+            text: entry.text.expose().trim(),
+            origin: &entry.origin,
+        })
+    }
+
+    /// The value of the variable, if it is set and right.
+    pub(crate) fn optional<T: Value>(
+        &mut self,
+        scope: &Scope,
+        variable: &Variable,
+    ) -> Option<Setting<T>> {
+        let found = self.find(scope, variable)?;
+        match T::parse(variable, found.text) {
+            Ok(value) => Some(Setting::new(value, found.origin.clone())),
+            Err(fault) => {
+                self.problems.push(wrong(scope, variable, &found, fault));
+                None
+            }
+        }
+    }
+
+    /// The value of the variable, or its default.
+    ///
+    /// Only for variables whose row of the table has a default.
+    pub(crate) fn setting<T: Value>(&mut self, scope: &Scope, variable: &Variable) -> Setting<T> {
+        let read = self.optional(scope, variable);
+        read.unwrap_or_else(|| default_of(variable))
+    }
+
+    /// The value of the variable, or this one.
+    pub(crate) fn inherit<T: Value + Clone>(
+        &mut self,
+        scope: &Scope,
+        variable: &Variable,
+        parent: &Setting<T>,
+    ) -> Setting<T> {
+        let read = self.optional(scope, variable);
+        read.unwrap_or_else(|| parent.clone())
+    }
+
+    /// The value of the variable; without one, a problem in these words.
+    pub(crate) fn required<T: Value>(
+        &mut self,
+        scope: &Scope,
+        variable: &Variable,
+        words: &str,
+    ) -> Option<Setting<T>> {
+        self.check_presence(scope, variable, words);
+        self.optional(scope, variable)
+    }
+
+    /// The secret; without one, a problem.
+    pub(crate) fn required_secret(
+        &mut self,
+        scope: &Scope,
+        variable: &Variable,
+    ) -> Option<Setting<Secret>> {
+        self.check_presence(scope, variable, &format!("{} is required", variable.rule));
+        self.secret(scope, variable)
+    }
+
+    fn check_presence(&mut self, scope: &Scope, variable: &Variable, words: &str) {
+        if !self.is_set(scope, variable) {
+            let problem = Problem::new(scope.message(words));
+            self.problems.push(if self.is_explicit() {
+                problem
+            } else {
+                problem.detail(format!("{} is not set", scope.name(variable)))
+            });
+        }
+    }
+
+    /// The secret of the variable or of the file that its twin names, if it is set and right.
+    pub(crate) fn secret(&mut self, scope: &Scope, variable: &Variable) -> Option<Setting<Secret>> {
+        let secret = self.secret_text(scope, variable)?;
+        if self.refuses_placeholder(secret.expose()) {
+            let words = scope.message(&format!("{} is a placeholder", variable.rule));
+            self.wrong_secret(scope, variable, words);
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// The same, without the check for placeholders.
+    pub(crate) fn secret_text(
+        &mut self,
+        scope: &Scope,
+        variable: &Variable,
+    ) -> Option<Setting<Secret>> {
+        let name = scope.name(variable);
+        let twin = file_twin(&name);
+        self.used.insert(name.clone());
+        self.used.insert(twin.clone());
+        match (self.source.find(&name), self.source.find(&twin)) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let problem = Problem::new(format!("{name} and {twin} are both set"));
+                self.problems.push(problem);
+                None
+            }
+            (Some(entry), None) => {
+                let secret = Secret::new(entry.text.expose().trim());
+                Some(Setting::new(secret, entry.origin.clone()))
+            }
+            (None, Some(entry)) => {
+                let path = entry.text.expose().trim();
+                let origin = Origin::File {
+                    variable: twin.clone(),
+                    path: path.into(),
+                };
+                let reason = match Secret::from_file(path) {
+                    Ok(secret) if secret.expose().trim().is_empty() => {
+                        format!("the secret file is blank: {path}")
+                    }
+                    Ok(secret) => {
+                        return Some(Setting::new(Secret::new(secret.expose().trim()), origin));
+                    }
+                    Err(error) => reasons(&error),
+                };
+                let problem = Problem::new(format!("{twin} must name a readable file"));
+                self.problems.push(problem.detail(reason));
+                None
+            }
+        }
+    }
+
+    /// Whether `secret` is what an example file holds in its place, outside development.
+    pub(crate) fn refuses_placeholder(&self, secret: &str) -> bool {
+        !self.development && is_placeholder(secret)
+    }
+
+    /// A problem with a secret, naming where it came from but not what it is.
+    pub(crate) fn wrong_secret(&mut self, scope: &Scope, variable: &Variable, words: String) {
+        let problem = Problem::new(words);
+        self.problems.push(if self.is_explicit() {
+            problem
+        } else {
+            problem.detail(scope.name(variable))
+        });
+    }
+
+    /// A problem with a value that parses but cannot be.
+    pub(crate) fn wrong_value(&mut self, scope: &Scope, variable: &Variable, words: &str) {
+        if let Some(found) = self.find(scope, variable) {
+            let problem = Problem::new(scope.message(words));
+            self.problems.push(problem.detail(shown(&found)));
+        }
+    }
+}
+
+pub(crate) fn file_twin(name: &str) -> String {
+    format!("{name}_FILE")
+}
+
+/// The default of the variable's row.
+fn default_of<T: Value>(variable: &Variable) -> Setting<T> {
+    let Fallback::Value(text, why) = variable.fallback else {
+        unreachable!("{} has no default", variable.name);
+    };
+    match T::parse(variable, text) {
+        Ok(value) => Setting::new(value, Origin::Default(why)),
+        Err(fault) => unreachable!("the default of {} is no value: {fault:?}", variable.name),
+    }
+}
+
+fn wrong(scope: &Scope, variable: &Variable, found: &Found<'_>, fault: Fault) -> Problem {
+    match fault {
+        Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(found)),
+        Fault::Must(what) => {
+            Problem::new(format!("{} must {what}", found.name)).detail(shown(found))
+        }
+        Fault::Unquotable(what) if variable.rule.is_empty() => {
+            Problem::new(format!("{} must {what}", found.name))
+        }
+        Fault::Unquotable(what) => {
+            Problem::new(scope.message(variable.rule)).detail(format!("{} must {what}", found.name))
+        }
+    }
+}
+
+/// What the value is and where it stands.
+fn shown(found: &Found<'_>) -> String {
+    let value = quoted(found.text);
+    match found.origin {
+        Origin::Builder => format!("it is {value}"),
+        Origin::DotEnv { path, line, .. } => {
+            format!(
+                "{} is {value} in {}, line {line}",
+                found.name,
+                path.display()
+            )
+        }
+        _ => format!("{} is {value}", found.name),
+    }
+}
+
+/// `text` in quotes, cut where it gets long.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 80;
+
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+fn reasons(error: &SecretFileError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
+}

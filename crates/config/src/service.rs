@@ -1,0 +1,218 @@
+use std::{num::NonZeroU32, time::Duration};
+
+use crate::{
+    AuthSettings, Endpoint, GatewaySettings, Origin, Problem, RetrySettings, Setting, Strategy,
+    Variable,
+    reader::{Reader, Scope},
+    table,
+    value::{Fault, Ratio, Value, items},
+};
+
+/// What holds for one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceSettings {
+    /// The name that callers use.
+    pub name: String,
+    /// Where its instances are; at least one.
+    pub endpoints: Setting<Vec<Endpoint>>,
+    /// How one of them is chosen.
+    pub strategy: Setting<Strategy>,
+    /// How the gateway proves itself.
+    pub auth: Setting<AuthSettings>,
+    /// How many calls it gets.
+    pub rate_limit: RateLimitSettings,
+    /// How long a call may take in all, unless its caller says otherwise.
+    pub timeout: Setting<Duration>,
+    /// How long one attempt may take.
+    pub attempt_timeout: Setting<Duration>,
+    /// When an instance is left alone.
+    pub circuit_breaker: CircuitBreakerSettings,
+    /// How failed calls are repeated.
+    pub retry: RetrySettings,
+    /// The operations that may be sent twice, with `*` for any text and `?` for any character.
+    pub idempotent_operations: Setting<Vec<String>>,
+    /// How endpoints are probed; they are not without.
+    pub health: Option<HealthSettings>,
+}
+
+/// How many calls a service gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitSettings {
+    /// How many a minute in the long run.
+    pub requests_per_minute: Setting<NonZeroU32>,
+    /// How many at once after a pause.
+    pub burst: Setting<NonZeroU32>,
+    /// How long a call waits for its turn at most; zero refuses at once.
+    pub max_wait: Setting<Duration>,
+    /// How many calls may wait at once.
+    pub max_waiting: Setting<u32>,
+}
+
+/// When an instance is left alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CircuitBreakerSettings {
+    /// How many failures in a row open the circuit.
+    pub failure_threshold: Setting<NonZeroU32>,
+    /// How long it stays open.
+    pub recovery_timeout: Setting<Duration>,
+    /// How many calls may try a half-open circuit at once.
+    pub half_open_max_calls: Setting<NonZeroU32>,
+    /// The part of recent calls whose failure opens the circuit as well.
+    pub failure_ratio: Option<FailureRatio>,
+}
+
+/// The part of recent calls whose failure opens a circuit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailureRatio {
+    /// The part.
+    pub ratio: Setting<Ratio>,
+    /// How far back recent goes.
+    pub window: Setting<Duration>,
+    /// How many calls the window must hold for the part to count.
+    pub min_calls: Setting<NonZeroU32>,
+}
+
+/// How endpoints are probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// The path that is asked for; begins with a slash.
+    pub path: Setting<String>,
+    /// How long from one probe to the next.
+    pub interval: Setting<Duration>,
+    /// How long a probe may take.
+    pub timeout: Setting<Duration>,
+    /// How many good probes in a row bring an endpoint back.
+    pub healthy_threshold: Setting<NonZeroU32>,
+    /// How many bad probes in a row take it out.
+    pub unhealthy_threshold: Setting<NonZeroU32>,
+}
+
+impl ServiceSettings {
+    /// Reads a service; `None` if something is wrong that has no default to go on with.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        name: &str,
+        gateway: &GatewaySettings,
+        retry: &RetrySettings,
+    ) -> Option<Self> {
+        let scope = &Scope::service(name);
+        let endpoints = reader.required(scope, &table::ENDPOINT, "endpoint is required");
+        let auth = AuthSettings::read(reader, scope);
+        let rate_limit = RateLimitSettings::read(reader, scope, gateway);
+        let circuit_breaker = CircuitBreakerSettings::read(reader, scope);
+        let timeout = reader.inherit(scope, &table::TIMEOUT, &gateway.default_timeout);
+        let attempt_timeout = reader.inherit(scope, &table::ATTEMPT_TIMEOUT, &timeout);
+        let operations: Option<Setting<Operations>> =
+            reader.optional(scope, &table::IDEMPOTENT_OPERATIONS);
+        let health = HealthSettings::read(reader, scope);
+        let retry = RetrySettings::read_service(reader, scope, retry);
+        Some(Self {
+            name: name.to_owned(),
+            strategy: reader.setting(scope, &table::STRATEGY),
+            endpoints: endpoints?,
+            auth: auth?,
+            rate_limit,
+            attempt_timeout,
+            timeout,
+            circuit_breaker,
+            retry,
+            idempotent_operations: operations.map_or_else(
+                || Setting::new(Vec::new(), Origin::Default("unknown operations are unsafe")),
+                |it| it.map(|Operations(all)| all),
+            ),
+            health,
+        })
+    }
+}
+
+impl RateLimitSettings {
+    fn read(reader: &mut Reader<'_>, scope: &Scope, gateway: &GatewaySettings) -> Self {
+        let group = [&table::RATE_LIMIT_RPM, &table::RATE_LIMIT_BURST];
+        require(
+            reader,
+            scope,
+            &group,
+            "rate limit configuration is required",
+        );
+        Self {
+            requests_per_minute: reader.setting(scope, &table::RATE_LIMIT_RPM),
+            burst: reader.setting(scope, &table::RATE_LIMIT_BURST),
+            max_wait: reader.setting(scope, &table::RATE_LIMIT_MAX_WAIT),
+            max_waiting: reader.inherit(
+                scope,
+                &table::RATE_LIMIT_MAX_WAITING,
+                &gateway.max_waiting,
+            ),
+        }
+    }
+}
+
+impl CircuitBreakerSettings {
+    fn read(reader: &mut Reader<'_>, scope: &Scope) -> Self {
+        let group = [
+            &table::CB_FAILURE_THRESHOLD,
+            &table::CB_RECOVERY_TIMEOUT,
+            &table::CB_HALF_OPEN_MAX_CALLS,
+        ];
+        require(
+            reader,
+            scope,
+            &group,
+            "circuit breaker configuration is required",
+        );
+        let ratio = reader.optional(scope, &table::CB_FAILURE_RATIO);
+        Self {
+            failure_threshold: reader.setting(scope, &table::CB_FAILURE_THRESHOLD),
+            recovery_timeout: reader.setting(scope, &table::CB_RECOVERY_TIMEOUT),
+            half_open_max_calls: reader.setting(scope, &table::CB_HALF_OPEN_MAX_CALLS),
+            failure_ratio: ratio.map(|ratio| FailureRatio {
+                ratio,
+                window: reader.setting(scope, &table::CB_WINDOW),
+                min_calls: reader.setting(scope, &table::CB_MIN_CALLS),
+            }),
+        }
+    }
+}
+
+impl HealthSettings {
+    fn read(reader: &mut Reader<'_>, scope: &Scope) -> Option<Self> {
+        let path: Setting<String> = reader.optional(scope, &table::HEALTH_PATH)?;
+        let graphic = path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !path.starts_with('/') || !graphic {
+            let words = "health path must begin with / and hold no blanks";
+            reader.wrong_value(scope, &table::HEALTH_PATH, words);
+        }
+        Some(Self {
+            path,
+            interval: reader.setting(scope, &table::HEALTH_INTERVAL),
+            timeout: reader.setting(scope, &table::HEALTH_TIMEOUT),
+            healthy_threshold: reader.setting(scope, &table::HEALTHY_THRESHOLD),
+            unhealthy_threshold: reader.setting(scope, &table::UNHEALTHY_THRESHOLD),
+        })
+    }
+}
+
+/// The documented programmatic API has these groups as a whole or not at all.
+fn require(reader: &mut Reader<'_>, scope: &Scope, group: &[&Variable], words: &str) {
+    if reader.is_explicit() && !group.iter().any(|it| reader.is_set(scope, it)) {
+        reader.problem(Problem::new(scope.message(words)));
+    }
+}
+
+struct Operations(Vec<String>);
+
+impl Value for Operations {
+    fn parse(_: &Variable, text: &str) -> Result<Self, Fault> {
+        let operations: Vec<_> = items(text, &[',']).map(str::to_owned).collect();
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_./-*?".contains(&byte);
+        if operations.iter().all(|it| it.bytes().all(allowed)) {
+            Ok(Self(operations))
+        } else {
+            Err(Fault::must(
+                "hold letters, digits, and any of _ . / - * ? only",
+            ))
+        }
+    }
+}

@@ -1,0 +1,291 @@
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use bartizan_auth::Secret;
+
+use crate::{Errors, Origin, Problem, Severity, Warning, dotenv, table};
+
+/// An environment file larger than this is some other file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The texts that a configuration is parsed from, by the name of their variable.
+///
+/// Made of the process environment, of environment files, or in a test of nothing but pairs.
+/// What came first wins: add the source that overrides before those that are overridden.
+///
+/// ```
+/// use bartizan_config::{Configuration, Source};
+///
+/// let source = Source::from_iter([
+///     ("MCP_SERVICES", "user-service"),
+///     ("MCP_SERVICE_USER_SERVICE_ENDPOINT", "http://localhost:8081"),
+///     ("MCP_SERVICE_USER_SERVICE_AUTH_TYPE", "none"),
+/// ]);
+/// let configuration = Configuration::parse(&source)?;
+/// assert_eq!(configuration.services[0].name, "user-service");
+/// # Ok::<(), bartizan_config::Errors>(())
+/// ```
+///
+/// Its `Debug` form shows the names and none of the values.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    entries: BTreeMap<String, Entry>,
+    /// The names of services, where they do not come from `MCP_SERVICES`.
+    names: Option<Vec<String>>,
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+    /// Whether groups that the programmatic API requires may be absent.
+    lenient: Leniency,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Leniency {
+    /// Every group of values has defaults: environment variables.
+    #[default]
+    Defaults,
+    /// The groups of the documented programmatic API have to be there.
+    Explicit,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) text: Secret,
+    pub(crate) origin: Origin,
+}
+
+impl Source {
+    /// What the process environment says about the gateway; the rest of it is not kept.
+    ///
+    /// This is the one place of the workspace that reads the environment.
+    #[must_use]
+    pub fn environment() -> Self {
+        let mut source = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| table::concerns_us(name)) else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => source.insert(name, value, Origin::Variable(name.to_owned())),
+                Err(_) => {
+                    let problem = Problem::new(format!("{name} must be UTF-8 text"));
+                    source.problems.push(problem);
+                }
+            }
+        }
+        source
+    }
+
+    /// Adds what an environment file says, below what is there already.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is larger than 1 MiB, is not UTF-8, or has lines that are
+    /// not understood; then all of them are named.
+    pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        match read(path) {
+            Ok(text) => self.with_text(&text, path),
+            Err(error) => Err(unreadable(path, &error).into()),
+        }
+    }
+
+    /// The same as [`Source::with_file`], but a file that does not exist adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Source::with_file`], except that there is no such file.
+    pub fn with_file_if_present(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        match read(path) {
+            Ok(text) => self.with_text(&text, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            Err(error) => Err(unreadable(path, &error).into()),
+        }
+    }
+
+    /// Adds what the text of an environment file says, below what is there already. `path` only
+    /// names it.
+    ///
+    /// Of two lines for one variable the later counts, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// When lines are not understood; all of them are named.
+    pub fn with_text(mut self, text: &str, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        let file = path.display().to_string();
+        let mut entries = BTreeMap::new();
+        for assignment in dotenv::parse(text, &file).map_err(Errors::new)? {
+            let origin = Origin::DotEnv {
+                variable: assignment.name.clone(),
+                path: path.to_owned(),
+                line: assignment.line,
+            };
+            let entry = Entry {
+                text: Secret::new(assignment.value),
+                origin,
+            };
+            if entries.insert(assignment.name.clone(), entry).is_some() {
+                let text = format!(
+                    "{file} sets {} more than once; line {} counts",
+                    assignment.name, assignment.line
+                );
+                self.warnings.push(Warning::new(Severity::Warning, text));
+            }
+        }
+        for (name, entry) in entries {
+            self.entries.entry(name).or_insert(entry);
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn explicit() -> Self {
+        Self {
+            lenient: Leniency::Explicit,
+            names: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        name: impl Into<String>,
+        text: impl Into<String>,
+        origin: Origin,
+    ) {
+        let text = Secret::new(text);
+        self.entries.insert(name.into(), Entry { text, origin });
+    }
+
+    pub(crate) fn push_name(&mut self, name: String) {
+        self.names.get_or_insert_default().push(name);
+    }
+
+    /// Takes out what `goes` names, and says what that was.
+    pub(crate) fn remove(&mut self, goes: impl Fn(&str) -> bool) -> Vec<String> {
+        let gone = self.entries.extract_if(.., |name, _| goes(name));
+        gone.map(|(name, _)| name).collect()
+    }
+
+    /// The entry of a variable, which is as good as absent if it holds nothing but blanks: what
+    /// an orchestrator that passes variables on sets where there is nothing to pass on.
+    pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
+        self.entries
+            .get(name)
+            .filter(|entry| !entry.text.expose().trim().is_empty())
+    }
+
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    pub(crate) fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    pub(crate) fn leniency(&self) -> Leniency {
+        self.lenient
+    }
+
+    pub(crate) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+impl<N: Into<String>, T: Into<String>> FromIterator<(N, T)> for Source {
+    /// Variables as the process environment would hold them.
+    fn from_iter<I: IntoIterator<Item = (N, T)>>(pairs: I) -> Self {
+        let mut source = Self::default();
+        for (name, text) in pairs {
+            let name = name.into();
+            source.insert(name.clone(), text, Origin::Variable(name));
+        }
+        source
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("{} cannot be read", path.display())).detail(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text<'a>(source: &'a Source, name: &str) -> Option<&'a str> {
+        source.find(name).map(|entry| entry.text.expose())
+    }
+
+    #[test]
+    fn what_came_first_wins_even_if_it_is_empty() {
+        let source = Source::from_iter([("PORT", "1"), ("MCP_SERVICES", "")])
+            .with_text("PORT=2\nMCP_SERVICES=a\nNODE_ENV=test\n", ".env")
+            .unwrap();
+        assert_eq!(text(&source, "PORT"), Some("1"));
+        assert_eq!(text(&source, "MCP_SERVICES"), None);
+        assert_eq!(text(&source, "NODE_ENV"), Some("test"));
+        let origin = &source.find("NODE_ENV").unwrap().origin;
+        assert_eq!(origin.to_string(), "NODE_ENV (.env, line 3)");
+    }
+
+    #[test]
+    fn the_later_of_two_lines_counts_with_a_warning() {
+        let source = Source::default()
+            .with_text("PORT=1\nPORT=2", ".env")
+            .unwrap();
+        assert_eq!(text(&source, "PORT"), Some("2"));
+        assert_eq!(
+            source.warnings()[0].text(),
+            ".env sets PORT more than once; line 2 counts"
+        );
+    }
+
+    #[test]
+    fn a_file_has_to_exist_only_if_it_was_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".env");
+        let source = Source::default().with_file_if_present(&path).unwrap();
+        assert_eq!(source.variables().count(), 0);
+        let error = Source::default().with_file(&path).unwrap_err().to_string();
+        assert!(error.contains(".env cannot be read ("), "{error}");
+
+        std::fs::write(&path, "PORT=9000\n").unwrap();
+        let source = Source::default().with_file(&path).unwrap();
+        assert_eq!(text(&source, "PORT"), Some("9000"));
+        std::fs::write(&path, b"PORT=\xff").unwrap();
+        assert!(Source::default().with_file_if_present(&path).is_err());
+        std::fs::write(&path, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
+        assert!(Source::default().with_file(&path).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let source = Source::from_iter([("MCP_SERVICE_A_TOKEN", "hunter2")]);
+        assert!(!format!("{source:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn of_the_environment_only_what_concerns_the_gateway_is_kept() {
+        // Every test runner sets PATH.
+        assert!(Source::environment().find("PATH").is_none());
+    }
+}

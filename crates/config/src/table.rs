@@ -1,0 +1,362 @@
+//! The table of variables.
+
+use crate::{
+    ApiKeyPlace, AuthType, BackoffStrategy, ClientAuthentication, LogFormat, OAuth2Grant, Strategy,
+    Variable,
+    variable::{
+        Fallback::{Inherit, Required, Unset, Value},
+        Kind::{
+            Address, Choice, Flag, List, Milliseconds, Number, Path, Ratio, Secret, SecretList,
+            Text, Url,
+        },
+        Section,
+    },
+};
+
+/// Defines a static for each row, and the table of all of them.
+macro_rules! variables {
+    ($(
+        $key:ident = $name:literal, $section:ident, $kind:expr, $fallback:expr, $rule:literal,
+            $description:literal;
+    )+) => {
+        $(
+            pub(crate) static $key: Variable = Variable {
+                name: $name,
+                section: Section::$section,
+                kind: $kind,
+                fallback: $fallback,
+                rule: $rule,
+                description: $description,
+            };
+        )+
+
+        static TABLE: &[&Variable] = &[$(&$key),+];
+    };
+}
+
+/// Every variable that is understood, in the order of the reference.
+#[must_use]
+pub fn variables() -> &'static [&'static Variable] {
+    TABLE
+}
+
+const COUNT: crate::variable::Kind = Number {
+    min: 1,
+    max: u32::MAX as u64,
+    unit: "",
+};
+const POSITIVE: crate::variable::Kind = Milliseconds { zero: false };
+const DOCUMENTED: &str = "the documented default";
+
+variables! {
+    NODE_ENV = "NODE_ENV", Process, Text("the name of an environment"),
+        Value("production", "nothing says otherwise"), "",
+        "`development` replaces services, retries, gateway URL and default timeout by the fixed \
+         development configuration and allows placeholder secrets. Anything else is production.";
+    NO_COLOR = "NO_COLOR", Process, Text("anything"),
+        Unset("colour on a terminal"), "",
+        "Set to anything, turns colour in text logs off (<https://no-color.org>).";
+    LOG_LEVEL = "MCP_GATEWAY_LOG_LEVEL", Process, Text("a level, or a tracing filter"),
+        Value("info", "transitions and faults, no line a request"), "",
+        "Which log lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a \
+         filter such as `info,bartizan_retry=debug`.";
+    LOG_FORMAT = "MCP_GATEWAY_LOG_FORMAT", Process, Choice(LogFormat::WORDS),
+        Value("text", "readable without tools"), "",
+        "The form of log lines, which go to standard error.";
+    DRAIN_TIMEOUT = "MCP_GATEWAY_DRAIN_TIMEOUT", Process, Milliseconds { zero: true },
+        Value("25000", "leaves 5 s of the 30 s that Kubernetes waits before it kills"), "",
+        "How long calls in flight may take after SIGTERM before the process ends anyway.";
+
+    GATEWAY_URL = "MCP_GATEWAY_URL", Listening, Url,
+        Value("http://localhost:8080", DOCUMENTED), "Gateway URL is required",
+        "The base URL under which callers reach the gateway. Informational.";
+    HOST = "MCP_GATEWAY_HOST", Listening, Address,
+        Value("127.0.0.1", "reachable from this machine only, until told otherwise"), "",
+        "The address to listen on. One that is not loopback needs `MCP_GATEWAY_API_KEYS` or \
+         `MCP_GATEWAY_INSECURE_BIND`.";
+    GATEWAY_PORT = "MCP_GATEWAY_PORT", Listening,
+        Number { min: 0, max: 65_535, unit: "" },
+        Inherit("PORT"), "",
+        "The port to listen on. Wins over `PORT`. A value such as `tcp://10.0.0.1:80`, which \
+         Kubernetes sets for a service called `mcp-gateway`, is passed over.";
+    PORT = "PORT", Listening, Number { min: 0, max: 65_535, unit: "" },
+        Value("8080", DOCUMENTED), "",
+        "The port to listen on. 0 lets the operating system choose.";
+    API_KEYS = "MCP_GATEWAY_API_KEYS", Listening, SecretList,
+        Unset("callers are not asked"), "",
+        "The keys that callers must show one of, as `Authorization: Bearer` or `X-API-Key`; \
+         others get 401. Separated by commas, in a file also by lines.";
+    INSECURE_BIND = "MCP_GATEWAY_INSECURE_BIND", Listening, Flag,
+        Value("false", "who can reach the port can spend the credentials of every service"), "",
+        "Allows an address that is not loopback without inbound authentication, because \
+         something in front of the gateway authenticates or the network is trusted.";
+    CORS_ORIGINS = "MCP_GATEWAY_CORS_ORIGINS", Listening,
+        List("origins, or `*`, or `none`"),
+        Value("*", DOCUMENTED), "",
+        "The web origins whose pages may read answers, such as `https://app.example.com`.";
+    TLS_CERT_FILE = "MCP_GATEWAY_TLS_CERT_FILE", Listening, Path,
+        Unset("plain HTTP"), "",
+        "The certificate chain to serve TLS with, in PEM. Needs `MCP_GATEWAY_TLS_KEY_FILE`.";
+    TLS_KEY_FILE = "MCP_GATEWAY_TLS_KEY_FILE", Listening, Path,
+        Unset("plain HTTP"), "",
+        "The private key of the certificate, in PEM.";
+    STRICT_STATUS = "MCP_GATEWAY_STRICT_STATUS", Listening, Flag,
+        Value("false", "the documented API answers 200 and 500"), "",
+        "Answers `POST /mcp/request` with the status that fits (429, 502, 503, 504 and \
+         `Retry-After`) instead of the documented 200 and 500.";
+
+    MAX_BODY_BYTES = "MCP_GATEWAY_MAX_BODY_BYTES", Limits,
+        Number { min: 1, max: 1 << 32, unit: "bytes" },
+        Value("10485760", "the documented 10 MB"), "",
+        "The largest body of a request.";
+    MAX_HEADER_BYTES = "MCP_GATEWAY_MAX_HEADER_BYTES", Limits,
+        Number { min: 8_192, max: 1 << 24, unit: "bytes" },
+        Value("16384", "what Node.js allows, and with it the documented gateway"), "",
+        "The largest head of a request: its first line and all headers.";
+    MAX_CONNECTIONS = "MCP_GATEWAY_MAX_CONNECTIONS", Limits, COUNT,
+        Value("10000", "some 300 MB at the 30 kB that a busy connection takes"), "",
+        "How many connections are open at once; more wait in the listen queue.";
+    HEADER_READ_TIMEOUT = "MCP_GATEWAY_HEADER_READ_TIMEOUT", Limits, POSITIVE,
+        Value("10000", "ample for a phone, short for a slow-loris attack"), "",
+        "How long the head of a request may take to arrive.";
+    BODY_READ_TIMEOUT = "MCP_GATEWAY_BODY_READ_TIMEOUT", Limits, POSITIVE,
+        Value("30000", "the default timeout of a call"), "",
+        "How long the body of a request may take to arrive.";
+
+    DEFAULT_TIMEOUT = "MCP_DEFAULT_TIMEOUT", Upstream, POSITIVE,
+        Value("30000", DOCUMENTED), "Default timeout must be positive",
+        "How long a call may take in all, retries included, for services without a timeout of \
+         their own.";
+    MAX_TIMEOUT = "MCP_GATEWAY_MAX_TIMEOUT", Upstream, POSITIVE,
+        Value("300000", "longer than any documented timeout, and still an end"), "",
+        "The longest timeout that a caller may ask for with `metadata.timeout`. A service's own \
+         timeout may be longer.";
+    CONNECT_TIMEOUT = "MCP_GATEWAY_CONNECT_TIMEOUT", Upstream, POSITIVE,
+        Value("5000", "one lost SYN packet costs 1 s, two cost 3 s"), "",
+        "How long a connection to a service may take to be established, TLS included.";
+    MAX_RESPONSE_BYTES = "MCP_GATEWAY_MAX_RESPONSE_BYTES", Upstream,
+        Number { min: 1, max: 1 << 32, unit: "bytes" },
+        Value("10485760", "the limit of requests"), "",
+        "The largest answer of a service that is put into an envelope.";
+    MAX_WAITING = "MCP_GATEWAY_MAX_WAITING", Upstream,
+        Number { min: 0, max: 1_000_000, unit: "" },
+        Value("1000", "a queue that drains at the default rate in ten minutes is long enough"), "",
+        "How many calls of one service may wait for its rate limit at once, for services that \
+         do not set their own. 0 lets none wait.";
+    UPSTREAM_CA_FILE = "MCP_GATEWAY_UPSTREAM_CA_FILE", Upstream, Path,
+        Unset("the operating system's roots"), "",
+        "The certificate authorities that services and token endpoints are trusted by, in PEM, \
+         instead of those of the operating system.";
+
+    RETRY_MAX_ATTEMPTS = "MCP_RETRY_MAX_ATTEMPTS", Retry,
+        Number { min: 0, max: u32::MAX as u64, unit: "" },
+        Value("3", DOCUMENTED), "Max retry attempts must be non-negative",
+        "How often a failed call is repeated at most, the first attempt not counted. Only calls \
+         that suffer it are: see `MCP_SERVICE_<NAME>_IDEMPOTENT_OPERATIONS`.";
+    RETRY_STRATEGY = "MCP_RETRY_STRATEGY", Retry, Choice(BackoffStrategy::WORDS),
+        Value("exponential", DOCUMENTED), "Backoff strategy must be linear or exponential",
+        "How the delay grows.";
+    RETRY_INITIAL_DELAY = "MCP_RETRY_INITIAL_DELAY", Retry, POSITIVE,
+        Value("1000", DOCUMENTED), "Initial delay must be positive",
+        "The delay before the first retry.";
+    RETRY_MAX_DELAY = "MCP_RETRY_MAX_DELAY", Retry, POSITIVE,
+        Value("30000", DOCUMENTED), "Max delay must be positive",
+        "The longest delay before a retry.";
+    RETRY_JITTER = "MCP_RETRY_JITTER", Retry, Text("`true`, anything else is false"),
+        Value("false", DOCUMENTED), "",
+        "Whether delays are randomised, so that callers that failed together do not return \
+         together. Recommended.";
+    RETRY_BUDGET_RATIO = "MCP_RETRY_BUDGET_RATIO", Retry, Ratio,
+        Value("0.2", "Finagle's and linkerd's: at most a fifth more load on a service in trouble"),
+        "",
+        "How many retries each call earns for its service.";
+    RETRY_BUDGET_MIN_PER_SECOND = "MCP_RETRY_BUDGET_MIN_PER_SECOND", Retry,
+        Number { min: 0, max: 1_000_000, unit: "" },
+        Value("10", "Finagle's and linkerd's: a quiet service can retry, too"), "",
+        "How many retries a second a service has besides those that calls earn.";
+
+    SERVICES = "MCP_SERVICES", Services, List("names"),
+        Required, "At least one service must be configured",
+        "The services. The variables of `my-service` begin with `MCP_SERVICE_MY_SERVICE_`: in \
+         capitals, with `_` for everything that is neither a letter nor a digit.";
+    ENDPOINT = "MCP_SERVICE_<NAME>_ENDPOINT", Services,
+        List("URLs, each optionally with `;weight=` and a number from 1 to 1000"),
+        Required, "invalid endpoint URL",
+        "Where the service is reached. Several instances are balanced over.";
+    STRATEGY = "MCP_SERVICE_<NAME>_STRATEGY", Services, Choice(Strategy::WORDS),
+        Value("round-robin", "fair, and what people expect"), "",
+        "How an endpoint is chosen among several.";
+    IDEMPOTENT_OPERATIONS = "MCP_SERVICE_<NAME>_IDEMPOTENT_OPERATIONS", Services,
+        List("operations, with `*` for any text and `?` for any character"),
+        Unset("only failures that prove that nothing was sent are retried"), "",
+        "The operations that may be sent twice, such as `get*`. Others are retried only if the \
+         failed attempt never left the gateway.";
+
+    AUTH_TYPE = "MCP_SERVICE_<NAME>_AUTH_TYPE", Authentication, Choice(AuthType::WORDS),
+        Required, "invalid auth type",
+        "How the gateway proves itself.";
+    TOKEN = "MCP_SERVICE_<NAME>_TOKEN", Authentication, Secret,
+        Unset("required for `bearer`"), "bearer token",
+        "The bearer token.";
+    API_KEY = "MCP_SERVICE_<NAME>_API_KEY", Authentication, Secret,
+        Unset("required for `api-key`"), "API key",
+        "The API key.";
+    API_KEY_IN = "MCP_SERVICE_<NAME>_API_KEY_IN", Authentication, Choice(ApiKeyPlace::WORDS),
+        Value("header", "queries end up in logs"), "",
+        "Where in a request the key goes.";
+    API_KEY_NAME = "MCP_SERVICE_<NAME>_API_KEY_NAME", Authentication,
+        Text("a header, parameter or cookie"),
+        Value("X-API-Key", DOCUMENTED), "",
+        "The name that the key goes under.";
+    USERNAME = "MCP_SERVICE_<NAME>_USERNAME", Authentication, Text("a name without `:`"),
+        Unset("required for `basic`"), "user name is required",
+        "The user's name.";
+    PASSWORD = "MCP_SERVICE_<NAME>_PASSWORD", Authentication, Secret,
+        Unset("required for `basic`"), "password",
+        "The user's password.";
+    ACCESS_TOKEN = "MCP_SERVICE_<NAME>_ACCESS_TOKEN", Authentication, Secret,
+        Unset("required for `oauth2` unless the token endpoint can issue one"),
+        "OAuth2 access token",
+        "The access token to begin with.";
+    REFRESH_TOKEN = "MCP_SERVICE_<NAME>_REFRESH_TOKEN", Authentication, Secret,
+        Unset("the access token is not renewed by it"), "OAuth2 refresh token",
+        "The refresh token.";
+    TOKEN_URL = "MCP_SERVICE_<NAME>_TOKEN_URL", Authentication, Url,
+        Unset("the access token is never renewed"), "invalid token URL",
+        "The token endpoint that issues new access tokens.";
+    TOKEN_URL_ALLOW_HTTP = "MCP_SERVICE_<NAME>_TOKEN_URL_ALLOW_HTTP", Authentication, Flag,
+        Value("false", "client secrets and tokens would cross the network in the clear"), "",
+        "Allows a token endpoint over plain `http` that is not on this machine.";
+    CLIENT_ID = "MCP_SERVICE_<NAME>_CLIENT_ID", Authentication, Text("a name"),
+        Unset("required for `client-credentials`"), "OAuth2 client id is required",
+        "The gateway's name at the token endpoint.";
+    CLIENT_SECRET = "MCP_SERVICE_<NAME>_CLIENT_SECRET", Authentication, Secret,
+        Unset("a public client"), "OAuth2 client secret",
+        "The gateway's secret at the token endpoint.";
+    CLIENT_AUTHENTICATION = "MCP_SERVICE_<NAME>_CLIENT_AUTH", Authentication,
+        Choice(ClientAuthentication::WORDS),
+        Value("basic", "every issuer must understand it (RFC 6749, section 2.3.1)"), "",
+        "How the client proves itself to the token endpoint.";
+    GRANT = "MCP_SERVICE_<NAME>_GRANT", Authentication, Choice(OAuth2Grant::WORDS),
+        Unset("with a token URL `refresh-token` if there is one, else `client-credentials`; \
+               without it `static`"), "",
+        "What new access tokens are asked for on the strength of.";
+    SCOPES = "MCP_SERVICE_<NAME>_SCOPES", Authentication,
+        List("scopes, separated by commas or spaces"),
+        Unset("the issuer chooses"), "",
+        "The scopes to ask for.";
+    AUDIENCE = "MCP_SERVICE_<NAME>_AUDIENCE", Authentication, Text("a name or URL"),
+        Unset("not sent"), "",
+        "The `audience` to ask a token for, which some issuers need.";
+
+    RATE_LIMIT_RPM = "MCP_SERVICE_<NAME>_RATE_LIMIT_RPM", Resilience, COUNT,
+        Value("100", DOCUMENTED), "requests per minute must be positive",
+        "How many calls a minute the service gets in the long run.";
+    RATE_LIMIT_BURST = "MCP_SERVICE_<NAME>_RATE_LIMIT_BURST", Resilience, COUNT,
+        Value("20", DOCUMENTED), "burst limit must be positive",
+        "How many calls it gets at once after a pause.";
+    RATE_LIMIT_MAX_WAIT = "MCP_SERVICE_<NAME>_RATE_LIMIT_MAX_WAIT", Resilience,
+        Milliseconds { zero: true },
+        Value("30000", "the documented limit of the queue"), "",
+        "How long a call above the rate waits for its turn. One that would wait longer is \
+         refused at once; 0 refuses all.";
+    RATE_LIMIT_MAX_WAITING = "MCP_SERVICE_<NAME>_RATE_LIMIT_MAX_WAITING", Resilience,
+        Number { min: 0, max: 1_000_000, unit: "" },
+        Inherit("MCP_GATEWAY_MAX_WAITING"), "",
+        "How many calls may wait at once.";
+    TIMEOUT = "MCP_SERVICE_<NAME>_TIMEOUT", Resilience, POSITIVE,
+        Inherit("MCP_DEFAULT_TIMEOUT"), "timeout must be positive",
+        "How long a call may take in all, retries included, unless its caller says otherwise.";
+    ATTEMPT_TIMEOUT = "MCP_SERVICE_<NAME>_ATTEMPT_TIMEOUT", Resilience, POSITIVE,
+        Inherit("MCP_SERVICE_<NAME>_TIMEOUT"), "",
+        "How long one attempt may take. Shorter than the timeout, it leaves time to retry after \
+         an attempt that hangs.";
+    CB_FAILURE_THRESHOLD = "MCP_SERVICE_<NAME>_CB_FAILURE_THRESHOLD", Resilience, COUNT,
+        Value("5", DOCUMENTED), "failure threshold must be positive",
+        "How many failures in a row open the circuit of an instance.";
+    CB_RECOVERY_TIMEOUT = "MCP_SERVICE_<NAME>_CB_RECOVERY_TIMEOUT", Resilience, POSITIVE,
+        Value("30000", DOCUMENTED), "recovery timeout must be positive",
+        "How long an open circuit stays open before calls try it again.";
+    CB_HALF_OPEN_MAX_CALLS = "MCP_SERVICE_<NAME>_CB_HALF_OPEN_MAX_CALLS", Resilience, COUNT,
+        Value("3", DOCUMENTED), "half open max calls must be positive",
+        "How many calls may try a half-open circuit at once, and must succeed to close it.";
+    CB_FAILURE_RATIO = "MCP_SERVICE_<NAME>_CB_FAILURE_RATIO", Resilience, Ratio,
+        Unset("only failures in a row count"), "",
+        "Also opens the circuit when this part of the calls of the window failed.";
+    CB_WINDOW = "MCP_SERVICE_<NAME>_CB_WINDOW", Resilience, POSITIVE,
+        Value("10000", "Envoy's interval of outlier detection"), "",
+        "The window that the failure ratio is taken over.";
+    CB_MIN_CALLS = "MCP_SERVICE_<NAME>_CB_MIN_CALLS", Resilience, COUNT,
+        Value("20", "below it, one failure is more than 5 %"), "",
+        "How many calls the window must hold for the ratio to count.";
+    SERVICE_RETRY_MAX_ATTEMPTS = "MCP_SERVICE_<NAME>_RETRY_MAX_ATTEMPTS", Resilience,
+        Number { min: 0, max: u32::MAX as u64, unit: "" },
+        Inherit("MCP_RETRY_MAX_ATTEMPTS"), "max retry attempts must be non-negative",
+        "How often a failed call of this service is repeated at most.";
+    SERVICE_RETRY_STRATEGY = "MCP_SERVICE_<NAME>_RETRY_STRATEGY", Resilience,
+        Choice(BackoffStrategy::WORDS),
+        Inherit("MCP_RETRY_STRATEGY"), "backoff strategy must be linear or exponential",
+        "How the delay grows for this service.";
+    SERVICE_RETRY_INITIAL_DELAY = "MCP_SERVICE_<NAME>_RETRY_INITIAL_DELAY", Resilience, POSITIVE,
+        Inherit("MCP_RETRY_INITIAL_DELAY"), "initial delay must be positive",
+        "The delay before the first retry of this service.";
+    SERVICE_RETRY_MAX_DELAY = "MCP_SERVICE_<NAME>_RETRY_MAX_DELAY", Resilience, POSITIVE,
+        Inherit("MCP_RETRY_MAX_DELAY"), "max delay must be positive",
+        "The longest delay before a retry of this service.";
+    SERVICE_RETRY_JITTER = "MCP_SERVICE_<NAME>_RETRY_JITTER", Resilience,
+        Text("`true`, anything else is false"),
+        Inherit("MCP_RETRY_JITTER"), "",
+        "Whether delays are randomised for this service.";
+
+    HEALTH_PATH = "MCP_SERVICE_<NAME>_HEALTH_PATH", Health, Text("a path"),
+        Unset("the service is not probed"), "",
+        "The path that each endpoint is asked for to see whether it is well, such as `/health`.";
+    HEALTH_INTERVAL = "MCP_SERVICE_<NAME>_HEALTH_INTERVAL", Health, POSITIVE,
+        Value("30000", "what comparable gateways document"), "",
+        "How long from one probe to the next, moved a little at random.";
+    HEALTH_TIMEOUT = "MCP_SERVICE_<NAME>_HEALTH_TIMEOUT", Health, POSITIVE,
+        Value("5000", "well below the interval"), "",
+        "How long a probe may take.";
+    HEALTHY_THRESHOLD = "MCP_SERVICE_<NAME>_HEALTHY_THRESHOLD", Health, COUNT,
+        Value("2", "one success may be luck"), "",
+        "How many good probes in a row bring an endpoint back.";
+    UNHEALTHY_THRESHOLD = "MCP_SERVICE_<NAME>_UNHEALTHY_THRESHOLD", Health, COUNT,
+        Value("3", "one failure may be bad luck"), "",
+        "How many bad probes in a row take an endpoint out.";
+}
+
+/// Whether a variable of this name is any of the gateway's business.
+pub(crate) fn concerns_us(name: &str) -> bool {
+    name.starts_with("MCP_") || TABLE.iter().any(|variable| variable.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_well_formed() {
+        let mut names = HashSet::new();
+        for variable in TABLE {
+            assert!(names.insert(variable.name), "{} twice", variable.name);
+            let plain = variable.name.replace("<NAME>", "X");
+            assert!(
+                plain.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
+                "{plain}"
+            );
+            assert!(variable.description.ends_with('.'), "{}", variable.name);
+            assert!(!variable.description.contains("  "), "{}", variable.name);
+        }
+    }
+
+    #[test]
+    fn what_is_inherited_exists() {
+        for variable in TABLE {
+            if let Inherit(parent) = variable.fallback {
+                assert!(TABLE.iter().any(|other| other.name == parent), "{parent}");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What is set and means nothing.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Problem,
+    reader::{Reader, Scope, file_twin},
+    suggest::closest,
+    table::variables,
+};
+
+/// Names that the documented Kubernetes manifests set and that never had a meaning.
+const UNREAD: [&str; 5] = [
+    "MCP_RATE_LIMIT",
+    "MCP_RATE_LIMIT_BURST",
+    "MCP_CIRCUIT_BREAKER_THRESHOLD",
+    "MCP_CIRCUIT_BREAKER_TIMEOUT",
+    "MCP_LOG_LEVEL",
+];
+
+/// What the names of the gateway's variables begin with.
+const OURS: [&str; 4] = ["MCP_GATEWAY_", "MCP_SERVICE_", "MCP_RETRY_", "MCP_DEFAULT_"];
+
+/// Looks at every variable that nothing has asked for.
+///
+/// One that two services could mean is a problem; one that is misspelt, or has no effect beside
+/// the others, is a warning; one that is known to be somebody else's is a note.
+pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str]) {
+    let known = known(services);
+    let source = reader.source();
+    for name in source.variables() {
+        if source.find(name).is_none() {
+            continue;
+        }
+        match known.get(name).map_or(&[][..], Vec::as_slice) {
+            [first, second, ..] => reader.problem(Problem::new(format!(
+                "{name} is a variable of both service {first} and service {second}: rename one"
+            ))),
+            _ if reader.has_used(name) => {}
+            [""] => reader.warn(format!("{name} has no effect")),
+            [service] => reader.warn(format!(
+                "{name} has no effect beside the other settings of service {service}"
+            )),
+            [] => unknown(reader, name, services, &known),
+        }
+    }
+}
+
+/// Whose each name is: `""` stands for the gateway.
+fn known<'a>(services: &[&'a str]) -> BTreeMap<String, Vec<&'a str>> {
+    let mut known: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut add = |name: String, is_secret: bool, owner| {
+        if is_secret {
+            known.entry(file_twin(&name)).or_default().push(owner);
+        }
+        known.entry(name).or_default().push(owner);
+    };
+    for variable in variables() {
+        if variable.is_of_a_service() {
+            for service in services {
+                add(
+                    Scope::service(service).name(variable),
+                    variable.is_secret(),
+                    *service,
+                );
+            }
+        } else {
+            add(variable.name.to_owned(), variable.is_secret(), "");
+        }
+    }
+    known
+}
+
+fn unknown(
+    reader: &mut Reader<'_>,
+    name: &str,
+    services: &[&str],
+    known: &BTreeMap<String, Vec<&str>>,
+) {
+    // An environment file holds what it likes besides.
+    if !name.starts_with("MCP") {
+        return;
+    }
+    if UNREAD.contains(&name) || is_of_the_dashboard(name) {
+        return reader.note(format!(
+            "{name} is not a variable of the gateway; passed over"
+        ));
+    }
+    if let Some(meant) = closest(name, known.keys().cloned()) {
+        return reader.warn(format!("unknown variable {name}, did you mean {meant}?"));
+    }
+    // Others may have variables that begin with `MCP_`, too.
+    if !OURS.iter().any(|prefix| name.starts_with(prefix)) {
+        return;
+    }
+    if is_service_link(name) {
+        return reader.note(format!(
+            "{name} is a service link of Kubernetes; passed over"
+        ));
+    }
+    let of_a_service = name.strip_prefix("MCP_SERVICE_");
+    let configured = of_a_service.is_some_and(|rest| {
+        services.iter().any(|service| {
+            let scope = Scope::service(service);
+            rest.strip_prefix(scope.prefix())
+                .is_some_and(|rest| rest.starts_with('_'))
+        })
+    });
+    if of_a_service.is_none() || configured {
+        reader.warn(format!("unknown variable {name}"));
+    } else {
+        reader.warn(format!("{name} belongs to no service of MCP_SERVICES"));
+    }
+}
+
+/// `..._SAMPLE_ENDPOINTS` and `..._ENDPOINT_<i>_DESCRIPTION` and the like, which the dashboard of
+/// the documented gateway reads.
+fn is_of_the_dashboard(name: &str) -> bool {
+    const FIELDS: [&str; 3] = ["_DESCRIPTION", "_CATEGORY", "_PAYLOAD"];
+
+    let of_an_endpoint = |name: &str| {
+        let stem = FIELDS.iter().find_map(|field| name.strip_suffix(field));
+        let digits = stem
+            .and_then(|stem| stem.rsplit_once("_ENDPOINT_"))
+            .map(|(_, it)| it);
+        digits.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    name.starts_with("MCP_SERVICE_")
+        && (name.ends_with("_SAMPLE_ENDPOINTS") || of_an_endpoint(name))
+}
+
+/// The variables that Kubernetes sets in every pod for every service of its namespace, such as
+/// `MCP_GATEWAY_SERVICE_HOST` and `MCP_GATEWAY_PORT_80_TCP_ADDR`.
+fn is_service_link(name: &str) -> bool {
+    let after = |mark: &str| name.rsplit_once(mark).map(|(_, rest)| rest);
+    let port = |rest: &str| {
+        let mut parts = rest.split('_');
+        parts
+            .next()
+            .is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit()))
+            && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+            && matches!(parts.next(), None | Some("ADDR" | "PORT" | "PROTO"))
+            && parts.next().is_none()
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_PORT")
+        || after("_SERVICE_PORT_").is_some()
+        || after("_PORT_").is_some_and(port)
+        || after("_TCP_").or_else(|| after("_UDP_")).is_some_and(|_| {
+            name.split_once("_PORT_")
+                .is_some_and(|(_, rest)| port(rest))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_links_of_kubernetes() {
+        for name in [
+            "MCP_GATEWAY_SERVICE_SERVICE_HOST",
+            "MCP_GATEWAY_SERVICE_PORT",
+            "MCP_GATEWAY_SERVICE_SERVICE_PORT_HTTP",
+            "MCP_GATEWAY_PORT_80_TCP",
+            "MCP_GATEWAY_PORT_80_TCP_ADDR",
+            "MCP_GATEWAY_PORT_80_TCP_PORT",
+        ] {
+            assert!(is_service_link(name), "{name}");
+        }
+        for name in [
+            "MCP_GATEWAY_HOTS",
+            "MCP_GATEWAY_PORT_NUMBER",
+            "MCP_GATEWAY_PORT_8O_TCP",
+        ] {
+            assert!(!is_service_link(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_of_the_dashboard() {
+        for name in [
+            "MCP_SERVICE_USER_SERVICE_SAMPLE_ENDPOINTS",
+            "MCP_SERVICE_USER_SERVICE_ENDPOINT_0_DESCRIPTION",
+            "MCP_SERVICE_USER_SERVICE_ENDPOINT_12_PAYLOAD",
+        ] {
+            assert!(is_of_the_dashboard(name), "{name}");
+        }
+        for name in [
+            "MCP_SERVICE_A_ENDPOINT",
+            "MCP_SERVICE_A_ENDPOINT_X_CATEGORY",
+        ] {
+            assert!(!is_of_the_dashboard(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+use std::fmt;
+
+use crate::problem::printable;
+
+/// How much a [`Warning`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// Worth a debug line: something known and harmless was passed over.
+    Note,
+    /// Worth a look: what was asked for may not be what was meant.
+    Warning,
+}
+
+/// Something about a valid configuration that its author may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    severity: Severity,
+    text: String,
+}
+
+impl Warning {
+    pub(crate) fn new(severity: Severity, text: impl Into<String>) -> Self {
+        Self {
+            severity,
+            text: printable(&text.into()),
+        }
+    }
+
+    /// How much it matters: a [`Severity::Note`] belongs at debug level.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// The text, without any secret.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,88 @@
+//! What a valid configuration is warned about, and what is passed over.
+
+mod common;
+
+use common::{notes, warnings};
+
+#[test]
+fn misspelt_names_come_with_the_likely_one() {
+    #[rustfmt::skip]
+    let cases = [
+        ("MCP_GATEWAY_HOTS", "unknown variable MCP_GATEWAY_HOTS, did you mean MCP_GATEWAY_HOST?"),
+        ("MCP_GATEWAY_CORS", "unknown variable MCP_GATEWAY_CORS, did you mean MCP_GATEWAY_CORS_ORIGINS?"),
+        ("MCP_SERVICE", "unknown variable MCP_SERVICE, did you mean MCP_SERVICES?"),
+        ("MCP_RETRY_INTIAL_DELAY", "unknown variable MCP_RETRY_INTIAL_DELAY, did you mean MCP_RETRY_INITIAL_DELAY?"),
+        ("MCP_SERVICE_USER_SERVICE_TOKEN_FIEL", "unknown variable MCP_SERVICE_USER_SERVICE_TOKEN_FIEL, did you mean MCP_SERVICE_USER_SERVICE_TOKEN_FILE?"),
+        ("MCP_SERVICE_USR_SERVICE_TIMEOUT", "unknown variable MCP_SERVICE_USR_SERVICE_TIMEOUT, did you mean MCP_SERVICE_USER_SERVICE_TIMEOUT?"),
+        ("MCP_SERVICE_USER_SERVICE_COLOUR", "unknown variable MCP_SERVICE_USER_SERVICE_COLOUR"),
+        ("MCP_SERVICE_BILLING_ENDPOINT", "MCP_SERVICE_BILLING_ENDPOINT belongs to no service of MCP_SERVICES"),
+        ("MCP_GATEWAY_FLUX", "unknown variable MCP_GATEWAY_FLUX"),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(warnings(&[(name, "1")]), [expected]);
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    assert_eq!(
+        warnings(&[("MCP_SERVICE_USER_SERVICE_API_KEY", "k")]),
+        [
+            "MCP_SERVICE_USER_SERVICE_API_KEY has no effect beside the other settings of service \
+          user-service"
+        ]
+    );
+    assert_eq!(
+        warnings(&[("MCP_SERVICE_USER_SERVICE_HEALTH_INTERVAL", "1")]).len(),
+        1
+    );
+    assert_eq!(
+        warnings(&[("MCP_SERVICE_USER_SERVICE_CB_WINDOW", "1")]).len(),
+        1
+    );
+}
+
+#[test]
+fn jitter_is_on_for_exactly_one_word() {
+    assert_eq!(
+        warnings(&[("MCP_RETRY_JITTER", "TRUE")]),
+        ["MCP_RETRY_JITTER is \"TRUE\": only \"true\" turns jitter on"]
+    );
+    assert_eq!(warnings(&[("MCP_RETRY_JITTER", "true")]), [""; 0]);
+}
+
+#[test]
+fn contradictions_are_said() {
+    assert_eq!(
+        warnings(&[("PORT", "1"), ("MCP_GATEWAY_PORT", "2")]),
+        ["PORT is 1 and MCP_GATEWAY_PORT is 2: the latter counts"]
+    );
+    assert_eq!(
+        warnings(&[("MCP_SERVICES", "user-service,user-service")]),
+        ["Service user-service: is named more than once"]
+    );
+    assert_eq!(
+        warnings(&[("MCP_GATEWAY_API_KEYS", "short")]),
+        ["MCP_GATEWAY_API_KEYS holds a key of fewer than 16 characters"]
+    );
+}
+
+#[test]
+fn what_belongs_to_others_is_no_more_than_noted() {
+    let changes = [
+        ("MCP_SERVICE_USER_SERVICE_SAMPLE_ENDPOINTS", "GET /users"),
+        ("MCP_SERVICE_USER_SERVICE_ENDPOINT_0_PAYLOAD", "{}"),
+        ("MCP_RATE_LIMIT", "100"),
+        ("MCP_CIRCUIT_BREAKER_THRESHOLD", "5"),
+        ("METRICS_PORT", "9090"),
+        ("USER_SERVICE_TOKEN", "x"),
+        ("MCP_GATEWAY_PORT", "tcp://10.0.0.1:80"),
+        ("MCP_GATEWAY_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("MCP_GATEWAY_SERVICE_SERVICE_HOST", "10.0.0.1"),
+        ("MCP_GATEWAY_SERVICE_PORT", "80"),
+        ("MCP_SOMETHING_ELSE", "1"),
+        ("POST", "1"),
+    ];
+    assert_eq!(warnings(&changes), [""; 0]);
+    assert_eq!(notes(&changes).len(), 8, "{:?}", notes(&changes));
+}
