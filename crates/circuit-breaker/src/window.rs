@@ -35,8 +35,8 @@ pub(crate) struct Totals {
 impl Totals {
     /// Whether there are enough calls to judge by and the marked ones reach `ratio`.
     ///
-    /// Divides instead of multiplying: 3 of 30 is exactly the double nearest to 0.1, whereas
-    /// 30 × 0.1 is above 3.
+    /// Divides instead of multiplying: 7 ÷ 25 is exactly the double nearest to 0.28, whereas
+    /// 0.28 × 25 is above 7.
     pub(crate) fn reach(self, ratio: f64, minimum_calls: u32) -> bool {
         self.calls >= minimum_calls.max(1)
             && f64::from(self.marked) / f64::from(self.calls) >= ratio

@@ -168,6 +168,21 @@ async fn a_readiness_given_while_open_never_reaches_an_unready_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_was_ready_once_need_not_be_ready_now() {
+    let gate = Gate::default();
+    let layer = layer();
+    let mut service = layer.layer(gate.clone());
+    gate.open.store(true, Ordering::SeqCst);
+    assert_ready!(poll_ready(&mut service)).unwrap();
+    gate.open.store(false, Ordering::SeqCst);
+    assert_pending!(poll_ready(&mut service));
+    layer.breaker().force_open();
+    assert_ready!(poll_ready(&mut service)).unwrap();
+    layer.breaker().reset();
+    assert!(service.call(1).await.unwrap_err().open().is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejection_for_want_of_readiness_gives_the_probe_back() {
     let layer =
         CircuitBreakerLayer::new(breaker(exact().half_open_max_calls(1)), ErrorsAreFailures);

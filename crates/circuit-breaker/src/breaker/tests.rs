@@ -91,15 +91,15 @@ async fn half_of_twenty_calls_open_the_circuit_and_of_nineteen_do_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ratio_is_reached_exactly() {
-    // 30 × 0.1 is a little more than 3 in binary floating point.
+    // 0.28 × 25 is a little more than 7 in binary floating point.
     let breaker = breaker(
         exact()
             .failure_threshold(None)
-            .failure_ratio(Some(0.1))
-            .minimum_calls(30),
+            .failure_ratio(Some(0.28))
+            .minimum_calls(25),
     );
-    record(&breaker, 27, Outcome::Success);
-    record(&breaker, 2, Outcome::FAILURE);
+    record(&breaker, 18, Outcome::Success);
+    record(&breaker, 6, Outcome::FAILURE);
     assert_eq!(breaker.state(), State::Closed);
     record(&breaker, 1, Outcome::FAILURE);
     assert_eq!(breaker.state(), State::Open);
@@ -380,8 +380,10 @@ async fn probes_of_an_earlier_cycle_do_not_decide_a_later_one() {
     record(&breaker, 2, Outcome::Success);
     late_success.record(Outcome::Success);
     assert_eq!(breaker.snapshot().half_open_successes, 2);
+    let before = breaker.snapshot();
     late_failure.record(Outcome::FAILURE);
-    assert_eq!(breaker.state(), State::HalfOpen);
+    assert_eq!(breaker.snapshot(), before);
+    assert_eq!(before.state, State::HalfOpen);
 }
 
 #[tokio::test(start_paused = true)]
