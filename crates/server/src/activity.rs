@@ -1,0 +1,141 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+};
+
+/// What one connection is doing, written by its own tasks and read by the sweep.
+///
+/// These few counters stand in for timers: an exchange costs two additions here, where hyper's
+/// header timer costs an allocation, a clock reading and two turns at the timer wheel's lock.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Exchanges started in the upper half, under way in the lower.
+    exchanges: AtomicU64,
+    /// Successful reads from the socket. Only the connection's task writes it.
+    reads: AtomicU32,
+    /// Whether it speaks HTTP/2, where bytes may arrive that are no part of a request.
+    multiplexed: AtomicBool,
+    verdict: AtomicU8,
+}
+
+/// What a connection must do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// Go on.
+    Serve = 0,
+    /// Close when the exchanges under way are over; at once if there are none.
+    Finish = 1,
+    /// Close at once.
+    Cut = 2,
+}
+
+/// An [`Activity`] at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) started: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) reads: u32,
+    pub(crate) multiplexed: bool,
+}
+
+const STARTED: u64 = 1 << 32;
+
+impl Activity {
+    /// Counts an exchange until the guard is dropped.
+    pub(crate) fn begin(activity: &Arc<Self>) -> InFlight {
+        activity.exchanges.fetch_add(STARTED + 1, Ordering::Relaxed);
+        InFlight(Arc::clone(activity))
+    }
+
+    /// Counts a read. Not for two tasks at a time: a plain addition is cheaper.
+    pub(crate) fn read(&self) {
+        let reads = self.reads.load(Ordering::Relaxed);
+        self.reads.store(reads.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_multiplexed(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let exchanges = self.exchanges.load(Ordering::Relaxed);
+        Snapshot {
+            started: (exchanges >> 32) as u32,
+            in_flight: exchanges as u32,
+            reads: self.reads.load(Ordering::Relaxed),
+            multiplexed: self.multiplexed.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self.verdict.load(Ordering::Acquire) {
+            0 => Verdict::Serve,
+            1 => Verdict::Finish,
+            _ => Verdict::Cut,
+        }
+    }
+
+    /// Passes a verdict; a milder one than before changes nothing. Whoever does so wakes the
+    /// connection's task afterwards.
+    pub(crate) fn decide(&self, verdict: Verdict) {
+        self.verdict.fetch_max(verdict as u8, Ordering::Release);
+    }
+}
+
+/// An exchange under way, from the request's headers to the end of the response's body.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.exchanges.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_are_counted_on_many_threads() {
+        let activity = Arc::new(Activity::default());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let one = Activity::begin(&activity);
+                        let two = Activity::begin(&activity);
+                        drop((one, two));
+                    }
+                });
+            }
+        });
+        let kept = Activity::begin(&activity);
+        let snapshot = activity.snapshot();
+        assert_eq!((snapshot.started, snapshot.in_flight), (80_001, 1));
+        drop(kept);
+        assert_eq!(activity.snapshot().in_flight, 0);
+    }
+
+    #[test]
+    fn the_count_of_started_exchanges_may_wrap() {
+        let activity = Arc::new(Activity::default());
+        activity
+            .exchanges
+            .store((u64::from(u32::MAX) << 32) | 3, Ordering::Relaxed);
+        let one = Activity::begin(&activity);
+        let snapshot = activity.snapshot();
+        assert_eq!((snapshot.started, snapshot.in_flight), (0, 4));
+        drop(one);
+        assert_eq!(activity.snapshot().in_flight, 3);
+    }
+
+    #[test]
+    fn verdicts_only_become_harsher() {
+        let activity = Activity::default();
+        assert_eq!(activity.verdict(), Verdict::Serve);
+        activity.decide(Verdict::Cut);
+        activity.decide(Verdict::Finish);
+        assert_eq!(activity.verdict(), Verdict::Cut);
+    }
+}

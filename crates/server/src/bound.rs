@@ -1,0 +1,220 @@
+use std::{error::Error, fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::OwnedSemaphorePermit,
+    time::MissedTickBehavior,
+};
+use tower_service::Service;
+use tracing::{info, warn};
+
+use crate::{
+    BindError, ServerConfig, Stats, Tls,
+    accept::{Acceptor, concerns_one_connection},
+    activity::Verdict,
+    connection::Protocols,
+    connections::Connections,
+    watch::Limits,
+};
+
+/// How long to wait before accepting again after the operating system had no descriptor or no
+/// memory for a connection: long enough not to spin, short enough for the backlog to hold.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where servers begin.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Listens on all `addresses`; from here on the kernel accepts connections for the backlog.
+    ///
+    /// Port 0 lets the operating system choose. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Names the address that cannot be listened on; then it listens on none.
+    pub fn bind(
+        addresses: &[SocketAddr],
+        config: &ServerConfig,
+        tls: Option<&Tls>,
+    ) -> Result<Bound, BindError> {
+        config.validate()?;
+        let listeners = addresses.iter().map(|&address| {
+            listen(address, config).map_err(|cause| BindError::Address { address, cause })
+        });
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        let Some(&(_, local)) = listeners.first() else {
+            return Err(BindError::NoAddress);
+        };
+        let (listeners, locals) = listeners.into_iter().unzip();
+        Ok(Bound {
+            listeners,
+            local,
+            locals,
+            protocols: Protocols::new(config, tls.map(|tls| tls.acceptor(config.http2))),
+            config: config.clone(),
+            stats: Arc::default(),
+        })
+    }
+}
+
+fn listen(address: SocketAddr, config: &ServerConfig) -> io::Result<(TcpListener, SocketAddr)> {
+    Handle::try_current().map_err(io::Error::other)?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // On Windows it would let two processes share a port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::from(config.backlog))?;
+    let listener = TcpListener::from_std(socket.into())?;
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}
+
+/// A server that listens and does not serve yet.
+pub struct Bound {
+    listeners: Vec<TcpListener>,
+    local: SocketAddr,
+    locals: Vec<SocketAddr>,
+    protocols: Protocols,
+    config: ServerConfig,
+    stats: Arc<Stats>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were open when shutdown began and closed in time: idle ones at once, the
+    /// others after the exchanges they were in.
+    pub finished: usize,
+    /// Connections that were cut because exchanges went on for longer than
+    /// [`drain_timeout`](ServerConfig::drain_timeout).
+    pub aborted: usize,
+}
+
+impl Bound {
+    /// Where it listens; with several addresses, the first.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Where it listens, in the order in which the addresses were given.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.locals
+    }
+
+    /// The count of connections, which goes on while it serves.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Serves until `shutdown` completes, then drains.
+    ///
+    /// Each request is given to a clone of `service`, made ready, on the connection's own task
+    /// (HTTP/2: on a task for each request). A service that returns an error has its connection
+    /// closed, or its stream reset; errors that have a response should be responses.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future cuts every connection.
+    pub async fn serve<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let limits = Limits::new(&self.config);
+        let connections = Connections::new(limits, self.stats);
+        let _cut_if_dropped = CutOnDrop(&connections);
+        let mut acceptor = Acceptor::new(self.listeners, self.config.max_connections);
+        let protocols = Arc::new(self.protocols);
+        let mut sweeps = tokio::time::interval(limits.tick);
+        // After a stall, sweeping in haste would count time that clients were not given.
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shutdown = pin!(shutdown);
+
+        let entrance = Arc::clone(&connections);
+        let spawn = move |stream: TcpStream, remote, permit: OwnedSemaphorePermit| {
+            let (protocols, service) = (Arc::clone(&protocols), service.clone());
+            let ticket = Connections::enter(&entrance);
+            tokio::spawn(async move {
+                protocols.serve(stream, remote, service, ticket).await;
+                drop(permit);
+            });
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                _ = sweeps.tick() => connections.sweep(),
+                accepted = acceptor.accept() => match accepted {
+                    Ok((stream, remote, permit)) => spawn(stream, remote, permit),
+                    Err(error) if concerns_one_connection(&error) => {}
+                    Err(error) => {
+                        warn!(%error, "cannot accept connections");
+                        tokio::select! {
+                            () = &mut shutdown => break,
+                            () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                        }
+                    }
+                },
+            }
+        }
+        drop((acceptor, spawn));
+
+        let open = connections.count();
+        info!(open, "draining");
+        connections.decide_all(Verdict::Finish);
+        let mut time_is_up = pin!(tokio::time::sleep(self.config.drain_timeout));
+        let aborted = loop {
+            tokio::select! {
+                biased;
+                () = connections.emptied() => break 0,
+                () = &mut time_is_up => break connections.count(),
+                // Clients that are slow with a header are still cut off.
+                _ = sweeps.tick() => connections.sweep(),
+            }
+        };
+        if aborted > 0 {
+            warn!(aborted, "connections cut: exchanges did not end in time");
+        }
+        Drained {
+            finished: open - aborted,
+            aborted,
+        }
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound")
+            .field("addresses", &self.locals)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cuts what is left, whichever way serving ends.
+struct CutOnDrop<'a>(&'a Connections);
+
+impl Drop for CutOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.decide_all(Verdict::Cut);
+    }
+}

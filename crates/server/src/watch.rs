@@ -1,0 +1,183 @@
+use std::time::Duration;
+
+use crate::{
+    ServerConfig,
+    activity::{Snapshot, Verdict},
+};
+
+/// The client timeouts, counted in sweeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The time between two sweeps.
+    pub(crate) tick: Duration,
+    header: u32,
+    idle: u32,
+}
+
+impl Limits {
+    pub(crate) fn new(config: &ServerConfig) -> Self {
+        let shortest = config.header_read_timeout.min(config.idle_timeout);
+        // An eighth, so that two sweeps late is a quarter late at the worst, and no more than a
+        // second: ten thousand connections are looked through in well under a millisecond.
+        let tick = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
+        // One more than fits, because the first sweep that finds a connection idle does not
+        // know for how much of the time since the last one it has been.
+        let sweeps = |time: Duration| {
+            let whole = time.as_nanos().div_ceil(tick.as_nanos()) + 1;
+            u32::try_from(whole).unwrap_or(u32::MAX)
+        };
+        Self {
+            tick,
+            header: sweeps(config.header_read_timeout),
+            idle: sweeps(config.idle_timeout),
+        }
+    }
+}
+
+/// What the sweeps have seen of one connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Watch {
+    last: Snapshot,
+    /// Sweeps that found it without an exchange, in a row.
+    quiet: u32,
+    /// Those of them that found a request's headers begun and not ended.
+    header: u32,
+}
+
+impl Watch {
+    /// Looks at the connection once more; says what it must do now, if anything.
+    pub(crate) fn look(&mut self, now: Snapshot, limits: &Limits) -> Option<Verdict> {
+        if now.in_flight > 0 || now.started != self.last.started {
+            *self = Self {
+                last: now,
+                ..Self::default()
+            };
+            return None;
+        }
+        self.quiet = self.quiet.saturating_add(1);
+        // Until there was a request, everything is part of one: the silence, the handshake.
+        let first = now.started == 0;
+        if !now.multiplexed && (first || now.reads != self.last.reads) {
+            self.header = self.header.saturating_add(1);
+        }
+        if self.header >= limits.header {
+            return Some(Verdict::Cut);
+        }
+        if self.quiet >= limits.idle.saturating_add(limits.header) {
+            // It was asked to close and did not.
+            return Some(Verdict::Cut);
+        }
+        (self.quiet >= limits.idle).then_some(Verdict::Finish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            tick: Duration::from_secs(1),
+            header: 3,
+            idle: 10,
+        }
+    }
+
+    /// The sweep, counted from one, at which each verdict is first passed.
+    fn verdicts(mut at: impl FnMut(u32) -> Snapshot) -> Vec<(u32, Verdict)> {
+        let (mut watch, mut passed) = (Watch::default(), Vec::new());
+        for sweep in 1..=40 {
+            let Some(verdict) = watch.look(at(sweep), &limits()) else {
+                continue;
+            };
+            if passed.last().is_none_or(|(_, last)| *last != verdict) {
+                passed.push((sweep, verdict));
+            }
+        }
+        passed
+    }
+
+    #[test]
+    fn a_client_that_never_asks() {
+        let silent = verdicts(|_| Snapshot::default());
+        assert_eq!(silent, [(3, Verdict::Cut)]);
+        let dripping = verdicts(|sweep| Snapshot {
+            reads: sweep,
+            ..Snapshot::default()
+        });
+        assert_eq!(dripping, [(3, Verdict::Cut)]);
+    }
+
+    #[test]
+    fn an_idle_connection_is_asked_and_then_cut() {
+        let idle = Snapshot {
+            started: 7,
+            reads: 9,
+            ..Snapshot::default()
+        };
+        // The first sweep notices the exchange that is over.
+        assert_eq!(
+            verdicts(|_| idle),
+            [(11, Verdict::Finish), (14, Verdict::Cut)]
+        );
+    }
+
+    #[test]
+    fn a_second_header_that_does_not_end() {
+        let drip = verdicts(|sweep| Snapshot {
+            started: 1,
+            reads: if sweep < 5 { 1 } else { sweep },
+            ..Snapshot::default()
+        });
+        assert_eq!(drip, [(7, Verdict::Cut)]);
+    }
+
+    #[test]
+    fn an_exchange_may_take_as_long_as_it_likes() {
+        let streaming = Snapshot {
+            started: 1,
+            in_flight: 1,
+            ..Snapshot::default()
+        };
+        assert_eq!(verdicts(|_| streaming), []);
+    }
+
+    #[test]
+    fn short_exchanges_between_sweeps_are_seen() {
+        let busy = |sweep| Snapshot {
+            started: sweep,
+            reads: sweep,
+            ..Snapshot::default()
+        };
+        assert_eq!(verdicts(busy), []);
+    }
+
+    #[test]
+    fn frames_are_not_headers() {
+        let pinging = verdicts(|sweep| Snapshot {
+            reads: sweep,
+            multiplexed: true,
+            ..Snapshot::default()
+        });
+        assert_eq!(pinging, [(10, Verdict::Finish), (13, Verdict::Cut)]);
+    }
+
+    #[test]
+    fn no_sooner_than_the_time_says() {
+        for (header, idle) in [(10_000, 75_000), (200, 100), (80, 9_000), (1, 1)] {
+            let config = ServerConfig {
+                header_read_timeout: Duration::from_millis(header),
+                idle_timeout: Duration::from_millis(idle),
+                ..ServerConfig::default()
+            };
+            let limits = Limits::new(&config);
+            for (sweeps, time) in [
+                (limits.header, config.header_read_timeout),
+                (limits.idle, config.idle_timeout),
+            ] {
+                assert!(limits.tick * (sweeps - 1) >= time, "{limits:?} {time:?}");
+                assert!(limits.tick * (sweeps - 2) < time, "{limits:?} {time:?}");
+            }
+        }
+    }
+}
