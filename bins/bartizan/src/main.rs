@@ -1,1 +1,36 @@
-fn main() {}
+//! The gateway's command line: serve, check, explain, demo.
+
+mod cli;
+mod commands;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    commands::Failure,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => commands::serve(&cli.source),
+        Command::Check => commands::check(&cli.source),
+        Command::Explain { service } => commands::explain(&cli.source, service.as_deref()),
+        Command::Demo { port } => commands::demo(port),
+        Command::Reference => commands::reference(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has gone, as `head` does.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            commands::complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 
 /// The body of an answer: up to three chunks of known length, handed on without copying.
 #[derive(Debug, Default)]
-pub struct Body {
+pub(crate) struct Body {
     chunks: [Bytes; 3],
 }
 

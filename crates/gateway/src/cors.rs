@@ -2,7 +2,7 @@ use http::{
     HeaderMap, HeaderValue,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ORIGIN, VARY,
+        VARY,
     },
 };
 
@@ -25,12 +25,8 @@ pub(crate) enum Cors {
 }
 
 impl Cors {
-    /// Adds the headers that a request with `request` headers may have.
-    pub(crate) fn apply(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        self.apply_to(request.get(ORIGIN), response);
-    }
-
-    pub(crate) fn apply_to(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
+    /// Adds the headers that an answer to a request from `origin` may have.
+    pub(crate) fn apply(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         let allowed = match self {
             Self::Any => HeaderValue::from_static("*"),
             Self::Origins(origins) => {
@@ -53,7 +49,7 @@ mod tests {
 
     fn apply(cors: &Cors, origin: Option<&'static str>) -> HeaderMap {
         let mut response = HeaderMap::new();
-        cors.apply_to(origin.map(HeaderValue::from_static).as_ref(), &mut response);
+        cors.apply(origin.map(HeaderValue::from_static).as_ref(), &mut response);
         response
     }
 
@@ -74,7 +70,10 @@ mod tests {
         assert_eq!(headers[VARY], "origin");
         for other in [None, Some("https://evil.example"), Some("null")] {
             let headers = apply(&cors, other);
-            assert!(!headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), "{other:?}");
+            assert!(
+                !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
+                "{other:?}"
+            );
             assert_eq!(headers[VARY], "origin");
         }
     }

@@ -15,7 +15,9 @@ use crate::{
 /// for whoever reads an answer, a model included: they say what to do next where that is known.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    #[error("authentication required: send one of the gateway's API keys as a bearer token or in X-API-Key")]
+    #[error(
+        "authentication required: send one of the gateway's API keys as a bearer token or in X-API-Key"
+    )]
     Unauthenticated,
     #[error("{0}")]
     Invalid(String),
@@ -120,11 +122,9 @@ impl Error {
             Cause::Token(ref error) => Self::Credential {
                 service,
                 reason: error.to_string(),
-                retry_after: match bartizan_classify::Fault::fault(error) {
-                    bartizan_classify::FaultKind::Rejected { retry_after } => retry_after,
-                    _ => None,
-                },
+                retry_after: error.retry_after(),
             },
+            Cause::Internal => Self::Internal,
             Cause::TimedOut(_) | Cause::Exchange { .. } => return Err(failure),
         })
     }

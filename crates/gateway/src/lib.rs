@@ -1,1 +1,30 @@
-//! See the package description.
+//! The gateway: front doors, and behind them one stack of layers for each service.
+//!
+//! [`Gateway`] is built from a [`Configuration`](bartizan_config::Configuration), which comes
+//! from the environment or from a builder. Serve it with its own server, or put
+//! [`Gateway::service`] into yours.
+//!
+//! Every call, whichever door it comes in by, passes the same stack: retry with a budget, rate
+//! limit, attempt timeout, circuit breaker, credential, balancing, and one pooled exchange with
+//! an instance. The layers are crates of their own; what stands here is their assembly and the
+//! dialect of `/mcp/request`.
+//!
+//! # When not to use it
+//!
+//! For one backend with one policy, put the layers you need around your own client:
+//! they know nothing of this crate.
+
+mod body;
+mod catalog;
+mod cors;
+mod edge;
+mod error;
+mod front;
+mod gateway;
+mod ids;
+mod operation;
+mod service;
+
+pub use edge::{Edge, EdgeFuture};
+pub use gateway::{Gateway, StartError};
+pub use service::BuildError;

@@ -10,7 +10,7 @@ const MAX_LENGTH: usize = 512;
     "invalid operation: use letters, digits, '_', '-', '.' and '/' between non-empty segments \
      other than '.' and '..', {MAX_LENGTH} bytes at most"
 )]
-pub struct InvalidOperation;
+pub(crate) struct InvalidOperation;
 
 /// The path of `operation` at a backend: `/api/{operation}`.
 ///
@@ -22,9 +22,9 @@ pub struct InvalidOperation;
 /// When the operation contains anything else.
 pub(crate) fn backend_path(operation: &str) -> Result<PathAndQuery, InvalidOperation> {
     let sound = operation.len() <= MAX_LENGTH
-        && operation.bytes().all(|b| {
-            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/')
-        })
+        && operation
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'))
         && operation
             .split('/')
             .all(|segment| !matches!(segment, "" | "." | ".."));
@@ -43,7 +43,13 @@ mod tests {
 
     #[test]
     fn ordinary_operations_become_paths() {
-        for operation in ["getUser", "users/123", "v1.2/get-user_profile", "a...b", "..a"] {
+        for operation in [
+            "getUser",
+            "users/123",
+            "v1.2/get-user_profile",
+            "a...b",
+            "..a",
+        ] {
             let path = backend_path(operation).unwrap();
             assert_eq!(path.as_str(), format!("/api/{operation}"));
         }
@@ -75,7 +81,11 @@ mod tests {
             "a:80",
             ";a",
         ] {
-            assert_eq!(backend_path(operation), Err(InvalidOperation), "{operation:?}");
+            assert_eq!(
+                backend_path(operation),
+                Err(InvalidOperation),
+                "{operation:?}"
+            );
         }
         assert_eq!(backend_path(&"a".repeat(513)), Err(InvalidOperation));
     }

@@ -11,7 +11,7 @@
 //!
 //! let metrics = Metrics::new();
 //! let service = metrics.service("user-service");
-//! service.record(CallOutcome::Success, Duration::from_millis(3));
+//! service.call().finish(CallOutcome::Success, Duration::from_millis(3));
 //! let page = metrics.render();
 //! assert!(page.contains(r#"bartizan_service_calls_total{service="user-service",outcome="success"} 1"#));
 //! ```
@@ -26,8 +26,6 @@ mod metrics;
 mod request_id;
 mod trace_context;
 
-pub use metrics::{
-    CallOutcome, GatewayMetrics, InFlight, Metrics, ServiceMetrics, reference_markdown,
-};
+pub use metrics::{Call, CallOutcome, GatewayMetrics, Metrics, ServiceMetrics, reference_markdown};
 pub use request_id::RequestId;
 pub use trace_context::{InvalidTraceparent, TraceContext};

@@ -1,16 +1,14 @@
 //! `bartizan demo`: backends that misbehave on loopback, and a guide to what the gateway makes
 //! of that.
 //!
-//! [`Demo::start`] starts the backends, [`listen`] finds a port for the gateway,
-//! [`Demo::variables`] says how the gateway is configured for them, and [`Guide`] prints what to
-//! try. The gateway itself is the real one, started by the command like any other.
+//! [`Demo::start`] starts the backends, [`Demo::variables`] says how the gateway is configured
+//! for them, and [`Guide`] prints what to try. The gateway itself is the real one, started by the command like any other.
 
 mod guide;
 mod inventory;
 mod issuer;
 mod payments;
 mod phoenix;
-mod port;
 mod rest;
 mod server;
 mod variables;
@@ -21,7 +19,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use bartizan_clock::Clock;
 use tokio::task::JoinSet;
 
-pub(crate) use self::{guide::Guide, port::listen};
+pub(crate) use self::guide::Guide;
 use self::{
     inventory::Inventory,
     issuer::Issuer,

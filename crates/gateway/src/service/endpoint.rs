@@ -19,6 +19,8 @@ use pin_project::pin_project;
 use thiserror::Error;
 use tower_service::Service;
 
+use super::Outbound;
+
 /// One instance of a service: completes a request's target and sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
@@ -109,22 +111,21 @@ impl Target {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Endpoint {
+impl Service<Request<Outbound>> for Endpoint {
     type Response = Response<Payload>;
     type Error = EndpointError;
     type Future = EndpointFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let endpoint = &self.target.text;
-        self.client
-            .poll_ready(cx)
-            .map_err(|error| EndpointError {
-                endpoint: Arc::clone(endpoint),
-                error,
-            })
+        self.client.poll_ready(cx).map_err(|error| EndpointError {
+            endpoint: Arc::clone(endpoint),
+            error,
+        })
     }
 
-    fn call(&mut self, mut request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<Outbound>) -> Self::Future {
+        let mut request = request.map(|outbound| Full::new(outbound.parts().body.clone()));
         // A target that does not fit together is refused by the client, which names it.
         if let Ok(uri) = self.target.uri(request.uri()) {
             *request.uri_mut() = uri;

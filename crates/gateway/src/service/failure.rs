@@ -17,11 +17,7 @@ use pin_project::pin_project;
 use thiserror::Error;
 use tower_service::Service;
 
-use super::{
-    Outbound, Payload,
-    endpoint::EndpointError,
-    timeout::TimeoutError,
-};
+use super::{Outbound, Payload, endpoint::EndpointError, timeout::TimeoutError};
 
 /// A call that got no answer from its backend.
 #[derive(Debug, Error)]
@@ -37,14 +33,18 @@ pub(crate) struct Failure {
 pub(crate) enum Cause {
     #[error(transparent)]
     RateLimited(rate_limit::RateLimited),
-    #[error("no answer within {0:?}")]
-    TimedOut(Duration),
+    /// The attempt's own limit, if that is what ended it and not the call's deadline.
+    #[error("no answer in time")]
+    TimedOut(Option<Duration>),
     #[error(transparent)]
     CircuitOpen(circuit_breaker::CircuitOpen),
     #[error(transparent)]
     Token(auth::TokenError),
     #[error(transparent)]
     NoEndpoints(balance::NoEndpoints),
+    /// A layer ended the call for a reason that this gateway has no configuration to cause.
+    #[error("the call could not be made")]
+    Internal,
     #[error("{error}")]
     Exchange {
         endpoint: Arc<str>,
@@ -78,10 +78,12 @@ impl From<Nested> for Cause {
         let balance = match auth {
             Auth::Token(error) => return Self::Token(error),
             Auth::Inner(inner) => inner,
+            _ => return Self::Internal,
         };
         match balance {
             Balance::NoEndpoints(none) => Self::NoEndpoints(none),
             Balance::Inner(EndpointError { endpoint, error }) => Self::Exchange { endpoint, error },
+            _ => Self::Internal,
         }
     }
 }
@@ -93,7 +95,8 @@ impl Fault for Failure {
             Cause::RateLimited(limited) => rejected(Some(limited.retry_after)),
             Cause::TimedOut(_) => FaultKind::TimedOut,
             Cause::CircuitOpen(open) => rejected(Some(open.retry_after)),
-            Cause::Token(error) => error.fault(),
+            Cause::Token(error) => rejected(error.retry_after()),
+            Cause::Internal => FaultKind::Caller,
             Cause::NoEndpoints(none) => rejected(none.retry_after),
             Cause::Exchange { error, .. } => error.fault(),
         }

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
+use bartizan_balance::Tried;
 use bartizan_classify::RequestClass;
 use bartizan_clock::Instant;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{HeaderValue, Method, uri::PathAndQuery};
+use parking_lot::Mutex;
 
 /// A call on its way to a backend, before it is an HTTP request.
 ///
@@ -32,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) idempotency_key: Option<HeaderValue>,
     pub(crate) traceparent: HeaderValue,
     pub(crate) tracestate: Option<HeaderValue>,
+    /// Where attempts went. One attempt at a time touches it, so nobody ever waits for it.
+    pub(crate) tried: Mutex<Tried>,
 }
 
 impl Outbound {

@@ -1,25 +1,19 @@
 use std::task::{Context, Poll};
 
 use bartizan_clock::Clock;
-use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
     uri::Parts as UriParts,
 };
-use http_body_util::Full;
 use tower_service::Service;
 
 use super::Outbound;
+use crate::ids::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 
 const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
-const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Room for every header below, the credential and `host`, so that the map grows once.
 const HEADERS: usize = 16;
@@ -40,7 +34,7 @@ impl<S> Prepare<S> {
 
 impl<S> Service<Outbound> for Prepare<S>
 where
-    S: Service<Request<Full<Bytes>>>,
+    S: Service<Request<Outbound>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -52,14 +46,11 @@ where
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
         let parts = outbound.parts();
-        let mut uri = UriParts::default();
-        uri.path_and_query = Some(parts.path.clone());
-        let mut request = Request::new(Full::new(parts.body.clone()));
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = http::Uri::from_parts(uri).unwrap_or_default();
-
         let mut headers = HeaderMap::with_capacity(HEADERS);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/plain, */*"));
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/json, text/plain, */*"),
+        );
         if !parts.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -84,6 +75,12 @@ where
         if outbound.attempt() > 1 {
             headers.insert(X_RETRY_ATTEMPT, HeaderValue::from(outbound.attempt()));
         }
+        let mut uri = UriParts::default();
+        uri.path_and_query = Some(parts.path.clone());
+        let method = parts.method.clone();
+        let mut request = Request::new(outbound);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         *request.headers_mut() = headers;
         self.inner.call(request)
     }

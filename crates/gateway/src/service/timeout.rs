@@ -46,11 +46,11 @@ impl<S: Service<Outbound>> Service<Outbound> for AttemptTimeout<S> {
 
     fn call(&mut self, request: Outbound) -> Self::Future {
         let left = request.deadline() - self.clock.now();
-        let allowed = self.limit.map_or(left, |limit| limit.min(left));
+        let limit = self.limit.filter(|limit| *limit < left);
         TimeoutFuture {
             inner: self.inner.call(request),
-            sleep: self.clock.sleep(allowed),
-            allowed,
+            sleep: self.clock.sleep(limit.unwrap_or(left)),
+            limit,
         }
     }
 }
@@ -62,7 +62,7 @@ pub(crate) struct TimeoutFuture<F> {
     inner: F,
     #[pin]
     sleep: Sleep,
-    allowed: Duration,
+    limit: Option<Duration>,
 }
 
 impl<F, T, E> Future for TimeoutFuture<F>
@@ -77,14 +77,15 @@ where
             return Poll::Ready(result.map_err(TimeoutError::Inner));
         }
         ready!(this.sleep.poll(cx));
-        Poll::Ready(Err(TimeoutError::Elapsed(*this.allowed)))
+        Poll::Ready(Err(TimeoutError::Elapsed(*this.limit)))
     }
 }
 
 #[derive(Debug, Error)]
 pub(crate) enum TimeoutError<E> {
-    #[error("no answer within {0:?}")]
-    Elapsed(Duration),
+    /// The attempt's own limit, if that is what ended it and not the call's deadline.
+    #[error("no answer in time")]
+    Elapsed(Option<Duration>),
     #[error(transparent)]
     Inner(E),
 }

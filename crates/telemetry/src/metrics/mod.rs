@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::{
 use self::table::{Family, Kind};
 pub use self::{
     gateway::GatewayMetrics,
-    service::{CallOutcome, InFlight, ServiceMetrics},
+    service::{Call, CallOutcome, ServiceMetrics},
     table::reference_markdown,
 };
 
@@ -130,8 +130,9 @@ mod tests {
         let metrics = Metrics::new();
         let service = metrics.service("s");
         let _gateway = metrics.gateway("1.2.3");
-        service.record(CallOutcome::Success, Duration::from_millis(7));
-        service.waited(Duration::from_millis(7));
+        service
+            .call()
+            .finish(CallOutcome::Success, Duration::from_millis(7));
         let page = metrics.render();
         for family in table::FAMILIES {
             assert!(
@@ -174,20 +175,25 @@ mod tests {
     }
 
     #[test]
-    fn a_call_in_flight_counts_until_it_is_dropped() {
+    fn a_call_counts_as_what_it_became() {
         let metrics = Metrics::new();
         let service = metrics.service("s");
-        let call = service.in_flight();
-        assert!(
-            metrics
-                .render()
-                .contains(r#"bartizan_service_in_flight{service="s"} 1"#)
-        );
+        let mut call = service.call();
+        let in_flight = |n| format!(r#"bartizan_service_in_flight{{service="s"}} {n}"#);
+        assert!(metrics.render().contains(&in_flight(1)));
+        call.finish(CallOutcome::TimedOut, Duration::from_secs(1));
         drop(call);
+        drop(service.call());
+        let page = metrics.render();
+        assert!(page.contains(&in_flight(0)), "{page}");
+        for outcome in ["timed_out", "cancelled"] {
+            let line =
+                format!(r#"bartizan_service_calls_total{{service="s",outcome="{outcome}"}} 1"#);
+            assert!(page.contains(&line), "{page}");
+        }
         assert!(
-            metrics
-                .render()
-                .contains(r#"bartizan_service_in_flight{service="s"} 0"#)
+            page.contains("bartizan_service_call_duration_seconds_count{service=\"s\"} 1"),
+            "{page}"
         );
     }
 }

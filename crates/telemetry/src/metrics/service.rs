@@ -54,7 +54,6 @@ pub struct ServiceMetrics {
     pub retries: Counter,
     /// Retries not made for want of budget.
     pub retry_budget_exhausted: Counter,
-    queue_wait: Histogram,
     /// Calls waiting for a token.
     pub rate_limit_waiting: Gauge,
     /// Tokens in the bucket.
@@ -84,7 +83,6 @@ impl ServiceMetrics {
             in_flight: metrics.gauge(&table::IN_FLIGHT, &service),
             retries: metrics.counter(&table::RETRIES, &service),
             retry_budget_exhausted: metrics.counter(&table::BUDGET_EXHAUSTED, &service),
-            queue_wait: metrics.histogram(&table::QUEUE_WAIT, &service),
             rate_limit_waiting: metrics.gauge(&table::QUEUED, &service),
             rate_limit_tokens: metrics.gauge(&table::TOKENS, &service),
             circuit_breaker_state: metrics.gauge(&table::BREAKER, &service),
@@ -98,37 +96,38 @@ impl ServiceMetrics {
         }
     }
 
-    /// Counts a finished call and the time it took.
-    pub fn record(&self, outcome: CallOutcome, elapsed: Duration) {
-        self.calls[outcome as usize].increment(1);
-        self.duration.record(elapsed.as_secs_f64());
-    }
-
-    /// Counts a call that its caller gave up; the time says nothing about the service.
-    pub fn cancelled(&self) {
-        self.calls[CallOutcome::Cancelled as usize].increment(1);
-    }
-
-    /// Records how long an admitted call waited for its token.
-    pub fn waited(&self, wait: Duration) {
-        self.queue_wait.record(wait.as_secs_f64());
-    }
-
-    /// Counts a call as under way until the guard is dropped.
+    /// Counts a call as under way until the guard is dropped, and as cancelled unless the guard
+    /// is told how the call ended.
     #[must_use]
-    pub fn in_flight(&self) -> InFlight<'_> {
+    pub fn call(&self) -> Call<'_> {
         self.in_flight.increment(1.0);
-        InFlight(&self.in_flight)
+        Call {
+            metrics: self,
+            outcome: CallOutcome::Cancelled,
+        }
     }
 }
 
 /// A call under way; dropping it ends it.
 #[derive(Debug)]
-pub struct InFlight<'a>(&'a Gauge);
+pub struct Call<'a> {
+    metrics: &'a ServiceMetrics,
+    outcome: CallOutcome,
+}
 
-impl Drop for InFlight<'_> {
+impl Call<'_> {
+    /// Says how the call ended and how long it took. The time of a call that was given up says
+    /// nothing about the service, so it is not recorded.
+    pub fn finish(&mut self, outcome: CallOutcome, elapsed: Duration) {
+        self.outcome = outcome;
+        self.metrics.duration.record(elapsed.as_secs_f64());
+    }
+}
+
+impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.0.decrement(1.0);
+        self.metrics.in_flight.decrement(1.0);
+        self.metrics.calls[self.outcome as usize].increment(1);
     }
 }
 

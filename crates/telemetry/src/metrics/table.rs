@@ -39,7 +39,6 @@ families! {
     IN_FLIGHT = Gauge "bartizan_service_in_flight" ["service"] "Calls under way, waiting ones included.";
     RETRIES = Counter "bartizan_retries_total" ["service"] "Attempts after the first.";
     BUDGET_EXHAUSTED = Counter "bartizan_retry_budget_exhausted_total" ["service"] "Retries not made because retries were too large a share of the traffic.";
-    QUEUE_WAIT = Histogram "bartizan_rate_limit_wait_seconds" ["service"] "Time that admitted calls waited for a token, if they had to.";
     QUEUED = Gauge "bartizan_rate_limit_waiting" ["service"] "Calls waiting for a token.";
     TOKENS = Gauge "bartizan_rate_limit_tokens" ["service"] "Tokens in the bucket.";
     BREAKER = Gauge "bartizan_circuit_breaker_state" ["service"] "0 closed, 1 half-open, 2 open.";

@@ -69,7 +69,10 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> String {
         Err(syntax) => return format!("the request body is not valid JSON: {syntax}"),
     };
     let Value::Object(members) = &value else {
-        return format!("the request body must be a JSON object, not {}", kind(&value));
+        return format!(
+            "the request body must be a JSON object, not {}",
+            kind(&value)
+        );
     };
     for name in ["service", "operation"] {
         match members.get(name) {
@@ -148,7 +151,8 @@ mod tests {
         let envelope = Envelope::parse(br#"{"service":"s","operation":"o"}"#).unwrap();
         assert!(envelope.id.is_none() && envelope.parameters.is_none());
         assert!(envelope.metadata.is_none());
-        let nulls = br#"{"id":null,"service":"s","operation":"o","parameters":null,"metadata":null}"#;
+        let nulls =
+            br#"{"id":null,"service":"s","operation":"o","parameters":null,"metadata":null}"#;
         assert!(Envelope::parse(nulls).is_ok());
     }
 
@@ -162,12 +166,21 @@ mod tests {
     fn each_fault_is_named() {
         let cases = [
             ("", "the request body is empty, expected a JSON object"),
-            ("[1]", "the request body must be a JSON object, not an array"),
+            (
+                "[1]",
+                "the request body must be a JSON object, not an array",
+            ),
             ("null", "the request body must be a JSON object, not null"),
             (r#"{"operation":"o"}"#, "service is required"),
-            (r#"{"service":7,"operation":"o"}"#, "service must be a string, not a number"),
+            (
+                r#"{"service":7,"operation":"o"}"#,
+                "service must be a string, not a number",
+            ),
             (r#"{"service":"s"}"#, "operation is required"),
-            (r#"{"service":"s","operation":{}}"#, "operation must be a string, not an object"),
+            (
+                r#"{"service":"s","operation":{}}"#,
+                "operation must be a string, not an object",
+            ),
             (
                 r#"{"service":"s","operation":"o","metadata":[]}"#,
                 "metadata must be an object, not an array",

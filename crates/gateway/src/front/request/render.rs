@@ -188,7 +188,10 @@ fn open_envelope(out: &mut Vec<u8>, context: &Context<'_>, success: bool) {
 
 fn close_envelope(out: &mut Vec<u8>, context: &Context<'_>, about: About<'_>) {
     let millis = context.elapsed.as_millis();
-    let _ = write!(out, ",\"metadata\":{{\"processingTime\":{millis},\"serviceEndpoint\":");
+    let _ = write!(
+        out,
+        ",\"metadata\":{{\"processingTime\":{millis},\"serviceEndpoint\":"
+    );
     json(out, about.endpoint);
     let retries = about.attempts.saturating_sub(1);
     let _ = write!(out, ",\"retryCount\":{retries},\"cacheHit\":false}}}}");

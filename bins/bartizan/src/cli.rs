@@ -1,0 +1,51 @@
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// A gateway between AI agents and the services they use.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve from the environment (the default)
+    Serve,
+    /// Validate the configuration and say what it means, without serving
+    Check,
+    /// Show a service's effective stack: every layer in order, every value and its origin
+    Explain {
+        /// The service, as named in MCP_SERVICES; the gateway's own settings without one
+        service: Option<String>,
+    },
+    /// Start a gateway and four backends on loopback, and print what to try
+    Demo {
+        /// The port to listen on; another one is taken if it is in use
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Print the configuration reference as Markdown
+    Reference,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Source {
+    /// A file of variables; the environment wins over it
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_ENV_FILE)]
+    pub(crate) env_file: PathBuf,
+}
+
+const DEFAULT_ENV_FILE: &str = ".env";
+
+impl Source {
+    /// Whether nobody asked for another file than the usual one, which may be missing.
+    pub(crate) fn is_default(&self) -> bool {
+        self.env_file == Path::new(DEFAULT_ENV_FILE)
+    }
+}

@@ -1,0 +1,109 @@
+//! One function a command.
+
+mod demo;
+mod inspect;
+mod serve;
+
+use std::io::{self, Write};
+
+use bartizan_config::{Configuration, Errors, Severity, Source, UnknownService};
+use bartizan_gateway::StartError;
+use bartizan_telemetry::logs::{self, Format, InvalidLogs};
+use thiserror::Error;
+
+use crate::cli;
+
+pub(crate) use self::{
+    demo::demo,
+    inspect::{check, explain, reference},
+    serve::serve,
+};
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] Errors),
+    #[error(transparent)]
+    UnknownService(#[from] UnknownService),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("logging: {0}")]
+    Logs(#[from] InvalidLogs),
+    #[error("{0}")]
+    Runtime(io::Error),
+    #[error("demo: {0}")]
+    Demo(io::Error),
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+/// Says on standard error what went wrong.
+pub(crate) fn complain(failure: &Failure) {
+    // Nothing is left to do when that cannot be written either.
+    let _ = writeln!(io::stderr(), "{failure}");
+}
+
+/// Writes `text` to standard output, ending it with a line feed.
+fn print(text: &dyn std::fmt::Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    written.map_err(Failure::Output)
+}
+
+/// The configuration of this process: its environment, and the file beside it.
+fn configuration(source: &cli::Source) -> Result<Configuration, Failure> {
+    let environment = Source::environment();
+    let source = if source.is_default() {
+        environment.with_file_if_present(&source.env_file)?
+    } else {
+        // A file that was asked for by name has to be there.
+        environment.with_file(&source.env_file)?
+    };
+    Ok(Configuration::parse(&source)?)
+}
+
+/// Starts logging as configured, and logs what the configuration has to say.
+fn start_logs(configuration: &Configuration) -> Result<(), Failure> {
+    let gateway = &configuration.gateway;
+    let format = match *gateway.log_format {
+        bartizan_config::LogFormat::Text => Format::Text,
+        bartizan_config::LogFormat::Json => Format::Json,
+    };
+    logs::init(&gateway.log_filter, format, *gateway.log_color)?;
+    for warning in &configuration.warnings {
+        match warning.severity() {
+            Severity::Note => tracing::debug!("{warning}"),
+            Severity::Warning => tracing::warn!("{warning}"),
+        }
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().map_err(Failure::Runtime)
+}
+
+/// Completes when the process is told to stop: SIGTERM or SIGINT.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler the signal ends the process, which is what it asks for.
+        let (Ok(mut terminate), Ok(mut interrupt)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,25 @@
+use bartizan_gateway::Gateway;
+
+use super::{Failure, configuration, runtime, start_logs, told_to_stop};
+use crate::cli::Source;
+
+/// Serves until the process is told to stop, then drains.
+///
+/// Everything that can be wrong with the configuration is told before anything binds.
+pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
+    let configuration = configuration(source)?;
+    start_logs(&configuration)?;
+    runtime()?.block_on(async {
+        let gateway = Gateway::new(&configuration)?;
+        let bound = gateway.bind()?;
+        let services = configuration.services.len();
+        tracing::info!(address = %bound.local_addr(), services, "listening");
+        let drained = gateway.serve(bound, told_to_stop()).await;
+        tracing::info!(
+            finished = drained.finished,
+            aborted = drained.aborted,
+            "stopped"
+        );
+        Ok(())
+    })
+}

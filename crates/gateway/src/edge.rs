@@ -1,0 +1,132 @@
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{body::Body as AxumBody, extract::Request};
+use futures_util::future::{CatchUnwind, FutureExt};
+use http::{HeaderValue, Method, Response, header::ORIGIN};
+use http_body::Body as HttpBody;
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::{
+    error::Error,
+    front::request::refuse,
+    gateway::Shared,
+    ids::{self, X_REQUEST_ID},
+};
+
+/// What every request passes first and every answer last: preflights, the caller's API key,
+/// the request id, CORS headers, and a panic that must not cost more than its own request.
+#[derive(Clone, Debug)]
+pub struct Edge<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Edge<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S, B> Service<http::Request<B>> for Edge<S>
+where
+    S: Service<Request, Response = Response<AxumBody>, Error = Infallible>,
+    B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<AxumBody>;
+    type Error = Infallible;
+    type Future = EdgeFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        let request_id = ids::ensure(request.headers_mut());
+        let origin = request.headers().get(ORIGIN).cloned();
+        let answer = match self.shortcut(&request) {
+            Some(response) => Answer::Known(Some(response)),
+            None => {
+                let call = self.inner.call(request.map(AxumBody::new));
+                Answer::Called(AssertUnwindSafe(call).catch_unwind())
+            }
+        };
+        EdgeFuture {
+            answer,
+            shared: Arc::clone(&self.shared),
+            request_id,
+            origin,
+        }
+    }
+}
+
+impl<S> Edge<S> {
+    fn shortcut<B>(&self, request: &http::Request<B>) -> Option<Response<AxumBody>> {
+        if request.method() == Method::OPTIONS {
+            return Some(Response::new(AxumBody::from("OK")));
+        }
+        let open = matches!(request.uri().path(), "/livez" | "/readyz");
+        if !open && !self.shared.admits(request.headers()) {
+            return Some(refuse(&self.shared, &Error::Unauthenticated).map(AxumBody::new));
+        }
+        None
+    }
+}
+
+/// The future of an [`Edge`]; dropping it cancels the call.
+#[pin_project]
+#[derive(Debug)]
+pub struct EdgeFuture<F> {
+    #[pin]
+    answer: Answer<F>,
+    shared: Arc<Shared>,
+    request_id: HeaderValue,
+    origin: Option<HeaderValue>,
+}
+
+#[pin_project(project = AnswerProjection)]
+#[derive(Debug)]
+enum Answer<F> {
+    Known(Option<Response<AxumBody>>),
+    Called(#[pin] CatchUnwind<AssertUnwindSafe<F>>),
+}
+
+impl<F> Future for EdgeFuture<F>
+where
+    F: Future<Output = Result<Response<AxumBody>, Infallible>>,
+{
+    type Output = Result<Response<AxumBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = match this.answer.project() {
+            AnswerProjection::Known(response) => response.take().unwrap_or_default(),
+            AnswerProjection::Called(call) => match ready!(call.poll(cx)) {
+                Ok(Ok(response)) => response,
+                Err(panic) => {
+                    tracing::error!(reason = panic_text(&*panic), "a request panicked");
+                    refuse(this.shared, &Error::Internal).map(AxumBody::new)
+                }
+            },
+        };
+        this.shared.count(response.status());
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, this.request_id.clone());
+        this.shared.cors().apply(this.origin.as_ref(), headers);
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| Some(panic.downcast_ref::<String>()?.as_str()))
+        .unwrap_or("unknown")
+}

@@ -1,0 +1,309 @@
+//! `POST /mcp/request`.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode},
+};
+use bartizan_classify::{retry_after, retry_after_seconds};
+use bartizan_client::ClientError;
+use bartizan_clock::Instant;
+use bartizan_rate_limit::Priority;
+use bytes::Bytes;
+use http::Method;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+
+use super::{
+    envelope::{self, Envelope, Metadata},
+    render::{self, About, BackendFailure, Context},
+};
+use crate::{
+    body::Body,
+    error::Error,
+    gateway::Shared,
+    ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
+    operation::backend_path,
+    service::{Cause, Failure, Outbound, Parts, Payload, Service},
+};
+
+/// Longest correlation id, agent id and idempotency key accepted, in bytes.
+const MAX_ID_LENGTH: usize = 512;
+
+pub(super) async fn request(
+    State(shared): State<Arc<Shared>>,
+    request: Request<axum::body::Body>,
+) -> Response<axum::body::Body> {
+    let received = shared.clock().now();
+    let (head, body) = request.into_parts();
+    let answer = match shared.collect(body).await {
+        Ok(bytes) => answer(&shared, &head.headers, &bytes, received).await,
+        Err(error) => refuse(&shared, &error),
+    };
+    answer.map(axum::body::Body::new)
+}
+
+/// The answer to a request of which nothing is known but what is wrong with it.
+pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
+    let now = shared.clock().wall();
+    if shared.strict() {
+        let context = Context {
+            request_id: None,
+            correlation_id: "",
+            now,
+            elapsed: Duration::ZERO,
+        };
+        render::strict_refusal(error, &context)
+    } else {
+        render::refusal(error, now)
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: &Bytes,
+    received: Instant,
+) -> Response<Body> {
+    let envelope = match Envelope::parse(body) {
+        Ok(envelope) => envelope,
+        Err(message) => return refuse(shared, &Error::Invalid(message)),
+    };
+    let correlation_id = correlation_id(&envelope, headers);
+    let dialect = Dialect {
+        shared,
+        request_id: envelope.id,
+        correlation_id: &correlation_id,
+        received,
+    };
+    let Some(service) = shared.catalog().service(&envelope.service) else {
+        return dialect.refuse(&Error::UnknownService(envelope.service.into_owned()));
+    };
+    let (outbound, timeout) = match outbound(service, &envelope, headers, body, &dialect) {
+        Ok(outbound) => outbound,
+        Err(error) => return dialect.refuse(&error),
+    };
+    match service.call(outbound).await {
+        Ok(response) => dialect.answered(&response),
+        Err(failure) => dialect.failed(service, failure, timeout),
+    }
+}
+
+fn correlation_id<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Cow<'a, str> {
+    let given = envelope
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.correlation_id.clone())
+        .filter(|id| !id.is_empty());
+    given
+        .or_else(|| Some(headers.get(X_CORRELATION_ID)?.to_str().ok()?.into()))
+        .unwrap_or_else(|| ids::text(headers).to_owned().into())
+}
+
+/// The call that an envelope asks for, and the time it may take.
+fn outbound(
+    service: &Service,
+    envelope: &Envelope<'_>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    dialect: &Dialect<'_>,
+) -> Result<(Outbound, Duration), Error> {
+    let none = Metadata::default();
+    let metadata = envelope.metadata.as_ref().unwrap_or(&none);
+    let path = backend_path(&envelope.operation)?;
+    let timeout = timeout(metadata.timeout, service.timeout())?;
+    let idempotency_key = match &metadata.idempotency_key {
+        Some(key) => Some(header("metadata.idempotencyKey", key)?),
+        None => headers.get(IDEMPOTENCY_KEY).cloned(),
+    };
+    let agent_id = metadata.agent_id.as_deref().filter(|id| !id.is_empty());
+    let trace = ids::trace(headers);
+    let parts = Parts {
+        method: Method::POST,
+        path,
+        body: parameters(envelope.parameters, body),
+        class: service.class(&envelope.operation, idempotency_key.is_some()),
+        priority: match metadata.priority {
+            Some(envelope::Priority::Low) => Priority::Low,
+            Some(envelope::Priority::High) => Priority::High,
+            Some(envelope::Priority::Normal) | None => Priority::Normal,
+        },
+        deadline: dialect.received + timeout,
+        request_id: ids::header(headers),
+        correlation_id: header("metadata.correlationId", dialect.correlation_id)?,
+        agent_id: agent_id
+            .map(|id| header("metadata.agentId", id))
+            .transpose()?,
+        idempotency_key,
+        traceparent: trace.parent,
+        tracestate: trace.state,
+        tried: Mutex::default(),
+    };
+    Ok((Outbound::new(parts), timeout))
+}
+
+/// The parameters as the caller wrote them, sharing the request's memory.
+fn parameters(parameters: Option<&RawValue>, body: &Bytes) -> Bytes {
+    parameters.map_or_else(
+        || Bytes::from_static(b"{}"),
+        |raw| body.slice_ref(raw.get().as_bytes()),
+    )
+}
+
+/// What the caller asks for, never above what the service allows; zero asks for nothing.
+fn timeout(asked: Option<f64>, allowed: Duration) -> Result<Duration, Error> {
+    let Some(millis) = asked.filter(|millis| *millis != 0.0) else {
+        return Ok(allowed);
+    };
+    let asked = Duration::try_from_secs_f64(millis / 1000.0);
+    match asked {
+        Ok(asked) => Ok(asked.min(allowed)),
+        Err(_) if millis > 0.0 => Ok(allowed),
+        Err(_) => Err(Error::Invalid(
+            "metadata.timeout must not be negative".to_owned(),
+        )),
+    }
+}
+
+/// `value` as a header, so that nothing in it can start another one.
+fn header(name: &str, value: &str) -> Result<HeaderValue, Error> {
+    if value.len() > MAX_ID_LENGTH {
+        return Err(Error::Invalid(format!(
+            "{name} must not exceed {MAX_ID_LENGTH} bytes"
+        )));
+    }
+    HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| Error::Invalid(format!("{name} must not contain control characters")))
+}
+
+/// One request's way of being answered.
+struct Dialect<'a> {
+    shared: &'a Shared,
+    request_id: Option<&'a RawValue>,
+    correlation_id: &'a str,
+    received: Instant,
+}
+
+impl Dialect<'_> {
+    fn context(&self) -> Context<'_> {
+        let clock = self.shared.clock();
+        Context {
+            request_id: self.request_id,
+            correlation_id: self.correlation_id,
+            now: clock.wall(),
+            elapsed: clock.now() - self.received,
+        }
+    }
+
+    fn refuse(&self, error: &Error) -> Response<Body> {
+        let context = self.context();
+        if self.shared.strict() {
+            render::strict_refusal(error, &context)
+        } else {
+            render::refusal(error, context.now)
+        }
+    }
+
+    fn answered(&self, response: &Response<Payload>) -> Response<Body> {
+        let payload = response.body();
+        let about = About {
+            endpoint: &payload.endpoint,
+            attempts: payload.attempts,
+        };
+        let status = response.status();
+        if status.is_success() {
+            return render::success(&self.context(), &payload.bytes, about);
+        }
+        let wait = retry_after(response.headers(), self.shared.clock().wall());
+        let failure = BackendFailure {
+            message: format!("Request failed with status code {}", status.as_u16()),
+            details: Some((status, &payload.bytes)),
+            strict_status: strict_status(status),
+            strict_code: "MCP_ERROR",
+            retry_after_seconds: wait.map(retry_after_seconds),
+        };
+        self.backend_failure(&failure, about)
+    }
+
+    fn failed(&self, service: &Service, failure: Failure, timeout: Duration) -> Response<Body> {
+        let failure = match Error::from_failure(service.name(), failure) {
+            Ok(error) => return self.refuse(&error),
+            Err(failure) => failure,
+        };
+        let about = About {
+            endpoint: match &failure.cause {
+                Cause::Exchange { endpoint, .. } => endpoint,
+                _ => service.endpoint(),
+            },
+            attempts: failure.attempts,
+        };
+        let (message, strict_status, strict_code) = match &failure.cause {
+            Cause::TimedOut(attempt) => {
+                let after = attempt.unwrap_or(timeout).as_micros().div_ceil(1000);
+                let message = format!("timeout of {after}ms exceeded");
+                (message, StatusCode::GATEWAY_TIMEOUT, "TIMEOUT_ERROR")
+            }
+            Cause::Exchange { error, .. } => (
+                exchange_message(error),
+                StatusCode::BAD_GATEWAY,
+                "NETWORK_ERROR",
+            ),
+            other => (other.to_string(), StatusCode::BAD_GATEWAY, "MCP_ERROR"),
+        };
+        let failure = BackendFailure {
+            message,
+            details: None,
+            strict_status,
+            strict_code,
+            retry_after_seconds: None,
+        };
+        self.backend_failure(&failure, about)
+    }
+
+    fn backend_failure(&self, failure: &BackendFailure<'_>, about: About<'_>) -> Response<Body> {
+        let context = self.context();
+        if self.shared.strict() {
+            render::strict_backend_failure(&context, failure, about)
+        } else {
+            render::backend_failure(&context, failure, about)
+        }
+    }
+}
+
+/// A backend's own failure is a bad gateway to our caller; what it says about the request, and
+/// about when to come back, passes.
+fn strict_status(status: StatusCode) -> StatusCode {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => status,
+        // The backend refused our credential, not the caller's.
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            StatusCode::BAD_GATEWAY
+        }
+        status if status.is_client_error() => status,
+        _ => StatusCode::BAD_GATEWAY,
+    }
+}
+
+/// What happened, in the words that the documented gateway's clients know.
+fn exchange_message(error: &ClientError) -> String {
+    match error {
+        ClientError::Connect(connect) if is_refused(connect) => connect.authority().map_or_else(
+            || error.to_string(),
+            |authority| format!("connect ECONNREFUSED {authority}"),
+        ),
+        _ => error.to_string(),
+    }
+}
+
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

@@ -1,0 +1,176 @@
+//! The documented `GET` endpoints beside `/mcp/request`.
+
+use std::{sync::Arc, time::SystemTime};
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use bartizan_circuit_breaker::State as BreakerState;
+use http::{Method, StatusCode, Uri};
+use serde::Serialize;
+
+use super::render;
+use crate::{body::Body, error::Error, gateway::Shared, service::Service};
+
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    timestamp: String,
+    services: Vec<ServiceHealth<'a>>,
+}
+
+#[derive(Serialize)]
+struct ServiceHealth<'a> {
+    name: &'a str,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Services<'a> {
+    services: Vec<ServiceEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct ServiceEntry<'a> {
+    name: &'a str,
+    endpoint: &'a str,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metrics<'a> {
+    service_name: &'a str,
+    circuit_breaker: BreakerMetrics,
+    rate_limiter: LimiterMetrics,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BreakerMetrics {
+    state: &'static str,
+    failure_count: u32,
+    last_failure_time: Option<String>,
+    half_open_attempts: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LimiterMetrics {
+    tokens: u32,
+    last_refill: String,
+    queue_length: usize,
+}
+
+/// The gateway's own health, which is that it answers, and each service's by its breaker.
+pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    let services = shared.catalog().iter();
+    page(&Health {
+        status: "healthy",
+        timestamp: date(shared.clock().wall()),
+        services: services
+            .map(|service| ServiceHealth {
+                name: service.name(),
+                status: status(service),
+            })
+            .collect(),
+    })
+}
+
+pub(super) async fn services(State(shared): State<Arc<Shared>>) -> Response {
+    let services = shared.catalog().iter();
+    page(&Services {
+        services: services
+            .map(|service| ServiceEntry {
+                name: service.name(),
+                endpoint: service.endpoint(),
+                status: status(service),
+            })
+            .collect(),
+    })
+}
+
+/// The service's own definition, as it sends it.
+pub(super) async fn definition(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Response {
+    let not_found = |message: String| {
+        let error = Error::Invalid(message);
+        let now = shared.clock().wall();
+        render::plain_error(StatusCode::NOT_FOUND, &error, now).map(axum::body::Body::new)
+    };
+    let Some(service) = shared.catalog().service(&name) else {
+        return not_found(format!("Service {name} not found"));
+    };
+    match service.fetch_definition().await {
+        Ok(definition) => render::response(StatusCode::OK, render::JSON, Body::from(definition))
+            .map(axum::body::Body::new),
+        Err(reason) => not_found(format!(
+            "Failed to get service definition for {name}: {reason}"
+        )),
+    }
+}
+
+pub(super) async fn metrics(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Response {
+    let now = shared.clock().wall();
+    let Some(service) = shared.catalog().service(&name) else {
+        let error = Error::Invalid("Service not found".to_owned());
+        return render::plain_error(StatusCode::NOT_FOUND, &error, now).map(axum::body::Body::new);
+    };
+    let instant = shared.clock().now();
+    let ago = |at| date(now - (instant - at));
+    let breaker = service.breaker().snapshot();
+    let limiter = service.limiter().snapshot();
+    page(&Metrics {
+        service_name: service.name(),
+        circuit_breaker: BreakerMetrics {
+            state: match breaker.state {
+                BreakerState::Closed => "CLOSED",
+                BreakerState::Open => "OPEN",
+                BreakerState::HalfOpen => "HALF_OPEN",
+            },
+            failure_count: breaker.consecutive_failures,
+            last_failure_time: breaker.last_failure.map(ago),
+            half_open_attempts: breaker.half_open_in_flight + breaker.half_open_successes,
+        },
+        rate_limiter: LimiterMetrics {
+            tokens: limiter.tokens,
+            last_refill: limiter.last_refill.map_or_else(|| date(now), ago),
+            queue_length: limiter.waiting,
+        },
+    })
+}
+
+/// What there is no page for.
+pub(crate) async fn not_found(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+) -> Response {
+    let error = Error::Invalid(format!("Cannot {method} {}", uri.path()));
+    let now = shared.clock().wall();
+    render::plain_error(StatusCode::NOT_FOUND, &error, now).map(axum::body::Body::new)
+}
+
+fn status(service: &Service) -> &'static str {
+    match service.breaker().state() {
+        BreakerState::Closed => "healthy",
+        BreakerState::HalfOpen => "recovering",
+        BreakerState::Open => "unhealthy",
+    }
+}
+
+fn date(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn page<T: Serialize>(value: &T) -> Response {
+    let mut out = Vec::with_capacity(512);
+    render::json(&mut out, value);
+    render::response(StatusCode::OK, render::JSON, Body::from(out)).map(axum::body::Body::new)
+}

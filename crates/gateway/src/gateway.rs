@@ -1,0 +1,329 @@
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use bartizan_auth::Secret;
+use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
+use bartizan_clock::Clock;
+use bartizan_config::{Configuration, CorsOrigins, GatewaySettings};
+use bartizan_server::{
+    BindError, Bound, CollectError, Drained, InvalidTls, Server, ServerConfig, Stats, Tls, collect,
+};
+use bartizan_telemetry::{GatewayMetrics, Metrics};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
+use thiserror::Error;
+
+use crate::{
+    catalog::Catalog, cors::Cors, edge::Edge, error::Error as CallError, front, service::Service,
+};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// A gateway: services, the doors in front of them, and what both share.
+///
+/// ```no_run
+/// use bartizan_config::{Auth, GatewayConfig, ServiceConfig};
+/// use bartizan_gateway::Gateway;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let configuration = GatewayConfig::builder()
+///     .gateway_url("http://localhost:8080")
+///     .service("users", ServiceConfig::new("http://localhost:8081").auth(Auth::none()))
+///     .build()?;
+/// let gateway = Gateway::new(&configuration)?;
+/// let bound = gateway.bind()?;
+/// gateway.serve(bound, std::future::pending()).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    server: ServerConfig,
+    address: SocketAddr,
+    tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// What all requests share.
+pub(crate) struct Shared {
+    catalog: Catalog,
+    clock: Clock,
+    cors: Cors,
+    api_keys: Box<[Secret]>,
+    strict: bool,
+    max_body_bytes: usize,
+    body_read_timeout: Duration,
+    metrics: Metrics,
+    counters: GatewayMetrics,
+    stats: std::sync::OnceLock<Arc<Stats>>,
+    draining: AtomicBool,
+}
+
+/// A gateway that cannot be built or bound.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A service cannot be assembled.
+    #[error(transparent)]
+    Service(#[from] crate::BuildError),
+    /// The client for backends cannot be built, for want of readable roots for one.
+    #[error("upstream TLS: {0}")]
+    Client(#[from] InvalidClient),
+    /// The certificate or key cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] InvalidTls),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// There is no tokio runtime to run on.
+    #[error("a gateway needs a tokio runtime around it")]
+    NoRuntime,
+}
+
+impl Gateway {
+    /// Builds every service of `configuration`.
+    ///
+    /// Starts the probes of services that have any; they end when the last clone of the gateway
+    /// is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When a service, or the client for all of them, cannot be built, or outside a tokio
+    /// runtime.
+    pub fn new(configuration: &Configuration) -> Result<Self, StartError> {
+        tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let settings = &configuration.gateway;
+        let clock = Clock::counter();
+        let metrics = Metrics::new();
+        let client = client(settings)?;
+        let services = configuration
+            .services
+            .iter()
+            .map(|service| Ok(Arc::new(Service::new(service, &client, &metrics, clock)?)))
+            .collect::<Result<_, crate::BuildError>>()?;
+        let shared = Shared {
+            catalog: Catalog::new(services),
+            clock,
+            cors: cors(&settings.cors_origins),
+            api_keys: settings
+                .api_keys
+                .as_ref()
+                .map_or_else(Box::default, |keys| keys.value().as_slice().into()),
+            strict: *settings.strict_status,
+            max_body_bytes: *settings.max_body_bytes,
+            body_read_timeout: *settings.body_read_timeout,
+            counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
+            metrics,
+            stats: std::sync::OnceLock::new(),
+            draining: AtomicBool::new(false),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            server: server(settings),
+            address: settings.address(),
+            tls: settings
+                .tls
+                .as_ref()
+                .map(|tls| (tls.certificate.value().clone(), tls.key.value().clone())),
+        })
+    }
+
+    /// The gateway as a tower service, to serve in a program that has a server of its own.
+    ///
+    /// Request bodies are read by the gateway up to its own limit; connections and their
+    /// timeouts are that server's concern.
+    #[must_use]
+    pub fn service(&self) -> Edge<Router> {
+        let router = Router::new()
+            .merge(front::probes::routes())
+            .merge(front::request::routes())
+            .fallback(front::request::not_found)
+            .with_state(Arc::clone(&self.shared));
+        Edge::new(router, Arc::clone(&self.shared))
+    }
+
+    /// Listens where the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or not ours, or the certificate cannot be used.
+    pub fn bind(&self) -> Result<Bound, StartError> {
+        self.bind_to(self.address)
+    }
+
+    /// Listens at `address` instead of where the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or not ours, or the certificate cannot be used.
+    pub fn bind_to(&self, address: SocketAddr) -> Result<Bound, StartError> {
+        let tls = self.tls.as_ref();
+        let tls = tls
+            .map(|(certificate, key)| Tls::from_pem_files(certificate, key))
+            .transpose()?;
+        Ok(Server::bind(&[address], &self.server, tls.as_ref())?)
+    }
+
+    /// Serves until `shutdown` completes, then drains: no new connections, calls under way are
+    /// finished within the configured time, and `/readyz` says no.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future closes every connection at once.
+    pub async fn serve(self, bound: Bound, shutdown: impl Future<Output = ()>) -> Drained {
+        let _ = self.shared.stats.set(bound.stats());
+        let shared = Arc::clone(&self.shared);
+        let shutdown = async move {
+            shutdown.await;
+            shared.draining.store(true, Ordering::Relaxed);
+        };
+        let serve = bound.serve(self.service(), shutdown);
+        tokio::select! {
+            drained = serve => drained,
+            () = self.upkeep() => unreachable!("upkeep never ends"),
+        }
+    }
+
+    /// Keeps the recorded durations from piling up when nobody looks at the metrics.
+    async fn upkeep(&self) {
+        let mut every = tokio::time::interval(Duration::from_secs(5));
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            self.shared.metrics.upkeep();
+        }
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("shared", &self.shared)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.cors
+    }
+
+    /// Whether answers have the status that says what happened.
+    pub(crate) fn strict(&self) -> bool {
+        self.strict
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether a caller with these headers may come in: with one of the keys, or if there are
+    /// none.
+    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
+        self.api_keys.is_empty() || presented(headers).is_some_and(|key| self.knows(key))
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        let key = Secret::new(key);
+        // Compared in constant time, all of them, so that timing tells nothing about any.
+        self.api_keys
+            .iter()
+            .fold(false, |known, ours| known | (*ours == key))
+    }
+
+    /// A request's whole body.
+    pub(crate) async fn collect(&self, body: axum::body::Body) -> Result<Bytes, CallError> {
+        let collected = collect(body, self.max_body_bytes, self.body_read_timeout).await;
+        collected.map_err(|error| match error {
+            CollectError::TooLarge { limit } => CallError::TooLarge { limit },
+            CollectError::Timeout { .. } => CallError::SlowBody,
+            _ => CallError::Disconnected,
+        })
+    }
+
+    pub(crate) fn count(&self, status: StatusCode) {
+        self.counters.answered(status);
+    }
+
+    /// The page for `/metrics`.
+    pub(crate) fn render_metrics(&self) -> String {
+        if let Some(stats) = self.stats.get() {
+            self.counters.connections.set(stats.current() as f64);
+        }
+        for service in self.catalog.iter() {
+            service.measure();
+        }
+        self.metrics.render()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("catalog", &self.catalog)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The key that a caller shows, in either of the two places.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(key) = headers.get(X_API_KEY) {
+        return key.to_str().ok();
+    }
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn client(settings: &GatewaySettings) -> Result<Client, InvalidClient> {
+    Client::new(&ClientConfig {
+        connect_timeout: *settings.connect_timeout,
+        max_response_bytes: *settings.max_response_bytes,
+        tls: settings
+            .upstream_ca_file
+            .as_ref()
+            .map_or(TlsRoots::Native, |path| {
+                TlsRoots::Pem(Pem::Path(path.value().clone()))
+            }),
+        ..ClientConfig::default()
+    })
+}
+
+fn server(settings: &GatewaySettings) -> ServerConfig {
+    ServerConfig {
+        max_connections: settings.max_connections.get() as usize,
+        header_read_timeout: *settings.header_read_timeout,
+        max_header_bytes: u32::try_from(*settings.max_header_bytes).unwrap_or(u32::MAX),
+        drain_timeout: *settings.drain_timeout,
+        ..ServerConfig::default()
+    }
+}
+
+fn cors(origins: &CorsOrigins) -> Cors {
+    match origins {
+        CorsOrigins::Any => Cors::Any,
+        CorsOrigins::Only(origins) => Cors::Origins(
+            origins
+                .iter()
+                .filter_map(|origin| HeaderValue::from_str(origin).ok())
+                .collect(),
+        ),
+    }
+}

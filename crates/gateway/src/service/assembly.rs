@@ -1,0 +1,376 @@
+//! From settings to a stack.
+
+use std::sync::Arc;
+
+use bartizan_auth::{
+    Auth, AuthLayer, ClientAuth, Credential, Grant, InvalidCredential, InvalidOAuth2Config,
+    OAuth2Config, Secret, TokenCache,
+};
+use bartizan_backoff::{Backoff, InvalidBackoff, Jitter};
+use bartizan_balance::{Balance, Balancer, InvalidBalance, OutlierConfig, Strategy};
+use bartizan_circuit_breaker::{
+    CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, CircuitBreakerService,
+    InvalidConfig as InvalidBreaker, State, Transition,
+};
+use bartizan_classify::HttpClassifier;
+use bartizan_client::Client;
+use bartizan_clock::{Clock, Instant};
+use bartizan_config::{
+    AuthSettings, BackoffStrategy, CircuitBreakerSettings, ClientAuthentication, OAuth2Grant,
+    OAuth2Settings, RetrySettings, ServiceSettings,
+};
+use bartizan_discovery::{Instance, InvalidInstance};
+use bartizan_health::{Checker, HealthConfig, HttpProbe, InvalidHealth};
+use bartizan_rate_limit::{
+    InvalidQuota, Priority, Quota, RateLimit, RateLimitLayer, RateLimiter, Waiting,
+};
+use bartizan_retry::{InvalidRetry, Retry, RetryBudget, RetryConfig, RetryLayer};
+use bartizan_telemetry::{Metrics, ServiceMetrics};
+use http::{Request, Uri, uri::PathAndQuery};
+use thiserror::Error;
+use tower_layer::Layer;
+
+use super::{
+    Outbound, Service, affinity::Elsewhere, definition::Definitions, endpoint::Endpoint,
+    failure::Flatten, policy::CallPolicy, prepare::Prepare, timeout::AttemptTimeout,
+};
+
+/// Everything below the breaker: an HTTP request with its credential, at an instance.
+type Exchange = Prepare<
+    Auth<Balance<Endpoint, HttpClassifier, Elsewhere>, Client, fn(&Request<Outbound>) -> bool>,
+>;
+
+/// What every call passes, from the outside in.
+pub(super) type Stack = Retry<
+    CallPolicy,
+    Flatten<
+        RateLimit<
+            AttemptTimeout<CircuitBreakerService<Exchange, HttpClassifier>>,
+            RateLimiter,
+            fn(&Outbound) -> Priority,
+            fn(&Outbound) -> Option<Instant>,
+        >,
+    >,
+>;
+
+/// What a look at a service's definition passes: no retry, no limit, no breaker.
+pub(super) type Bypass = AttemptTimeout<Exchange>;
+
+/// A service that cannot be built although its configuration was valid.
+#[derive(Debug, Error)]
+#[error("service {service}: {reason}")]
+pub struct BuildError {
+    service: String,
+    #[source]
+    reason: Reason,
+}
+
+#[derive(Debug, Error)]
+enum Reason {
+    #[error(transparent)]
+    Instance(#[from] InvalidInstance),
+    #[error(transparent)]
+    Quota(#[from] InvalidQuota),
+    #[error(transparent)]
+    Breaker(#[from] InvalidBreaker),
+    #[error(transparent)]
+    Retry(#[from] InvalidRetry),
+    #[error(transparent)]
+    Backoff(#[from] InvalidBackoff),
+    #[error(transparent)]
+    Credential(#[from] InvalidCredential),
+    #[error(transparent)]
+    OAuth2(#[from] InvalidOAuth2Config),
+    #[error(transparent)]
+    Balance(#[from] InvalidBalance),
+    #[error(transparent)]
+    Health(#[from] InvalidHealth),
+    #[error(transparent)]
+    Uri(#[from] http::uri::InvalidUri),
+}
+
+impl Service {
+    /// Assembles a service.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside of what its layer can do.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, if the service is probed.
+    pub(crate) fn new(
+        settings: &ServiceSettings,
+        client: &Client,
+        metrics: &Metrics,
+        clock: Clock,
+    ) -> Result<Self, BuildError> {
+        assemble(settings, client, metrics, clock).map_err(|reason| BuildError {
+            service: settings.name.clone(),
+            reason,
+        })
+    }
+}
+
+fn assemble(
+    settings: &ServiceSettings,
+    client: &Client,
+    metrics: &Metrics,
+    clock: Clock,
+) -> Result<Service, Reason> {
+    let name: Arc<str> = settings.name.as_str().into();
+    let metrics = Arc::new(metrics.service(&name));
+    let balancer = balancer(settings, client, clock)?;
+    let limiter = RateLimiter::new(quota(settings)?, clock);
+    let breaker = breaker(&settings.circuit_breaker, &name, &metrics, clock)?;
+    let (credential, tokens) = credential(&settings.auth, client, clock)?;
+
+    let may_repeat: fn(&Request<Outbound>) -> bool =
+        |request| request.body().parts().class.may_repeat();
+    let auth = AuthLayer::new(credential)
+        // Prepare starts from an empty map, so there is nothing of the caller's to strip.
+        .strip([])
+        .on_unauthorized(may_repeat);
+    let balance = Balance::new(balancer.clone(), HttpClassifier::default()).affinity(Elsewhere);
+    let exchange = Prepare::new(auth.layer(balance), clock);
+
+    let circuit = CircuitBreakerLayer::new(breaker.clone(), HttpClassifier::default());
+    let attempt = AttemptTimeout::new(
+        circuit.layer(exchange.clone()),
+        Some(*settings.attempt_timeout),
+        clock,
+    );
+    let priority: fn(&Outbound) -> Priority = Outbound::priority;
+    let deadline: fn(&Outbound) -> Option<Instant> = |outbound| Some(outbound.deadline());
+    let limit = RateLimitLayer::new(limiter.clone())
+        .wait(Waiting {
+            max_wait: *settings.rate_limit.max_wait,
+            max_waiting: *settings.rate_limit.max_waiting as usize,
+        })
+        .priority(priority)
+        .deadline(deadline);
+    let retry = retry_layer(&settings.retry, &metrics, clock)?;
+    let checker = checker(settings, client, &balancer, clock)?;
+
+    Ok(Service {
+        name,
+        endpoint: text(settings),
+        timeout: *settings.timeout,
+        idempotent: settings
+            .idempotent_operations
+            .iter()
+            .map(|glob| wildmatch::WildMatch::new(glob))
+            .collect(),
+        definitions: Arc::new(Definitions::new()),
+        breaker,
+        limiter,
+        balancer,
+        tokens,
+        metrics,
+        stack: retry.layer(Flatten(limit.layer(attempt))),
+        bypass: AttemptTimeout::new(exchange, None, clock),
+        _checker: checker,
+        clock,
+    })
+}
+
+fn text(settings: &ServiceSettings) -> Box<str> {
+    let endpoints: Vec<_> = settings.endpoints.iter().map(|e| e.as_str()).collect();
+    endpoints.join(",").into()
+}
+
+fn balancer(
+    settings: &ServiceSettings,
+    client: &Client,
+    clock: Clock,
+) -> Result<Balancer<Endpoint>, Reason> {
+    let instances = settings
+        .endpoints
+        .iter()
+        .map(|endpoint| Instance::new(endpoint.as_str())?.with_weight(endpoint.weight().get()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let strategy = match *settings.strategy {
+        bartizan_config::Strategy::RoundRobin => Strategy::RoundRobin,
+        bartizan_config::Strategy::Weighted => Strategy::WeightedRoundRobin,
+        bartizan_config::Strategy::LeastConnections => Strategy::LeastConnections,
+        bartizan_config::Strategy::HealthBased => Strategy::HealthBased,
+        bartizan_config::Strategy::Random => Strategy::Random,
+        bartizan_config::Strategy::PowerOfTwo => Strategy::P2c,
+        bartizan_config::Strategy::PeakEwma => Strategy::P2cPeakEwma,
+        bartizan_config::Strategy::ConsistentHash => Strategy::ConsistentHash,
+    };
+    let buffered = client.buffered();
+    Ok(Balancer::builder(strategy, clock)
+        .outlier(OutlierConfig::default())
+        .build(&instances, move |instance| {
+            Endpoint::new(instance, buffered.clone())
+        })?)
+}
+
+fn quota(settings: &ServiceSettings) -> Result<Quota, Reason> {
+    let limit = &settings.rate_limit;
+    Ok(Quota::per_minute(limit.requests_per_minute.get())
+        .burst(limit.burst.get())
+        .build()?)
+}
+
+fn breaker(
+    settings: &CircuitBreakerSettings,
+    service: &Arc<str>,
+    metrics: &Arc<ServiceMetrics>,
+    clock: Clock,
+) -> Result<CircuitBreaker, Reason> {
+    let mut builder = CircuitBreakerConfig::builder()
+        .failure_threshold(Some(settings.failure_threshold.get()))
+        .failure_ratio(None)
+        .recovery_timeout(*settings.recovery_timeout)
+        .half_open_max_calls(settings.half_open_max_calls.get());
+    if let Some(ratio) = &settings.failure_ratio {
+        builder = builder
+            .failure_ratio(Some(ratio.ratio.as_f64()))
+            .window(*ratio.window)
+            .minimum_calls(ratio.min_calls.get());
+    }
+    let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
+    let listener = move |transition: &Transition| {
+        let [closed, half_open, open] = &metrics.circuit_breaker_transitions;
+        match transition.to {
+            State::Closed => closed,
+            State::HalfOpen => half_open,
+            State::Open => open,
+        }
+        .increment(1);
+        tracing::info!(
+            service = &*service,
+            from = transition.from.as_str(),
+            to = transition.to.as_str(),
+            reason = transition.reason.as_str(),
+            "circuit breaker changed state"
+        );
+    };
+    Ok(CircuitBreaker::with_listener(
+        builder.build()?,
+        clock,
+        Arc::new(listener),
+    ))
+}
+
+fn retry_layer(
+    settings: &RetrySettings,
+    metrics: &Arc<ServiceMetrics>,
+    clock: Clock,
+) -> Result<RetryLayer<CallPolicy>, Reason> {
+    let initial = *settings.initial_delay;
+    let builder = match *settings.strategy {
+        BackoffStrategy::Linear => Backoff::linear(initial),
+        BackoffStrategy::Exponential => Backoff::exponential(initial),
+    };
+    let jitter = if *settings.jitter {
+        Jitter::Full
+    } else {
+        Jitter::None
+    };
+    let backoff = builder
+        .max((*settings.max_delay).max(initial))
+        .jitter(jitter)
+        .build()?;
+    let config = RetryConfig::builder()
+        .max_attempts(settings.tries())
+        .backoff(backoff)
+        .build()?;
+    let budget = RetryBudget::new(
+        settings.budget_ratio.as_f64(),
+        *settings.budget_min_per_second,
+        clock,
+        RetryBudget::DEFAULT_CAP,
+    )?;
+    let policy = CallPolicy::new(clock, Arc::clone(metrics));
+    Ok(RetryLayer::new(policy, config, Some(budget), clock))
+}
+
+type Tokens = Option<TokenCache<Client>>;
+
+fn credential(
+    settings: &AuthSettings,
+    client: &Client,
+    clock: Clock,
+) -> Result<(Credential<Client>, Tokens), Reason> {
+    let credential = match settings {
+        AuthSettings::None => Credential::None,
+        AuthSettings::Bearer { token } => Credential::bearer(token)?,
+        AuthSettings::ApiKey { key, place } => Credential::api_key(place.value().clone(), key)?,
+        AuthSettings::Basic { username, password } => Credential::basic(username, password)?,
+        AuthSettings::OAuth2(settings) => return oauth2(settings, client, clock),
+    };
+    Ok((credential, None))
+}
+
+fn oauth2(
+    settings: &OAuth2Settings,
+    client: &Client,
+    clock: Clock,
+) -> Result<(Credential<Client>, Tokens), Reason> {
+    let secret = |setting: &Option<bartizan_config::Setting<Secret>>| {
+        setting.as_ref().map(|setting| setting.value().clone())
+    };
+    let access = secret(&settings.access_token);
+    let refresh = secret(&settings.refresh_token);
+    let (grant, url) = match (*settings.grant, refresh, &settings.token_url) {
+        (OAuth2Grant::RefreshToken, Some(refresh), Some(url)) => {
+            (Grant::RefreshToken { access, refresh }, url)
+        }
+        (OAuth2Grant::ClientCredentials, _, Some(url)) => (Grant::ClientCredentials, url),
+        // The configuration gives every other combination the grant `static`, which has a token.
+        _ => {
+            let token = access.unwrap_or_else(|| Secret::new(""));
+            return Ok((Credential::bearer(&token)?, None));
+        }
+    };
+    let mut builder = OAuth2Config::builder(url.as_str().parse::<Uri>()?, grant)
+        .allow_plain_http(*settings.token_url_allow_http)
+        .client_auth(match *settings.client_authentication {
+            ClientAuthentication::Basic => ClientAuth::Basic,
+            ClientAuthentication::Body => ClientAuth::Body,
+        });
+    if let Some(id) = &settings.client_id {
+        builder = builder.client_id(id.value());
+    }
+    if let Some(secret) = secret(&settings.client_secret) {
+        builder = builder.client_secret(secret);
+    }
+    if let Some(scopes) = &settings.scopes {
+        builder = builder.scopes(scopes.iter());
+    }
+    if let Some(audience) = &settings.audience {
+        builder = builder.audience(audience.value());
+    }
+    let cache = TokenCache::new(builder.build()?, client.clone(), clock);
+    Ok((Credential::oauth2(cache.clone()), Some(cache)))
+}
+
+fn checker(
+    settings: &ServiceSettings,
+    client: &Client,
+    balancer: &Balancer<Endpoint>,
+    clock: Clock,
+) -> Result<Option<Checker>, Reason> {
+    /// Probes of one service under way at once.
+    const CONCURRENT: usize = 10;
+
+    let Some(health) = &settings.health else {
+        return Ok(None);
+    };
+    let config = HealthConfig::builder()
+        .interval(*health.interval)
+        .timeout(*health.timeout)
+        .healthy_threshold(health.healthy_threshold.get())
+        .unhealthy_threshold(health.unhealthy_threshold.get())
+        .max_concurrent(CONCURRENT)
+        .build()?;
+    let path: PathAndQuery = health.path.parse()?;
+    let checker = Checker::builder(config, HttpProbe::new(path, client.clone()))
+        .clock(clock)
+        .on_transition(balancer.health_listener())
+        .spawn(balancer.targets());
+    Ok(Some(checker))
+}

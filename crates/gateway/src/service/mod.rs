@@ -1,0 +1,210 @@
+//! One configured service: its state, and the stack of layers every call to it passes.
+
+mod affinity;
+mod assembly;
+mod definition;
+mod endpoint;
+mod failure;
+mod outbound;
+mod policy;
+mod prepare;
+mod timeout;
+
+use std::{sync::Arc, time::Duration};
+
+use bartizan_auth::TokenCache;
+use bartizan_balance::Balancer;
+use bartizan_circuit_breaker::{CircuitBreaker, State};
+use bartizan_classify::RequestClass;
+use bartizan_client::Client;
+use bartizan_clock::Clock;
+use bartizan_health::Checker;
+use bartizan_rate_limit::{Priority, RateLimiter};
+use bartizan_telemetry::ServiceMetrics;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, uri::PathAndQuery};
+use parking_lot::Mutex;
+use tower::ServiceExt;
+
+pub use self::assembly::BuildError;
+use self::{
+    assembly::{Bypass, Stack},
+    definition::Definitions,
+    endpoint::Endpoint,
+};
+pub(crate) use self::{
+    endpoint::Payload,
+    failure::{Cause, Failure},
+    outbound::{Outbound, Parts},
+};
+use crate::ids;
+
+/// A service as the configuration describes it, with everything that outlives a call.
+#[derive(Debug)]
+pub(crate) struct Service {
+    name: Arc<str>,
+    /// The endpoints as configured, for people.
+    endpoint: Box<str>,
+    timeout: Duration,
+    idempotent: Box<[wildmatch::WildMatch]>,
+    definitions: Arc<Definitions>,
+    breaker: CircuitBreaker,
+    limiter: RateLimiter,
+    balancer: Balancer<Endpoint>,
+    tokens: Option<TokenCache<Client>>,
+    metrics: Arc<ServiceMetrics>,
+    stack: Stack,
+    bypass: Bypass,
+    /// Probes the instances for as long as the service is there.
+    _checker: Option<Checker>,
+    clock: Clock,
+}
+
+impl Service {
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What no call may exceed, retries and waiting included.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn breaker(&self) -> &CircuitBreaker {
+        &self.breaker
+    }
+
+    pub(crate) fn limiter(&self) -> &RateLimiter {
+        &self.limiter
+    }
+
+    /// Brings the gauges that nobody moves in passing up to date.
+    pub(crate) fn measure(&self) {
+        let metrics = &self.metrics;
+        metrics
+            .circuit_breaker_state
+            .set(match self.breaker.state() {
+                State::Closed => 0.0,
+                State::HalfOpen => 1.0,
+                State::Open => 2.0,
+            });
+        let limiter = self.limiter.snapshot();
+        metrics.rate_limit_tokens.set(f64::from(limiter.tokens));
+        metrics.rate_limit_waiting.set(limiter.waiting as f64);
+        let endpoints = self.balancer.snapshot();
+        let usable = endpoints
+            .iter()
+            .filter(|endpoint| endpoint.ejected_for.is_none() && endpoint.health.is_usable());
+        metrics.instances_usable.set(usable.count() as f64);
+        metrics.instances.set(endpoints.len() as f64);
+        if let Some(tokens) = &self.tokens {
+            let tokens = tokens.snapshot();
+            let [success, failure] = &metrics.token_refreshes;
+            success.set(tokens.refreshes as f64);
+            failure.set(tokens.failures as f64);
+        }
+    }
+
+    /// What a call of `operation` may suffer: by the operator's word, by an idempotency key
+    /// that travels with it, or by the service's definition. Unknown means unsafe.
+    pub(crate) fn class(&self, operation: &str, has_idempotency_key: bool) -> RequestClass {
+        if has_idempotency_key || self.idempotent.iter().any(|glob| glob.matches(operation)) {
+            return RequestClass::Idempotent;
+        }
+        self.definitions.class(operation).unwrap_or_default()
+    }
+
+    /// Sends a call through the whole stack.
+    ///
+    /// # Errors
+    ///
+    /// When no answer came, whoever was the cause. A backend's error response is an answer.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future gives everything back and closes the exchange with the backend.
+    pub(crate) async fn call(&self, outbound: Outbound) -> Result<Response<Payload>, Failure> {
+        let start = self.clock.now();
+        if self.definitions.claim(start) {
+            self.learn_definition();
+        }
+        let mut call = self.metrics.call();
+        let result = self.stack.clone().oneshot(outbound).await;
+        call.finish(outcome(&result), self.clock.now() - start);
+        result
+    }
+
+    /// The service's own definition, asked for outside breaker and limiter as it always was:
+    /// it is how people look at a service that is in trouble.
+    ///
+    /// # Errors
+    ///
+    /// A text that says what the service answered instead.
+    pub(crate) async fn fetch_definition(&self) -> Result<Bytes, String> {
+        let result = self.bypass.clone().oneshot(self.definition_request()).await;
+        let response = result.map_err(|failure| failure.to_string())?;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            return Err(format!("Request failed with status code {status}"));
+        }
+        let body = response.into_body().bytes;
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+            return Err("the definition is not valid JSON".to_owned());
+        }
+        self.definitions.learn(&body, self.clock.now());
+        Ok(body)
+    }
+
+    fn learn_definition(&self) {
+        let (bypass, request) = (self.bypass.clone(), self.definition_request());
+        let (definitions, clock) = (Arc::clone(&self.definitions), self.clock);
+        tokio::spawn(async move {
+            if let Ok(response) = bypass.oneshot(request).await
+                && response.status().is_success()
+            {
+                definitions.learn(&response.into_body().bytes, clock.now());
+            }
+        });
+    }
+
+    fn definition_request(&self) -> Outbound {
+        let trace = ids::new_trace();
+        let id = ids::new_request_id();
+        Outbound::new(Parts {
+            method: Method::GET,
+            path: PathAndQuery::from_static("/api/definition"),
+            body: Bytes::new(),
+            class: RequestClass::Safe,
+            priority: Priority::Low,
+            deadline: self.clock.now() + self.timeout,
+            correlation_id: id.clone(),
+            request_id: id,
+            agent_id: None::<HeaderValue>,
+            idempotency_key: None,
+            traceparent: trace.parent,
+            tracestate: trace.state,
+            tried: Mutex::default(),
+        })
+    }
+}
+
+fn outcome(result: &Result<Response<Payload>, Failure>) -> bartizan_telemetry::CallOutcome {
+    use bartizan_telemetry::CallOutcome;
+    match result {
+        Ok(response) if response.status().is_success() => CallOutcome::Success,
+        Ok(response) if response.status().is_client_error() => CallOutcome::ClientError,
+        Ok(_) => CallOutcome::ServerError,
+        Err(failure) => match failure.cause {
+            Cause::RateLimited(_) => CallOutcome::RateLimited,
+            Cause::CircuitOpen(_) => CallOutcome::CircuitOpen,
+            Cause::TimedOut(_) => CallOutcome::TimedOut,
+            Cause::NoEndpoints(_) => CallOutcome::NoEndpoints,
+            Cause::Token(_) => CallOutcome::Credential,
+            Cause::Exchange { .. } | Cause::Internal => CallOutcome::Unreachable,
+        },
+    }
+}

@@ -1,0 +1,72 @@
+use std::sync::Arc;
+
+use bartizan_classify::RequestClass;
+use bartizan_clock::Instant;
+use bartizan_retry::{GiveUp, Policy, RetryEvent, Verdict, http_verdict};
+use bartizan_telemetry::ServiceMetrics;
+use http::Response;
+
+use super::{Failure, Outbound, Payload};
+
+/// What is repeated: the table of [`http_verdict`] over the class that the front door found.
+#[derive(Clone, Debug)]
+pub(crate) struct CallPolicy {
+    clock: bartizan_clock::Clock,
+    metrics: Arc<ServiceMetrics>,
+}
+
+impl CallPolicy {
+    pub(crate) fn new(clock: bartizan_clock::Clock, metrics: Arc<ServiceMetrics>) -> Self {
+        Self { clock, metrics }
+    }
+}
+
+impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
+    fn class(&self, request: &Outbound) -> RequestClass {
+        request.parts().class
+    }
+
+    fn replay(&self, request: &Outbound) -> Option<Outbound> {
+        Some(request.clone())
+    }
+
+    fn verdict(
+        &self,
+        class: RequestClass,
+        result: Result<&Response<Payload>, &Failure>,
+    ) -> Verdict {
+        http_verdict(class, result, || self.clock.wall())
+    }
+
+    fn deadline(&self, request: &Outbound) -> Option<Instant> {
+        Some(request.deadline())
+    }
+
+    fn attempt(&self, request: &mut Outbound, attempt: u32) {
+        request.set_attempt(attempt);
+    }
+
+    fn on_retry(&self, event: &RetryEvent) {
+        self.metrics.retries.increment(1);
+        tracing::debug!(
+            attempt = event.attempt,
+            delay_ms = event.delay.as_millis(),
+            reason = ?event.reason,
+            "retrying"
+        );
+    }
+
+    fn on_give_up(&self, reason: GiveUp) {
+        if reason == GiveUp::BudgetExhausted {
+            self.metrics.retry_budget_exhausted.increment(1);
+        }
+        tracing::debug!(?reason, "not retrying");
+    }
+
+    fn finish(&self, result: &mut Result<Response<Payload>, Failure>, attempts: u32) {
+        match result {
+            Ok(response) => response.body_mut().attempts = attempts,
+            Err(failure) => failure.attempts = attempts,
+        }
+    }
+}
