@@ -59,7 +59,7 @@ impl AuthSettings {
             AuthType::None => Self::None,
             AuthType::Bearer => {
                 let token = reader.required_secret(scope, &table::TOKEN)?;
-                check(reader, scope, &table::TOKEN, &token, fits_header)?;
+                check(reader, scope, &table::TOKEN, &token, is_token)?;
                 Self::Bearer { token }
             }
             AuthType::ApiKey => Self::read_api_key(reader, scope)?,
@@ -199,7 +199,7 @@ impl OAuth2Settings {
             reader.wrong_value(scope, &table::TOKEN_URL, &words);
         }
         match &self.access_token {
-            Some(token) => check(reader, scope, &table::ACCESS_TOKEN, token, fits_header),
+            Some(token) => check(reader, scope, &table::ACCESS_TOKEN, token, is_token),
             None => Some(()),
         }
     }
@@ -218,7 +218,7 @@ fn is_loopback(url: &Url) -> bool {
 fn place(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Place>> {
     let kind: Setting<ApiKeyPlace> = reader.setting(scope, &table::API_KEY_IN);
     let name: Setting<String> = reader.setting(scope, &table::API_KEY_NAME);
-    let is_token = name
+    let is_cookie = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
     let place = match *kind {
@@ -227,7 +227,7 @@ fn place(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Place>> {
             .filter(|name| !FRAMING.contains(&name.as_str()))
             .map(Place::Header),
         ApiKeyPlace::Query => Some(Place::Query(name.value().clone())),
-        ApiKeyPlace::Cookie => is_token.then(|| Place::Cookie(name.value().clone())),
+        ApiKeyPlace::Cookie => is_cookie.then(|| Place::Cookie(name.value().clone())),
     };
     if place.is_none() {
         let words = format!("API key cannot be sent in a {} of this name", *kind);
@@ -261,6 +261,10 @@ fn check(
     let words = format!("{} holds characters that cannot be sent", variable.rule);
     reader.wrong_secret(scope, variable, scope.message(&words));
     None
+}
+
+fn is_token(secret: &str) -> bool {
+    secret.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn fits_header(secret: &str) -> bool {

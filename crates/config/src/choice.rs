@@ -75,6 +75,8 @@ choice! {
         PowerOfTwo = "power-of-two",
         /// The better of two at random, by latency and calls in flight.
         PeakEwma = "peak-ewma",
+        /// Always the same one for calls of one agent, or of one correlation if no agent is named.
+        ConsistentHash = "consistent-hash",
     }
 }
 

@@ -1,5 +1,6 @@
 use std::{fmt, num::NonZeroU32};
 
+use http::Uri;
 use url::Url;
 
 use crate::{
@@ -52,6 +53,10 @@ impl Endpoint {
             return Err(Fault::Unquotable(
                 "not hold a query or a fragment".to_owned(),
             ));
+        }
+        // `url` mends what browsers forgive, such as `http:host`; what is sent is not mended.
+        if !address.parse().is_ok_and(|uri: Uri| uri.scheme().is_some()) {
+            return Err(Fault::Rule);
         }
         let mut weight = NonZeroU32::MIN;
         for part in parts {
@@ -134,6 +139,9 @@ mod tests {
             "http://",
             ",",
             "/path",
+            "http:a",
+            "http:\\\\a",
+            "http://m\u{fc}nchen",
         ] {
             assert_eq!(parse(text), Err(Fault::Rule), "{text}");
         }

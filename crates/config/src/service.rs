@@ -1,5 +1,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
+use http::uri::PathAndQuery;
+
 use crate::{
     AuthSettings, Endpoint, GatewaySettings, Origin, Problem, RetrySettings, Setting, Strategy,
     Variable,
@@ -34,6 +36,8 @@ pub struct ServiceSettings {
     /// How endpoints are probed; they are not without.
     pub health: Option<HealthSettings>,
 }
+
+const MINUTES_OF_A_YEAR: u64 = 365 * 24 * 60;
 
 /// How many calls a service gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,9 +138,17 @@ impl RateLimitSettings {
             &group,
             "rate limit configuration is required",
         );
+        let requests_per_minute: Setting<NonZeroU32> =
+            reader.setting(scope, &table::RATE_LIMIT_RPM);
+        let burst: Setting<NonZeroU32> = reader.setting(scope, &table::RATE_LIMIT_BURST);
+        // What the rate limit of the workspace can represent.
+        if u64::from(burst.get()) > u64::from(requests_per_minute.get()) * MINUTES_OF_A_YEAR {
+            let words = "burst limit must not take more than a year to fill";
+            reader.wrong_value(scope, &table::RATE_LIMIT_BURST, words);
+        }
         Self {
-            requests_per_minute: reader.setting(scope, &table::RATE_LIMIT_RPM),
-            burst: reader.setting(scope, &table::RATE_LIMIT_BURST),
+            requests_per_minute,
+            burst,
             max_wait: reader.setting(scope, &table::RATE_LIMIT_MAX_WAIT),
             max_waiting: reader.inherit(
                 scope,
@@ -177,10 +189,8 @@ impl CircuitBreakerSettings {
 impl HealthSettings {
     fn read(reader: &mut Reader<'_>, scope: &Scope) -> Option<Self> {
         let path: Setting<String> = reader.optional(scope, &table::HEALTH_PATH)?;
-        let graphic = path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        if !path.starts_with('/') || !graphic {
+        let is_path = path.starts_with('/') && !path.contains('#');
+        if !is_path || path.parse::<PathAndQuery>().is_err() {
             let words = "health path must begin with / and hold no blanks";
             reader.wrong_value(scope, &table::HEALTH_PATH, words);
         }

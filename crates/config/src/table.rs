@@ -114,7 +114,7 @@ variables! {
         Value("16384", "what Node.js allows, and with it the documented gateway"), "",
         "The largest head of a request: its first line and all headers.";
     MAX_CONNECTIONS = "MCP_GATEWAY_MAX_CONNECTIONS", Limits, COUNT,
-        Value("10000", "some 300 MB at the 30 kB that a busy connection takes"), "",
+        Value("10000", "ample for one process, and still an end"), "",
         "How many connections are open at once; more wait in the listen queue.";
     HEADER_READ_TIMEOUT = "MCP_GATEWAY_HEADER_READ_TIMEOUT", Limits, POSITIVE,
         Value("10000", "ample for a phone, short for a slow-loris attack"), "",
@@ -249,7 +249,8 @@ variables! {
         Unset("not sent"), "",
         "The `audience` to ask a token for, which some issuers need.";
 
-    RATE_LIMIT_RPM = "MCP_SERVICE_<NAME>_RATE_LIMIT_RPM", Resilience, COUNT,
+    RATE_LIMIT_RPM = "MCP_SERVICE_<NAME>_RATE_LIMIT_RPM", Resilience,
+        Number { min: 1, max: 60_000_000, unit: "" },
         Value("100", DOCUMENTED), "requests per minute must be positive",
         "How many calls a minute the service gets in the long run.";
     RATE_LIMIT_BURST = "MCP_SERVICE_<NAME>_RATE_LIMIT_BURST", Resilience, COUNT,
@@ -277,16 +278,19 @@ variables! {
     CB_RECOVERY_TIMEOUT = "MCP_SERVICE_<NAME>_CB_RECOVERY_TIMEOUT", Resilience, POSITIVE,
         Value("30000", DOCUMENTED), "recovery timeout must be positive",
         "How long an open circuit stays open before calls try it again.";
-    CB_HALF_OPEN_MAX_CALLS = "MCP_SERVICE_<NAME>_CB_HALF_OPEN_MAX_CALLS", Resilience, COUNT,
+    CB_HALF_OPEN_MAX_CALLS = "MCP_SERVICE_<NAME>_CB_HALF_OPEN_MAX_CALLS", Resilience,
+        Number { min: 1, max: 65_535, unit: "" },
         Value("3", DOCUMENTED), "half open max calls must be positive",
         "How many calls may try a half-open circuit at once, and must succeed to close it.";
     CB_FAILURE_RATIO = "MCP_SERVICE_<NAME>_CB_FAILURE_RATIO", Resilience, Ratio,
         Unset("only failures in a row count"), "",
         "Also opens the circuit when this part of the calls of the window failed.";
-    CB_WINDOW = "MCP_SERVICE_<NAME>_CB_WINDOW", Resilience, POSITIVE,
-        Value("10000", "Envoy's interval of outlier detection"), "",
+    CB_WINDOW = "MCP_SERVICE_<NAME>_CB_WINDOW", Resilience,
+        Number { min: 10, max: 86_400_000, unit: "milliseconds" },
+        Value("30000", "Polly's and failsafe's window"), "",
         "The window that the failure ratio is taken over.";
-    CB_MIN_CALLS = "MCP_SERVICE_<NAME>_CB_MIN_CALLS", Resilience, COUNT,
+    CB_MIN_CALLS = "MCP_SERVICE_<NAME>_CB_MIN_CALLS", Resilience,
+        Number { min: 1, max: 500_000, unit: "" },
         Value("20", "below it, one failure is more than 5 %"), "",
         "How many calls the window must hold for the ratio to count.";
     SERVICE_RETRY_MAX_ATTEMPTS = "MCP_SERVICE_<NAME>_RETRY_MAX_ATTEMPTS", Resilience,

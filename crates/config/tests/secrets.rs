@@ -143,6 +143,7 @@ fn placeholders_are_for_development() {
 fn what_cannot_be_sent_is_refused() {
     let refused = |settings: &[_]| auth(settings).unwrap_err();
     let cannot = "holds characters that cannot be sent";
+    assert!(refused(&[("TOKEN", "a b")])[0].contains(cannot));
     assert!(refused(&[("TOKEN", "a\nb")])[0].contains(cannot));
     assert!(refused(&[("TOKEN", "tökén")])[0].contains(cannot));
     let key = [
