@@ -1,0 +1,87 @@
+use std::{
+    borrow::Borrow,
+    hash::{BuildHasher, Hash, RandomState},
+};
+
+use hashbrown::{HashTable, hash_table::Entry};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::RateLimiter;
+
+/// A part of the keys, under a lock of its own.
+///
+/// As wide as two cache lines, so that the locks of two shards never share one; processors
+/// fetch lines in pairs.
+#[repr(align(128))]
+pub(crate) struct Shard<K> {
+    /// Read by every check for the time of one lookup and one token; written when a key is new
+    /// and when idle ones are evicted.
+    keys: RwLock<Keys<K>>,
+}
+
+pub(crate) struct Keys<K>(HashTable<(K, RateLimiter)>);
+
+impl<K> Shard<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            keys: RwLock::new(Keys(HashTable::new())),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Keys<K>> {
+        self.keys.read()
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Keys<K>> {
+        self.keys.write()
+    }
+
+    /// Evicts the keys whose buckets are full and for which nobody waits, and returns their
+    /// number.
+    ///
+    /// Such a key loses nothing: when it comes again it gets a full bucket.
+    pub(crate) fn evict_idle(&self, hasher: &RandomState) -> usize
+    where
+        K: Hash,
+    {
+        let mut keys = self.keys.write();
+        let table = &mut keys.0;
+        let before = table.len();
+        table.retain(|(_, limiter)| !limiter.is_idle());
+        let after = table.len();
+        // What a flood of keys left behind is given back; a quarter keeps ordinary changes of
+        // the number of keys from reallocating.
+        if after < table.capacity() / 4 {
+            table.shrink_to(after * 2, |(known, _)| hasher.hash_one(known));
+        }
+        before - after
+    }
+}
+
+impl<K> Keys<K> {
+    #[inline]
+    pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<&RateLimiter>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.0
+            .find(hash, |(known, _)| known.borrow() == key)
+            .map(|(_, limiter)| limiter)
+    }
+
+    /// Adds a key that is not there yet.
+    pub(crate) fn insert(&mut self, hash: u64, key: K, limiter: RateLimiter, hasher: &RandomState)
+    where
+        K: Eq + Hash,
+    {
+        let rehash = |(known, _): &(K, RateLimiter)| hasher.hash_one(known);
+        match self.0.entry(hash, |(known, _)| *known == key, rehash) {
+            Entry::Occupied(_) => {}
+            Entry::Vacant(vacant) => {
+                vacant.insert((key, limiter));
+            }
+        }
+    }
+}
