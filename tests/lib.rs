@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bartizan_config::{Configuration, Source};
 use bartizan_gateway::Gateway;
-use bartizan_server::{Drained, Server};
+use bartizan_server::Drained;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -51,8 +51,8 @@ impl Variables {
     ///
     /// When they make none.
     pub fn configuration(&self) -> Configuration {
-        let source = Source::from_variables(self.0.clone());
-        Configuration::load(&source).unwrap_or_else(|errors| panic!("{errors}"))
+        let source = Source::from_iter(self.0.clone());
+        Configuration::parse(&source).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
     /// Starts a gateway on a loopback port.
@@ -140,7 +140,9 @@ impl Answer {
     pub fn message(&self) -> String {
         let json = self.json();
         let message = json["error"]["message"].as_str();
-        message.unwrap_or_else(|| panic!("no error.message: {json}")).to_owned()
+        message
+            .unwrap_or_else(|| panic!("no error.message: {json}"))
+            .to_owned()
     }
 }
 
@@ -178,7 +180,9 @@ impl Running {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.body(Full::new(body.into())).expect("a valid request")
+        request
+            .body(Full::new(body.into()))
+            .expect("a valid request")
     }
 
     /// `GET path`.
@@ -194,7 +198,8 @@ impl Running {
     /// `POST /mcp/request` with `body` and more headers.
     pub async fn post_with(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         let headers = [&[("content-type", "application/json")], headers].concat();
-        self.send(self.request(Method::POST, "/mcp/request", &headers, body)).await
+        self.send(self.request(Method::POST, "/mcp/request", &headers, body))
+            .await
     }
 
     /// Calls an operation of `user-service` with nothing but what must be there.

@@ -5,20 +5,32 @@ use bartizan_tests::{Answer, Variables};
 use http::StatusCode;
 
 async fn strict(backend: &Upstream) -> Variables {
-    backend.handle(|_| Reply::json("{}"));
+    backend.aside("/api/definition", Reply::status(404));
     Variables::user_service(&backend.url()).set("MCP_GATEWAY_STRICT_STATUS", "true")
 }
 
 fn assert_problem(answer: &Answer, status: u16, code: &str, detail: &str) {
     let json = answer.json();
     assert_eq!(answer.status.as_u16(), status, "{json}");
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
     assert_eq!(json["type"], "about:blank");
-    assert_eq!(json["title"], StatusCode::from_u16(status).unwrap().canonical_reason().unwrap());
+    assert_eq!(
+        json["title"],
+        StatusCode::from_u16(status)
+            .unwrap()
+            .canonical_reason()
+            .unwrap()
+    );
     assert_eq!(json["status"], status);
     assert_eq!(json["success"], false);
     assert_eq!(json["code"], code);
-    assert!(json["detail"].as_str().unwrap().starts_with(detail), "{json}");
+    assert!(
+        json["detail"].as_str().unwrap().starts_with(detail),
+        "{json}"
+    );
 }
 
 #[tokio::test]
@@ -35,14 +47,29 @@ async fn the_callers_errors_are_4xx() {
     let backend = Upstream::start().await;
     let gateway = strict(&backend).await.start().await;
     let answer = gateway.post("{").await;
-    assert_problem(&answer, 400, "VALIDATION_ERROR", "the request body is not valid JSON");
+    assert_problem(
+        &answer,
+        400,
+        "VALIDATION_ERROR",
+        "the request body is not valid JSON",
+    );
     let answer = gateway.call("../x").await;
     assert_problem(&answer, 400, "VALIDATION_ERROR", "invalid operation");
     let answer = gateway.post(vec![b' '; 11 * 1024 * 1024]).await;
-    assert_problem(&answer, 413, "VALIDATION_ERROR", "request entity too large: the limit is");
+    assert_problem(
+        &answer,
+        413,
+        "VALIDATION_ERROR",
+        "request entity too large: the limit is",
+    );
     let body = r#"{"id":7,"service":"x","operation":"o","metadata":{"correlationId":"c"}}"#;
     let answer = gateway.post(body).await;
-    assert_problem(&answer, 404, "CONFIGURATION_ERROR", "Service x not configured");
+    assert_problem(
+        &answer,
+        404,
+        "CONFIGURATION_ERROR",
+        "Service x not configured",
+    );
     assert_eq!(answer.json()["requestId"], 7);
     assert_eq!(answer.json()["correlationId"], "c");
 }
@@ -67,23 +94,44 @@ async fn a_limit_is_429_and_says_when() {
 #[tokio::test]
 async fn an_open_circuit_is_503_and_says_when() {
     let backend = Upstream::start().await;
-    let gateway = strict(&backend).await.user("CB_FAILURE_THRESHOLD", 1).start().await;
+    let gateway = strict(&backend)
+        .await
+        .user("CB_FAILURE_THRESHOLD", 1)
+        .start()
+        .await;
     backend.reply(Reply::status(500));
     backend.handle(|_| Reply::status(500));
     let answer = gateway.call("createOrder").await;
-    assert_problem(&answer, 502, "MCP_ERROR", "Request failed with status code 500");
+    assert_problem(
+        &answer,
+        502,
+        "MCP_ERROR",
+        "Request failed with status code 500",
+    );
     assert_eq!(answer.json()["details"]["status"], 500);
     let answer = gateway.call("createOrder").await;
-    assert_problem(&answer, 503, "MCP_ERROR", "Circuit breaker open for service user-service");
+    assert_problem(
+        &answer,
+        503,
+        "MCP_ERROR",
+        "Circuit breaker open for service user-service",
+    );
     assert!(answer.header("retry-after").is_some());
 }
 
 #[tokio::test]
 async fn what_a_backend_says_about_the_request_passes() {
     let backend = Upstream::start().await;
-    let variables = strict(&backend).await.set("MCP_RETRY_MAX_ATTEMPTS", 1);
+    let variables = strict(&backend).await.set("MCP_RETRY_MAX_ATTEMPTS", 0);
     let gateway = variables.user("CB_FAILURE_THRESHOLD", 50).start().await;
-    for (status, expected) in [(404, 404), (422, 422), (401, 502), (500, 502), (503, 503), (504, 504)] {
+    for (status, expected) in [
+        (404, 404),
+        (422, 422),
+        (401, 502),
+        (500, 502),
+        (503, 503),
+        (504, 504),
+    ] {
         backend.handle(move |_| Reply::status(status));
         let answer = gateway.call("createOrder").await;
         let detail = format!("Request failed with status code {status}");
@@ -91,7 +139,12 @@ async fn what_a_backend_says_about_the_request_passes() {
     }
     backend.handle(|_| Reply::status(429).header("retry-after", "7"));
     let answer = gateway.call("createOrder").await;
-    assert_problem(&answer, 429, "MCP_ERROR", "Request failed with status code 429");
+    assert_problem(
+        &answer,
+        429,
+        "MCP_ERROR",
+        "Request failed with status code 429",
+    );
     assert_eq!(answer.header("retry-after"), Some("7"));
 }
 
@@ -106,9 +159,14 @@ async fn timeouts_and_dead_backends_are_gateway_errors() {
     let nobody = Upstream::nobody().await;
     let gateway = Variables::user_service(&format!("http://{nobody}"))
         .set("MCP_GATEWAY_STRICT_STATUS", "true")
-        .set("MCP_RETRY_MAX_ATTEMPTS", 1)
+        .set("MCP_RETRY_MAX_ATTEMPTS", 0)
         .start()
         .await;
     let answer = gateway.call("createOrder").await;
-    assert_problem(&answer, 502, "NETWORK_ERROR", &format!("connect ECONNREFUSED {nobody}"));
+    assert_problem(
+        &answer,
+        502,
+        "NETWORK_ERROR",
+        &format!("connect ECONNREFUSED {nobody}"),
+    );
 }

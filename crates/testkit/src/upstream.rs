@@ -152,6 +152,7 @@ type Handler = Box<dyn Fn(&Recorded) -> Reply + Send + Sync>;
 
 struct Shared {
     queue: Mutex<VecDeque<Reply>>,
+    asides: Mutex<Vec<(String, Reply)>>,
     handler: Mutex<Handler>,
     recorded: Mutex<Vec<Recorded>>,
     connections: Mutex<usize>,
@@ -203,6 +204,7 @@ impl Upstream {
             .expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
+            asides: Mutex::default(),
             handler: Mutex::new(Box::new(handler)),
             recorded: Mutex::default(),
             connections: Mutex::new(0),
@@ -243,6 +245,12 @@ impl Upstream {
     /// Queues a reply for the next request that finds it.
     pub fn reply(&self, reply: Reply) -> &Self {
         self.shared.queue.lock().push_back(reply);
+        self
+    }
+
+    /// Answers `path` with `reply` from now on, whatever is queued, and without recording it.
+    pub fn aside(&self, path: &str, reply: Reply) -> &Self {
+        self.shared.asides.lock().push((path.to_owned(), reply));
         self
     }
 
@@ -330,6 +338,18 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::
     }
 }
 
+/// What to do with a request, which is recorded unless it is an aside.
+fn reply(shared: &Shared, request: Recorded) -> Reply {
+    let asides = shared.asides.lock();
+    if let Some((_, reply)) = asides.iter().find(|(path, _)| path == request.uri.path()) {
+        return reply.clone();
+    }
+    let queued = shared.queue.lock().pop_front();
+    let reply = queued.unwrap_or_else(|| (shared.handler.lock())(&request));
+    shared.recorded.lock().push(request);
+    reply
+}
+
 async fn answer(
     shared: &Shared,
     request: Request<Incoming>,
@@ -345,9 +365,7 @@ async fn answer(
         headers: parts.headers,
         body: body.to_bytes(),
     };
-    let queued = shared.queue.lock().pop_front();
-    let reply = queued.unwrap_or_else(|| (shared.handler.lock())(&recorded));
-    shared.recorded.lock().push(recorded);
+    let reply = reply(shared, recorded);
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
 /// The body of `POST /mcp/request`, read once and borrowed.
@@ -8,8 +8,8 @@ use serde_json::{Value, value::RawValue};
 /// `parameters` stays the text the caller wrote: no number changes, nothing is dropped.
 #[derive(Debug, Deserialize)]
 pub(super) struct Envelope<'a> {
-    /// Echoed as `requestId`, whatever its type.
-    #[serde(borrow, default)]
+    /// Echoed as `requestId`, whatever its type, `null` included.
+    #[serde(borrow, default, deserialize_with = "present")]
     pub(super) id: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) service: Cow<'a, str>,
@@ -55,6 +55,11 @@ impl<'a> Envelope<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice(body).map_err(|error| diagnose(body, &error))
     }
+}
+
+/// A member that is there, which `null` is.
+fn present<'de, D: Deserializer<'de>>(member: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(member).map(Some)
 }
 
 /// What is wrong with `body`, in more detail than one pass over it can afford.
