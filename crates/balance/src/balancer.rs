@@ -1,0 +1,249 @@
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use bartizan_clock::Clock;
+use bartizan_discovery::Instance;
+use bartizan_health::{Health, Target, Transition};
+
+use crate::{
+    EndpointSnapshot, InvalidBalance, NoEndpoints, OutlierConfig, Picked, Strategy, Tried,
+    fleet::Fleet,
+};
+
+/// Chooses an endpoint for each call.
+///
+/// There is no worker task and no queue: a pick reads the current set and a few atomics, and
+/// returns. All clones share everything.
+///
+/// ```
+/// use bartizan_balance::{Balancer, Strategy};
+/// use bartizan_classify::Outcome;
+/// use bartizan_clock::Clock;
+/// use bartizan_discovery::parse_endpoints;
+///
+/// let instances = parse_endpoints("http://10.0.0.1:8080, http://10.0.0.2:8080").unwrap();
+/// let balancer = Balancer::builder(Strategy::RoundRobin, Clock::default())
+///     .build(&instances, |instance| format!("client of {}", instance.id()))
+///     .unwrap();
+///
+/// let mut picked = balancer.pick(None).unwrap();
+/// assert_eq!(picked.service(), "client of http://10.0.0.1:8080");
+/// assert_eq!(picked.in_flight(), 1);
+/// picked.record(Outcome::Success);
+/// drop(picked);
+///
+/// assert_eq!(&**balancer.pick(None).unwrap().id(), "http://10.0.0.2:8080");
+/// ```
+pub struct Balancer<T> {
+    fleet: Arc<Fleet<T>>,
+}
+
+// Not generic, so that `Balancer::builder` need not name the type that `build` finds out.
+impl Balancer<()> {
+    /// A builder of a balancer that chooses by `strategy`.
+    pub fn builder(strategy: Strategy, clock: Clock) -> BalancerBuilder {
+        BalancerBuilder {
+            strategy,
+            clock,
+            outlier: Some(OutlierConfig::default()),
+            panic_threshold: 0.5,
+        }
+    }
+}
+
+impl<T> Balancer<T> {
+    /// The endpoint for a call; at once, or not at all.
+    ///
+    /// `key` is what [`Strategy::ConsistentHash`] goes by, see
+    /// [`hash_key`](crate::hash_key); the other strategies ignore it.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEndpoints`] when the set is empty, or when no endpoint of it is usable and the panic
+    /// threshold is zero.
+    #[inline]
+    pub fn pick(&self, key: Option<u64>) -> Result<Picked<T>, NoEndpoints> {
+        self.pick_excluding(key, &Tried::default())
+    }
+
+    /// The endpoint for another attempt of a call: one that it has not tried, if there is any.
+    ///
+    /// When all that are usable have been tried, it is one of them again; a caller who would
+    /// rather give up asks [`Tried::contains`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Balancer::pick`].
+    #[inline]
+    pub fn pick_excluding(
+        &self,
+        key: Option<u64>,
+        tried: &Tried,
+    ) -> Result<Picked<T>, NoEndpoints> {
+        let slot = self.fleet.pick(key, tried)?;
+        Ok(Picked::new(slot, self.is_measured()))
+    }
+
+    /// Replaces the set.
+    ///
+    /// Endpoints whose id and URI stay keep everything: their service, calls in flight, latency,
+    /// score, ejection, health. Weight and metadata may change. Endpoints that leave get no more
+    /// calls, and finish those that they have. Of two instances with one id the first counts.
+    ///
+    /// An empty set is taken at its word; a source that may come up empty by mistake belongs
+    /// behind [`follow`](Balancer::follow).
+    ///
+    /// Costs O(n log n), and more for weighted round robin and consistent hash, which build
+    /// tables of up to 262,144 entries: tens of milliseconds at most.
+    pub fn update(&self, instances: &[Instance]) {
+        self.fleet.update(instances);
+    }
+
+    /// Tells what active probes found about the instance known as `id`; whether there is one.
+    pub fn set_health(&self, id: &str, health: Health) -> bool {
+        self.fleet.set_health(id, health)
+    }
+
+    /// A listener for a [`Checker`](bartizan_health::Checker) that hands its findings to
+    /// [`set_health`](Balancer::set_health) for as long as the balancer lives.
+    pub fn health_listener(&self) -> impl Fn(&Transition) + Send + Sync + 'static
+    where
+        T: Send + Sync + 'static,
+    {
+        let fleet = Arc::downgrade(&self.fleet);
+        move |transition| {
+            if let Some(fleet) = fleet.upgrade() {
+                fleet.set_health(&transition.id, transition.to);
+            }
+        }
+    }
+
+    /// The current set as a [`Checker`](bartizan_health::Checker) wants it.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let set = self.fleet.set();
+        set.endpoints()
+            .map(|endpoint| Target::new(Arc::clone(endpoint.id()), endpoint.uri().clone()))
+            .collect()
+    }
+
+    /// How every endpoint is doing, in the order of the set.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<EndpointSnapshot> {
+        let now = self.fleet.clock.now();
+        let set = self.fleet.set();
+        set.entries
+            .iter()
+            .map(|e| e.endpoint().snapshot(e.weight, self.is_measured(), now))
+            .collect()
+    }
+
+    /// How many endpoints there are, usable or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fleet.set().entries.len()
+    }
+
+    /// Whether there are no endpoints at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How endpoints are chosen.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.fleet.strategy
+    }
+
+    #[inline]
+    fn is_measured(&self) -> bool {
+        self.fleet.strategy == Strategy::P2cPeakEwma
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Fleet<T>> {
+        Arc::downgrade(&self.fleet)
+    }
+
+    pub(crate) fn upgrade(fleet: &Weak<Fleet<T>>) -> Option<Self> {
+        fleet.upgrade().map(|fleet| Self { fleet })
+    }
+}
+
+impl<T> Clone for Balancer<T> {
+    fn clone(&self) -> Self {
+        Self {
+            fleet: Arc::clone(&self.fleet),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Balancer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balancer")
+            .field("strategy", &self.fleet.strategy)
+            .field("endpoints", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Balancer`].
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct BalancerBuilder {
+    strategy: Strategy,
+    clock: Clock,
+    outlier: Option<OutlierConfig>,
+    panic_threshold: f64,
+}
+
+impl BalancerBuilder {
+    /// When failing endpoints are ejected; `None` for never. Default:
+    /// [`OutlierConfig::default`].
+    pub fn outlier(mut self, config: impl Into<Option<OutlierConfig>>) -> Self {
+        self.outlier = config.into();
+        self
+    }
+
+    /// When less than this fraction of the endpoints is usable, all are used: better a call
+    /// that may fail than the whole load on the few that are left. Zero turns it off. Default:
+    /// 0.5, as in Envoy.
+    pub fn panic_threshold(mut self, fraction: f64) -> Self {
+        self.panic_threshold = fraction;
+        self
+    }
+
+    /// The finished balancer over `instances`, each reached by the service that `make` makes of
+    /// it, now and for instances that later updates bring.
+    ///
+    /// `make` must not update this balancer.
+    ///
+    /// # Errors
+    ///
+    /// When the panic threshold is not between 0 and 1.
+    pub fn build<T>(
+        self,
+        instances: &[Instance],
+        make: impl Fn(&Instance) -> T + Send + Sync + 'static,
+    ) -> Result<Balancer<T>, InvalidBalance> {
+        if !(0.0..=1.0).contains(&self.panic_threshold) {
+            return Err(InvalidBalance::PanicThreshold);
+        }
+        let balancer = Balancer {
+            fleet: Arc::new(Fleet::new(
+                self.strategy,
+                self.clock,
+                self.outlier,
+                self.panic_threshold,
+                Box::new(make),
+            )),
+        };
+        balancer.update(instances);
+        Ok(balancer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bartizan_clock::{Clock, Instant};
+use bartizan_discovery::Instance;
+use bartizan_health::Health;
+use parking_lot::Mutex;
+
+use crate::{
+    Endpoint, NoEndpoints, OutlierConfig, Strategy, Tried,
+    endpoint::Slot,
+    select::Admit,
+    set::{Entry, Set},
+};
+
+pub(crate) type Make<T> = Box<dyn Fn(&Instance) -> T + Send + Sync>;
+
+/// What all clones of a balancer share.
+pub(crate) struct Fleet<T> {
+    set: ArcSwap<Set<T>>,
+    cursor: Cursor,
+    standing: Standing,
+    pub(crate) strategy: Strategy,
+    pub(crate) clock: Clock,
+    pub(crate) outlier: Option<OutlierConfig>,
+    panic_threshold: f64,
+    make: Make<T>,
+    /// Held while a set is replaced: `make` runs under it. Picks never touch it.
+    updating: Mutex<()>,
+    /// Held while an endpoint is ejected, returned or found (un)healthy, and while a new set
+    /// is put in place, so that [`Standing`] always matches the set. These are rare; a pick
+    /// only ever tries it, when an ejection has run out.
+    changing: Mutex<()>,
+}
+
+/// The turn counter, on a cache line of its own: every pick writes to it.
+#[derive(Default)]
+#[repr(align(64))]
+struct Cursor(AtomicUsize);
+
+/// How many endpoints of the current set may not be used, so that a pick need not count.
+#[derive(Default)]
+struct Standing {
+    /// Ejected or unhealthy.
+    unusable: AtomicUsize,
+    ejected: AtomicUsize,
+    /// When the first ejection ends, in nanoseconds; `u64::MAX` if there is none.
+    next_return: AtomicU64,
+    /// Whether too few were usable when last counted.
+    panicking: AtomicBool,
+}
+
+impl<T> Fleet<T> {
+    pub(crate) fn new(
+        strategy: Strategy,
+        clock: Clock,
+        outlier: Option<OutlierConfig>,
+        panic_threshold: f64,
+        make: Make<T>,
+    ) -> Self {
+        Self {
+            set: ArcSwap::from_pointee(Set::new(strategy, Box::new([]))),
+            cursor: Cursor::default(),
+            standing: Standing {
+                next_return: AtomicU64::new(u64::MAX),
+                ..Standing::default()
+            },
+            strategy,
+            clock,
+            outlier,
+            panic_threshold,
+            make,
+            updating: Mutex::new(()),
+            changing: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn set(&self) -> arc_swap::Guard<Arc<Set<T>>> {
+        self.set.load()
+    }
+
+    /// The endpoint for a request, or none.
+    #[inline]
+    pub(crate) fn pick(
+        &self,
+        key: Option<u64>,
+        tried: &Tried,
+    ) -> Result<Arc<Slot<T>>, NoEndpoints> {
+        let set = self.set.load();
+        if set.entries.is_empty() {
+            return Err(NoEndpoints::new(None));
+        }
+        let admit = Admit {
+            usable_only: self.standing.unusable.load(Ordering::Relaxed) != 0
+                && !self.must_use_all(&set),
+            tried: (!tried.is_empty()).then_some(tried),
+        };
+        let index = match self.select(&set, admit, key) {
+            Some(index) => index,
+            None => self.second_best(&set, admit, key)?,
+        };
+        Ok(Arc::clone(&set.entries[index].slot))
+    }
+
+    #[inline]
+    fn select(&self, set: &Set<T>, admit: Admit<'_>, key: Option<u64>) -> Option<usize> {
+        set.select(admit, &self.cursor.0, key, self.clock)
+    }
+
+    /// Nobody is left after those excluded: better one of them than none.
+    #[cold]
+    fn second_best(
+        &self,
+        set: &Set<T>,
+        admit: Admit<'_>,
+        key: Option<u64>,
+    ) -> Result<usize, NoEndpoints> {
+        let usable_only = admit.usable_only;
+        let again = || {
+            let tried = None;
+            self.select(set, Admit { usable_only, tried }, key)
+        };
+        // The standing may have changed since it was looked at.
+        let anyone = || {
+            let (usable_only, tried) = (false, None);
+            let index = self.select(set, Admit { usable_only, tried }, key);
+            index.filter(|_| self.panic_threshold > 0.0)
+        };
+        again().or_else(anyone).ok_or_else(|| {
+            let next = self.standing.next_return.load(Ordering::Relaxed);
+            let wait = Instant::from_nanos(next) - self.clock.now();
+            NoEndpoints::new((next != u64::MAX).then_some(wait))
+        })
+    }
+
+    /// Some endpoint may not be used: brings back those whose ejection has ended, and says
+    /// whether so few are left that all must be used nevertheless.
+    #[cold]
+    fn must_use_all(&self, set: &Set<T>) -> bool {
+        if self.standing.next_return.load(Ordering::Relaxed) != u64::MAX {
+            let now = self.clock.now();
+            if self.standing.next_return.load(Ordering::Relaxed) <= now.as_nanos() {
+                self.bring_back(now);
+            }
+        }
+        self.is_panic(
+            set.entries.len(),
+            self.standing.unusable.load(Ordering::Relaxed),
+        )
+    }
+
+    fn is_panic(&self, count: usize, unusable: usize) -> bool {
+        let usable = count.saturating_sub(unusable);
+        (usable as f64) < self.panic_threshold * count as f64
+    }
+
+    fn bring_back(&self, now: Instant) {
+        // Whoever holds the lock brings them back, or recounts, for us.
+        let Some(_changing) = self.changing.try_lock() else {
+            return;
+        };
+        let set = self.set.load();
+        for endpoint in set.endpoints() {
+            let until = endpoint.ejected_until.load(Ordering::Relaxed);
+            if until != 0 && until <= now.as_nanos() {
+                endpoint.set_ejected_until(0);
+                tracing::info!(id = %endpoint.id(), "endpoint returned");
+            }
+        }
+        self.recount(&set);
+    }
+
+    /// An endpoint has failed `failures` times in a row.
+    #[cold]
+    pub(crate) fn consider_ejection(&self, endpoint: &Endpoint, failures: u32) {
+        let Some(outlier) = &self.outlier else {
+            return;
+        };
+        if failures < outlier.consecutive_failures.get() || endpoint.is_ejected() {
+            return;
+        }
+        // Before the lock, so that a fleet that fails as a whole does not queue up for it.
+        let limit = |set: &Set<T>| outlier.limit(set.entries.len());
+        if self.standing.ejected.load(Ordering::Relaxed) >= limit(&self.set.load()) {
+            return;
+        }
+        let now = self.clock.now();
+        let _changing = self.changing.lock();
+        let set = self.set.load();
+        let full = self.standing.ejected.load(Ordering::Relaxed) >= limit(&set);
+        if full || endpoint.is_ejected() || !set.contains(endpoint) {
+            return;
+        }
+        let duration = self.eject(endpoint, outlier, now);
+        self.recount(&set);
+        let (id, seconds) = (endpoint.id(), duration.as_secs());
+        tracing::info!(%id, failures, seconds, "endpoint ejected");
+    }
+
+    fn eject(&self, endpoint: &Endpoint, outlier: &OutlierConfig, now: Instant) -> Duration {
+        let last_return = Instant::from_nanos(endpoint.last_return.load(Ordering::Relaxed));
+        let behaved = (now - last_return).as_nanos() / outlier.base_ejection.as_nanos().max(1);
+        let forgiven = u32::try_from(behaved).unwrap_or(u32::MAX);
+        let times = endpoint.ejections.load(Ordering::Relaxed);
+        let times = times.saturating_sub(forgiven).saturating_add(1);
+        let duration = outlier.ejection(times, &mut fastrand::Rng::new());
+        let until = (now + duration).as_nanos();
+        endpoint.ejections.store(times, Ordering::Relaxed);
+        endpoint.last_return.store(until, Ordering::Relaxed);
+        endpoint.set_ejected_until(until);
+        duration
+    }
+
+    pub(crate) fn set_health(&self, id: &str, health: Health) -> bool {
+        let _changing = self.changing.lock();
+        let set = self.set.load();
+        let Some(entry) = set.by_id(id) else {
+            return false;
+        };
+        entry.endpoint().set_health(health);
+        self.recount(&set);
+        true
+    }
+
+    /// To be called with `changing` held.
+    fn recount(&self, set: &Set<T>) {
+        let (mut unusable, mut ejected, mut next_return) = (0, 0, u64::MAX);
+        for endpoint in set.endpoints() {
+            unusable += usize::from(!endpoint.is_usable());
+            if endpoint.is_ejected() {
+                ejected += 1;
+                let until = endpoint.ejected_until.load(Ordering::Relaxed);
+                next_return = next_return.min(until);
+            }
+        }
+        let standing = &self.standing;
+        standing.ejected.store(ejected, Ordering::Relaxed);
+        standing.next_return.store(next_return, Ordering::Relaxed);
+        standing.unusable.store(unusable, Ordering::Relaxed);
+        let count = set.entries.len();
+        let panicking = self.is_panic(count, unusable);
+        if standing.panicking.swap(panicking, Ordering::Relaxed) != panicking {
+            if panicking {
+                tracing::warn!(unusable, count, "too few endpoints are usable, using all");
+            } else {
+                tracing::info!(unusable, count, "enough endpoints are usable again");
+            }
+        }
+    }
+
+    /// Replaces the set, keeping the slots of endpoints that stay.
+    pub(crate) fn update(self: &Arc<Self>, instances: &[Instance]) {
+        let _updating = self.updating.lock();
+        let before = self.set.load_full();
+        let now = self.clock.now();
+        let mut entries: Vec<Entry<T>> = Vec::with_capacity(instances.len());
+        let mut seen = std::collections::HashSet::with_capacity(instances.len());
+        for instance in instances {
+            if !seen.insert(instance.id()) {
+                tracing::warn!(id = %instance.id(), "two instances have one id, ignoring the second");
+                continue;
+            }
+            entries.push(Entry {
+                slot: self.slot(&before, instance, now),
+                weight: instance.weight(),
+            });
+        }
+        let set = Arc::new(Set::new(self.strategy, entries.into()));
+        let _changing = self.changing.lock();
+        if let Some(outlier) = &self.outlier {
+            self.pardon(&set, outlier.limit(set.entries.len()));
+        }
+        self.set.store(Arc::clone(&set));
+        self.recount(&set);
+    }
+
+    fn slot(self: &Arc<Self>, before: &Set<T>, instance: &Instance, now: Instant) -> Arc<Slot<T>> {
+        match before.by_id(instance.id()) {
+            Some(entry) if entry.endpoint().uri() == instance.uri() => {
+                let known = &entry.endpoint().instance;
+                if **known.load() != *instance {
+                    known.store(Arc::new(instance.clone()));
+                }
+                Arc::clone(&entry.slot)
+            }
+            _ => Arc::new(Slot {
+                endpoint: Endpoint::new(instance, now),
+                clock: self.clock,
+                service: (self.make)(instance),
+                fleet: Arc::downgrade(self),
+            }),
+        }
+    }
+
+    /// Brings back the ejected beyond `limit`, those first who would return first: when healthy
+    /// endpoints leave, the ejected ones may be all that is left.
+    fn pardon(&self, set: &Set<T>, limit: usize) {
+        let mut ejected: Vec<_> = set.endpoints().filter(|e| e.is_ejected()).collect();
+        ejected.sort_unstable_by_key(|e| e.ejected_until.load(Ordering::Relaxed));
+        let surplus = ejected.len().saturating_sub(limit);
+        for endpoint in &ejected[..surplus] {
+            endpoint.set_ejected_until(0);
+            tracing::info!(id = %endpoint.id(), "endpoint returned early, too few are left");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use bartizan_clock::Instant;
+
+use crate::decaying::Decaying;
+
+/// What a new endpoint is taken to need: linkerd's default. Long enough that it gets its first
+/// requests from light traffic, not from a burst.
+const INITIAL: Duration = Duration::from_secs(1);
+
+/// How fast peaks are forgotten: linkerd's default.
+const DECAY_MS: f32 = 10_000.0;
+
+/// What an endpoint that failed or refused is taken to have needed, if it does not say when to
+/// come back: linkerd's default.
+const PENALTY: Duration = Duration::from_secs(5);
+
+/// A hint to come back later than this is not believed: linkerd's default.
+const MAX_PENALTY: Duration = Duration::from_secs(300);
+
+/// Differences below this are noise.
+const FLOOR_NANOS: f32 = 100_000.0;
+
+/// A moving average of latencies that jumps to a new peak at once and comes down slowly.
+///
+/// An average that treats both directions alike notices too late that an endpoint became slow.
+/// The idea is from Twitter's Finagle (`Peak EWMA`), the form from tower's.
+#[derive(Debug)]
+pub(crate) struct Latency {
+    nanos: Decaying,
+}
+
+impl Latency {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            nanos: Decaying::new(nanos(INITIAL), millis(now)),
+        }
+    }
+
+    /// A call took this long.
+    #[inline]
+    pub(crate) fn observe(&self, latency: Duration, now: Instant) {
+        let sample = nanos(latency);
+        self.nanos.update(millis(now), |average, age| {
+            if sample >= average {
+                return sample;
+            }
+            let kept = remains(age);
+            average.mul_add(kept, sample * (1.0 - kept))
+        });
+    }
+
+    /// A call was given up after this long.
+    #[inline]
+    pub(crate) fn observe_at_least(&self, latency: Duration, now: Instant) {
+        let sample = nanos(latency);
+        self.nanos.update(millis(now), |average, age| {
+            let average = average * remains(age);
+            if sample > average { sample } else { average }
+        });
+    }
+
+    /// The endpoint failed, or asked for fewer calls.
+    pub(crate) fn penalise(&self, latency: Duration, hint: Option<Duration>, now: Instant) {
+        let penalty = hint.unwrap_or(PENALTY).min(MAX_PENALTY);
+        self.observe(latency.max(penalty), now);
+    }
+
+    /// The average, decayed towards zero since the last call.
+    #[inline]
+    pub(crate) fn average_nanos(&self, now: Instant) -> f32 {
+        let (average, age) = self.nanos.at(millis(now));
+        (average * remains(age)).max(FLOOR_NANOS)
+    }
+
+    pub(crate) fn average(&self, now: Instant) -> Duration {
+        Duration::from_nanos(self.average_nanos(now) as u64)
+    }
+}
+
+#[inline]
+fn remains(age: u32) -> f32 {
+    if age == 0 {
+        1.0
+    } else {
+        (-(age as f32) / DECAY_MS).exp()
+    }
+}
+
+#[inline]
+fn nanos(duration: Duration) -> f32 {
+    duration.as_nanos() as f32
+}
+
+#[inline]
+pub(crate) fn millis(now: Instant) -> u32 {
+    (now.as_nanos() / 1_000_000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Instant = Instant::from_nanos(3_600_000_000_000);
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn close(actual: Duration, expected: Duration) {
+        let ratio = actual.as_secs_f64() / expected.as_secs_f64();
+        assert!((ratio - 1.0).abs() < 0.01, "{actual:?} {expected:?}");
+    }
+
+    #[test]
+    fn a_new_endpoint_starts_at_a_second_and_is_trusted_gradually() {
+        let latency = Latency::new(START);
+        close(latency.average(START), ms(1_000));
+        latency.observe(ms(10), START + ms(100));
+        assert!(latency.average(START + ms(100)) > ms(900));
+        close(latency.average(START + ms(10_000)), ms(368));
+    }
+
+    #[test]
+    fn a_peak_counts_at_once_and_is_forgotten_slowly() {
+        let latency = Latency::new(START);
+        let later = START + ms(100_000);
+        latency.observe(ms(10), later);
+        latency.observe(ms(2_000), later);
+        close(latency.average(later), ms(2_000));
+        latency.observe(ms(10), later + ms(1_000));
+        close(latency.average(later + ms(1_000)), ms(1_811));
+    }
+
+    #[test]
+    fn samples_within_a_millisecond_do_not_stop_the_decay() {
+        let latency = Latency::new(START);
+        for micros in 0..20_000 {
+            let now = START + Duration::from_micros(micros * 500);
+            latency.observe(ms(1), now);
+        }
+        close(latency.average(START + ms(10_000)), ms(368));
+    }
+
+    #[test]
+    fn a_failure_is_slow_and_a_hint_is_believed_within_reason() {
+        let fresh = || Latency::new(START);
+        let cases = [
+            (None, ms(5_000)),
+            (Some(ms(20_000)), ms(20_000)),
+            (Some(Duration::MAX), ms(300_000)),
+        ];
+        for (hint, expected) in cases {
+            let latency = fresh();
+            latency.penalise(ms(1), hint, START);
+            close(latency.average(START), expected);
+        }
+    }
+
+    #[test]
+    fn a_call_given_up_shows_how_slow_an_endpoint_is_at_least() {
+        let latency = Latency::new(START);
+        latency.observe_at_least(ms(1), START);
+        close(latency.average(START), ms(1_000));
+        latency.observe_at_least(ms(30_000), START);
+        close(latency.average(START), ms(30_000));
+    }
+
+    #[test]
+    fn a_clock_read_earlier_on_another_thread_does_no_harm() {
+        let latency = Latency::new(START + ms(5_000));
+        latency.observe(ms(500), START);
+        close(latency.average(START), ms(1_000));
+        close(latency.average(START + ms(5_000)), ms(1_000));
+    }
+
+    proptest! {
+        #[test]
+        fn the_average_stays_between_its_samples(
+            samples in proptest::collection::vec((0_u64..5_000, 0_u64..20_000), 1..50),
+        ) {
+            let latency = Latency::new(START);
+            let mut now = START;
+            let mut most = 1_000;
+            for (sample, pause) in samples {
+                now += ms(pause);
+                latency.observe(ms(sample), now);
+                most = most.max(sample);
+                let average = latency.average(now);
+                prop_assert!(average >= Duration::from_nanos(99_999));
+                prop_assert!(average <= ms(most) + ms(1));
+            }
+        }
+    }
+}

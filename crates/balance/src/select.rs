@@ -1,0 +1,173 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bartizan_clock::{Clock, Instant};
+
+use crate::{
+    Tried,
+    set::{Entry, Plan, Set},
+};
+
+/// How many times a random or rotating choice is repeated when it falls on an endpoint that
+/// must not be used, before all are looked at in order. With half of them usable, the least that
+/// is not answered by using all, one pick in 65,536 gets there.
+const DRAWS: usize = 16;
+
+/// Scores within this many points of the best are as good as the best.
+const BAND: u8 = 10;
+
+/// Which endpoints a pick may choose.
+#[derive(Clone, Copy)]
+pub(crate) struct Admit<'a> {
+    /// Only those that are neither ejected nor unhealthy.
+    pub(crate) usable_only: bool,
+    pub(crate) tried: Option<&'a Tried>,
+}
+
+impl Admit<'_> {
+    #[inline]
+    fn is_everyone(&self) -> bool {
+        !self.usable_only && self.tried.is_none()
+    }
+
+    #[inline]
+    fn admits<T>(&self, entry: &Entry<T>) -> bool {
+        let endpoint = entry.endpoint();
+        (!self.usable_only || endpoint.is_usable())
+            && !self.tried.is_some_and(|tried| tried.contains(endpoint))
+    }
+}
+
+impl<T> Set<T> {
+    /// The index of the endpoint that the strategy chooses among those admitted.
+    #[inline]
+    pub(crate) fn select(
+        &self,
+        admit: Admit<'_>,
+        cursor: &AtomicUsize,
+        key: Option<u64>,
+        clock: Clock,
+    ) -> Option<usize> {
+        match &self.plan {
+            Plan::RoundRobin => {
+                let count = self.entries.len();
+                self.rotate(admit, || cursor.fetch_add(1, Ordering::Relaxed) % count)
+            }
+            Plan::Turns(turns) => self.rotate(admit, || {
+                let turn = cursor.fetch_add(1, Ordering::Relaxed) % turns.len();
+                turns[turn] as usize
+            }),
+            Plan::Random => self.rotate(admit, || below(self.entries.len())),
+            Plan::P2c => self.better_of_two(admit, |a, b| b.occupancy().is_below(a.occupancy())),
+            Plan::P2cPeakEwma => {
+                let now = clock.now();
+                self.better_of_two(admit, |a, b| b.cost(now) < a.cost(now))
+            }
+            Plan::LeastConnections => self.least(admit, |_| true),
+            Plan::HealthBased => self.healthiest(admit, clock.now()),
+            Plan::Ring(ring) => match key {
+                Some(key) => ring.owners(key).find(|i| admit.admits(&self.entries[*i])),
+                None => self.rotate(admit, || below(self.entries.len())),
+            },
+        }
+    }
+
+    /// The first admitted one of what `next` says.
+    #[inline]
+    fn rotate(&self, admit: Admit<'_>, mut next: impl FnMut() -> usize) -> Option<usize> {
+        let index = next();
+        if admit.is_everyone() || admit.admits(self.entries.get(index)?) {
+            return Some(index);
+        }
+        // Each unsuitable turn is followed by a new one, not by the neighbour, who would then
+        // serve for two.
+        (1..DRAWS)
+            .map(|_| next())
+            .find(|index| admit.admits(&self.entries[*index]))
+            .or_else(|| self.first_from(below(self.entries.len()), admit))
+    }
+
+    /// The one of two random endpoints that is better: the second if `second_is_better`.
+    #[inline]
+    fn better_of_two(
+        &self,
+        admit: Admit<'_>,
+        second_is_better: impl Fn(&Entry<T>, &Entry<T>) -> bool,
+    ) -> Option<usize> {
+        let count = self.entries.len();
+        let (first, second) = if count < 2 { (0, 0) } else { two_below(count) };
+        let (first, second) = if admit.is_everyone() {
+            (first, second)
+        } else {
+            let first = self.rotate(admit, || below(count))?;
+            let second = self.rotate(admit, || below(count))?;
+            (first, second)
+        };
+        let (a, b) = (self.entries.get(first)?, self.entries.get(second)?);
+        Some(if first != second && second_is_better(a, b) {
+            second
+        } else {
+            first
+        })
+    }
+
+    /// One of those with the least calls in flight, at random.
+    fn least(&self, admit: Admit<'_>, also: impl Fn(&Entry<T>) -> bool) -> Option<usize> {
+        let mut best = None;
+        let mut equals = 1;
+        for (index, entry) in self.entries.iter().enumerate() {
+            if !admit.admits(entry) || !also(entry) {
+                continue;
+            }
+            let occupancy = entry.occupancy();
+            match best {
+                Some((_, least)) if occupancy.equals(least) => {
+                    // Reservoir sampling: the k-th equal one replaces the others with 1/k.
+                    equals += 1;
+                    if below(equals) == 0 {
+                        best = Some((index, occupancy));
+                    }
+                }
+                Some((_, least)) if !occupancy.is_below(least) => {}
+                _ => {
+                    equals = 1;
+                    best = Some((index, occupancy));
+                }
+            }
+        }
+        best.map(|(index, _)| index)
+    }
+
+    fn healthiest(&self, admit: Admit<'_>, now: Instant) -> Option<usize> {
+        let points = |entry: &Entry<T>| entry.endpoint().score.points(now);
+        let admitted = self.entries.iter().filter(|entry| admit.admits(entry));
+        let best = admitted.map(points).max()?;
+        self.least(admit, |entry| points(entry).saturating_add(BAND) >= best)
+    }
+
+    fn first_from(&self, start: usize, admit: Admit<'_>) -> Option<usize> {
+        let count = self.entries.len();
+        (start..count)
+            .chain(0..start)
+            .find(|index| admit.admits(&self.entries[*index]))
+    }
+}
+
+/// A random number below `count`, uniform to within `count / 2³²`.
+#[inline]
+fn below(count: usize) -> usize {
+    scale(fastrand::u64(..) as u32, count)
+}
+
+/// Two different random numbers below `count`, which is at least two.
+#[inline]
+fn two_below(count: usize) -> (usize, usize) {
+    let random = fastrand::u64(..);
+    let first = scale(random as u32, count);
+    let second = scale((random >> 32) as u32, count - 1);
+    (first, second + usize::from(second >= first))
+}
+
+#[inline]
+fn scale(random: u32, count: usize) -> usize {
+    ((u64::from(random) * count as u64) >> 32) as usize
+}
