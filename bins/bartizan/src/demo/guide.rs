@@ -89,12 +89,12 @@ impl Guide {
             Step {
                 title: "What the gateway counted",
                 commands: vec![format!(
-                    "curl -s http://{}/metrics | grep -E 'retries|circuit'",
+                    "curl -s http://{}/metrics | grep -E 'retries_total\\{{|\"open\"'",
                     self.address
                 )],
                 outcome: [
-                    "Metrics for Prometheus, by service: `service=\"weather\"` was retried,",
-                    "`service=\"phoenix\"` had its circuit opened.",
+                    "For Prometheus: weather's retry, `{service=\"weather\"} 1`, and the circuit",
+                    "that opened once, `{service=\"phoenix\",to=\"open\"} 1`.",
                 ],
             },
         ]
@@ -159,7 +159,7 @@ impl fmt::Display for Guide {
                 writeln!(f, "{dim}{line}{plain}")?;
             }
         }
-        writeln!(f, "\nCtrl-C here stops everything.")
+        write!(f, "\nCtrl-C here stops everything.")
     }
 }
 

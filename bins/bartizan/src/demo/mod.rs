@@ -2,7 +2,8 @@
 //! of that.
 //!
 //! [`Demo::start`] starts the backends, [`Demo::variables`] says how the gateway is configured
-//! for them, and [`Guide`] prints what to try. The gateway itself is the real one, started by the command like any other.
+//! for them, and [`Guide`] prints what to try. The gateway itself is the real one, started by
+//! the command like any other.
 
 mod guide;
 mod inventory;

@@ -11,7 +11,6 @@ impl Demo {
         let mut set = |name: &str, value: String| {
             variables.insert(name.to_owned(), value);
         };
-        set("MCP_GATEWAY_URL", format!("http://{address}"));
         set("MCP_GATEWAY_HOST", address.ip().to_string());
         set("MCP_GATEWAY_PORT", address.port().to_string());
         set(
