@@ -14,7 +14,7 @@ use crate::{
     CorsOrigins, LogFormat, Origin, Problem, Setting, Variable,
     reader::{Reader, Scope},
     table,
-    value::items,
+    value::{Fault, Value, items},
 };
 
 /// What holds for the gateway as a whole.
@@ -90,6 +90,7 @@ impl GatewaySettings {
             reader.problem(Problem::new("Gateway URL is required"));
         }
         let color = reader.text(scope, &table::NO_COLOR);
+        let filter: Setting<LogFilter> = reader.setting(scope, &table::LOG_LEVEL);
         let settings = Self {
             url: reader.setting(scope, &table::GATEWAY_URL),
             default_timeout: reader.setting(scope, &table::DEFAULT_TIMEOUT),
@@ -111,7 +112,7 @@ impl GatewaySettings {
             max_waiting: reader.setting(scope, &table::MAX_WAITING),
             upstream_ca_file: file(reader, scope, &table::UPSTREAM_CA_FILE),
             drain_timeout: reader.setting(scope, &table::DRAIN_TIMEOUT),
-            log_filter: reader.setting(scope, &table::LOG_LEVEL),
+            log_filter: filter.map(|LogFilter(text)| text),
             log_format: reader.setting(scope, &table::LOG_FORMAT),
             log_color: color.map_or_else(
                 || Setting::new(true, Origin::Default("colour on a terminal")),
@@ -200,6 +201,27 @@ fn file(reader: &mut Reader<'_>, scope: &Scope, variable: &Variable) -> Option<S
     let problem = Problem::new(format!("{name} must name a readable file"));
     reader.problem(problem.detail(format!("{}: {error}", path.display())));
     None
+}
+
+struct LogFilter(String);
+
+impl Value for LogFilter {
+    /// Finds misspelt levels, which a filter would take for the name of a module: all logs would
+    /// be off. Whoever starts logging judges the rest.
+    fn parse(_: &Variable, text: &str) -> Result<Self, Fault> {
+        const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+        let is_level = |part: &str| LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level));
+        let fits = |part: &str| is_level(part.trim()) || part.contains('=');
+        if text.contains(['[', '{']) || text.split(',').all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Fault::must(
+                "be error, warn, info, debug, trace, off, or a filter such as \
+                 info,bartizan_retry=debug",
+            ))
+        }
+    }
 }
 
 fn api_keys(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Vec<Secret>>> {

@@ -1,9 +1,9 @@
 use std::fmt;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use thiserror::Error;
 
-use crate::request_id::hex;
+use crate::{request_id::hex, trace_state};
 
 /// A place in a distributed trace, as [W3C Trace Context][spec] writes it.
 ///
@@ -21,8 +21,9 @@ pub struct TraceContext {
 pub struct InvalidTraceparent;
 
 impl TraceContext {
-    /// Longest `tracestate` passed on, in bytes: what the standard asks to keep at least.
-    pub const MAX_TRACESTATE: usize = 512;
+    /// Longest `tracestate` passed on by [`tracestate`](crate::tracestate), in bytes: what the
+    /// standard asks to keep at least.
+    pub const MAX_TRACESTATE: usize = trace_state::MAX_LENGTH;
 
     /// The first span of a new trace, not marked as sampled.
     #[must_use]
@@ -34,7 +35,22 @@ impl TraceContext {
         }
     }
 
-    /// Reads a `traceparent` header.
+    /// Reads the `traceparent` of these headers; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it is malformed, has an id of zero, or is there more than once: then nobody can tell
+    /// which one is meant.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Result<Self, InvalidTraceparent>> {
+        let mut values = headers.get_all("traceparent").iter();
+        let first = values.next()?;
+        Some(match values.next() {
+            Some(_) => Err(InvalidTraceparent),
+            None => Self::parse(first.as_bytes()),
+        })
+    }
+
+    /// Reads the value of a `traceparent` header.
     ///
     /// Versions above 00 are read as version 00, whatever follows the flags, as the standard
     /// prescribes.
@@ -130,6 +146,25 @@ mod tests {
         assert!(context.sampled());
         assert_eq!(context.to_string(), GOOD);
         assert_eq!(context.to_header(), GOOD);
+    }
+
+    #[test]
+    fn two_parents_are_none() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(TraceContext::from_headers(&headers), None);
+        headers.append("traceparent", HeaderValue::from_static(GOOD));
+        assert_eq!(
+            TraceContext::from_headers(&headers)
+                .unwrap()
+                .unwrap()
+                .to_string(),
+            GOOD
+        );
+        headers.append("traceparent", HeaderValue::from_static(GOOD));
+        assert_eq!(
+            TraceContext::from_headers(&headers),
+            Some(Err(InvalidTraceparent))
+        );
     }
 
     #[test]

@@ -51,10 +51,17 @@ impl Metrics {
         }
     }
 
-    /// The metrics of a service, all at zero.
+    /// The metrics of a service: at zero the first time, and the same ones every time after.
+    ///
+    /// The name becomes a label, of which the first 128 characters count. A registry never
+    /// forgets a service, so names come from a configuration and never from a request.
     #[must_use]
     pub fn service(&self, name: &str) -> ServiceMetrics {
-        ServiceMetrics::new(self, name)
+        /// Longer than any name that a configuration accepts.
+        const MAX_LABEL: usize = 128;
+
+        let end = name.char_indices().nth(MAX_LABEL).map(|(end, _)| end);
+        ServiceMetrics::new(self, end.map_or(name, |end| &name[..end]))
     }
 
     /// The metrics of the gateway itself, all at zero.
@@ -87,7 +94,8 @@ impl Metrics {
         let gauge = self
             .recorder
             .register_gauge(&key(family, labels), &METADATA);
-        gauge.set(0.0);
+        // Makes it appear, but does not reset what others count with a handle of their own.
+        gauge.increment(0.0);
         gauge
     }
 
@@ -145,6 +153,61 @@ mod tests {
                 "{}",
                 family.name
             );
+        }
+    }
+
+    #[test]
+    fn asking_again_resets_nothing() {
+        let metrics = Metrics::new();
+        let first = metrics.service("s");
+        let call = first.call();
+        let second = metrics.service("s");
+        let page = metrics.render();
+        assert!(
+            page.contains(r#"bartizan_service_in_flight{service="s"} 1"#),
+            "{page}"
+        );
+        drop((call, second));
+        let page = metrics.render();
+        assert!(
+            page.contains(r#"bartizan_service_in_flight{service="s"} 0"#),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn a_long_name_is_a_bounded_label() {
+        let metrics = Metrics::new();
+        metrics
+            .service(&"\u{e9}".repeat(100_000))
+            .retries
+            .increment(1);
+        let label = format!("service=\"{}\"", "\u{e9}".repeat(128));
+        assert!(metrics.render().contains(&label));
+    }
+
+    #[test]
+    fn two_threads_count_everything() {
+        let metrics = Metrics::new();
+        let service = metrics.service("s");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let mut call = service.call();
+                        call.finish(CallOutcome::Success, Duration::from_millis(1));
+                    }
+                });
+            }
+            metrics.upkeep();
+        });
+        let page = metrics.render();
+        for line in [
+            r#"bartizan_service_calls_total{service="s",outcome="success"} 20000"#,
+            r#"bartizan_service_in_flight{service="s"} 0"#,
+            r#"bartizan_service_call_duration_seconds_count{service="s"} 20000"#,
+        ] {
+            assert!(page.contains(line), "{page}");
         }
     }
 
