@@ -8,9 +8,9 @@ pub trait Affinity<Req> {
     fn key(&self, request: &Req) -> Option<u64>;
 
     /// The endpoints that earlier attempts of this request were sent to.
-    fn tried(&self, request: &Req) -> Tried {
+    fn tried(&self, request: &Req) -> Option<Tried> {
         let _ = request;
-        Tried::default()
+        None
     }
 
     /// The request will go to `endpoint`: to note its name, or to count it as tried.

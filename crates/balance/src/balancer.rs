@@ -65,7 +65,7 @@ impl<T> Balancer<T> {
     /// threshold is zero.
     #[inline]
     pub fn pick(&self, key: Option<u64>) -> Result<Picked<T>, NoEndpoints> {
-        self.pick_excluding(key, &Tried::default())
+        self.pick_among(key, None)
     }
 
     /// The endpoint for another attempt of a call: one that it has not tried, if there is any.
@@ -81,6 +81,15 @@ impl<T> Balancer<T> {
         &self,
         key: Option<u64>,
         tried: &Tried,
+    ) -> Result<Picked<T>, NoEndpoints> {
+        self.pick_among(key, Some(tried))
+    }
+
+    #[inline]
+    pub(crate) fn pick_among(
+        &self,
+        key: Option<u64>,
+        tried: Option<&Tried>,
     ) -> Result<Picked<T>, NoEndpoints> {
         let slot = self.fleet.pick(key, tried)?;
         Ok(Picked::new(slot, self.is_measured()))

@@ -18,8 +18,8 @@ use crate::{fleet::Fleet, latency::Latency, load::Load, score::Score, streak::St
 /// One instance as a balancer sees it: where it is, and how it is doing.
 ///
 /// It outlives the updates of the set, as long as its id and its URI stay the same.
+#[repr(C)] // The words that every call writes come first, on one line with the reference count.
 pub struct Endpoint {
-    // The words that every call touches come first, next to the reference count.
     pub(crate) load: Load,
     pub(crate) streak: Streak,
     pub(crate) latency: Latency,
@@ -182,6 +182,7 @@ pub struct EndpointSnapshot {
 }
 
 /// An endpoint with the service that reaches it.
+#[repr(C)]
 pub(crate) struct Slot<T> {
     pub(crate) endpoint: Endpoint,
     pub(crate) clock: Clock,

@@ -90,7 +90,7 @@ impl<T> Fleet<T> {
     pub(crate) fn pick(
         &self,
         key: Option<u64>,
-        tried: &Tried,
+        tried: Option<&Tried>,
     ) -> Result<Arc<Slot<T>>, NoEndpoints> {
         let set = self.set.load();
         if set.entries.is_empty() {
@@ -99,7 +99,7 @@ impl<T> Fleet<T> {
         let admit = Admit {
             usable_only: self.standing.unusable.load(Ordering::Relaxed) != 0
                 && !self.must_use_all(&set),
-            tried: (!tried.is_empty()).then_some(tried),
+            tried: tried.filter(|tried| !tried.is_empty()),
         };
         let index = match self.select(&set, admit, key) {
             Some(index) => index,

@@ -92,7 +92,7 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let key = self.affinity.key(&request);
         let tried = self.affinity.tried(&request);
-        match self.balancer.pick_excluding(key, &tried) {
+        match self.balancer.pick_among(key, tried.as_ref()) {
             Ok(picked) => {
                 self.affinity.chosen(&mut request, &picked);
                 ResponseFuture::new(picked, request, self.classify.clone(), self.track.clone())

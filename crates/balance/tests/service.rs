@@ -13,7 +13,8 @@ use std::{
 };
 
 use bartizan_balance::{
-    Affinity, Balance, Balancer, Endpoint, Error, NoEndpoints, Strategy, Tried, UntilBodyEnd,
+    Affinity, Balance, Balancer, Endpoint, Error, NoAffinity, NoEndpoints, Strategy, Tried,
+    UntilBodyEnd,
 };
 use bartizan_classify::{ErrorsAreFailures, Fault, FaultKind, HttpClassifier};
 use bartizan_clock::Clock;
@@ -24,9 +25,7 @@ use futures_util::{StreamExt, stream};
 use http::Response;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
-use tower::{Service, ServiceExt};
-
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 fn three() -> Vec<Instance> {
     parse_endpoints("http://a,http://b,http://c").unwrap()
@@ -179,33 +178,22 @@ mod streams {
 
     type Events = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, Broken>>>;
 
+    type Streaming = BoxCloneSyncService<(), Response<Events>, Broken>;
+
     /// Answers with two events and then whatever `last` says.
     fn service(
         last: impl Fn() -> Option<Result<Frame<Bytes>, Broken>> + Clone + Send + Sync + 'static,
-    ) -> Balance<
-        impl Service<
-            (),
-            Response = Response<Events>,
-            Error = Broken,
-            Future = Boxed<Result<Response<Events>, Broken>>,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
-        HttpClassifier,
-        bartizan_balance::NoAffinity,
-        UntilBodyEnd,
-    > {
+    ) -> Balance<Streaming, HttpClassifier, NoAffinity, UntilBodyEnd> {
         Balance::http(balancer(Strategy::LeastConnections, move |_| {
             let last = last.clone();
-            Probe::new(move |()| {
+            Streaming::new(Probe::new(move |()| {
                 let last = last();
                 let events = stream::iter(["one", "two"])
                     .map(|event| Ok(Frame::data(Bytes::from(event))))
                     .chain(stream::iter(last));
                 let body: Events = StreamBody::new(events.boxed());
                 async move { Ok(Response::new(body)) }
-            })
+            }))
         }))
     }
 
@@ -306,8 +294,8 @@ impl Affinity<Call> for Failover {
         call.session
     }
 
-    fn tried(&self, call: &Call) -> Tried {
-        call.tried
+    fn tried(&self, call: &Call) -> Option<Tried> {
+        Some(call.tried)
     }
 
     fn chosen(&self, call: &mut Call, endpoint: &Endpoint) {
