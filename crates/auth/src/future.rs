@@ -38,14 +38,33 @@ pub(crate) struct Again<Inner, B> {
 pub(crate) struct Shown<Inner, S, B> {
     pub(crate) cache: TokenCache<S>,
     pub(crate) generation: u64,
-    /// A copy of the request, if it may be repeated, and a clone of the service.
-    pub(crate) again: Option<Again<Inner, B>>,
+    /// A copy of the request, if it may be repeated, and a clone of the service. Boxed, because
+    /// most futures have none and should not be larger for it.
+    pub(crate) again: Option<Box<Again<Inner, B>>>,
 }
 
 /// Boxed, because it cannot be named; a request gets here only when there is no token to send
 /// or a service has refused it, and then waits for the network.
 type Fetching = Pin<Box<dyn Future<Output = Result<Arc<Token>, TokenError>> + Send>>;
 
+/// A request that waits for the first token. The service has been made ready.
+struct Waiting<Inner, S, B> {
+    token: Fetching,
+    cache: TokenCache<S>,
+    first: Again<Inner, B>,
+    may_repeat: bool,
+}
+
+/// A request that a service answered with 401, and that waits for another token.
+struct Refused<Inner, B, Res> {
+    token: Fetching,
+    generation: u64,
+    again: Box<Again<Inner, B>>,
+    unauthorized: Res,
+}
+
+// What waits for the network is boxed: it would make the future of every request larger, and
+// moving that is most of what this layer would cost.
 #[pin_project(project = Step, project_replace = Owned)]
 enum State<Inner, S, B>
 where
@@ -57,25 +76,12 @@ where
         future: Inner::Future,
         shown: Option<Shown<Inner, S, B>>,
     },
-    /// There was no token. The service has been made ready.
-    Waiting {
-        token: Fetching,
-        cache: TokenCache<S>,
-        first: Again<Inner, B>,
-        may_repeat: bool,
-    },
-    /// The service answered 401 and another token is on its way.
-    Replacing {
-        token: Fetching,
-        refused: u64,
-        again: Again<Inner, B>,
-        unauthorized: Inner::Response,
-    },
+    /// There was no token.
+    Waiting(Box<Waiting<Inner, S, B>>),
+    /// Another token is on its way.
+    Replacing(Box<Refused<Inner, B, Inner::Response>>),
     /// There is another token. The clone of the service is being made ready.
-    Readying {
-        again: Again<Inner, B>,
-        unauthorized: Inner::Response,
-    },
+    Readying(Box<Refused<Inner, B, Inner::Response>>),
     Failed(Error<Inner::Error>),
     Done,
 }
@@ -84,22 +90,11 @@ impl<Inner, S, B> ResponseFuture<Inner, S, B>
 where
     Inner: Service<Request<B>>,
 {
-    /// A call that no 401 concerns.
-    pub(crate) fn plain(future: Inner::Future) -> Self {
+    /// A call that is under way; a 401 concerns us if the service was `shown` a token.
+    #[inline]
+    pub(crate) fn calling(future: Inner::Future, shown: Option<Shown<Inner, S, B>>) -> Self {
         Self {
-            state: State::Calling {
-                future,
-                shown: None,
-            },
-        }
-    }
-
-    pub(crate) fn calling(future: Inner::Future, shown: Shown<Inner, S, B>) -> Self {
-        Self {
-            state: State::Calling {
-                future,
-                shown: Some(shown),
-            },
+            state: State::Calling { future, shown },
         }
     }
 
@@ -109,12 +104,12 @@ where
         S: TokenClient,
     {
         Self {
-            state: State::Waiting {
+            state: State::Waiting(Box::new(Waiting {
                 token: fetch(&cache),
                 cache,
                 first,
                 may_repeat,
-            },
+            })),
         }
     }
 
@@ -133,105 +128,127 @@ where
 {
     type Output = Result<Response<ResBody>, Error<Inner::Error>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            // Waits for what the state waits for, then takes the state apart below.
-            let fetched = match state.as_mut().project() {
-                Step::Calling { future, shown } => {
-                    let response = ready!(future.poll(cx)).map_err(Error::Inner)?;
-                    let shown = shown.take();
-                    match shown.and_then(|shown| shown.replace_after(&response)) {
-                        None => return Poll::Ready(Ok(response)),
-                        Some((token, refused, again)) => state.set(State::Replacing {
-                            token,
-                            refused,
-                            again,
-                            unauthorized: response,
-                        }),
-                    }
-                    continue;
-                }
-                Step::Waiting { token, .. } | Step::Replacing { token, .. } => {
-                    Some(ready!(token.as_mut().poll(cx)))
-                }
-                Step::Readying { again, .. } => {
-                    if ready!(again.service.poll_ready(cx)).is_ok() {
-                        None
-                    } else {
-                        // The 401 is an answer to the request; this says nothing about it.
-                        let Owned::Readying { unauthorized, .. } =
-                            state.as_mut().project_replace(State::Done)
-                        else {
-                            continue;
+            if let Step::Calling { future, shown } = state.as_mut().project() {
+                match future.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::Inner(error))),
+                    Poll::Ready(Ok(response)) => {
+                        if response.status() != StatusCode::UNAUTHORIZED {
+                            return Poll::Ready(Ok(response));
+                        }
+                        let Some(refused) = shown.take().and_then(Shown::refuse) else {
+                            return Poll::Ready(Ok(response));
                         };
-                        return Poll::Ready(Ok(unauthorized));
+                        let refused = refused.answered(response);
+                        state.set(State::Replacing(Box::new(refused)));
                     }
                 }
-                Step::Failed(_) | Step::Done => None,
-            };
-            let next = match (state.as_mut().project_replace(State::Done), fetched) {
-                (
-                    Owned::Waiting {
-                        cache,
-                        first,
-                        may_repeat,
-                        ..
-                    },
-                    Some(fetched),
-                ) => {
-                    let token = fetched.map_err(Error::Token)?;
-                    first.call(cache, &token, may_repeat)
-                }
-                (
-                    Owned::Replacing {
-                        refused,
-                        again,
-                        unauthorized,
-                        ..
-                    },
-                    Some(fetched),
-                ) => match fetched {
-                    Ok(token) if token.generation() != refused => State::Readying {
-                        again: again.with(&token),
-                        unauthorized,
-                    },
-                    _ => return Poll::Ready(Ok(unauthorized)),
-                },
-                (Owned::Readying { mut again, .. }, _) => State::Calling {
-                    future: again.service.call(again.request),
-                    shown: None,
-                },
-                (Owned::Failed(error), _) => return Poll::Ready(Err(error)),
-                _ => panic!("polled after it was ready"),
-            };
-            state.set(next);
+            }
+            if let Some(result) = ready!(state.as_mut().poll_aside(cx)) {
+                return Poll::Ready(result);
+            }
+        }
+    }
+}
+
+impl<Inner, S, B> State<Inner, S, B>
+where
+    Inner: Service<Request<B>> + Clone,
+    B: Clone,
+{
+    /// Everything but the calls to the service. `None` when one has begun.
+    #[cold]
+    fn poll_aside(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Answer<Inner::Response, Inner::Error>>> {
+        // First what the state waits for, then what follows from it.
+        let event = match self.as_mut().project() {
+            Step::Waiting(waiting) => Event::Fetched(ready!(waiting.token.as_mut().poll(cx))),
+            Step::Replacing(refused) => Event::Fetched(ready!(refused.token.as_mut().poll(cx))),
+            Step::Readying(refused) => {
+                Event::Readied(ready!(refused.again.service.poll_ready(cx)).is_ok())
+            }
+            Step::Calling { .. } => return Poll::Ready(None),
+            Step::Failed(_) | Step::Done => Event::Readied(false),
+        };
+        let next = match (self.as_mut().project_replace(Self::Done), event) {
+            (Owned::Waiting(waiting), Event::Fetched(Ok(token))) => waiting.call(&token),
+            (Owned::Waiting(_), Event::Fetched(Err(error))) => {
+                return Poll::Ready(Some(Err(Error::Token(error))));
+            }
+            (Owned::Replacing(mut refused), Event::Fetched(Ok(token)))
+                if token.generation() != refused.generation =>
+            {
+                refused.again.show(&token);
+                Self::Readying(refused)
+            }
+            (Owned::Readying(refused), Event::Readied(true)) => Self::Calling {
+                future: refused.again.call(),
+                shown: None,
+            },
+            // Without another token, or a service to show it to, the 401 is the answer.
+            (Owned::Replacing(refused) | Owned::Readying(refused), _) => {
+                return Poll::Ready(Some(Ok(refused.unauthorized)));
+            }
+            (Owned::Failed(error), _) => return Poll::Ready(Some(Err(error))),
+            _ => panic!("polled after it was ready"),
+        };
+        self.set(next);
+        Poll::Ready(None)
+    }
+}
+
+type Answer<Res, E> = Result<Res, Error<E>>;
+
+/// What a state has waited for.
+enum Event {
+    Fetched(Result<Arc<Token>, TokenError>),
+    Readied(bool),
+}
+
+impl<Inner: Clone, B: Clone> Again<Inner, B> {
+    /// A copy of a request that is about to be sent, and of what sends it.
+    pub(crate) fn copy(service: &Inner, request: &Request<B>) -> Self {
+        Self {
+            service: service.clone(),
+            request: request.clone(),
         }
     }
 }
 
 impl<Inner, B> Again<Inner, B> {
-    fn with(mut self, token: &Token) -> Self {
+    fn show(&mut self, token: &Token) {
         let header = token.header().clone();
         self.request.headers_mut().insert(AUTHORIZATION, header);
-        self
     }
 
-    /// Sends the request with `token` by a service that is ready.
-    fn call<S>(self, cache: TokenCache<S>, token: &Token, may_repeat: bool) -> State<Inner, S, B>
+    /// Sends the request by the service, which is ready.
+    fn call(mut self) -> Inner::Future
     where
-        Inner: Service<Request<B>> + Clone,
-        B: Clone,
+        Inner: Service<Request<B>>,
     {
-        let again = may_repeat.then(|| Self {
-            service: self.service.clone(),
-            request: self.request.clone(),
-        });
-        let mut first = self.with(token);
+        self.service.call(self.request)
+    }
+}
+
+impl<Inner, S, B> Waiting<Inner, S, B>
+where
+    Inner: Service<Request<B>> + Clone,
+    B: Clone,
+{
+    fn call(mut self, token: &Token) -> State<Inner, S, B> {
+        self.first.show(token);
+        let Again { service, request } = &self.first;
+        let again = (self.may_repeat).then(|| Box::new(Again::copy(service, request)));
         State::Calling {
-            future: first.service.call(first.request),
+            future: self.first.call(),
             shown: Some(Shown {
-                cache,
+                cache: self.cache,
                 generation: token.generation(),
                 again,
             }),
@@ -241,14 +258,27 @@ impl<Inner, B> Again<Inner, B> {
 
 impl<Inner, S: TokenClient, B> Shown<Inner, S, B> {
     /// Tells the cache of a refusal; what to do about it, if the request is to be repeated.
-    fn replace_after<ResBody>(
-        self,
-        response: &Response<ResBody>,
-    ) -> Option<(Fetching, u64, Again<Inner, B>)> {
-        let refused = response.status() == StatusCode::UNAUTHORIZED
-            && self.cache.unauthorized(self.generation);
-        let again = self.again.filter(|_| refused)?;
-        Some((fetch(&self.cache), self.generation, again))
+    #[cold]
+    fn refuse(self) -> Option<Refused<Inner, B, ()>> {
+        let replaced = self.cache.unauthorized(self.generation);
+        let again = self.again.filter(|_| replaced)?;
+        Some(Refused {
+            token: fetch(&self.cache),
+            generation: self.generation,
+            again,
+            unauthorized: (),
+        })
+    }
+}
+
+impl<Inner, B> Refused<Inner, B, ()> {
+    fn answered<Res>(self, unauthorized: Res) -> Refused<Inner, B, Res> {
+        Refused {
+            token: self.token,
+            generation: self.generation,
+            again: self.again,
+            unauthorized,
+        }
     }
 }
 

@@ -46,10 +46,17 @@ impl Prepared {
     /// Puts the credential where it belongs, in place of what the request had there.
     #[inline]
     pub(crate) fn apply<B>(&self, request: &mut Request<B>) -> Result<(), Unplaceable> {
+        if let Form::Header(name, value) = &self.0 {
+            request.headers_mut().insert(name, value.clone());
+            return Ok(());
+        }
+        self.merge(request)
+    }
+
+    /// Joins the credential with what the request has in the same place.
+    fn merge<B>(&self, request: &mut Request<B>) -> Result<(), Unplaceable> {
         match &self.0 {
-            Form::Header(name, value) => {
-                request.headers_mut().insert(name, value.clone());
-            }
+            Form::Header(..) => {}
             Form::Query(name, pair) => {
                 *request.uri_mut() = query::with(request.uri(), name, pair.expose())?;
             }

@@ -4,11 +4,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, header::AUTHORIZATION};
+use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
-    ByMethod, Credential, Error, NoClient, RepeatPolicy, ResponseFuture, TokenClient,
+    ByMethod, Credential, Error, NoClient, RepeatPolicy, ResponseFuture, TokenCache, TokenClient,
     future::{Again, Shown},
     layer::Settings,
 };
@@ -37,6 +37,23 @@ impl<Inner, S, P> Auth<Inner, S, P> {
     pub fn inner(&self) -> &Inner {
         &self.inner
     }
+
+    /// Sends `request` when there is a token, by the service that has been made ready.
+    #[cold]
+    fn wait<B>(
+        &mut self,
+        cache: TokenCache<S>,
+        request: Request<B>,
+        may_repeat: bool,
+    ) -> ResponseFuture<Inner, S, B>
+    where
+        Inner: Service<Request<B>> + Clone,
+        S: TokenClient,
+    {
+        let unready = self.inner.clone();
+        let service = mem::replace(&mut self.inner, unready);
+        ResponseFuture::waiting(cache, Again { service, request }, may_repeat)
+    }
 }
 
 impl<Inner, S, P, B, ResBody> Service<Request<B>> for Auth<Inner, S, P>
@@ -50,43 +67,41 @@ where
     type Error = Error<Inner::Error>;
     type Future = ResponseFuture<Inner, S, B>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(Error::Inner)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        for name in &self.settings.stripped {
-            request.headers_mut().remove(name);
-        }
-        let cache = match &self.settings.credential {
-            Credential::None => return ResponseFuture::plain(self.inner.call(request)),
-            Credential::Bearer(it) | Credential::ApiKey(it) | Credential::Basic(it) => {
-                return match it.apply(&mut request) {
-                    Ok(()) => ResponseFuture::plain(self.inner.call(request)),
-                    Err(error) => ResponseFuture::failed(error.into()),
-                };
+        if !request.headers().is_empty() {
+            for name in &self.settings.stripped {
+                request.headers_mut().remove(name);
             }
-            Credential::OAuth2(cache) => cache,
-        };
-        let may_repeat = self.policy.may_repeat(&request);
-        if let Some((header, generation)) = cache.header() {
-            let again = may_repeat.then(|| Again {
-                service: self.inner.clone(),
-                request: request.clone(),
-            });
-            request.headers_mut().insert(AUTHORIZATION, header);
-            let shown = Shown {
-                cache: cache.clone(),
-                generation,
-                again,
-            };
-            ResponseFuture::calling(self.inner.call(request), shown)
-        } else {
-            let unready = self.inner.clone();
-            let service = mem::replace(&mut self.inner, unready);
-            let first = Again { service, request };
-            ResponseFuture::waiting(cache.clone(), first, may_repeat)
         }
+        let shown = match &self.settings.credential {
+            Credential::None => None,
+            Credential::Bearer(it) | Credential::ApiKey(it) | Credential::Basic(it) => {
+                if let Err(error) = it.apply(&mut request) {
+                    return ResponseFuture::failed(error.into());
+                }
+                None
+            }
+            Credential::OAuth2(cache) => {
+                let may_repeat = self.policy.may_repeat(&request);
+                let Some(generation) = cache.show(request.headers_mut()) else {
+                    let cache = cache.clone();
+                    return self.wait(cache, request, may_repeat);
+                };
+                let again = may_repeat.then(|| Box::new(Again::copy(&self.inner, &request)));
+                Some(Shown {
+                    cache: cache.clone(),
+                    generation,
+                    again,
+                })
+            }
+        };
+        ResponseFuture::calling(self.inner.call(request), shown)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use bartizan_clock::{Clock, Instant};
-use http::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderMap};
 
 use super::{
     OAuth2Config, Token, TokenClient, TokenError, TokenErrorKind,
@@ -145,14 +145,17 @@ impl<S: TokenClient> TokenCache<S> {
         self.shared.unauthorized(generation)
     }
 
-    /// The header to send now and the generation of its token, if nobody has to wait for it.
+    /// Puts the token into `headers` and tells its generation, if nobody has to wait for it.
     #[inline]
-    pub(crate) fn header(&self) -> Option<(HeaderValue, u64)> {
+    pub(crate) fn show(&self, headers: &mut HeaderMap) -> Option<u64> {
         let now = self.shared.clock.now();
         let current = self.shared.current.load();
         let token = current.as_ref()?;
-        (token.is_fresh(now) || self.shared.renew(token, now))
-            .then(|| (token.header().clone(), token.generation()))
+        if !token.is_fresh(now) && !self.shared.renew(token, now) {
+            return None;
+        }
+        headers.insert(AUTHORIZATION, token.header().clone());
+        Some(token.generation())
     }
 }
 

@@ -43,7 +43,7 @@ impl Token {
         &self.header
     }
 
-    /// The how manieth token of its cache it is, counted from one.
+    /// Its number among the tokens of its cache, counted from one.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
