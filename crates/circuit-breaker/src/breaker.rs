@@ -78,7 +78,7 @@ impl CircuitBreaker {
     /// # Errors
     ///
     /// When the circuit is open, or half-open and all probes are under way.
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
         let admission = self.circuit.admit()?;
         Ok(Permit::new(Arc::clone(&self.circuit), admission))

@@ -1,19 +1,17 @@
-use std::{
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod recording;
+mod transitions;
 
-use bartizan_classify::Outcome;
+use std::{fmt, sync::Mutex, time::Duration};
+
 use bartizan_clock::{Clock, Instant};
 use fastrand::Rng;
 
 use crate::{
-    CircuitBreakerConfig, CircuitOpen, Listener, Reason, SlowCall, Snapshot, State, Transition,
+    CircuitBreakerConfig, CircuitOpen, Listener, Reason, Snapshot, State,
     padded::Padded,
     sync::{AtomicU64, Ordering},
     ticks::Ticks,
-    window::{Stamp, Totals, Window},
+    window::{Totals, Window},
     word::{Phase, StateWord, Word},
 };
 
@@ -52,7 +50,7 @@ struct History {
 }
 
 /// What a permit remembers of its admission.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) generation: u32,
     pub(crate) is_probe: bool,
@@ -92,7 +90,7 @@ impl Circuit {
 
     // --- admission
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(&self) -> Result<Admission, CircuitOpen> {
         let word = self.word.load();
         if word.phase() == Phase::Closed {
@@ -170,7 +168,7 @@ impl Circuit {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn admission(&self, generation: u32, is_probe: bool) -> Admission {
         Admission {
             generation,
@@ -196,256 +194,6 @@ impl Circuit {
     fn patience(&self, now: Instant) -> Duration {
         let last_probe = Instant::from_nanos(self.last_probe.load(Ordering::Acquire));
         last_probe + self.config.half_open_timeout() - now
-    }
-
-    // --- outcomes
-
-    #[inline]
-    pub(crate) fn record(&self, admission: Admission, outcome: Outcome) {
-        if admission.is_probe {
-            self.record_probe(admission, outcome);
-        } else {
-            self.record_call(admission, outcome);
-        }
-    }
-
-    #[inline]
-    fn record_call(&self, admission: Admission, outcome: Outcome) {
-        let generation = admission.generation;
-        let word = self.word.load();
-        let counts = word.generation() == generation && word.phase() == Phase::Closed;
-        if !counts || outcome == Outcome::Ignored {
-            return;
-        }
-        // The one reading of the clock. It belongs here and not to admission, for then calls
-        // that take longer than the window would be counted in the past, or not at all.
-        let now = self.clock.now();
-        let is_success = outcome == Outcome::Success;
-        self.window
-            .record(self.stamp(generation, now), !is_success, || {
-                self.fresh_stamp(generation)
-            });
-        if let Some(slow_window) = &self.slow_window {
-            self.record_duration(slow_window, admission, now);
-        }
-        if is_success {
-            if word.consecutive_failures() != 0 {
-                self.word.succeeded(generation);
-            }
-        } else {
-            self.record_failure(generation, outcome, now);
-        }
-    }
-
-    #[cold]
-    fn record_failure(&self, generation: u32, outcome: Outcome, now: Instant) {
-        let hint = outcome.retry_after();
-        if matches!(outcome, Outcome::Failure { .. }) {
-            let Some(failures) = self.word.failed(generation) else {
-                return;
-            };
-            self.stamp_failure(now);
-            if self
-                .config
-                .failure_threshold()
-                .is_some_and(|n| failures >= n)
-            {
-                return self.open(generation, Reason::ConsecutiveFailures, hint, now);
-            }
-        }
-        if let Some(ratio) = self.config.failure_ratio() {
-            let totals = self.window.totals(self.stamp(generation, now));
-            if totals.reach(ratio, self.config.minimum_calls()) {
-                self.open(generation, Reason::FailureRatio, hint, now);
-            }
-        }
-    }
-
-    fn record_duration(&self, slow_window: &Window, admission: Admission, now: Instant) {
-        let Some(SlowCall { ratio, .. }) = self.config.slow_call() else {
-            return;
-        };
-        let generation = admission.generation;
-        let stamp = self.stamp(generation, now);
-        let is_slow = self.is_slow(admission, now);
-        slow_window.record(stamp, is_slow, || self.fresh_stamp(generation));
-        if is_slow
-            && slow_window
-                .totals(stamp)
-                .reach(ratio, self.config.minimum_calls())
-        {
-            self.open(generation, Reason::SlowCallRatio, None, now);
-        }
-    }
-
-    #[cold]
-    fn record_probe(&self, admission: Admission, outcome: Outcome) {
-        let generation = admission.generation;
-        if outcome == Outcome::Ignored {
-            return self.give_back(admission);
-        }
-        let now = self.clock.now();
-        if outcome == Outcome::Success && !self.is_slow(admission, now) {
-            let successes = self.word.probe_succeeded(generation);
-            if successes.is_some_and(|n| n >= self.config.half_open_max_calls()) {
-                self.close(generation, now);
-            }
-            return;
-        }
-        if matches!(outcome, Outcome::Failure { .. }) && self.word.load().generation() == generation
-        {
-            self.stamp_failure(now);
-        }
-        self.open(generation, Reason::ProbeFailed, outcome.retry_after(), now);
-    }
-
-    /// Takes back the permit of a probe that has no outcome.
-    #[cold]
-    pub(crate) fn give_back(&self, admission: Admission) {
-        self.word.give_back_probe(admission.generation);
-    }
-
-    fn is_slow(&self, admission: Admission, now: Instant) -> bool {
-        self.config
-            .slow_call()
-            .is_some_and(|slow| now - admission.started >= slow.threshold)
-    }
-
-    #[inline]
-    fn stamp(&self, generation: u32, now: Instant) -> Stamp {
-        Stamp {
-            tick: self.ticks.at(now),
-            generation,
-        }
-    }
-
-    #[cold]
-    fn fresh_stamp(&self, generation: u32) -> Option<Stamp> {
-        (self.word.load().generation() == generation)
-            .then(|| self.stamp(generation, self.clock.now()))
-    }
-
-    fn stamp_failure(&self, now: Instant) {
-        self.last_failure
-            .fetch_max(now.as_nanos(), Ordering::AcqRel);
-    }
-
-    // --- transitions
-
-    /// Opens the circuit if it is still in `generation`.
-    #[cold]
-    fn open(&self, generation: u32, reason: Reason, hint: Option<Duration>, now: Instant) {
-        let mut history = self.history();
-        let word = self.word.load();
-        if word.generation() != generation {
-            return;
-        }
-        history.failed_recoveries = match word.phase() {
-            Phase::HalfOpen => history.failed_recoveries.saturating_add(1),
-            _ => 0,
-        };
-        let failed_recoveries = history.failed_recoveries;
-        let open_time = self
-            .config
-            .open_time(failed_recoveries, hint, &mut history.random);
-        history.opened_at = Some(now);
-        history.open_count += 1;
-        self.open_until
-            .store((now + open_time).as_nanos(), Ordering::Release);
-        self.advance(history, word, Phase::Open, reason, now);
-    }
-
-    /// Lets the caller be the first probe, if the circuit is still in `generation`.
-    fn half_open(&self, generation: u32, now: Instant) -> Option<u32> {
-        let history = self.history();
-        let word = self.word.load();
-        if word.generation() != generation {
-            return None;
-        }
-        self.last_probe.store(now.as_nanos(), Ordering::Release);
-        self.advance(history, word, Phase::HalfOpen, Reason::RecoveryElapsed, now)
-    }
-
-    fn close(&self, generation: u32, now: Instant) {
-        let mut history = self.history();
-        let word = self.word.load();
-        if word.generation() != generation {
-            return;
-        }
-        history.failed_recoveries = 0;
-        self.advance(history, word, Phase::Closed, Reason::ProbesSucceeded, now);
-    }
-
-    pub(crate) fn force_open(&self) {
-        let mut history = self.history();
-        let word = self.word.load();
-        if word.phase() == Phase::ForcedOpen {
-            return;
-        }
-        let now = self.clock.now();
-        history.opened_at = Some(now);
-        history.open_count += 1;
-        self.advance(history, word, Phase::ForcedOpen, Reason::ForcedOpen, now);
-    }
-
-    pub(crate) fn force_close(&self) {
-        let history = self.history();
-        let word = self.word.load();
-        if word.phase() == Phase::ForcedClosed {
-            return;
-        }
-        let now = self.clock.now();
-        self.advance(
-            history,
-            word,
-            Phase::ForcedClosed,
-            Reason::ForcedClosed,
-            now,
-        );
-    }
-
-    pub(crate) fn reset(&self) {
-        let mut history = self.history();
-        let (word, now) = (self.word.load(), self.clock.now());
-        history.opened_at = None;
-        history.failed_recoveries = 0;
-        self.last_failure.store(0, Ordering::Release);
-        self.advance(history, word, Phase::Closed, Reason::Reset, now);
-    }
-
-    /// Begins the next generation, lets go of the lock and tells the listener.
-    fn advance(
-        &self,
-        history: MutexGuard<'_, History>,
-        from: Word,
-        to: Phase,
-        reason: Reason,
-        now: Instant,
-    ) -> Option<u32> {
-        let in_flight = u32::from(to == Phase::HalfOpen);
-        let generation = self.word.advance(from.generation(), to, in_flight)?;
-        if to == Phase::Closed {
-            self.window.forget_others(generation);
-            if let Some(slow_window) = &self.slow_window {
-                slow_window.forget_others(generation);
-            }
-        }
-        drop(history);
-        if let Some(listener) = &self.listener {
-            listener(&Transition {
-                from: state(from.phase()),
-                to: state(to),
-                generation,
-                at: now,
-                reason,
-            });
-        }
-        Some(generation)
-    }
-
-    fn history(&self) -> MutexGuard<'_, History> {
-        // Nothing under the lock panics, and if it did, each field is still a valid value.
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // --- observation

@@ -64,7 +64,7 @@ pub enum InvalidConfig {
     /// A ratio that no window can reach, or that every window reaches.
     #[error("the failure ratio must be above 0 and at most 1")]
     FailureRatio,
-    /// The window is too short to be divided into ten, or too long for a day's counts.
+    /// The window is too short to be divided into ten, or so long that its buckets overflow.
     #[error("the window must be between 10 ms and 1 day")]
     Window,
     /// A minimum that is zero, or that a full window might not reach.

@@ -66,9 +66,10 @@ where
                 classifier,
             } => {
                 let result = ready!(future.poll(cx));
-                if let Some(permit) = permit.take() {
-                    permit.record(classifier.classify(result.as_ref()));
+                if let Some(permit) = permit {
+                    permit.settle(classifier.classify(result.as_ref()));
                 }
+                *permit = None;
                 Poll::Ready(result.map_err(Error::Inner))
             }
             ProgressProjection::Rejected(open) => Poll::Ready(Err(Error::Open(*open))),

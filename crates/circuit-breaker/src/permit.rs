@@ -18,8 +18,10 @@ pub struct Permit {
     admission: Admission,
 }
 
+// Admission and outcome are always inlined: a permit that is handed over through memory stalls on
+// loads that are wider than the stores before them, which costs as much as the atomics do.
 impl Permit {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(circuit: Arc<Circuit>, admission: Admission) -> Self {
         Self { circuit, admission }
     }
@@ -33,20 +35,29 @@ impl Permit {
     /// Records what became of the call.
     ///
     /// [`Outcome::Ignored`] is the same as dropping the permit.
-    #[inline]
+    #[inline(always)]
     pub fn record(mut self, outcome: Outcome) {
-        let admission = self.admission;
-        // The outcome settles the probe; there is nothing left for `drop` to give back.
-        self.admission.is_probe = false;
-        self.circuit.record(admission, outcome);
+        self.settle(outcome);
+    }
+
+    /// As [`Permit::record`], without moving the permit.
+    #[inline(always)]
+    pub(crate) fn settle(&mut self, outcome: Outcome) {
+        if self.admission.is_probe {
+            self.circuit.record_probe(&self.admission, outcome);
+            // There is nothing left for `drop` to give back.
+            self.admission.is_probe = false;
+        } else {
+            self.circuit.record_call(&self.admission, outcome);
+        }
     }
 }
 
 impl Drop for Permit {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if self.admission.is_probe {
-            self.circuit.give_back(self.admission);
+            self.circuit.give_back(&self.admission);
         }
     }
 }

@@ -69,12 +69,29 @@ impl Window {
     /// Counts one call, in the bucket of `stamp`.
     ///
     /// When that bucket holds something else, `fresh` is asked for the stamp as it is now, or
-    /// `None` when the generation has passed and the outcome is to be dropped. What was seen in
-    /// the bucket was written before `fresh` looked, so if it still differs it is older, and the
-    /// compare-and-swap that replaces it cannot erase anything newer. A thread that slept
-    /// through a whole window after reading the time is caught by the same rule.
+    /// `None` when the generation has passed and the outcome is to be dropped.
     #[inline]
-    pub(crate) fn record(&self, mut stamp: Stamp, marked: bool, fresh: impl Fn() -> Option<Stamp>) {
+    pub(crate) fn record(&self, stamp: Stamp, marked: bool, fresh: impl Fn() -> Option<Stamp>) {
+        let bucket = &self.buckets[stamp.index()];
+        let seen = bucket.load(Ordering::Acquire);
+        let next = seen + (1 << COUNT_BITS | u64::from(marked));
+        let is_simple = seen >> STAMP_SHIFT == stamp.bits() && !is_full(seen);
+        if !is_simple
+            || bucket
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+        {
+            self.record_contended(stamp, marked, fresh);
+        }
+    }
+
+    /// As [`Window::record`], whatever the bucket holds and whoever else writes it.
+    ///
+    /// What was seen in the bucket was written before `fresh` looked, so if it still differs it
+    /// is older, and the compare-and-swap that replaces it cannot erase anything newer. A thread
+    /// that slept through a whole window after reading the time is caught by the same rule.
+    #[cold]
+    fn record_contended(&self, mut stamp: Stamp, marked: bool, fresh: impl Fn() -> Option<Stamp>) {
         let mut bucket = &self.buckets[stamp.index()];
         let mut seen = bucket.load(Ordering::Acquire);
         loop {
@@ -128,10 +145,13 @@ impl Window {
     }
 }
 
-#[inline]
+fn is_full(bucket: u64) -> bool {
+    bucket >> COUNT_BITS & COUNT_MASK == COUNT_MASK
+}
+
 fn plus_one(counts: u64, marked: bool) -> u64 {
     let (mut calls, mut marks) = (counts >> COUNT_BITS, counts & COUNT_MASK);
-    if calls == COUNT_MASK {
+    if is_full(counts) {
         (calls, marks) = (calls / 2, marks / 2);
     }
     (calls + 1) << COUNT_BITS | (marks + u64::from(marked))

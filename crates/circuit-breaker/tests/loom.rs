@@ -145,6 +145,25 @@ const NEW: Stamp = Stamp {
 };
 
 #[test]
+fn two_threads_that_share_a_bucket_lose_nothing() {
+    model(|| {
+        let window = Arc::new(Window::default());
+        window.record(NEW, true, || Some(NEW));
+        let other = Arc::clone(&window);
+        let thread = thread::spawn(move || other.record(NEW, true, || Some(NEW)));
+        window.record(NEW, false, || Some(NEW));
+        thread.join().unwrap();
+        assert_eq!(
+            window.totals(NEW),
+            Totals {
+                calls: 3,
+                marked: 2
+            }
+        );
+    });
+}
+
+#[test]
 fn two_threads_that_advance_one_bucket_lose_nothing() {
     model(|| {
         let window = Arc::new(Window::default());
