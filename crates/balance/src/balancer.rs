@@ -104,8 +104,9 @@ impl<T> Balancer<T> {
     /// An empty set is taken at its word; a source that may come up empty by mistake belongs
     /// behind [`follow`](Balancer::follow).
     ///
-    /// Costs O(n log n), and more for weighted round robin and consistent hash, which build
-    /// tables of up to 262,144 entries: tens of milliseconds at most.
+    /// Weighted round robin and consistent hash build tables of up to 262,144 entries here: a
+    /// tenth of a second for ten thousand instances of many different weights, microseconds for
+    /// a few. The other strategies take O(n).
     pub fn update(&self, instances: &[Instance]) {
         self.fleet.update(instances);
     }

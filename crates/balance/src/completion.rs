@@ -4,6 +4,8 @@ use crate::{Busy, BusyBody};
 
 /// Decides when a call has ended: with its response, or later.
 ///
+/// Also the place to note which endpoint answered: [`Busy::endpoint`] knows it.
+///
 /// The idea is tower's `TrackCompletion`.
 pub trait TrackCompletion<Handle, Res> {
     /// The response as the caller gets it.

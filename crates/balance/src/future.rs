@@ -84,10 +84,11 @@ where
                 StateProjection::Rejected(error) => return Poll::Ready(Err((*error).into())),
             }
         };
-        let mut picked = this.picked.take().expect("polled after completion");
+        let picked = this.picked.as_mut().expect("present until the response");
         picked.record(this.classify.classify(result.as_ref()));
+        let busy = picked.take_busy();
         Poll::Ready(match result {
-            Ok(response) => Ok(this.track.track(picked.into_busy(), response)),
+            Ok(response) => Ok(this.track.track(busy, response)),
             Err(error) => Err(Error::Inner(error)),
         })
     }

@@ -79,6 +79,16 @@ impl<T> Picked<T> {
     where
         T: Send + Sync + 'static,
     {
+        self.take_busy()
+    }
+
+    /// [`into_busy`](Picked::into_busy) without moving the pick, which is of no use afterwards.
+    /// Copying what has just been written costs as much as an atomic operation.
+    #[inline]
+    pub(crate) fn take_busy(&mut self) -> Busy
+    where
+        T: Send + Sync + 'static,
+    {
         self.claim.observe();
         match self.claim.slot.take() {
             Some(slot) => Busy { occupied: slot },

@@ -13,8 +13,8 @@ use std::{
 };
 
 use bartizan_balance::{
-    Affinity, Balance, Balancer, Endpoint, Error, NoAffinity, NoEndpoints, Strategy, Tried,
-    UntilBodyEnd,
+    Affinity, Balance, Balancer, Busy, Endpoint, Error, NoAffinity, NoEndpoints, Strategy,
+    TrackCompletion, Tried, UntilBodyEnd,
 };
 use bartizan_classify::{ErrorsAreFailures, Fault, FaultKind, HttpClassifier};
 use bartizan_clock::Clock;
@@ -275,6 +275,27 @@ mod streams {
             assert!(body.is_end_stream());
             assert_eq!(in_flight(service.balancer()), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_response_can_say_who_answered() {
+    #[derive(Clone)]
+    struct Signed;
+
+    impl TrackCompletion<Busy, u32> for Signed {
+        type Output = (Arc<str>, u32);
+
+        fn track(&self, busy: Busy, response: u32) -> Self::Output {
+            (Arc::clone(busy.endpoint().id()), response)
+        }
+    }
+
+    let probe = Probe::new(|n: u32| async move { Ok::<_, Infallible>(n) });
+    let balancer = balancer(Strategy::RoundRobin, move |_| probe.clone());
+    let service = Balance::new(balancer, ErrorsAreFailures).track(Signed);
+    for name in ["http://a", "http://b", "http://c"] {
+        assert_eq!(service.clone().oneshot(7).await, Ok((name.into(), 7)));
     }
 }
 

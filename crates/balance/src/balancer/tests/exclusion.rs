@@ -1,0 +1,30 @@
+use super::*;
+
+#[test]
+fn another_attempt_goes_elsewhere_while_there_is_anywhere() {
+    for strategy in Strategy::ALL {
+        let balancer = balancer(strategy, &fleet_of(3));
+        let mut tried = Tried::default();
+        let mut ids = HashSet::new();
+        for _ in 0..3 {
+            let picked = balancer.pick_excluding(Some(1), &tried).unwrap();
+            assert!(!tried.contains(&picked));
+            tried.insert(&picked);
+            ids.insert(Arc::clone(picked.id()));
+        }
+        assert_eq!((ids.len(), tried.len()), (3, 3), "{strategy}");
+        let again = balancer.pick_excluding(Some(1), &tried).unwrap();
+        assert!(tried.contains(&again));
+    }
+}
+
+#[test]
+fn the_last_eight_are_remembered() {
+    let balancer = balancer(Strategy::RoundRobin, &fleet_of(10));
+    let mut tried = Tried::default();
+    let picks: Vec<_> = (0..10).map(|_| balancer.pick(None).unwrap()).collect();
+    picks.iter().for_each(|picked| tried.insert(picked));
+    let remembered: Vec<_> = picks.iter().map(|picked| tried.contains(picked)).collect();
+    assert_eq!(remembered.iter().filter(|yes| **yes).count(), 8);
+    assert_eq!(remembered[..2], [false, false]);
+}

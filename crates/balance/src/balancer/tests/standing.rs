@@ -1,0 +1,53 @@
+use super::*;
+
+#[test]
+fn when_too_few_are_usable_all_are_used() {
+    let balancer = balancer(Strategy::RoundRobin, &fleet_of(4));
+    let condemn = |n: usize| {
+        balancer.set_health(&format!("http://i{n}"), Health::Unhealthy);
+        shares(&balancer, 400).len()
+    };
+    assert_eq!(
+        [condemn(0), condemn(1), condemn(2), condemn(3)],
+        [3, 2, 4, 4]
+    );
+    for n in [0, 1] {
+        balancer.set_health(&format!("http://i{n}"), Health::Healthy);
+    }
+    assert_eq!(shares(&balancer, 400).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_panic_nobody_usable_is_an_immediate_error() {
+    let balancer = Balancer::builder(Strategy::LeastConnections, Clock::tokio())
+        .panic_threshold(0.0)
+        .build(&fleet_of(2), |instance| Arc::clone(instance.id()))
+        .unwrap();
+    balancer.set_health("http://i1", Health::Unhealthy);
+    fail(&balancer, "http://i0", 5);
+    let error = balancer.pick(None).unwrap_err();
+    let wait = error.retry_after.unwrap();
+    assert!(wait >= Duration::from_secs(24) && wait <= Duration::from_secs(36));
+    tokio::time::advance(wait).await;
+    assert_eq!(&**balancer.pick(None).unwrap().id(), "http://i0");
+    balancer.set_health("http://i0", Health::Unhealthy);
+    assert_eq!(balancer.pick(None).unwrap_err().retry_after, None);
+}
+
+#[test]
+fn an_empty_set_is_an_immediate_error() {
+    for strategy in Strategy::ALL {
+        let balancer = balancer(strategy, &[]);
+        assert_eq!(balancer.pick(Some(1)).unwrap_err(), NoEndpoints::new(None));
+    }
+}
+
+#[test]
+fn a_panic_threshold_that_is_no_fraction_is_refused() {
+    for threshold in [-0.1, 1.1, f64::NAN] {
+        let built = Balancer::builder(Strategy::Random, Clock::tokio())
+            .panic_threshold(threshold)
+            .build(&[], |_| ());
+        assert_eq!(built.unwrap_err(), InvalidBalance::PanicThreshold);
+    }
+}
