@@ -1,20 +1,17 @@
-use std::{
-    borrow::Borrow,
-    fmt,
-    hash::{BuildHasher, Hash, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc};
 
 use bartizan_clock::{Clock, Instant};
 
 use crate::{
     Acquire, Allowed, Patience, Priority, Quota, RateLimited, RateLimiter, Snapshot, Waiting,
-    limiter::Missed, pace::Pace, shard::Shard,
+    key_map::KeyMap,
+    limiter,
+    slot::{Missed, Slot},
 };
+
+/// As many keys as a large installation has callers times tools; some 5 MB when the keys are
+/// short.
+pub const DEFAULT_MAX_KEYS: usize = 65_536;
 
 /// A bucket, and a queue, for each key: for each caller, tool, tenant.
 ///
@@ -28,14 +25,10 @@ use crate::{
 ///
 /// ```
 /// use bartizan_clock::Clock;
-/// use bartizan_rate_limit::{KeyedRateLimiter, Quota};
+/// use bartizan_rate_limit::{DEFAULT_MAX_KEYS, KeyedRateLimiter, Quota};
 ///
 /// let quota = Quota::per_minute(100).burst(1).build()?;
-/// let limiter = KeyedRateLimiter::<String>::new(
-///     quota,
-///     KeyedRateLimiter::<String>::DEFAULT_MAX_KEYS,
-///     Clock::default(),
-/// );
+/// let limiter = KeyedRateLimiter::<String>::new(quota, DEFAULT_MAX_KEYS, Clock::default());
 /// assert!(limiter.check("alice").is_ok());
 /// assert!(limiter.check("alice").is_err());
 /// assert!(limiter.check("bob").is_ok());
@@ -46,55 +39,25 @@ pub struct KeyedRateLimiter<K> {
 }
 
 struct Shared<K> {
-    shards: Box<[Shard<K>]>,
-    /// Keyed by chance, as keys are mostly chosen by callers.
-    hasher: RandomState,
     quota: Quota,
     clock: Clock,
-    max_keys: usize,
+    keys: KeyMap<K>,
+    /// What the keys beyond the cap have in common.
     overflow: RateLimiter,
-    /// How many keys all shards hold; changed only when a key comes or goes.
-    keys: AtomicUsize,
-    /// When shards are swept.
-    sweeps: Pace,
-    /// When they are besides, as new keys find no room.
-    pressed_sweeps: Pace,
-    /// Which shard is swept next, counted up for ever.
-    sweep_next: AtomicUsize,
 }
 
-/// Enough that threads rarely meet, and that a shard of a full map is swept in microseconds.
-const SHARDS: u32 = 64;
-
-/// The time in which every shard is swept once.
-const SWEEP: Duration = Duration::from_secs(30);
-
-/// The same when new keys find no room. Not shorter, or a flood of keys would make each of its
-/// calls as dear as a sweep.
-const PRESSED_SWEEP: Duration = Duration::from_secs(1);
-
 impl<K> KeyedRateLimiter<K> {
-    /// A cap that costs some 20 MB when it is reached.
-    pub const DEFAULT_MAX_KEYS: usize = 65_536;
-
     /// A limiter with a full bucket for each key, for up to `max_keys` keys at a time.
     ///
-    /// With a cap of zero all keys share the overflow bucket.
+    /// With a cap of zero all keys share the overflow bucket. See [`DEFAULT_MAX_KEYS`].
     #[must_use]
     pub fn new(quota: Quota, max_keys: usize, clock: Clock) -> Self {
-        let now = clock.now();
         Self {
             shared: Arc::new(Shared {
-                shards: (0..SHARDS).map(|_| Shard::new()).collect(),
-                hasher: RandomState::new(),
                 quota,
                 clock,
-                max_keys,
+                keys: KeyMap::new(max_keys, clock.now()),
                 overflow: RateLimiter::new(quota, clock),
-                keys: AtomicUsize::new(0),
-                sweeps: Pace::new(SWEEP, SHARDS, now),
-                pressed_sweeps: Pace::new(PRESSED_SWEEP, SHARDS, now),
-                sweep_next: AtomicUsize::new(0),
             }),
         }
     }
@@ -108,13 +71,13 @@ impl<K> KeyedRateLimiter<K> {
     /// How many keys there may be at a time.
     #[must_use]
     pub fn max_keys(&self) -> usize {
-        self.shared.max_keys
+        self.shared.keys.max_keys()
     }
 
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.keys.load(Ordering::Relaxed)
+        self.shared.keys.len()
     }
 
     /// Whether there are no keys.
@@ -144,10 +107,12 @@ impl<K: Eq + Hash> KeyedRateLimiter<K> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        match self.quick(key) {
-            Ok(allowed) => Ok(allowed),
-            Err((limiter, missed)) => limiter.decide(missed, Priority::Normal),
-        }
+        let now = self.shared.clock.now();
+        let missed = match self.shared.quick(key, now) {
+            Ok(allowed) => return Ok(allowed),
+            Err(missed) => missed,
+        };
+        self.shared.decide(&missed, Priority::Normal, now)
     }
 
     /// Takes a token of this key now, or a place in its queue, like [`RateLimiter::acquire`].
@@ -188,38 +153,11 @@ impl<K: Eq + Hash> KeyedRateLimiter<K> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        match self.quick(key) {
+        let now = self.shared.clock.now();
+        match self.shared.quick(key, now) {
             Ok(allowed) => Acquire::decided(Ok(allowed)),
-            Err((limiter, missed)) => limiter.settle(missed, &patience()),
+            Err(missed) => self.shared.settle(key, &missed, &patience(), now),
         }
-    }
-
-    /// A token of this key, if there is one and nobody waits; otherwise the limiter that knows
-    /// more.
-    #[inline]
-    fn quick<Q>(&self, key: &Q) -> Result<Allowed, (RateLimiter, Missed)>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        let shared = &*self.shared;
-        let hash = shared.hasher.hash_one(key);
-        let keys = shared.shard(hash).read();
-        let Some(limiter) = keys.find(hash, key) else {
-            drop(keys);
-            let limiter = shared.admit(hash, key);
-            let quick = limiter.quick();
-            return quick.map_err(|missed| (limiter, missed));
-        };
-        let quick = limiter.quick();
-        let now = limiter.last_asked();
-        // Holding on to the limiter keeps it from being evicted when the lock is released.
-        let quick = quick.map_err(|missed| (limiter.clone(), missed));
-        drop(keys);
-        if shared.sweeps.is_due(now) {
-            shared.sweep();
-        }
-        quick
     }
 
     /// What the limiter of this key looks like now; `None` if it has none, which is as good as
@@ -230,55 +168,57 @@ impl<K: Eq + Hash> KeyedRateLimiter<K> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.shared.hasher.hash_one(key);
-        let keys = self.shared.shard(hash).read();
-        keys.find(hash, key).map(RateLimiter::snapshot)
-    }
-}
-
-impl<K> Shared<K> {
-    #[inline]
-    fn shard(&self, hash: u64) -> &Shard<K> {
-        // The table of a shard tells keys apart by the lowest and the highest bits.
-        &self.shards[(hash >> 32) as usize % self.shards.len()]
+        let (quota, now) = (self.shared.quota, self.shared.clock.now());
+        let look = |slot: &Slot| slot.snapshot(quota, now);
+        self.shared.keys.look(key, look)
     }
 }
 
 impl<K: Eq + Hash> Shared<K> {
-    /// The limiter of a new key, or the one for overflow.
-    #[cold]
-    fn admit<Q>(&self, hash: u64, key: &Q) -> RateLimiter
+    /// A token of this key, if there is one and nobody waits.
+    #[inline]
+    fn quick<Q>(&self, key: &Q, now: Instant) -> Result<Allowed, Missed>
     where
         K: Borrow<Q>,
-        Q: Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let now = self.clock.now();
-        let full = self.keys.load(Ordering::Relaxed) >= self.max_keys;
-        if self.sweeps.is_due(now) || (full && self.pressed_sweeps.is_due(now)) {
-            self.sweep();
-        }
-        let mut keys = self.shard(hash).write();
-        if let Some(limiter) = keys.find(hash, key) {
-            return limiter.clone();
-        }
-        let more = |keys| (keys < self.max_keys).then_some(keys + 1);
-        let reserved = self
-            .keys
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        if reserved.is_err() {
-            return self.overflow.clone();
-        }
-        let limiter = RateLimiter::new(self.quota, self.clock);
-        keys.insert(hash, key.to_owned(), limiter.clone(), &self.hasher);
-        limiter
+        self.keys
+            .ask(key, now, |slot| slot.quick(self.quota, now))
+            .unwrap_or_else(|| Missed::or_allowed(&self.overflow, now))
     }
 
-    /// Evicts idle keys from the next shard.
+    /// Lets a call that missed still through, or refuses it.
     #[cold]
-    fn sweep(&self) {
-        let next = self.sweep_next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-        let evicted = self.shards[next].evict_idle(&self.hasher);
-        self.keys.fetch_sub(evicted, Ordering::Relaxed);
+    fn decide(
+        &self,
+        missed: &Missed,
+        priority: Priority,
+        now: Instant,
+    ) -> Result<Allowed, RateLimited> {
+        match missed {
+            Missed::Empty(next) => Err(RateLimited::until(*next, self.quota, now)),
+            Missed::Crowded(limiter) => limiter.decide(limiter::Missed::Crowded, priority, now),
+        }
+    }
+
+    /// Lets a call that missed still through, refuses it, or gives it a place in the queue.
+    #[cold]
+    fn settle<Q>(&self, key: &Q, missed: &Missed, patience: &Patience, now: Instant) -> Acquire
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let Some(waiting) = &patience.waiting else {
+            return Acquire::decided(self.decide(missed, patience.priority, now));
+        };
+        if let Missed::Crowded(limiter) = missed {
+            return limiter.line_up(waiting, patience, now);
+        }
+        self.keys
+            .change(key, now, |slot| slot.limiter(self.quota, self.clock))
+            .as_ref()
+            .unwrap_or(&self.overflow)
+            .line_up(waiting, patience, now)
     }
 }
 
@@ -294,7 +234,7 @@ impl<K> fmt::Debug for KeyedRateLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedRateLimiter")
             .field("quota", &self.shared.quota)
-            .field("max_keys", &self.shared.max_keys)
+            .field("max_keys", &self.max_keys())
             .field("keys", &self.len())
             .field("overflow", &self.overflow())
             .finish_non_exhaustive()

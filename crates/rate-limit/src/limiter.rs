@@ -38,7 +38,9 @@ pub struct RateLimiter {
 }
 
 pub(crate) struct Shared {
-    pub(crate) bucket: Bucket,
+    quota: Quota,
+    clock: Clock,
+    bucket: Bucket,
     /// How many calls are in the queue; written under its lock. Zero lets a call go straight
     /// to the bucket.
     waiting: AtomicUsize,
@@ -59,9 +61,15 @@ impl RateLimiter {
     /// A limiter with a full bucket.
     #[must_use]
     pub fn new(quota: Quota, clock: Clock) -> Self {
+        Self::with(Bucket::full(), quota, clock)
+    }
+
+    pub(crate) fn with(bucket: Bucket, quota: Quota, clock: Clock) -> Self {
         Self {
             shared: Arc::new(Shared {
-                bucket: Bucket::new(quota, clock),
+                quota,
+                clock,
+                bucket,
                 waiting: AtomicUsize::new(0),
                 queue: Mutex::default(),
             }),
@@ -78,9 +86,10 @@ impl RateLimiter {
     /// When there is no token, or only such as others wait for.
     #[inline]
     pub fn check(&self) -> Result<Allowed, RateLimited> {
-        match self.quick() {
+        let now = self.shared.clock.now();
+        match self.quick(now) {
             Ok(allowed) => Ok(allowed),
-            Err(missed) => self.decide(missed, Priority::Normal),
+            Err(missed) => self.decide(missed, Priority::Normal, now),
         }
     }
 
@@ -126,37 +135,37 @@ impl RateLimiter {
     /// there.
     #[inline]
     pub fn acquire_with(&self, patience: impl FnOnce() -> Patience) -> Acquire {
-        match self.quick() {
+        let now = self.shared.clock.now();
+        match self.quick(now) {
             Ok(allowed) => Acquire::decided(Ok(allowed)),
-            Err(missed) => self.settle(missed, &patience()),
+            Err(missed) => self.settle(missed, &patience(), now),
         }
     }
 
     /// The quota.
     #[must_use]
     pub fn quota(&self) -> Quota {
-        self.shared.bucket.quota()
+        self.shared.quota
     }
 
     /// What the limiter looks like now. Takes nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let (tokens, last_refill) = self.shared.bucket.level();
+        let shared = &*self.shared;
         Snapshot {
-            tokens,
-            limit: self.quota().burst(),
-            waiting: self.shared.waiting.load(Ordering::Relaxed),
-            last_refill,
+            waiting: shared.waiting.load(Ordering::Relaxed),
+            ..shared.bucket.snapshot(shared.quota, shared.clock.now())
         }
     }
 
     /// A token, if there is one and nobody waits. Takes no lock.
     #[inline]
-    pub(crate) fn quick(&self) -> Result<Allowed, Missed> {
-        if self.shared.waiting.load(Ordering::Relaxed) > 0 {
+    pub(crate) fn quick(&self, now: Instant) -> Result<Allowed, Missed> {
+        let shared = &*self.shared;
+        if shared.waiting.load(Ordering::Relaxed) > 0 {
             return Err(Missed::Crowded);
         }
-        self.shared.bucket.take().map_err(Missed::Empty)
+        shared.bucket.take(shared.quota, now).map_err(Missed::Empty)
     }
 
     /// Lets a call that missed still through, or refuses it.
@@ -165,32 +174,33 @@ impl RateLimiter {
         &self,
         missed: Missed,
         priority: Priority,
+        now: Instant,
     ) -> Result<Allowed, RateLimited> {
         let turn = match missed {
             Missed::Empty(next) => Err(next),
-            Missed::Crowded => self.shared.turn(&self.shared.lock(), priority),
+            Missed::Crowded => self.shared.turn(&self.shared.lock(), priority, now),
         };
-        turn.map_err(|turn| self.shared.refusal(turn))
+        turn.map_err(|turn| self.shared.refusal(turn, now))
     }
 
     /// Lets a call that missed still through, refuses it, or gives it a place in the queue.
     #[cold]
-    pub(crate) fn settle(&self, missed: Missed, patience: &Patience) -> Acquire {
+    pub(crate) fn settle(&self, missed: Missed, patience: &Patience, now: Instant) -> Acquire {
         match &patience.waiting {
-            None => Acquire::decided(self.decide(missed, patience.priority)),
-            Some(waiting) => self.line_up(waiting, patience),
+            None => Acquire::decided(self.decide(missed, patience.priority, now)),
+            Some(waiting) => self.line_up(waiting, patience, now),
         }
     }
 
-    fn line_up(&self, waiting: &Waiting, patience: &Patience) -> Acquire {
+    pub(crate) fn line_up(&self, waiting: &Waiting, patience: &Patience, now: Instant) -> Acquire {
         let shared = &self.shared;
         let mut queue = shared.lock();
-        let turn = match shared.turn(&queue, patience.priority) {
+        let turn = match shared.turn(&queue, patience.priority, now) {
             Ok(allowed) => return Acquire::decided(Ok(allowed)),
             Err(turn) => turn,
         };
-        let refused = || Acquire::decided(Err(shared.refusal(turn)));
-        let latest = shared.bucket.last_asked() + waiting.max_wait;
+        let refused = || Acquire::decided(Err(shared.refusal(turn, now)));
+        let latest = now + waiting.max_wait;
         let latest = patience.deadline.map_or(latest, |due| due.min(latest));
         if turn > latest || waiting.max_waiting == 0 {
             return refused();
@@ -210,33 +220,41 @@ impl RateLimiter {
         Acquire::queued(Waiter::new(Arc::clone(shared), place, latest))
     }
 
-    /// When the bucket was last asked anything.
-    #[inline]
-    pub(crate) fn last_asked(&self) -> Instant {
-        self.shared.bucket.last_asked()
-    }
-
     /// Whether a new limiter would do as well: the bucket is full, and nobody but the caller
     /// holds on to it.
-    pub(crate) fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1 && self.shared.bucket.full_at().is_none()
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        Arc::strong_count(&self.shared) == 1 && self.shared.bucket.is_full(now)
     }
 }
 
 impl Shared {
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock()
     }
 
+    /// Takes a token, or says when there will be one. Only for the head of the queue.
+    pub(crate) fn take(&self, now: Instant) -> Result<Allowed, Instant> {
+        self.bucket.take(self.quota, now)
+    }
+
+    /// When the last of so many calls gets its token.
+    pub(crate) fn brings(&self, calls: usize, now: Instant) -> Instant {
+        self.bucket.brings(calls, self.quota, now)
+    }
+
     /// Takes a token for a newcomer, or says when it would get one.
-    fn turn(&self, queue: &Queue, priority: Priority) -> Result<Allowed, Instant> {
+    fn turn(&self, queue: &Queue, priority: Priority, now: Instant) -> Result<Allowed, Instant> {
         let ahead = queue.ahead_of(priority);
         if ahead == 0
-            && let Ok(allowed) = self.bucket.take()
+            && let Ok(allowed) = self.take(now)
         {
             return Ok(allowed);
         }
-        Err(self.bucket.brings(ahead + 1))
+        Err(self.brings(ahead + 1, now))
     }
 
     /// Gives up a place and wakes the next head if there is a new one.
@@ -249,12 +267,8 @@ impl Shared {
     }
 
     /// Refuses a call whose turn would come at `turn`.
-    pub(crate) fn refusal(&self, turn: Instant) -> RateLimited {
-        RateLimited {
-            retry_after: self.bucket.wait_until(turn),
-            limit: self.bucket.quota().burst(),
-            remaining: 0,
-        }
+    pub(crate) fn refusal(&self, turn: Instant, now: Instant) -> RateLimited {
+        RateLimited::until(turn, self.quota, now)
     }
 
     #[allow(

@@ -3,10 +3,11 @@ use std::{
     hash::{BuildHasher, Hash, RandomState},
 };
 
-use hashbrown::{HashTable, hash_table::Entry};
+use bartizan_clock::Instant;
+use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::RateLimiter;
+use crate::slot::Slot;
 
 /// A part of the keys, under a lock of its own.
 ///
@@ -19,7 +20,7 @@ pub(crate) struct Shard<K> {
     keys: RwLock<Keys<K>>,
 }
 
-pub(crate) struct Keys<K>(HashTable<(K, RateLimiter)>);
+pub(crate) struct Keys<K>(HashTable<(K, Slot)>);
 
 impl<K> Shard<K> {
     pub(crate) fn new() -> Self {
@@ -41,14 +42,14 @@ impl<K> Shard<K> {
     /// number.
     ///
     /// Such a key loses nothing: when it comes again it gets a full bucket.
-    pub(crate) fn evict_idle(&self, hasher: &RandomState) -> usize
+    pub(crate) fn evict_idle(&self, now: Instant, hasher: &RandomState) -> usize
     where
         K: Hash,
     {
         let mut keys = self.keys.write();
         let table = &mut keys.0;
         let before = table.len();
-        table.retain(|(_, limiter)| !limiter.is_idle());
+        table.retain(|(_, slot)| !slot.is_idle(now));
         let after = table.len();
         // What a flood of keys left behind is given back; a quarter keeps ordinary changes of
         // the number of keys from reallocating.
@@ -61,27 +62,32 @@ impl<K> Shard<K> {
 
 impl<K> Keys<K> {
     #[inline]
-    pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<&RateLimiter>
+    pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<&Slot>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         self.0
             .find(hash, |(known, _)| known.borrow() == key)
-            .map(|(_, limiter)| limiter)
+            .map(|(_, slot)| slot)
     }
 
-    /// Adds a key that is not there yet.
-    pub(crate) fn insert(&mut self, hash: u64, key: K, limiter: RateLimiter, hasher: &RandomState)
+    pub(crate) fn find_mut<Q>(&mut self, hash: u64, key: &Q) -> Option<&mut Slot>
     where
-        K: Eq + Hash,
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
     {
-        let rehash = |(known, _): &(K, RateLimiter)| hasher.hash_one(known);
-        match self.0.entry(hash, |(known, _)| *known == key, rehash) {
-            Entry::Occupied(_) => {}
-            Entry::Vacant(vacant) => {
-                vacant.insert((key, limiter));
-            }
-        }
+        self.0
+            .find_mut(hash, |(known, _)| known.borrow() == key)
+            .map(|(_, slot)| slot)
+    }
+
+    /// Adds a key, which must not be there yet.
+    pub(crate) fn insert(&mut self, hash: u64, key: K, hasher: &RandomState)
+    where
+        K: Hash,
+    {
+        let rehash = |(known, _): &(K, Slot)| hasher.hash_one(known);
+        self.0.insert_unique(hash, (key, Slot::new()), rehash);
     }
 }

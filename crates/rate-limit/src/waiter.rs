@@ -54,27 +54,27 @@ impl Waiter {
     /// Ends the wait if it can be, otherwise says when to look again.
     fn decide(&self, waker: &Waker) -> ControlFlow<Result<Allowed, RateLimited>, Instant> {
         let shared = &*self.shared;
+        let now = shared.clock().now();
         let mut queue = shared.lock();
         // Whoever is refused may come again, behind those who are here by then.
         let others = queue.ahead_of(self.place.priority);
         let (turn, wake_at) = match queue.standing(self.place) {
-            Standing::Head => match shared.bucket.take() {
+            Standing::Head => match shared.take(now) {
                 Ok(allowed) => {
                     shared.leave(queue, self.place);
                     return ControlFlow::Break(Ok(allowed));
                 }
                 Err(next) => (next, next),
             },
-            Standing::Behind => (shared.bucket.brings(others), self.latest),
+            Standing::Behind => (shared.brings(others, now), self.latest),
             Standing::Shed => {
-                let turn = shared.bucket.brings(others + 1);
-                return ControlFlow::Break(Err(shared.refusal(turn)));
+                let turn = shared.brings(others + 1, now);
+                return ControlFlow::Break(Err(shared.refusal(turn, now)));
             }
         };
-        if wake_at > self.latest || shared.bucket.last_asked() >= self.latest {
-            let refusal = shared.refusal(turn);
+        if wake_at > self.latest || now >= self.latest {
             shared.leave(queue, self.place);
-            return ControlFlow::Break(Err(refusal));
+            return ControlFlow::Break(Err(shared.refusal(turn, now)));
         }
         queue.watch(self.place, waker);
         ControlFlow::Continue(wake_at)
@@ -82,7 +82,7 @@ impl Waiter {
 
     /// The timer, set to `wake_at`.
     fn alarm(&mut self, wake_at: Instant) -> Pin<&mut Sleep> {
-        let clock = self.shared.bucket.clock();
+        let clock = self.shared.clock();
         let alarm = match self.alarm.take() {
             Some(alarm) if self.alarm_at == wake_at && !alarm.is_elapsed() => alarm,
             Some(mut alarm) => {

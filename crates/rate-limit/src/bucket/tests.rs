@@ -1,3 +1,4 @@
+use bartizan_clock::Clock;
 use proptest::prelude::*;
 use tokio::{runtime::Builder, time::advance};
 
@@ -12,9 +13,36 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
     runtime.block_on(test)
 }
 
-fn bucket(per_minute: u32, burst: u32) -> Bucket {
+/// A bucket with its quota and a clock.
+struct Timed(Bucket, Quota);
+
+impl Timed {
+    fn take(&self) -> Result<Allowed, Instant> {
+        self.0.take(self.1, now())
+    }
+
+    fn brings(&self, tokens: usize) -> Instant {
+        self.0.brings(tokens, self.1, now())
+    }
+
+    fn level(&self) -> (u32, Option<Instant>) {
+        let seen = self.0.snapshot(self.1, now());
+        assert_eq!(self.0.is_full(now()), seen.tokens == seen.limit);
+        (seen.tokens, seen.last_refill)
+    }
+
+    fn interval(&self) -> Duration {
+        self.1.interval()
+    }
+}
+
+fn now() -> Instant {
+    Clock::tokio().now()
+}
+
+fn bucket(per_minute: u32, burst: u32) -> Timed {
     let quota = Quota::per_minute(per_minute).burst(burst).build().unwrap();
-    Bucket::new(quota, Clock::tokio())
+    Timed(Bucket::full(), quota)
 }
 
 #[tokio::test(start_paused = true)]
@@ -26,7 +54,7 @@ async fn an_idle_bucket_lets_the_burst_through_and_no_more() {
         assert_eq!(bucket.take(), Ok(Allowed { limit, remaining }));
     }
     let next = bucket.take().unwrap_err();
-    assert_eq!(bucket.wait_until(next), Duration::from_millis(600));
+    assert_eq!((next - now()), Duration::from_millis(600));
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,14 +62,14 @@ async fn the_rate_is_exact_over_hours_however_unevenly_calls_come() {
     let mut random = Lcg(7);
     for per_minute in [100, 7, 1_111] {
         let bucket = bucket(per_minute, 20);
-        let interval = bucket.quota().interval();
-        let start = Clock::tokio().now();
+        let interval = bucket.interval();
+        let start = now();
         let mut taken = 0;
         loop {
             while bucket.take().is_ok() {
                 taken += 1;
             }
-            let elapsed = Clock::tokio().now() - start;
+            let elapsed = now() - start;
             // Every token that ever came was taken, and no other.
             let brought = elapsed.as_nanos() / interval.as_nanos();
             assert_eq!(taken, 20 + brought, "{per_minute} a minute");
@@ -61,7 +89,7 @@ async fn the_rate_is_exact_over_hours_however_unevenly_calls_come() {
 async fn the_level_is_seen_without_taking() {
     let bucket = bucket(60, 3);
     assert_eq!(bucket.level(), (3, None));
-    let start = Clock::tokio().now();
+    let start = now();
     bucket.take().unwrap();
     bucket.take().unwrap();
     assert_eq!(bucket.level(), (1, Some(start)));
@@ -79,13 +107,13 @@ async fn the_level_is_seen_without_taking() {
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_takes_a_year_to_fill_has_room_in_64_bits() {
     let quota = Quota::per_minute(1).burst(525_600).build().unwrap();
-    let bucket = Bucket::new(quota, Clock::tokio());
+    let bucket = Timed(Bucket::full(), quota);
     advance(Duration::from_secs(50 * 365 * 24 * 3600)).await;
     for _ in 0..525_600 {
         bucket.take().unwrap();
     }
     let next = bucket.take().unwrap_err();
-    assert_eq!(bucket.wait_until(next), Duration::from_secs(60));
+    assert_eq!((next - now()), Duration::from_secs(60));
     assert_eq!(bucket.brings(1), next);
     assert_eq!(bucket.level().0, 0);
 }
@@ -93,9 +121,9 @@ async fn a_bucket_that_takes_a_year_to_fill_has_room_in_64_bits() {
 #[test]
 fn whoever_is_told_to_come_back_is_not_told_at_once() {
     paused(async {
-        let bucket = bucket(60, 1);
-        let now = bucket.brings(1);
-        assert_eq!(bucket.wait_until(now), Duration::from_secs(1));
+        let quota = bucket(60, 1).1;
+        let limited = RateLimited::until(now(), quota, now());
+        assert_eq!(limited.retry_after, Duration::from_secs(1));
     });
 }
 
@@ -132,11 +160,11 @@ proptest! {
                 advance(Duration::from_nanos(wait)).await;
                 for _ in 0..calls {
                     if bucket.take().is_ok() {
-                        admitted.push(Clock::tokio().now());
+                        admitted.push(now());
                     }
                 }
             }
-            let interval = bucket.quota().interval().as_nanos();
+            let interval = bucket.interval().as_nanos();
             for (i, from) in admitted.iter().enumerate() {
                 for (j, to) in admitted.iter().enumerate().skip(i) {
                     let allowed = u128::from(burst) + (*to - *from).as_nanos() / interval;
@@ -160,7 +188,7 @@ proptest! {
                 while bucket.take().is_ok() {}
                 let next = bucket.take().unwrap_err();
                 prop_assert_eq!(bucket.brings(1), next);
-                advance(bucket.wait_until(next) - Duration::from_nanos(1)).await;
+                advance((next - now()) - Duration::from_nanos(1)).await;
                 prop_assert!(bucket.take().is_err());
                 prop_assert_eq!(bucket.level().0, 0);
                 advance(Duration::from_nanos(1)).await;
@@ -186,19 +214,19 @@ proptest! {
                     let _ = bucket.take();
                 }
                 let (tokens, _) = bucket.level();
-                prop_assert_eq!(bucket.brings(1) == bucket.last_asked(), tokens > 0);
+                prop_assert_eq!(bucket.brings(1) == now(), tokens > 0);
             }
             let turn = bucket.brings(ahead + 1);
             for _ in 0..ahead {
                 while let Err(next) = bucket.take() {
                     prop_assert!(next <= turn);
-                    advance(bucket.wait_until(next)).await;
+                    advance(next - now()).await;
                 }
             }
             if let Err(next) = bucket.take() {
                 prop_assert_eq!(next, turn);
             } else {
-                prop_assert!(bucket.last_asked() >= turn);
+                prop_assert!(now() >= turn);
             }
             Ok(())
         })?;
