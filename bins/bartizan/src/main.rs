@@ -13,6 +13,12 @@ use crate::{
     commands::Failure,
 };
 
+/// A call makes some sixty small allocations, most of them inside hyper; docs/decisions.md has
+/// what this saves.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve) {

@@ -139,6 +139,12 @@ impl<T> Balancer<T> {
             .collect()
     }
 
+    /// How often an endpoint was ejected since the balancer was made, those gone included.
+    #[must_use]
+    pub fn ejections(&self) -> u64 {
+        self.fleet.ejections()
+    }
+
     /// How every endpoint is doing, in the order of the set.
     #[must_use]
     pub fn snapshot(&self) -> Vec<EndpointSnapshot> {

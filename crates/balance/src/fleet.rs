@@ -37,6 +37,8 @@ pub(crate) struct Fleet<T> {
     /// is put in place, so that [`Standing`] always matches the set. These are rare; a pick
     /// only ever tries it, when an ejection has run out.
     changing: Mutex<()>,
+    /// How often an endpoint was ever ejected.
+    ejections: AtomicU64,
 }
 
 /// The turn counter, on a cache line of its own: every pick writes to it.
@@ -78,6 +80,7 @@ impl<T> Fleet<T> {
             make,
             updating: Mutex::new(()),
             changing: Mutex::new(()),
+            ejections: AtomicU64::new(0),
         }
     }
 
@@ -203,6 +206,10 @@ impl<T> Fleet<T> {
         tracing::info!(%id, failures, seconds, "endpoint ejected");
     }
 
+    pub(crate) fn ejections(&self) -> u64 {
+        self.ejections.load(Ordering::Relaxed)
+    }
+
     fn eject(&self, endpoint: &Endpoint, outlier: &OutlierConfig, now: Instant) -> Duration {
         let last_return = Instant::from_nanos(endpoint.last_return.load(Ordering::Relaxed));
         let behaved = (now - last_return).as_nanos() / outlier.base_ejection.as_nanos().max(1);
@@ -214,6 +221,7 @@ impl<T> Fleet<T> {
         endpoint.ejections.store(times, Ordering::Relaxed);
         endpoint.last_return.store(until, Ordering::Relaxed);
         endpoint.set_ejected_until(until);
+        self.ejections.fetch_add(1, Ordering::Relaxed);
         duration
     }
 

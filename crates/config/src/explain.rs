@@ -145,7 +145,6 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
 
     const DEADLINE: &str = "deadline";
     rows.time(DEADLINE, "timeout", &service.timeout);
-    rows.time(DEADLINE, "callers may ask for", &gateway.max_timeout);
 
     const RETRY: &str = "retry";
     let retry = &service.retry;
@@ -185,8 +184,6 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
     rows.time(LIMIT, "longest wait", &limit.max_wait);
     rows.shown(LIMIT, "may wait at once", &limit.max_waiting);
 
-    rows.time("attempt", "timeout", &service.attempt_timeout);
-
     const BREAKER: &str = "circuit breaker";
     let breaker = &service.circuit_breaker;
     rows.add(
@@ -224,6 +221,7 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
         rows.shown(HEALTH, "good probes to return", &health.healthy_threshold);
         rows.shown(HEALTH, "bad probes to leave", &health.unhealthy_threshold);
     }
+    rows.time("attempt", "timeout", &service.attempt_timeout);
     rows.time("connection", "timeout", &gateway.connect_timeout);
     rows.0
 }
@@ -319,7 +317,6 @@ fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
 
     const UPSTREAM: &str = "services";
     rows.time(UPSTREAM, "default timeout", &gateway.default_timeout);
-    rows.time(UPSTREAM, "callers may ask for", &gateway.max_timeout);
     rows.time(UPSTREAM, "connect timeout", &gateway.connect_timeout);
     rows.add(
         UPSTREAM,

@@ -48,8 +48,6 @@ pub struct GatewaySettings {
     pub body_read_timeout: Setting<Duration>,
     /// The timeout of a call to a service without a timeout of its own.
     pub default_timeout: Setting<Duration>,
-    /// The longest timeout that a caller may ask for, unless the service's own is longer.
-    pub max_timeout: Setting<Duration>,
     /// How long a connection to a service may take to be established.
     pub connect_timeout: Setting<Duration>,
     /// The largest answer of a service that is put into an envelope, in bytes.
@@ -106,7 +104,6 @@ impl GatewaySettings {
             max_connections: reader.setting(scope, &table::MAX_CONNECTIONS),
             header_read_timeout: reader.setting(scope, &table::HEADER_READ_TIMEOUT),
             body_read_timeout: reader.setting(scope, &table::BODY_READ_TIMEOUT),
-            max_timeout: reader.setting(scope, &table::MAX_TIMEOUT),
             connect_timeout: reader.setting(scope, &table::CONNECT_TIMEOUT),
             max_response_bytes: reader.setting(scope, &table::MAX_RESPONSE_BYTES),
             max_waiting: reader.setting(scope, &table::MAX_WAITING),

@@ -127,10 +127,6 @@ variables! {
         Value("30000", DOCUMENTED), "Default timeout must be positive",
         "How long a call may take in all, retries included, for services without a timeout of \
          their own.";
-    MAX_TIMEOUT = "MCP_GATEWAY_MAX_TIMEOUT", Upstream, POSITIVE,
-        Value("300000", "longer than any documented timeout, and still an end"), "",
-        "The longest timeout that a caller may ask for with `metadata.timeout`. A service's own \
-         timeout may be longer.";
     CONNECT_TIMEOUT = "MCP_GATEWAY_CONNECT_TIMEOUT", Upstream, POSITIVE,
         Value("5000", "one lost SYN packet costs 1 s, two cost 3 s"), "",
         "How long a connection to a service may take to be established, TLS included.";

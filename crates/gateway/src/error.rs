@@ -125,7 +125,9 @@ impl Error {
                 retry_after: error.retry_after(),
             },
             Cause::Internal => Self::Internal,
-            Cause::TimedOut(_) | Cause::Exchange { .. } => return Err(failure),
+            Cause::TimedOut { .. } | Cause::Deadline | Cause::Exchange { .. } => {
+                return Err(failure);
+            }
         })
     }
 }

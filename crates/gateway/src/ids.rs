@@ -1,6 +1,6 @@
 //! The ids that a request carries through the gateway.
 
-use bartizan_telemetry::{RequestId, TraceContext};
+use bartizan_telemetry::{RequestId, TraceContext, tracestate};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -47,20 +47,15 @@ pub(crate) struct Trace {
     pub(crate) state: Option<HeaderValue>,
 }
 
-/// A span below the caller's, or a new trace if the caller has none or a broken one.
+/// A span below the caller's, or a new trace if the caller has none or a broken one, whose
+/// state then goes nowhere: it belongs to the trace that could not be read.
 pub(crate) fn trace(headers: &HeaderMap) -> Trace {
-    let parent = headers.get(TRACEPARENT);
-    let Some(Ok(context)) = parent.map(|parent| TraceContext::parse(parent.as_bytes())) else {
-        // The state belongs to the trace that could not be read.
-        return new_trace();
-    };
-    let mut states = headers.get_all(TRACESTATE).iter();
-    let state = states.next().filter(|_| states.next().is_none());
-    Trace {
-        parent: context.child().to_header(),
-        state: state
-            .filter(|state| state.len() <= TraceContext::MAX_TRACESTATE)
-            .cloned(),
+    match TraceContext::from_headers(headers) {
+        Some(Ok(context)) => Trace {
+            parent: context.child().to_header(),
+            state: tracestate(headers),
+        },
+        Some(Err(_)) | None => new_trace(),
     }
 }
 

@@ -15,8 +15,9 @@ impl Affinity<Request<Outbound>> for Elsewhere {
         Some(bartizan_balance::hash_key(key.as_bytes()))
     }
 
-    fn tried(&self, request: &Request<Outbound>) -> Tried {
-        *request.body().parts().tried.lock()
+    fn tried(&self, request: &Request<Outbound>) -> Option<Tried> {
+        let outbound = request.body();
+        (outbound.attempt() > 1).then(|| *outbound.parts().tried.lock())
     }
 
     fn chosen(&self, request: &mut Request<Outbound>, endpoint: &Endpoint) {

@@ -31,8 +31,8 @@ use thiserror::Error;
 use tower_layer::Layer;
 
 use super::{
-    Outbound, Service, affinity::Elsewhere, definition::Definitions, endpoint::Endpoint,
-    failure::Flatten, policy::CallPolicy, prepare::Prepare, timeout::AttemptTimeout,
+    Outbound, Service, affinity::Elsewhere, deadline::Deadline, definition::Definitions,
+    endpoint::Endpoint, failure::Flatten, policy::CallPolicy, prepare::Prepare,
 };
 
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
@@ -45,7 +45,7 @@ pub(super) type Stack = Retry<
     CallPolicy,
     Flatten<
         RateLimit<
-            AttemptTimeout<CircuitBreakerService<Exchange, HttpClassifier>>,
+            Deadline<CircuitBreakerService<Exchange, HttpClassifier>>,
             RateLimiter,
             fn(&Outbound) -> Priority,
             fn(&Outbound) -> Option<Instant>,
@@ -54,7 +54,7 @@ pub(super) type Stack = Retry<
 >;
 
 /// What a look at a service's definition passes: no retry, no limit, no breaker.
-pub(super) type Bypass = AttemptTimeout<Exchange>;
+pub(super) type Bypass = Deadline<Exchange>;
 
 /// A service that cannot be built although its configuration was valid.
 #[derive(Debug, Error)]
@@ -135,11 +135,7 @@ fn assemble(
     let exchange = Prepare::new(auth.layer(balance), clock);
 
     let circuit = CircuitBreakerLayer::new(breaker.clone(), HttpClassifier::default());
-    let attempt = AttemptTimeout::new(
-        circuit.layer(exchange.clone()),
-        Some(*settings.attempt_timeout),
-        clock,
-    );
+    let attempt = Deadline::new(circuit.layer(exchange.clone()), clock);
     let priority: fn(&Outbound) -> Priority = Outbound::priority;
     let deadline: fn(&Outbound) -> Option<Instant> = |outbound| Some(outbound.deadline());
     let limit = RateLimitLayer::new(limiter.clone())
@@ -168,7 +164,7 @@ fn assemble(
         tokens,
         metrics,
         stack: retry.layer(Flatten(limit.layer(attempt))),
-        bypass: AttemptTimeout::new(exchange, None, clock),
+        bypass: Deadline::new(exchange, clock),
         _checker: checker,
         clock,
     })
@@ -199,11 +195,11 @@ fn balancer(
         bartizan_config::Strategy::PeakEwma => Strategy::P2cPeakEwma,
         bartizan_config::Strategy::ConsistentHash => Strategy::ConsistentHash,
     };
-    let buffered = client.buffered();
+    let (buffered, attempt_timeout) = (client.buffered(), Some(*settings.attempt_timeout));
     Ok(Balancer::builder(strategy, clock)
         .outlier(OutlierConfig::default())
         .build(&instances, move |instance| {
-            Endpoint::new(instance, buffered.clone())
+            Endpoint::new(instance, buffered.clone(), attempt_timeout, clock)
         })?)
 }
 

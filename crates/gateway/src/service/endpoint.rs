@@ -3,10 +3,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{Buffered, ClientError};
+use bartizan_clock::Clock;
 use bartizan_discovery::Instance;
 use bytes::Bytes;
 use http::{
@@ -17,15 +19,22 @@ use http::{
 use http_body_util::Full;
 use pin_project::pin_project;
 use thiserror::Error;
+use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::Outbound;
 
-/// One instance of a service: completes a request's target and sends it.
+/// One instance of a service: completes a request's target, sends it, and ends the attempt
+/// when its own time, or what is left of the whole call's, has passed.
+///
+/// The timer runs here and not further out so that an instance that hangs is seen to fail by
+/// the balancer, which can set it aside, and by the breaker.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     target: Arc<Target>,
     client: Buffered,
+    attempt_timeout: Option<Duration>,
+    clock: Clock,
 }
 
 /// What is computed once per instance instead of once per request.
@@ -51,21 +60,40 @@ pub(crate) struct Payload {
 
 /// An exchange with one instance that failed.
 #[derive(Debug, Error)]
-#[error("{error}")]
+#[error("{kind}")]
 pub(crate) struct EndpointError {
     pub(crate) endpoint: Arc<str>,
     #[source]
-    pub(crate) error: ClientError,
+    pub(crate) kind: EndpointErrorKind,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum EndpointErrorKind {
+    #[error("no answer in time")]
+    TimedOut {
+        /// The attempt's own limit, if that is what ended it and not the call's deadline.
+        limit: Option<Duration>,
+    },
+    #[error(transparent)]
+    Exchange(ClientError),
 }
 
 impl Fault for EndpointError {
     fn fault(&self) -> FaultKind {
-        self.error.fault()
+        match &self.kind {
+            EndpointErrorKind::TimedOut { .. } => FaultKind::TimedOut,
+            EndpointErrorKind::Exchange(error) => error.fault(),
+        }
     }
 }
 
 impl Endpoint {
-    pub(crate) fn new(instance: &Instance, client: Buffered) -> Self {
+    pub(crate) fn new(
+        instance: &Instance,
+        client: Buffered,
+        attempt_timeout: Option<Duration>,
+        clock: Clock,
+    ) -> Self {
         let uri = instance.uri();
         let authority = uri
             .authority()
@@ -82,6 +110,8 @@ impl Endpoint {
                 host,
             }),
             client,
+            attempt_timeout,
+            clock,
         }
     }
 }
@@ -120,11 +150,14 @@ impl Service<Request<Outbound>> for Endpoint {
         let endpoint = &self.target.text;
         self.client.poll_ready(cx).map_err(|error| EndpointError {
             endpoint: Arc::clone(endpoint),
-            error,
+            kind: EndpointErrorKind::Exchange(error),
         })
     }
 
     fn call(&mut self, request: Request<Outbound>) -> Self::Future {
+        let left = request.body().deadline() - self.clock.now();
+        let limit = self.attempt_timeout.filter(|limit| *limit < left);
+        request.body().set_timed(true);
         let mut request = request.map(|outbound| Full::new(outbound.parts().body.clone()));
         // A target that does not fit together is refused by the client, which names it.
         if let Ok(uri) = self.target.uri(request.uri()) {
@@ -133,6 +166,8 @@ impl Service<Request<Outbound>> for Endpoint {
         request.headers_mut().insert(HOST, self.target.host.clone());
         EndpointFuture {
             inner: self.client.call(request),
+            sleep: self.clock.sleep(limit.unwrap_or(left)),
+            limit,
             target: Arc::clone(&self.target),
         }
     }
@@ -143,6 +178,9 @@ impl Service<Request<Outbound>> for Endpoint {
 pub(crate) struct EndpointFuture {
     #[pin]
     inner: <Buffered as Service<Request<Full<Bytes>>>>::Future,
+    #[pin]
+    sleep: Sleep,
+    limit: Option<Duration>,
     target: Arc<Target>,
 }
 
@@ -151,14 +189,21 @@ impl Future for EndpointFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let result = match this.inner.poll(cx) {
+            Poll::Ready(result) => result.map_err(EndpointErrorKind::Exchange),
+            Poll::Pending => {
+                ready!(this.sleep.poll(cx));
+                Err(EndpointErrorKind::TimedOut { limit: *this.limit })
+            }
+        };
         let endpoint = Arc::clone(&this.target.text);
-        Poll::Ready(match ready!(this.inner.poll(cx)) {
+        Poll::Ready(match result {
             Ok(response) => Ok(response.map(|bytes| Payload {
                 bytes,
                 endpoint,
                 attempts: 1,
             })),
-            Err(error) => Err(EndpointError { endpoint, error }),
+            Err(kind) => Err(EndpointError { endpoint, kind }),
         })
     }
 }

@@ -17,7 +17,11 @@ use pin_project::pin_project;
 use thiserror::Error;
 use tower_service::Service;
 
-use super::{Outbound, Payload, endpoint::EndpointError, timeout::TimeoutError};
+use super::{
+    Outbound, Payload,
+    deadline::DeadlineError,
+    endpoint::{EndpointError, EndpointErrorKind},
+};
 
 /// A call that got no answer from its backend.
 #[derive(Debug, Error)]
@@ -33,9 +37,15 @@ pub(crate) struct Failure {
 pub(crate) enum Cause {
     #[error(transparent)]
     RateLimited(rate_limit::RateLimited),
-    /// The attempt's own limit, if that is what ended it and not the call's deadline.
+    /// The deadline came before an instance was asked.
+    #[error("no access token in time")]
+    Deadline,
     #[error("no answer in time")]
-    TimedOut(Option<Duration>),
+    TimedOut {
+        endpoint: Arc<str>,
+        /// The attempt's own limit, if that is what ended it and not the call's deadline.
+        limit: Option<Duration>,
+    },
     #[error(transparent)]
     CircuitOpen(circuit_breaker::CircuitOpen),
     #[error(transparent)]
@@ -54,7 +64,7 @@ pub(crate) enum Cause {
 
 /// The error of the layers below retry, each wrapping the next.
 pub(crate) type Nested = rate_limit::Error<
-    TimeoutError<circuit_breaker::Error<auth::Error<balance::Error<EndpointError>>>>,
+    DeadlineError<circuit_breaker::Error<auth::Error<balance::Error<EndpointError>>>>,
 >;
 
 impl From<Nested> for Cause {
@@ -63,13 +73,13 @@ impl From<Nested> for Cause {
             auth::Error as Auth, balance::Error as Balance, circuit_breaker::Error as Breaker,
             rate_limit::Error as Limit,
         };
-        let timeout = match nested {
+        let deadline = match nested {
             Limit::Limited(limited) => return Self::RateLimited(limited),
             Limit::Inner(inner) => inner,
         };
-        let breaker = match timeout {
-            TimeoutError::Elapsed(after) => return Self::TimedOut(after),
-            TimeoutError::Inner(inner) => inner,
+        let breaker = match deadline {
+            DeadlineError::Passed => return Self::Deadline,
+            DeadlineError::Inner(inner) => inner,
         };
         let auth = match breaker {
             Breaker::Open(open) => return Self::CircuitOpen(open),
@@ -82,7 +92,10 @@ impl From<Nested> for Cause {
         };
         match balance {
             Balance::NoEndpoints(none) => Self::NoEndpoints(none),
-            Balance::Inner(EndpointError { endpoint, error }) => Self::Exchange { endpoint, error },
+            Balance::Inner(EndpointError { endpoint, kind }) => match kind {
+                EndpointErrorKind::TimedOut { limit } => Self::TimedOut { endpoint, limit },
+                EndpointErrorKind::Exchange(error) => Self::Exchange { endpoint, error },
+            },
             _ => Self::Internal,
         }
     }
@@ -93,7 +106,7 @@ impl Fault for Failure {
         let rejected = |retry_after| FaultKind::Rejected { retry_after };
         match &self.cause {
             Cause::RateLimited(limited) => rejected(Some(limited.retry_after)),
-            Cause::TimedOut(_) => FaultKind::TimedOut,
+            Cause::TimedOut { .. } | Cause::Deadline => FaultKind::TimedOut,
             Cause::CircuitOpen(open) => rejected(Some(open.retry_after)),
             Cause::Token(error) => rejected(error.retry_after()),
             Cause::Internal => FaultKind::Caller,

@@ -2,15 +2,18 @@
 
 mod affinity;
 mod assembly;
+mod deadline;
 mod definition;
 mod endpoint;
 mod failure;
 mod outbound;
 mod policy;
 mod prepare;
-mod timeout;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use bartizan_auth::TokenCache;
 use bartizan_balance::Balancer;
@@ -95,6 +98,7 @@ impl Service {
         let limiter = self.limiter.snapshot();
         metrics.rate_limit_tokens.set(f64::from(limiter.tokens));
         metrics.rate_limit_waiting.set(limiter.waiting as f64);
+        metrics.ejections.absolute(self.balancer.ejections());
         let endpoints = self.balancer.snapshot();
         let usable = endpoints
             .iter()
@@ -104,8 +108,8 @@ impl Service {
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.snapshot();
             let [success, failure] = &metrics.token_refreshes;
-            success.set(tokens.refreshes as f64);
-            failure.set(tokens.failures as f64);
+            success.absolute(tokens.refreshes);
+            failure.absolute(tokens.failures);
         }
     }
 
@@ -188,6 +192,7 @@ impl Service {
             traceparent: trace.parent,
             tracestate: trace.state,
             tried: Mutex::default(),
+            timed: AtomicBool::new(false),
         })
     }
 }
@@ -201,7 +206,7 @@ fn outcome(result: &Result<Response<Payload>, Failure>) -> bartizan_telemetry::C
         Err(failure) => match failure.cause {
             Cause::RateLimited(_) => CallOutcome::RateLimited,
             Cause::CircuitOpen(_) => CallOutcome::CircuitOpen,
-            Cause::TimedOut(_) => CallOutcome::TimedOut,
+            Cause::TimedOut { .. } | Cause::Deadline => CallOutcome::TimedOut,
             Cause::NoEndpoints(_) => CallOutcome::NoEndpoints,
             Cause::Token(_) => CallOutcome::Credential,
             Cause::Exchange { .. } | Cause::Internal => CallOutcome::Unreachable,

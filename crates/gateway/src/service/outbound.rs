@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bartizan_balance::Tried;
 use bartizan_classify::RequestClass;
@@ -36,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) tracestate: Option<HeaderValue>,
     /// Where attempts went. One attempt at a time touches it, so nobody ever waits for it.
     pub(crate) tried: Mutex<Tried>,
+    /// Whether the attempt under way has a timer.
+    pub(crate) timed: AtomicBool,
 }
 
 impl Outbound {
@@ -65,5 +70,41 @@ impl Outbound {
 
     pub(crate) fn set_attempt(&mut self, attempt: u32) {
         self.attempt = attempt;
+        self.set_timed(false);
+    }
+
+    /// Whether the attempt under way is at an instance, where it has a timer of its own.
+    pub(crate) fn is_timed(&self) -> bool {
+        // Set and read by the one task that polls the call.
+        self.shared.timed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_timed(&self, timed: bool) {
+        self.shared.timed.store(timed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A call that is over at `deadline`.
+    pub(crate) fn outbound(deadline: Instant) -> Outbound {
+        Outbound::new(Parts {
+            method: Method::POST,
+            path: PathAndQuery::from_static("/api/getUser"),
+            body: Bytes::from_static(b"{}"),
+            class: RequestClass::Unsafe,
+            priority: Priority::Normal,
+            deadline,
+            request_id: HeaderValue::from_static("r"),
+            correlation_id: HeaderValue::from_static("c"),
+            agent_id: None,
+            idempotency_key: None,
+            traceparent: HeaderValue::from_static("00"),
+            tracestate: None,
+            tried: Mutex::default(),
+            timed: AtomicBool::new(false),
+        })
     }
 }

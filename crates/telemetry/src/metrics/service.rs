@@ -69,7 +69,7 @@ pub struct ServiceMetrics {
     /// Instances known.
     pub instances: Gauge,
     /// Tokens had, and failures to have one, in this order.
-    pub token_refreshes: [Gauge; 2],
+    pub token_refreshes: [Counter; 2],
 }
 
 impl ServiceMetrics {
@@ -92,7 +92,7 @@ impl ServiceMetrics {
             instances_usable: metrics.gauge(&table::USABLE, &service),
             instances: metrics.gauge(&table::INSTANCES, &service),
             token_refreshes: ["success", "failure"]
-                .map(|outcome| metrics.gauge(&table::REFRESHES, &with("outcome", outcome))),
+                .map(|outcome| metrics.counter(&table::REFRESHES, &with("outcome", outcome))),
         }
     }
 

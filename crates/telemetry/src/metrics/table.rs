@@ -46,7 +46,7 @@ families! {
     EJECTIONS = Counter "bartizan_ejections_total" ["service"] "Instances set aside as outliers.";
     USABLE = Gauge "bartizan_instances_usable" ["service"] "Instances that are neither ejected nor unhealthy.";
     INSTANCES = Gauge "bartizan_instances" ["service"] "Instances known.";
-    REFRESHES = Gauge "bartizan_token_refreshes" ["service, outcome"] "OAuth2 tokens asked for since the start.";
+    REFRESHES = Counter "bartizan_token_refreshes_total" ["service, outcome"] "OAuth2 tokens asked for since the start.";
 }
 
 /// The reference of all metrics as Markdown.

@@ -1,40 +1,32 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 
 /// The body of `POST /mcp/request`, read once and borrowed.
 ///
 /// `parameters` stays the text the caller wrote: no number changes, nothing is dropped.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct Envelope<'a> {
     /// Echoed as `requestId`, whatever its type, `null` included.
-    #[serde(borrow, default, deserialize_with = "present")]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) service: Cow<'a, str>,
-    #[serde(borrow)]
     pub(super) operation: Cow<'a, str>,
-    #[serde(borrow, default)]
     pub(super) parameters: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) metadata: Option<Metadata<'a>>,
+    pub(super) metadata: Metadata<'a>,
 }
 
 /// The `metadata` object. Members that are absent or `null` have their defaults.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(super) struct Metadata<'a> {
-    #[serde(borrow, default)]
     pub(super) correlation_id: Option<Cow<'a, str>>,
     /// Milliseconds.
-    #[serde(default)]
     pub(super) timeout: Option<f64>,
-    #[serde(default)]
     pub(super) priority: Option<Priority>,
-    #[serde(borrow, default)]
     pub(super) agent_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
     pub(super) idempotency_key: Option<Cow<'a, str>>,
 }
 
@@ -57,9 +49,136 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A member that is there, which `null` is.
-fn present<'de, D: Deserializer<'de>>(member: D) -> Result<Option<&'de RawValue>, D::Error> {
-    Deserialize::deserialize(member).map(Some)
+// Written by hand, because a derived struct also reads an array, taking its elements for the
+// members in order.
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Member {
+    Id,
+    Service,
+    Operation,
+    Parameters,
+    Metadata,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum MetadataMember {
+    CorrelationId,
+    Timeout,
+    Priority,
+    AgentId,
+    IdempotencyKey,
+    #[serde(other)]
+    Other,
+}
+
+/// A string that borrows from the input unless it holds escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Envelope<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Envelope<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut envelope = Envelope::default();
+                let (mut service, mut operation, mut metadata) = (None, None, None);
+                while let Some(member) = members.next_key()? {
+                    match member {
+                        Member::Id => once(&mut envelope.id, members.next_value()?, "id")?,
+                        Member::Service => {
+                            once(&mut service, members.next_value::<Text<'_>>()?.0, "service")?;
+                        }
+                        Member::Operation => {
+                            once(
+                                &mut operation,
+                                members.next_value::<Text<'_>>()?.0,
+                                "operation",
+                            )?;
+                        }
+                        Member::Parameters => {
+                            let parameters = members.next_value()?;
+                            once(&mut envelope.parameters, parameters, "parameters")?;
+                        }
+                        Member::Metadata => {
+                            let given = members.next_value::<Option<Metadata<'_>>>()?;
+                            once(&mut metadata, given.unwrap_or_default(), "metadata")?;
+                        }
+                        Member::Other => {
+                            members.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                envelope.service = service.ok_or_else(|| Error::missing_field("service"))?;
+                envelope.operation = operation.ok_or_else(|| Error::missing_field("operation"))?;
+                envelope.metadata = metadata.unwrap_or_default();
+                Ok(envelope)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Metadata<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut metadata = Metadata::default();
+                while let Some(member) = members.next_key()? {
+                    let text = match member {
+                        MetadataMember::CorrelationId => &mut metadata.correlation_id,
+                        MetadataMember::AgentId => &mut metadata.agent_id,
+                        MetadataMember::IdempotencyKey => &mut metadata.idempotency_key,
+                        MetadataMember::Timeout => {
+                            metadata.timeout = members.next_value()?;
+                            continue;
+                        }
+                        MetadataMember::Priority => {
+                            metadata.priority = members.next_value()?;
+                            continue;
+                        }
+                        MetadataMember::Other => {
+                            members.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *text = members.next_value::<Option<Text<'_>>>()?.map(|text| text.0);
+                }
+                Ok(metadata)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Takes a member, which must not have been there before: two readers of one document must not
+/// see different calls.
+fn once<T, E: Error>(place: &mut Option<T>, value: T, name: &'static str) -> Result<(), E> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
+    }
 }
 
 /// What is wrong with `body`, in more detail than one pass over it can afford.
@@ -144,7 +263,7 @@ mod tests {
         );
         let parameters = r#"{"userId":"123","big":123456789012345678901234567890,"n":1.10}"#;
         assert_eq!(envelope.parameters.unwrap().get(), parameters);
-        let metadata = envelope.metadata.unwrap();
+        let metadata = envelope.metadata;
         assert_eq!(metadata.correlation_id.as_deref(), Some("corr-123"));
         assert_eq!(metadata.timeout, Some(30_000.0));
         assert_eq!(metadata.priority, Some(Priority::Normal));
@@ -155,7 +274,6 @@ mod tests {
     fn only_service_and_operation_are_required() {
         let envelope = Envelope::parse(br#"{"service":"s","operation":"o"}"#).unwrap();
         assert!(envelope.id.is_none() && envelope.parameters.is_none());
-        assert!(envelope.metadata.is_none());
         let nulls =
             br#"{"id":null,"service":"s","operation":"o","parameters":null,"metadata":null}"#;
         assert!(Envelope::parse(nulls).is_ok());

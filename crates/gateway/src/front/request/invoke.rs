@@ -1,6 +1,10 @@
 //! `POST /mcp/request`.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -16,7 +20,7 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
 use super::{
-    envelope::{self, Envelope, Metadata},
+    envelope::{self, Envelope},
     render::{self, About, BackendFailure, Context},
 };
 use crate::{
@@ -91,11 +95,8 @@ async fn answer(
 }
 
 fn correlation_id<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Cow<'a, str> {
-    let given = envelope
-        .metadata
-        .as_ref()
-        .and_then(|metadata| metadata.correlation_id.clone())
-        .filter(|id| !id.is_empty());
+    let given = envelope.metadata.correlation_id.clone();
+    let given = given.filter(|id| !id.is_empty());
     given
         .or_else(|| Some(headers.get(X_CORRELATION_ID)?.to_str().ok()?.into()))
         .unwrap_or_else(|| ids::text(headers).to_owned().into())
@@ -109,8 +110,7 @@ fn outbound(
     body: &Bytes,
     dialect: &Dialect<'_>,
 ) -> Result<(Outbound, Duration), Error> {
-    let none = Metadata::default();
-    let metadata = envelope.metadata.as_ref().unwrap_or(&none);
+    let metadata = &envelope.metadata;
     let path = backend_path(&envelope.operation)?;
     let timeout = timeout(metadata.timeout, service.timeout())?;
     let idempotency_key = match &metadata.idempotency_key {
@@ -139,6 +139,7 @@ fn outbound(
         traceparent: trace.parent,
         tracestate: trace.state,
         tried: Mutex::default(),
+        timed: AtomicBool::new(false),
     };
     Ok((Outbound::new(parts), timeout))
 }
@@ -233,15 +234,19 @@ impl Dialect<'_> {
         };
         let about = About {
             endpoint: match &failure.cause {
-                Cause::Exchange { endpoint, .. } => endpoint,
+                Cause::Exchange { endpoint, .. } | Cause::TimedOut { endpoint, .. } => endpoint,
                 _ => service.endpoint(),
             },
             attempts: failure.attempts,
         };
         let (message, strict_status, strict_code) = match &failure.cause {
-            Cause::TimedOut(attempt) => {
-                let after = attempt.unwrap_or(timeout).as_micros().div_ceil(1000);
-                let message = format!("timeout of {after}ms exceeded");
+            Cause::Deadline => (
+                timed_out(timeout),
+                StatusCode::GATEWAY_TIMEOUT,
+                "TIMEOUT_ERROR",
+            ),
+            Cause::TimedOut { limit, .. } => {
+                let message = timed_out(limit.unwrap_or(timeout));
                 (message, StatusCode::GATEWAY_TIMEOUT, "TIMEOUT_ERROR")
             }
             Cause::Exchange { error, .. } => (
@@ -283,6 +288,10 @@ fn strict_status(status: StatusCode) -> StatusCode {
         status if status.is_client_error() => status,
         _ => StatusCode::BAD_GATEWAY,
     }
+}
+
+fn timed_out(after: Duration) -> String {
+    format!("timeout of {}ms exceeded", after.as_micros().div_ceil(1000))
 }
 
 /// What happened, in the words that the documented gateway's clients know.

@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use bartizan_circuit_breaker::State as BreakerState;
+use bartizan_circuit_breaker::{Snapshot, State as BreakerState};
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
@@ -134,7 +134,7 @@ pub(super) async fn metrics(
                 BreakerState::Open => "OPEN",
                 BreakerState::HalfOpen => "HALF_OPEN",
             },
-            failure_count: breaker.consecutive_failures,
+            failure_count: failure_count(service, &breaker),
             last_failure_time: breaker.last_failure.map(ago),
             half_open_attempts: breaker.half_open_in_flight + breaker.half_open_successes,
         },
@@ -155,6 +155,17 @@ pub(crate) async fn not_found(
     let error = Error::Invalid(format!("Cannot {method} {}", uri.path()));
     let now = shared.clock().wall();
     render::plain_error(StatusCode::NOT_FOUND, &error, now).map(axum::body::Body::new)
+}
+
+/// Failures in a row; those that opened a circuit stand until it has closed.
+fn failure_count(service: &Service, breaker: &Snapshot) -> u32 {
+    let threshold = service.breaker().config().failure_threshold();
+    match breaker.state {
+        BreakerState::Closed => breaker.consecutive_failures,
+        BreakerState::Open | BreakerState::HalfOpen => {
+            breaker.consecutive_failures.max(threshold.unwrap_or(0))
+        }
+    }
 }
 
 fn status(service: &Service) -> &'static str {

@@ -160,6 +160,11 @@ pub(super) fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
 }
 
+/// `value` in decimal at the end of `out`, without the detour through `fmt`.
+fn number<N: itoa::Integer>(out: &mut Vec<u8>, value: N) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
 /// An RFC 3339 timestamp in milliseconds and UTC, quoted.
 pub(super) fn timestamp(out: &mut Vec<u8>, at: SystemTime) {
     let _ = write!(out, "\"{}\"", humantime::format_rfc3339_millis(at));
@@ -176,25 +181,30 @@ pub(super) fn response(status: StatusCode, kind: HeaderValue, body: Body) -> Res
 
 fn open_envelope(out: &mut Vec<u8>, context: &Context<'_>, success: bool) {
     let since_epoch = context.now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let _ = write!(out, "{{\"id\":\"response_{}\"", since_epoch.as_millis());
+    out.extend_from_slice(b"{\"id\":\"response_");
+    number(out, since_epoch.as_millis());
+    out.push(b'"');
     if let Some(id) = context.request_id {
         out.extend_from_slice(b",\"requestId\":");
         out.extend_from_slice(id.get().as_bytes());
     }
     out.extend_from_slice(b",\"timestamp\":");
     timestamp(out, context.now);
-    let _ = write!(out, ",\"success\":{success}");
+    out.extend_from_slice(if success {
+        b",\"success\":true"
+    } else {
+        b",\"success\":false"
+    });
 }
 
 fn close_envelope(out: &mut Vec<u8>, context: &Context<'_>, about: About<'_>) {
-    let millis = context.elapsed.as_millis();
-    let _ = write!(
-        out,
-        ",\"metadata\":{{\"processingTime\":{millis},\"serviceEndpoint\":"
-    );
+    out.extend_from_slice(b",\"metadata\":{\"processingTime\":");
+    number(out, context.elapsed.as_millis());
+    out.extend_from_slice(b",\"serviceEndpoint\":");
     json(out, about.endpoint);
-    let retries = about.attempts.saturating_sub(1);
-    let _ = write!(out, ",\"retryCount\":{retries},\"cacheHit\":false}}}}");
+    out.extend_from_slice(b",\"retryCount\":");
+    number(out, about.attempts.saturating_sub(1));
+    out.extend_from_slice(b",\"cacheHit\":false}}");
 }
 
 fn details(out: &mut Vec<u8>, failure: &BackendFailure<'_>) {
