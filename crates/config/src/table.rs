@@ -110,7 +110,7 @@ variables! {
         Value("10485760", "the documented 10 MB"), "",
         "The largest body of a request.";
     MAX_HEADER_BYTES = "MCP_GATEWAY_MAX_HEADER_BYTES", Limits,
-        Number { min: 8_192, max: 1 << 24, unit: "bytes" },
+        Number { min: 8_192, max: 400 * 1024, unit: "bytes" },
         Value("16384", "what Node.js allows, and with it the documented gateway"), "",
         "The largest head of a request: its first line and all headers.";
     MAX_CONNECTIONS = "MCP_GATEWAY_MAX_CONNECTIONS", Limits, COUNT,
