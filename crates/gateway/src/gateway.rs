@@ -1,7 +1,6 @@
 use std::{
     fmt,
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -50,7 +49,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     server: ServerConfig,
     address: SocketAddr,
-    tls: Option<(PathBuf, PathBuf)>,
+    tls: Option<Tls>,
 }
 
 /// What all requests share.
@@ -97,14 +96,18 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// When a service, or the client for all of them, cannot be built, or outside a tokio
-    /// runtime.
+    /// When a service, or the client for all of them, cannot be built, when the certificate to
+    /// serve with cannot be used, or outside a tokio runtime.
     pub fn new(configuration: &Configuration) -> Result<Self, StartError> {
         tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let settings = &configuration.gateway;
         let clock = Clock::counter();
         let metrics = Metrics::new();
         let client = client(settings)?;
+        let tls = settings.tls.as_ref();
+        let tls = tls
+            .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))
+            .transpose()?;
         let services = configuration
             .services
             .iter()
@@ -130,10 +133,7 @@ impl Gateway {
             shared: Arc::new(shared),
             server: server(settings),
             address: settings.address(),
-            tls: settings
-                .tls
-                .as_ref()
-                .map(|tls| (tls.certificate.value().clone(), tls.key.value().clone())),
+            tls,
         })
     }
 
@@ -155,7 +155,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// When the address is taken or not ours, or the certificate cannot be used.
+    /// When the address is taken or not ours.
     pub fn bind(&self) -> Result<Bound, StartError> {
         self.bind_to(self.address)
     }
@@ -164,13 +164,9 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// When the address is taken or not ours, or the certificate cannot be used.
+    /// When the address is taken or not ours.
     pub fn bind_to(&self, address: SocketAddr) -> Result<Bound, StartError> {
-        let tls = self.tls.as_ref();
-        let tls = tls
-            .map(|(certificate, key)| Tls::from_pem_files(certificate, key))
-            .transpose()?;
-        Ok(Server::bind(&[address], &self.server, tls.as_ref())?)
+        Ok(Server::bind(&[address], &self.server, self.tls.as_ref())?)
     }
 
     /// Serves until `shutdown` completes, then drains: no new connections, calls under way are
