@@ -57,16 +57,16 @@ pub(super) fn success(context: &Context<'_>, data: &Bytes, about: About<'_>) -> 
     let mut head = Vec::with_capacity(384 + if copied { data.len() } else { 0 });
     open_envelope(&mut head, context, true);
     head.extend_from_slice(b",\"data\":");
-    let body = match serde_json::from_slice::<&RawValue>(data) {
-        Ok(_) if !copied => {
+    let body = match raw(data) {
+        Some(_) if !copied => {
             let mut tail = Vec::with_capacity(192);
             close_envelope(&mut tail, context, about);
             Body::chunks([head.into(), data.clone(), tail.into()])
         }
         raw => {
             match raw {
-                Ok(raw) => head.extend_from_slice(raw.get().as_bytes()),
-                Err(_) => json(&mut head, &String::from_utf8_lossy(data)),
+                Some(raw) => head.extend_from_slice(raw.get().as_bytes()),
+                None => json(&mut head, &String::from_utf8_lossy(data)),
             }
             close_envelope(&mut head, context, about);
             Body::from(head)
@@ -160,6 +160,11 @@ pub(super) fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
 }
 
+/// `data` as it is, if it is one JSON value.
+fn raw(data: &[u8]) -> Option<&RawValue> {
+    serde_json::from_str(str::from_utf8(data).ok()?).ok()
+}
+
 /// `value` in decimal at the end of `out`, without the detour through `fmt`.
 fn number<N: itoa::Integer>(out: &mut Vec<u8>, value: N) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -215,9 +220,9 @@ fn details(out: &mut Vec<u8>, failure: &BackendFailure<'_>) {
     let _ = write!(out, "{{\"status\":{},\"statusText\":", status.as_u16());
     json(out, status.canonical_reason().unwrap_or_default());
     out.extend_from_slice(b",\"data\":");
-    match serde_json::from_slice::<&RawValue>(data) {
-        Ok(raw) => out.extend_from_slice(raw.get().as_bytes()),
-        Err(_) => json(out, &String::from_utf8_lossy(data)),
+    match raw(data) {
+        Some(raw) => out.extend_from_slice(raw.get().as_bytes()),
+        None => json(out, &String::from_utf8_lossy(data)),
     }
     out.push(b'}');
 }
