@@ -179,6 +179,36 @@ async fn requests_tell_their_priority_and_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_is_shed_is_not_made() {
+    let limiter = limiter(1);
+    limiter.check().unwrap();
+    let probe = probe();
+    let state = probe.state();
+    let waiting = Waiting {
+        max_waiting: 1,
+        ..PATIENT
+    };
+    let service = RateLimitLayer::new(limiter)
+        .wait(waiting)
+        .priority(|request: &Request| request.priority)
+        .layer(probe);
+    let mut normal = task::spawn(service.clone().oneshot(request(1)));
+    assert_pending!(normal.poll());
+    let high = Request {
+        priority: Priority::High,
+        ..request(2)
+    };
+    let mut high = task::spawn(service.oneshot(high));
+    assert_pending!(high.poll());
+    assert!(normal.is_woken());
+    let Error::Limited(limited) = assert_ready_err!(normal.poll());
+    assert_eq!(limited.retry_after, SECOND * 2);
+    assert_eq!(state.calls(), 0);
+    advance(SECOND).await;
+    assert_eq!(assert_ready_ok!(high.poll()), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_response_gives_up_the_place_or_the_call() {
     let limiter = limiter(1);
     let probe = Probe::new(|_: Request| pending::<Result<(), Infallible>>());

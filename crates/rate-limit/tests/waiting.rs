@@ -409,6 +409,25 @@ async fn dropping_one_in_the_middle_or_at_the_end_moves_up_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leadership_goes_to_the_highest_priority_that_waits() {
+    let limiter = empty();
+    let mut low = wait_as(&limiter, Priority::Low);
+    let mut normal = wait_as(&limiter, Priority::Normal);
+    let [mut high, mut higher] = [(); 2].map(|()| wait_as(&limiter, Priority::High));
+    for waiting in [&mut higher, &mut high, &mut normal, &mut low] {
+        assert_pending!(waiting.poll());
+    }
+    drop(high);
+    assert!(higher.is_woken());
+    assert!(!normal.is_woken());
+    drop(higher);
+    assert!(normal.is_woken());
+    assert!(!low.is_woken());
+    drop(normal);
+    assert!(low.is_woken());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deposed_head_leads_again_when_the_usurper_is_gone() {
     let limiter = empty();
     let mut normal = wait(&limiter);
