@@ -31,7 +31,6 @@ pub fn collect<B: Body<Data = Bytes>>(body: B, limit: usize, timeout: Duration) 
         timeout,
         first: Bytes::new(),
         all: BytesMut::new(),
-        patience: Patience::Fresh,
         sleep: None,
     }
 }
@@ -75,20 +74,8 @@ pub struct Collect<B> {
     first: Bytes,
     /// A copy of all pieces, if there were several.
     all: BytesMut,
-    patience: Patience,
     #[pin]
     sleep: Option<Sleep>,
-}
-
-/// How long the body has kept us waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// Not at all.
-    Fresh,
-    /// Once, without a timer.
-    Tried,
-    /// A timer runs.
-    Timed,
 }
 
 /// The most to reserve beyond what has come: an announced length is only a promise.
@@ -147,20 +134,10 @@ where
                 }
             }
         }
-        match this.patience {
-            Patience::Fresh => {
-                // hyper reads an HTTP/1.1 body only once it has been asked for it, and then wakes
-                // this very task. So the first answer is always "not yet", and the second, for a
-                // body that came along with its headers, is the body.
-                *this.patience = Patience::Tried;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Patience::Tried => {
-                *this.patience = Patience::Timed;
-                this.sleep.set(Some(tokio::time::sleep(*this.timeout)));
-            }
-            Patience::Timed => {}
+        // hyper has read what came along with the headers before it calls the service, so that
+        // most bodies never get here and need no timer.
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep(*this.timeout)));
         }
         let ran_out = match this.sleep.as_pin_mut() {
             Some(sleep) => sleep.poll(cx).is_ready(),

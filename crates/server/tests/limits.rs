@@ -127,6 +127,22 @@ async fn an_idle_http2_connection_is_closed() {
     server.until_open(0).await;
 }
 
+/// Between requests, HTTP/2 has frames that are no header.
+#[tokio::test]
+async fn an_http2_client_may_take_its_time_to_ask() {
+    let config = ServerConfig {
+        idle_timeout: Duration::from_secs(600),
+        ..impatient()
+    };
+    let server = Running::plain(&config);
+    let mut client = h2(server.connect().await).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        client.send_request(request("/")).await.unwrap();
+    }
+    assert_eq!(server.stats.total(), 1);
+}
+
 #[tokio::test]
 async fn long_exchanges_are_nobodys_business_here() {
     let config = ServerConfig {
