@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bartizan_testkit::{Reply, Upstream};
+use bartizan_testkit::{Reply, TokenIssuer, Upstream};
 use bartizan_tests::{Running, Variables};
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -593,6 +593,7 @@ async fn a_dead_endpoint_costs_a_retry_and_then_nothing() {
     let (alive, dead) = (backend().await, Upstream::nobody().await);
     let gateway = Variables::user_service(&format!("{}, http://{dead}", alive.url()))
         .set("MCP_RETRY_INITIAL_DELAY", 1)
+        .user("RATE_LIMIT_BURST", 100)
         .user("CB_FAILURE_THRESHOLD", 50)
         .start()
         .await;
@@ -609,5 +610,71 @@ async fn a_dead_endpoint_costs_a_retry_and_then_nothing() {
     );
     let gone = gateway.request(Method::GET, "/metrics", &[], "");
     let text = String::from_utf8(gateway.send(gone).await.body.to_vec()).unwrap();
-    assert!(text.contains("bartizan_ejections_total"), "{text}");
+    assert!(
+        text.contains("bartizan_ejections_total{service=\"user-service\"} 1"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_hangs_opens_its_circuit() {
+    let backend = backend().await;
+    backend.handle(|_| Reply::hang());
+    let gateway = variables(&backend)
+        .user("TIMEOUT", 100)
+        .user("CB_FAILURE_THRESHOLD", 2)
+        .start()
+        .await;
+    for _ in 0..2 {
+        let message = gateway.call("createOrder").await.message();
+        assert_eq!(message, "timeout of 100ms exceeded");
+    }
+    let message = gateway.call("createOrder").await.message();
+    assert_eq!(message, "Circuit breaker open for service user-service");
+}
+
+#[tokio::test]
+async fn an_instance_that_hangs_is_set_aside() {
+    let (well, hanging) = (backend().await, backend().await);
+    hanging.handle(|_| Reply::hang());
+    let gateway = Variables::user_service(&format!("{}, {}", well.url(), hanging.url()))
+        .set("MCP_RETRY_INITIAL_DELAY", 1)
+        .user("RATE_LIMIT_BURST", 100)
+        .user("IDEMPOTENT_OPERATIONS", "get*")
+        .user("ATTEMPT_TIMEOUT", 60)
+        .start()
+        .await;
+    for _ in 0..30 {
+        let json = gateway.call("getUser").await.json();
+        assert_eq!(json["success"], true, "{json}");
+    }
+    assert_eq!(hanging.hits(), 5, "five failures in a row are enough");
+    assert_eq!(well.hits(), 30);
+}
+
+#[tokio::test]
+async fn a_slow_token_endpoint_does_not_outlast_the_deadline() {
+    let backend = backend().await;
+    let issuer = TokenIssuer::start(Some(3600)).await;
+    issuer.delay(Duration::from_secs(3));
+    let gateway = variables(&backend)
+        .user("AUTH_TYPE", "oauth2")
+        .user("TOKEN_URL", issuer.url())
+        .user("CLIENT_ID", "gateway")
+        .user("CLIENT_SECRET", "cl1ent")
+        .user("CB_FAILURE_THRESHOLD", 1)
+        .start()
+        .await;
+    let start = tokio::time::Instant::now();
+    let body = r#"{"service":"user-service","operation":"getUser","metadata":{"timeout":200}}"#;
+    assert_eq!(
+        gateway.post(body).await.message(),
+        "timeout of 200ms exceeded"
+    );
+    assert!(start.elapsed() < Duration::from_secs(2));
+    let health = gateway.get("/mcp/health").await.json();
+    assert_eq!(
+        health["services"][0]["status"], "healthy",
+        "the service was never asked"
+    );
 }
