@@ -34,6 +34,10 @@ impl Variables {
 
     /// Sets a variable.
     #[must_use]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "numbers read better without a reference"
+    )]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.0.insert(name.to_owned(), value.to_string());
         self

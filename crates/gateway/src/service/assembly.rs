@@ -171,7 +171,11 @@ fn assemble(
 }
 
 fn text(settings: &ServiceSettings) -> Box<str> {
-    let endpoints: Vec<_> = settings.endpoints.iter().map(|e| e.as_str()).collect();
+    let endpoints: Vec<_> = settings
+        .endpoints
+        .iter()
+        .map(bartizan_config::Endpoint::as_str)
+        .collect();
     endpoints.join(",").into()
 }
 
