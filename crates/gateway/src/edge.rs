@@ -17,8 +17,8 @@ use tower_service::Service;
 use crate::{
     error::Error,
     front::request::refuse,
-    gateway::Shared,
     ids::{self, X_REQUEST_ID},
+    shared::Shared,
 };
 
 /// What every request passes first and every answer last: preflights, the caller's API key,

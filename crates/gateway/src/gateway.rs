@@ -1,31 +1,14 @@
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use bartizan_auth::Secret;
 use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
 use bartizan_clock::Clock;
-use bartizan_config::{Configuration, CorsOrigins, GatewaySettings};
-use bartizan_server::{
-    BindError, Bound, CollectError, Drained, InvalidTls, Server, ServerConfig, Stats, Tls, collect,
-};
-use bartizan_telemetry::{GatewayMetrics, Metrics};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
+use bartizan_config::{Configuration, GatewaySettings};
+use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfig, Tls};
+use bartizan_telemetry::Metrics;
 use thiserror::Error;
 
-use crate::{
-    catalog::Catalog, cors::Cors, edge::Edge, error::Error as CallError, front, service::Service,
-};
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use crate::{BuildError, catalog::Catalog, edge::Edge, front, service::Service, shared::Shared};
 
 /// A gateway: services, the doors in front of them, and what both share.
 ///
@@ -52,28 +35,13 @@ pub struct Gateway {
     tls: Option<Tls>,
 }
 
-/// What all requests share.
-pub(crate) struct Shared {
-    catalog: Catalog,
-    clock: Clock,
-    cors: Cors,
-    api_keys: Box<[Secret]>,
-    strict: bool,
-    max_body_bytes: usize,
-    body_read_timeout: Duration,
-    metrics: Metrics,
-    counters: GatewayMetrics,
-    stats: std::sync::OnceLock<Arc<Stats>>,
-    draining: AtomicBool,
-}
-
 /// A gateway that cannot be built or bound.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// A service cannot be assembled.
     #[error(transparent)]
-    Service(#[from] crate::BuildError),
+    Service(#[from] BuildError),
     /// The client for backends cannot be built, for want of readable roots for one.
     #[error("upstream TLS: {0}")]
     Client(#[from] InvalidClient),
@@ -112,23 +80,8 @@ impl Gateway {
             .services
             .iter()
             .map(|service| Ok(Arc::new(Service::new(service, &client, &metrics, clock)?)))
-            .collect::<Result<_, crate::BuildError>>()?;
-        let shared = Shared {
-            catalog: Catalog::new(services),
-            clock,
-            cors: cors(&settings.cors_origins),
-            api_keys: settings
-                .api_keys
-                .as_ref()
-                .map_or_else(Box::default, |keys| keys.value().as_slice().into()),
-            strict: *settings.strict_status,
-            max_body_bytes: *settings.max_body_bytes,
-            body_read_timeout: *settings.body_read_timeout,
-            counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
-            metrics,
-            stats: std::sync::OnceLock::new(),
-            draining: AtomicBool::new(false),
-        };
+            .collect::<Result<_, BuildError>>()?;
+        let shared = Shared::new(settings, Catalog::new(services), metrics, clock);
         Ok(Self {
             shared: Arc::new(shared),
             server: server(settings),
@@ -176,11 +129,11 @@ impl Gateway {
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self, bound: Bound, shutdown: impl Future<Output = ()>) -> Drained {
-        let _ = self.shared.stats.set(bound.stats());
+        self.shared.watch_connections(bound.stats());
         let shared = Arc::clone(&self.shared);
         let shutdown = async move {
             shutdown.await;
-            shared.draining.store(true, Ordering::Relaxed);
+            shared.drain();
         };
         let serve = bound.serve(self.service(), shutdown);
         tokio::select! {
@@ -195,7 +148,7 @@ impl Gateway {
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            self.shared.metrics.upkeep();
+            self.shared.upkeep();
         }
     }
 }
@@ -207,85 +160,6 @@ impl fmt::Debug for Gateway {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
-}
-
-impl Shared {
-    pub(crate) fn catalog(&self) -> &Catalog {
-        &self.catalog
-    }
-
-    pub(crate) fn clock(&self) -> Clock {
-        self.clock
-    }
-
-    pub(crate) fn cors(&self) -> &Cors {
-        &self.cors
-    }
-
-    /// Whether answers have the status that says what happened.
-    pub(crate) fn strict(&self) -> bool {
-        self.strict
-    }
-
-    pub(crate) fn draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Whether a caller with these headers may come in: with one of the keys, or if there are
-    /// none.
-    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.api_keys.is_empty() || presented(headers).is_some_and(|key| self.knows(key))
-    }
-
-    fn knows(&self, key: &str) -> bool {
-        let key = Secret::new(key);
-        // Compared in constant time, all of them, so that timing tells nothing about any.
-        self.api_keys
-            .iter()
-            .fold(false, |known, ours| known | (*ours == key))
-    }
-
-    /// A request's whole body.
-    pub(crate) async fn collect(&self, body: axum::body::Body) -> Result<Bytes, CallError> {
-        let collected = collect(body, self.max_body_bytes, self.body_read_timeout).await;
-        collected.map_err(|error| match error {
-            CollectError::TooLarge { limit } => CallError::TooLarge { limit },
-            CollectError::Timeout { .. } => CallError::SlowBody,
-            _ => CallError::Disconnected,
-        })
-    }
-
-    pub(crate) fn count(&self, status: StatusCode) {
-        self.counters.answered(status);
-    }
-
-    /// The page for `/metrics`.
-    pub(crate) fn render_metrics(&self) -> String {
-        if let Some(stats) = self.stats.get() {
-            self.counters.connections.set(stats.current() as f64);
-        }
-        for service in self.catalog.iter() {
-            service.measure();
-        }
-        self.metrics.render()
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("catalog", &self.catalog)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The key that a caller shows, in either of the two places.
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    if let Some(key) = headers.get(X_API_KEY) {
-        return key.to_str().ok();
-    }
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn client(settings: &GatewaySettings) -> Result<Client, InvalidClient> {
@@ -309,17 +183,5 @@ fn server(settings: &GatewaySettings) -> ServerConfig {
         max_header_bytes: u32::try_from(*settings.max_header_bytes).unwrap_or(u32::MAX),
         drain_timeout: *settings.drain_timeout,
         ..ServerConfig::default()
-    }
-}
-
-fn cors(origins: &CorsOrigins) -> Cors {
-    match origins {
-        CorsOrigins::Any => Cors::Any,
-        CorsOrigins::Only(origins) => Cors::Origins(
-            origins
-                .iter()
-                .filter_map(|origin| HeaderValue::from_str(origin).ok())
-                .collect(),
-        ),
     }
 }

@@ -24,6 +24,7 @@ mod gateway;
 mod ids;
 mod operation;
 mod service;
+mod shared;
 
 pub use edge::{Edge, EdgeFuture};
 pub use gateway::{Gateway, StartError};

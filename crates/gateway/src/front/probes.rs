@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()

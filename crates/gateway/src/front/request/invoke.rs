@@ -26,10 +26,10 @@ use super::{
 use crate::{
     body::Body,
     error::Error,
-    gateway::Shared,
     ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
     operation::backend_path,
     service::{Cause, Failure, Outbound, Parts, Payload, Service},
+    shared::Shared,
 };
 
 /// Longest correlation id, agent id and idempotency key accepted, in bytes.

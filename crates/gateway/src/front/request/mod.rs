@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 pub(crate) use invoke::refuse;
 pub(crate) use pages::not_found;

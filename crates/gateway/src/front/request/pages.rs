@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
 use super::render;
-use crate::{body::Body, error::Error, gateway::Shared, service::Service};
+use crate::{body::Body, error::Error, service::Service, shared::Shared};
 
 #[derive(Serialize)]
 struct Health<'a> {

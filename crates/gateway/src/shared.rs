@@ -1,0 +1,163 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bartizan_auth::Secret;
+use bartizan_clock::Clock;
+use bartizan_config::{CorsOrigins, GatewaySettings};
+use bartizan_server::{CollectError, Stats, collect};
+use bartizan_telemetry::{GatewayMetrics, Metrics};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
+
+use crate::{catalog::Catalog, cors::Cors, error::Error};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What all requests share.
+pub(crate) struct Shared {
+    catalog: Catalog,
+    clock: Clock,
+    cors: Cors,
+    api_keys: Box<[Secret]>,
+    strict: bool,
+    max_body_bytes: usize,
+    body_read_timeout: Duration,
+    metrics: Metrics,
+    counters: GatewayMetrics,
+    connections: OnceLock<Arc<Stats>>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: &GatewaySettings,
+        catalog: Catalog,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        let api_keys = settings.api_keys.as_ref();
+        Self {
+            catalog,
+            clock,
+            cors: cors(&settings.cors_origins),
+            api_keys: api_keys.map_or_else(Box::default, |keys| keys.value().as_slice().into()),
+            strict: *settings.strict_status,
+            max_body_bytes: *settings.max_body_bytes,
+            body_read_timeout: *settings.body_read_timeout,
+            counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
+            metrics,
+            connections: OnceLock::new(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.cors
+    }
+
+    /// Whether answers have the status that says what happened.
+    pub(crate) fn strict(&self) -> bool {
+        self.strict
+    }
+
+    /// From now on no more calls are wanted.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether a caller with these headers may come in: with one of the keys, or if there are
+    /// none.
+    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
+        self.api_keys.is_empty() || presented(headers).is_some_and(|key| self.knows(key))
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        let key = Secret::new(key);
+        // Compared in constant time, all of them, so that timing tells nothing about any.
+        self.api_keys
+            .iter()
+            .fold(false, |known, ours| known | (*ours == key))
+    }
+
+    /// A request's whole body.
+    pub(crate) async fn collect(&self, body: axum::body::Body) -> Result<Bytes, Error> {
+        let collected = collect(body, self.max_body_bytes, self.body_read_timeout).await;
+        collected.map_err(|error| match error {
+            CollectError::TooLarge { limit } => Error::TooLarge { limit },
+            CollectError::Timeout { .. } => Error::SlowBody,
+            _ => Error::Disconnected,
+        })
+    }
+
+    pub(crate) fn count(&self, status: StatusCode) {
+        self.counters.answered(status);
+    }
+
+    /// Lets the metrics show the connections of a server; of the first, if there are several.
+    pub(crate) fn watch_connections(&self, stats: Arc<Stats>) {
+        let _ = self.connections.set(stats);
+    }
+
+    /// Keeps recorded durations from piling up; see [`Metrics::upkeep`].
+    pub(crate) fn upkeep(&self) {
+        self.metrics.upkeep();
+    }
+
+    /// The page for `/metrics`.
+    pub(crate) fn render_metrics(&self) -> String {
+        if let Some(stats) = self.connections.get() {
+            self.counters.connections.set(stats.current() as f64);
+        }
+        for service in self.catalog.iter() {
+            service.measure();
+        }
+        self.metrics.render()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("catalog", &self.catalog)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The key that a caller shows, in either of the two places.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(key) = headers.get(X_API_KEY) {
+        return key.to_str().ok();
+    }
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn cors(origins: &CorsOrigins) -> Cors {
+    match origins {
+        CorsOrigins::Any => Cors::Any,
+        CorsOrigins::Only(origins) => Cors::Origins(
+            origins
+                .iter()
+                .filter_map(|origin| HeaderValue::from_str(origin).ok())
+                .collect(),
+        ),
+    }
+}
