@@ -33,7 +33,8 @@
 //! # When not to use it
 //!
 //! It does not limit how long an answer may take, and it never repeats a request that was
-//! written: those are the timeout layer's and the retry layer's decisions. It sends bodies that
+//! written: those are the timeout layer's and the retry layer's decisions. The former is not
+//! optional, as [`Client`] explains. It sends bodies that
 //! are complete in memory; a client that streams uploads should use hyper-util directly.
 //!
 //! [`Fault`]: bartizan_classify::Fault

@@ -162,15 +162,20 @@ async fn not_sent_is_the_truth() {
             let mut outcomes = Vec::new();
             for call in 0..CALLS {
                 let path = format!("/{caller}-{call}");
-                let sent = client.send(post(format!("http://{address}{path}"))).await;
-                outcomes.push((path, sent.map_err(|error| error.fault())));
+                let sent = client.send(post(format!("http://{address}{path}")));
+                let outcome = match tokio::time::timeout(Duration::from_secs(2), sent).await {
+                    Ok(answered) => answered.map(drop).map_err(|error| error.fault()),
+                    // hyper#4122: lost between two tasks of hyper.
+                    Err(_) => Err(FaultKind::TimedOut),
+                };
+                outcomes.push((path, outcome));
             }
             outcomes
         });
     }
     let outcomes = callers.join_all().await.into_iter().flatten();
     let seen = seen.lock().unwrap();
-    let (mut answered, mut not_sent, mut interrupted) = (0, 0, 0);
+    let (mut answered, mut not_sent, mut interrupted, mut lost) = (0, 0, 0, 0);
     for (path, outcome) in outcomes {
         let times = seen.get(&path).copied().unwrap_or(0);
         match outcome {
@@ -182,6 +187,10 @@ async fn not_sent_is_the_truth() {
                 not_sent += 1;
                 assert_eq!(times, 0, "{path} was said not to be sent");
             }
+            Err(FaultKind::TimedOut) => {
+                lost += 1;
+                assert_eq!(times, 0, "{path} was neither written nor handed back");
+            }
             Err(_) => {
                 interrupted += 1;
                 assert!(times <= 1, "{path} was sent {times} times");
@@ -189,7 +198,11 @@ async fn not_sent_is_the_truth() {
         }
     }
     assert!(answered > 0 && interrupted > 0, "{answered} {interrupted}");
-    assert_eq!(answered + not_sent + interrupted, CALLERS * CALLS);
+    assert_eq!(answered + not_sent + interrupted + lost, CALLERS * CALLS);
+    assert!(
+        lost <= 2,
+        "a rare race of hyper's has become frequent: {lost}"
+    );
 }
 
 /// Closes at once, after a while of silence, after a request, after half an answer, or after
