@@ -2,7 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bartizan_classify::Classify;
@@ -15,7 +15,7 @@ use crate::{Busy, Error, NoEndpoints, Picked, TrackCompletion};
 #[pin_project]
 pub struct ResponseFuture<T: Service<Req>, Req, C, K> {
     #[pin]
-    state: State<T, Req, T::Future>,
+    state: State<T, Req, T::Future, T::Error>,
     /// Present from the pick to the response.
     picked: Option<Picked<T>>,
     classify: C,
@@ -23,31 +23,76 @@ pub struct ResponseFuture<T: Service<Req>, Req, C, K> {
 }
 
 #[pin_project(project = StateProjection)]
-enum State<T, Req, F> {
-    /// Waiting for the endpoint's service, which is the clone that will be called.
-    Readying {
-        service: T,
-        request: Option<Req>,
-    },
+enum State<T, Req, F, E> {
     Calling {
         #[pin]
         response: F,
     },
+    /// The endpoint was not ready when it was picked. Boxed, because most are, and room for a
+    /// request in every future would be carried through every layer outside.
+    Unready(Box<Unready<T, Req, E>>),
     Rejected(NoEndpoints),
 }
 
+enum Unready<T, Req, E> {
+    /// Waiting for the endpoint's service, which is the clone that will be called.
+    Waiting {
+        service: T,
+        request: Option<Req>,
+    },
+    Failed(Option<E>),
+}
+
+impl<T, Req, E> Unready<T, Req, E>
+where
+    T: Service<Req, Error = E>,
+{
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<T::Future, E>> {
+        match self {
+            Self::Waiting { service, request } => {
+                ready!(service.poll_ready(cx))?;
+                let request = request.take().expect("polled after completion");
+                Poll::Ready(Ok(service.call(request)))
+            }
+            Self::Failed(error) => Poll::Ready(Err(error.take().expect("polled after completion"))),
+        }
+    }
+}
+
 impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
+    /// Calls the endpoint at once if it is ready.
     #[inline]
     pub(crate) fn new(picked: Picked<T>, request: Req, classify: C, track: K) -> Self {
-        Self {
-            state: State::Readying {
-                service: picked.service().clone(),
-                request: Some(request),
+        let mut service = picked.service().clone();
+        // Nobody is woken by this waker: an endpoint that is not ready is asked again when the
+        // future is polled, with the task's own.
+        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => State::Calling {
+                response: service.call(request),
             },
+            unready => Self::unready(service, request, unready),
+        };
+        Self {
+            state,
             picked: Some(picked),
             classify,
             track,
         }
+    }
+
+    #[cold]
+    fn unready(
+        service: T,
+        request: Req,
+        readiness: Poll<Result<(), T::Error>>,
+    ) -> State<T, Req, T::Future, T::Error> {
+        State::Unready(Box::new(match readiness {
+            Poll::Ready(Err(error)) => Unready::Failed(Some(error)),
+            _ => Unready::Waiting {
+                service,
+                request: Some(request),
+            },
+        }))
     }
 
     pub(crate) fn rejected(error: NoEndpoints, classify: C, track: K) -> Self {
@@ -68,19 +113,16 @@ where
 {
     type Output = Result<K::Output, Error<T::Error>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = loop {
             match this.state.as_mut().project() {
-                StateProjection::Readying { service, request } => {
-                    if let Err(error) = ready!(service.poll_ready(cx)) {
-                        break Err(error);
-                    }
-                    let request = request.take().expect("polled after completion");
-                    let response = service.call(request);
-                    this.state.set(State::Calling { response });
-                }
                 StateProjection::Calling { response } => break ready!(response.poll(cx)),
+                StateProjection::Unready(unready) => match ready!(unready.poll_call(cx)) {
+                    Ok(response) => this.state.set(State::Calling { response }),
+                    Err(error) => break Err(error),
+                },
                 StateProjection::Rejected(error) => return Poll::Ready(Err((*error).into())),
             }
         };

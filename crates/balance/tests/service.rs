@@ -77,7 +77,7 @@ async fn the_clone_that_was_made_ready_is_the_one_that_is_called() {
 
 #[tokio::test]
 async fn an_endpoint_is_busy_while_it_is_made_ready_and_called_and_free_afterwards() {
-    let probe = Probe::new(|()| pending::<Result<(), Infallible>>()).ready_after(1);
+    let probe = Probe::new(|()| pending::<Result<(), Infallible>>()).ready_after(2);
     let state = probe.state();
     let balancer = balancer(Strategy::RoundRobin, move |_| probe.clone());
     let mut service = Balance::new(balancer.clone(), ErrorsAreFailures);

@@ -8,7 +8,7 @@ mod updates;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Barrier,
+        Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,

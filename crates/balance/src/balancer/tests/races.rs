@@ -75,6 +75,20 @@ fn what_is_unusable_is_counted_right_whoever_changes_it() {
 }
 
 #[test]
+fn two_that_fail_at_once_are_not_both_ejected() {
+    let outlier = OutlierConfig::builder().consecutive_failures(1).build();
+    for _ in 0..2_000 {
+        let balancer = Balancer::builder(Strategy::RoundRobin, Clock::default())
+            .outlier(outlier.unwrap())
+            .build(&fleet_of(2), |instance| Arc::clone(instance.id()))
+            .unwrap();
+        let failing = [(); 2].map(|()| Mutex::new(balancer.pick(None).unwrap()));
+        on_two_threads(|thread| failing[thread].lock().unwrap().record(Outcome::FAILURE));
+        assert_eq!(ejected(&balancer).len(), 1);
+    }
+}
+
+#[test]
 fn round_robin_stays_exact_on_two_threads() {
     let balancer = balancer(Strategy::RoundRobin, &fleet_of(4));
     on_two_threads(|_| {
