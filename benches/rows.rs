@@ -1,0 +1,56 @@
+//! What is measured: every row of the table, once, for whichever instrument asks.
+
+mod http;
+mod plain;
+mod raw;
+mod services;
+
+use std::fmt::Debug;
+
+use tower::Service;
+
+pub(crate) use http::http;
+pub(crate) use plain::{plain, plain_alone};
+pub(crate) use raw::raw;
+
+/// Something that measures rows: time on one thread, time on two, allocations.
+pub(crate) trait Instrument {
+    /// A service and the requests to send to it. Each thread gets a clone.
+    fn service<S, Req>(
+        &mut self,
+        row: &'static str,
+        service: S,
+        request: impl Fn(usize) -> Req + Sync,
+    ) where
+        S: Service<Req> + Clone + Send,
+        S::Error: Debug;
+
+    /// A service that cannot be cloned, and so serves one thread only.
+    fn alone<S, Req>(
+        &mut self,
+        row: &'static str,
+        service: S,
+        request: impl Fn(usize) -> Req + Sync,
+    ) where
+        S: Service<Req>,
+        S::Error: Debug;
+
+    /// A call that is no service.
+    fn call(&mut self, row: &'static str, call: impl Fn(usize) + Sync);
+}
+
+/// Sends `calls` requests, one after the other, each with the readiness it needs.
+pub(crate) async fn drive<S, Req>(service: &mut S, request: impl Fn(usize) -> Req, calls: u64)
+where
+    S: Service<Req>,
+    S::Error: Debug,
+{
+    for n in 0..calls {
+        std::future::poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .expect("a service of the table is ready");
+        let request = std::hint::black_box(request(n as usize));
+        let response = service.call(request).await;
+        std::hint::black_box(response).expect("a call of the table succeeds");
+    }
+}

@@ -1,0 +1,100 @@
+//! The ideas without tower around them, and those of others that have none.
+
+use bartizan_balance::Strategy;
+use bartizan_circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use bartizan_classify::Outcome;
+use bartizan_clock::Clock;
+use bartizan_rate_limit::{KeyedRateLimiter, RateLimiter};
+use failsafe::CircuitBreaker as _;
+
+use super::{
+    Instrument,
+    services::{MAX_KEYS, balancer, governor_quota, names, quota, scattered},
+};
+
+/// Decisions as plain calls.
+pub(crate) fn raw(instrument: &mut impl Instrument) {
+    limiters(instrument);
+    breakers(instrument);
+    picks(instrument);
+}
+
+fn limiters(instrument: &mut impl Instrument) {
+    let clock = Clock::default();
+    let limiter = RateLimiter::new(quota(), clock);
+    instrument.call("bartizan limiter", |_| {
+        assert!(limiter.check().is_ok());
+    });
+    let limiter = governor::RateLimiter::direct(governor_quota());
+    instrument.call("governor", |_| assert!(limiter.check().is_ok()));
+
+    let limiter = KeyedRateLimiter::<u64>::new(quota(), MAX_KEYS, clock);
+    instrument.call("bartizan limiter by number, 10k keys", |n| {
+        assert!(limiter.check(&(scattered(n) as u64)).is_ok());
+    });
+    let limiter = governor::RateLimiter::dashmap(governor_quota());
+    instrument.call("governor by number, 10k keys", |n| {
+        assert!(limiter.check_key(&(scattered(n) as u64)).is_ok());
+    });
+
+    let names = names();
+    let limiter = KeyedRateLimiter::<String>::new(quota(), MAX_KEYS, clock);
+    instrument.call("bartizan limiter by text, 10k keys", |n| {
+        assert!(limiter.check(names[scattered(n)].as_str()).is_ok());
+    });
+    let limiter = governor::RateLimiter::dashmap(governor_quota());
+    instrument.call("governor by text, 10k keys", |n| {
+        assert!(limiter.check_key(&names[scattered(n)]).is_ok());
+    });
+}
+
+fn breakers(instrument: &mut impl Instrument) {
+    let breaker = CircuitBreaker::new(CircuitBreakerConfig::default(), Clock::default());
+    instrument.call("bartizan breaker, permit and outcome", |_| {
+        let permit = breaker.try_acquire().expect("the circuit is closed");
+        permit.record(Outcome::Success);
+    });
+    let call = || Ok::<(), ()>(());
+    let policy = failsafe::failure_policy::consecutive_failures(
+        5,
+        failsafe::backoff::constant(std::time::Duration::from_secs(30)),
+    );
+    let breaker = failsafe::Config::new().failure_policy(policy).build();
+    instrument.call("failsafe, consecutive failures", |_| {
+        assert!(breaker.call(call).is_ok());
+    });
+    let breaker = failsafe::Config::new().build();
+    instrument.call("failsafe, success rate", |_| {
+        assert!(breaker.call(call).is_ok());
+    });
+}
+
+fn picks(instrument: &mut impl Instrument) {
+    for (strategy, row) in [
+        (Strategy::RoundRobin, "bartizan pick of 10k, round robin"),
+        (
+            Strategy::WeightedRoundRobin,
+            "bartizan pick of 10k, weighted round robin",
+        ),
+        (Strategy::Random, "bartizan pick of 10k, random"),
+        (Strategy::P2c, "bartizan pick of 10k, p2c"),
+        (Strategy::P2cPeakEwma, "bartizan pick of 10k, p2c peak-ewma"),
+        (
+            Strategy::ConsistentHash,
+            "bartizan pick of 10k, consistent hash",
+        ),
+        (
+            Strategy::LeastConnections,
+            "bartizan pick of 10k, least connections",
+        ),
+        (Strategy::HealthBased, "bartizan pick of 10k, health based"),
+    ] {
+        let balancer = balancer(strategy, 10_000, ());
+        instrument.call(row, |n| {
+            let mut picked = balancer
+                .pick(Some(scattered(n) as u64))
+                .expect("there are endpoints");
+            picked.record(Outcome::Success);
+        });
+    }
+}
