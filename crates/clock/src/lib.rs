@@ -55,7 +55,7 @@ pub use instant::Instant;
 
 /// A source of [`Instant`]s.
 ///
-/// Two bytes wide and `Copy`: every layer keeps its own. All clocks of one kind share one
+/// One byte wide and `Copy`: every layer keeps its own. All clocks of one kind share one
 /// origin within a process, so their instants compare.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Clock {
