@@ -270,7 +270,7 @@ async fn five_thousand_requests_survive_the_death_of_every_backend() {
     let gateway = variables(&endpoints.join(","))
         // One instance is not the service: what it has under way when it dies is no reason to
         // think that the others are gone as well.
-        .user("CB_FAILURE_THRESHOLD", 20)
+        .user("CB_FAILURE_THRESHOLD", 5)
         .user("CB_RECOVERY_TIMEOUT", 200)
         .start()
         .await;

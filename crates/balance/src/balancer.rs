@@ -139,6 +139,17 @@ impl<T> Balancer<T> {
             .collect()
     }
 
+    /// Whether a failure of the endpoint with this id is the balancer's own to deal with: it has
+    /// set that endpoint aside or still can, and others carry on. Also true of an endpoint that
+    /// is no longer there.
+    ///
+    /// A circuit breaker around the balancer should not count such a failure, or one instance
+    /// takes the whole service down with it.
+    #[must_use]
+    pub fn absorbs(&self, id: &str) -> bool {
+        self.fleet.absorbs(id)
+    }
+
     /// How often an endpoint was ejected since the balancer was made, those gone included.
     #[must_use]
     pub fn ejections(&self) -> u64 {

@@ -206,6 +206,22 @@ impl<T> Fleet<T> {
         tracing::info!(%id, failures, seconds, "endpoint ejected");
     }
 
+    /// Whether a failure of this endpoint is dealt with by setting it aside.
+    pub(crate) fn absorbs(&self, id: &str) -> bool {
+        let set = self.set.load();
+        let Some(entry) = set.by_id(id) else {
+            return true;
+        };
+        if self.must_use_all(&set) {
+            return false;
+        }
+        let limit = self
+            .outlier
+            .as_ref()
+            .map_or(0, |o| o.limit(set.entries.len()));
+        !entry.endpoint().is_usable() || self.standing.ejected.load(Ordering::Relaxed) < limit
+    }
+
     pub(crate) fn ejections(&self) -> u64 {
         self.ejections.load(Ordering::Relaxed)
     }

@@ -238,9 +238,9 @@ variables! {
                without it `static`"), "",
         "What new access tokens are asked for on the strength of.";
     SCOPES = "MCP_SERVICE_<NAME>_SCOPES", Authentication,
-        List("scopes, separated by commas or spaces"),
+        List("scopes"),
         Unset("the issuer chooses"), "",
-        "The scopes to ask for.";
+        "The scopes to ask for. Spaces separate them as well.";
     AUDIENCE = "MCP_SERVICE_<NAME>_AUDIENCE", Authentication, Text("a name or URL"),
         Unset("not sent"), "",
         "The `audience` to ask a token for, which some issuers need.";
@@ -270,7 +270,8 @@ variables! {
          an attempt that hangs.";
     CB_FAILURE_THRESHOLD = "MCP_SERVICE_<NAME>_CB_FAILURE_THRESHOLD", Resilience, COUNT,
         Value("5", DOCUMENTED), "failure threshold must be positive",
-        "How many failures in a row open the circuit of an instance.";
+        "How many failures in a row open the circuit. Among several endpoints, failures of one \
+         that is set aside, or can be, do not count.";
     CB_RECOVERY_TIMEOUT = "MCP_SERVICE_<NAME>_CB_RECOVERY_TIMEOUT", Resilience, POSITIVE,
         Value("30000", DOCUMENTED), "recovery timeout must be positive",
         "How long an open circuit stays open before calls try it again.";

@@ -73,3 +73,35 @@ fn ejected(balancer: &Balancer<Arc<str>>) -> Vec<String> {
 async fn seconds(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn failures_of_one_among_many_are_absorbed_until_none_can_be_set_aside() {
+    let instances = ["http://a", "http://b", "http://c"].map(|uri| Instance::new(uri).unwrap());
+    let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+        .outlier(OutlierConfig::default())
+        .build(&instances, |_| ())
+        .unwrap();
+    let ids: Vec<_> = instances.iter().map(|i| Arc::clone(i.id())).collect();
+    assert!(ids.iter().all(|id| balancer.absorbs(id)));
+
+    // Five failures in a row set the first aside; half of three rounds down to one.
+    for _ in 0..15 {
+        let mut picked = balancer.pick(None).unwrap();
+        let failed = picked.id() == &ids[0];
+        picked.record(if failed {
+            Outcome::FAILURE
+        } else {
+            Outcome::Success
+        });
+    }
+    assert_eq!(balancer.ejections(), 1);
+    assert!(balancer.absorbs(&ids[0]), "it is out of the way");
+    assert!(!balancer.absorbs(&ids[1]), "no second one may go");
+    assert!(balancer.absorbs("http://gone"));
+
+    let alone = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+        .outlier(OutlierConfig::default())
+        .build(&instances[..1], |_| ())
+        .unwrap();
+    assert!(!alone.absorbs(&ids[0]), "there is nobody else");
+}

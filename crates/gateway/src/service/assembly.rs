@@ -31,8 +31,9 @@ use thiserror::Error;
 use tower_layer::Layer;
 
 use super::{
-    Outbound, Service, affinity::Elsewhere, deadline::Deadline, definition::Definitions,
-    endpoint::Endpoint, failure::Flatten, policy::CallPolicy, prepare::Prepare,
+    Outbound, Service, affinity::Elsewhere, blame::Blame, deadline::Deadline,
+    definition::Definitions, endpoint::Endpoint, failure::Flatten, policy::CallPolicy,
+    prepare::Prepare,
 };
 
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
@@ -45,7 +46,7 @@ pub(super) type Stack = Retry<
     CallPolicy,
     Flatten<
         RateLimit<
-            Deadline<CircuitBreakerService<Exchange, HttpClassifier>>,
+            Deadline<CircuitBreakerService<Exchange, Blame>>,
             RateLimiter,
             fn(&Outbound) -> Priority,
             fn(&Outbound) -> Option<Instant>,
@@ -134,7 +135,7 @@ fn assemble(
     let balance = Balance::new(balancer.clone(), HttpClassifier::default()).affinity(Elsewhere);
     let exchange = Prepare::new(auth.layer(balance), clock);
 
-    let circuit = CircuitBreakerLayer::new(breaker.clone(), HttpClassifier::default());
+    let circuit = CircuitBreakerLayer::new(breaker.clone(), Blame::new(balancer.clone()));
     let attempt = Deadline::new(circuit.layer(exchange.clone()), clock);
     let priority: fn(&Outbound) -> Priority = Outbound::priority;
     let deadline: fn(&Outbound) -> Option<Instant> = |outbound| Some(outbound.deadline());

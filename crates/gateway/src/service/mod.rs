@@ -2,6 +2,7 @@
 
 mod affinity;
 mod assembly;
+mod blame;
 mod deadline;
 mod definition;
 mod endpoint;
