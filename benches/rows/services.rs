@@ -183,7 +183,7 @@ pub(crate) fn names() -> &'static [String] {
 /// One of [`KEYS`] keys, in an order that no cache foresees.
 #[inline]
 pub(crate) fn scattered(n: usize) -> usize {
-    (n.wrapping_mul(0x9e37_79b9) & 0xffff_ffff) * KEYS >> 32
+    ((n.wrapping_mul(0x9e37_79b9) & 0xffff_ffff) * KEYS) >> 32
 }
 
 /// Long enough to outlive every run.

@@ -21,10 +21,10 @@ fn each_value_with_its_origin_from_the_outside_in() {
             "deadline",
             "retry",
             "rate limit",
-            "attempt",
             "circuit breaker",
             "auth",
             "balance",
+            "attempt",
             "connection",
         ]
     );
