@@ -679,3 +679,24 @@ async fn a_slow_token_endpoint_does_not_outlast_the_deadline() {
         "the service was never asked"
     );
 }
+
+#[tokio::test]
+async fn a_drain_is_announced_before_the_port_closes() {
+    let backend = backend().await;
+    let gateway = variables(&backend)
+        .set("MCP_GATEWAY_DRAIN_DELAY", 600)
+        .start()
+        .await;
+    assert_eq!(gateway.get("/readyz").await.status, StatusCode::OK);
+    let stopper = gateway.stopper();
+    stopper.stop();
+    while gateway.get("/readyz").await.status != StatusCode::SERVICE_UNAVAILABLE {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // New connections are still served, by then of callers who have not heard yet.
+    TcpStream::connect(gateway.address).await.unwrap();
+    assert_eq!(gateway.call("getUser").await.json()["success"], true);
+    let address = gateway.address;
+    assert_eq!(gateway.stop().await.aborted, 0);
+    assert!(TcpStream::connect(address).await.is_err());
+}

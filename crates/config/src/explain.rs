@@ -333,6 +333,7 @@ fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
     rows.shown(PROCESS, "log filter", &gateway.log_filter);
     rows.shown(PROCESS, "log format", &gateway.log_format);
     rows.add(PROCESS, "log colour", &gateway.log_color, |it| on_off(*it));
+    rows.time(PROCESS, "drain delay", &gateway.drain_delay);
     rows.time(PROCESS, "drain timeout", &gateway.drain_timeout);
     rows.0
 }

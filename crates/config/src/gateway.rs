@@ -56,6 +56,8 @@ pub struct GatewaySettings {
     pub max_waiting: Setting<u32>,
     /// The certificate authorities that services are trusted by; the system's without.
     pub upstream_ca_file: Option<Setting<PathBuf>>,
+    /// How long the gateway goes on accepting after it was told to stop.
+    pub drain_delay: Setting<Duration>,
     /// How long calls in flight may take after a signal to end.
     pub drain_timeout: Setting<Duration>,
     /// Which log lines are written: a level or a filter of `tracing`.
@@ -108,6 +110,7 @@ impl GatewaySettings {
             max_response_bytes: reader.setting(scope, &table::MAX_RESPONSE_BYTES),
             max_waiting: reader.setting(scope, &table::MAX_WAITING),
             upstream_ca_file: file(reader, scope, &table::UPSTREAM_CA_FILE),
+            drain_delay: reader.setting(scope, &table::DRAIN_DELAY),
             drain_timeout: reader.setting(scope, &table::DRAIN_TIMEOUT),
             log_filter: filter.map(|LogFilter(text)| text),
             log_format: reader.setting(scope, &table::LOG_FORMAT),

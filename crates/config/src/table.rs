@@ -63,6 +63,10 @@ variables! {
     LOG_FORMAT = "MCP_GATEWAY_LOG_FORMAT", Process, Choice(LogFormat::WORDS),
         Value("text", "readable without tools"), "",
         "The form of log lines, which go to standard error.";
+    DRAIN_DELAY = "MCP_GATEWAY_DRAIN_DELAY", Process, Milliseconds { zero: true },
+        Value("0", "nothing in front needs time to look elsewhere"), "",
+        "How long after SIGTERM the gateway goes on as before while `/readyz` already says no, so \
+         that a load balancer sends its calls elsewhere before the port closes.";
     DRAIN_TIMEOUT = "MCP_GATEWAY_DRAIN_TIMEOUT", Process, Milliseconds { zero: true },
         Value("25000", "leaves 5 s of the 30 s that Kubernetes waits before it kills"), "",
         "How long calls in flight may take after SIGTERM before the process ends anyway.";

@@ -31,6 +31,7 @@ use crate::{BuildError, catalog::Catalog, edge::Edge, front, service::Service, s
 pub struct Gateway {
     shared: Arc<Shared>,
     server: ServerConfig,
+    drain_delay: Duration,
     address: SocketAddr,
     tls: Option<Tls>,
 }
@@ -85,6 +86,7 @@ impl Gateway {
         Ok(Self {
             shared: Arc::new(shared),
             server: server(settings),
+            drain_delay: *settings.drain_delay,
             address: settings.address(),
             tls,
         })
@@ -122,18 +124,21 @@ impl Gateway {
         Ok(Server::bind(&[address], &self.server, self.tls.as_ref())?)
     }
 
-    /// Serves until `shutdown` completes, then drains: no new connections, calls under way are
-    /// finished within the configured time, and `/readyz` says no.
+    /// Serves until `shutdown` completes, then drains: `/readyz` says no, after the configured
+    /// delay no connection is accepted any more, and calls under way are finished within the
+    /// configured time.
     ///
     /// # Cancellation
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self, bound: Bound, shutdown: impl Future<Output = ()>) -> Drained {
         self.shared.watch_connections(bound.stats());
-        let shared = Arc::clone(&self.shared);
+        let (shared, drain_delay) = (Arc::clone(&self.shared), self.drain_delay);
+        let clock = shared.clock();
         let shutdown = async move {
             shutdown.await;
             shared.drain();
+            clock.sleep(drain_delay).await;
         };
         let serve = bound.serve(self.service(), shutdown);
         tokio::select! {
