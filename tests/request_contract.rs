@@ -215,6 +215,32 @@ async fn oauth2_is_really_refreshed() {
 }
 
 #[tokio::test]
+async fn a_rotated_refresh_token_survives_a_restart() {
+    let backend = backend().await;
+    let issuer = TokenIssuer::start(Some(3600)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let variables = Variables::user_service(&backend.url())
+        .user("AUTH_TYPE", "oauth2")
+        .user("REFRESH_TOKEN", "refresh-0")
+        .user(
+            "REFRESH_TOKEN_STORE",
+            folder.path().join("refresh").display(),
+        )
+        .user("TOKEN_URL", issuer.url())
+        .user("CLIENT_ID", "gateway");
+    for _ in 0..2 {
+        let gateway = variables.start().await;
+        assert_eq!(gateway.call("getUser").await.json()["success"], true);
+        gateway.stop().await;
+    }
+    assert_eq!(issuer.hits(), 2);
+    assert!(
+        !issuer.revoked(),
+        "the second start used the token that replaced the first"
+    );
+}
+
+#[tokio::test]
 async fn client_credentials_need_no_token_to_begin_with() {
     let backend = backend().await;
     let issuer = TokenIssuer::start(Some(3600)).await;
@@ -497,6 +523,7 @@ async fn other_paths_and_methods_are_refused() {
     let answer = gateway.get("/mcp/request").await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(answer.message(), "Cannot GET /mcp/request");
 }
 
 #[tokio::test]

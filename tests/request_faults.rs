@@ -246,6 +246,9 @@ async fn the_breaker_opens_tests_and_heals() {
         "Circuit breaker open for service user-service"
     );
     assert!(refused.header("retry-after").is_some());
+    let metrics = gateway.get("/mcp/services/user-service/metrics").await;
+    let tokens = &metrics.json()["rateLimiter"]["tokens"];
+    assert_eq!(tokens, 17, "a call to an open circuit costs no token");
     assert_eq!(backend.hits(), 3, "an open circuit asks nobody");
 
     backend.handle(|_| Reply::json("{}"));

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use bartizan_auth::{Place, Secret};
 use http::HeaderName;
 use url::{Host, Url};
@@ -111,6 +113,8 @@ pub struct OAuth2Settings {
     pub access_token: Option<Setting<Secret>>,
     /// The refresh token to begin with.
     pub refresh_token: Option<Setting<Secret>>,
+    /// The file that keeps the latest refresh token.
+    pub refresh_token_store: Option<Setting<PathBuf>>,
     /// The token endpoint.
     pub token_url: Option<Setting<Url>>,
     /// Whether the token endpoint may be reached over plain `http` beyond this machine.
@@ -150,6 +154,11 @@ impl OAuth2Settings {
         } else {
             reader.secret(scope, &table::REFRESH_TOKEN)
         };
+        let refresh_token_store = if *grant == OAuth2Grant::RefreshToken {
+            reader.optional(scope, &table::REFRESH_TOKEN_STORE)
+        } else {
+            None
+        };
         let token_url: Option<Setting<Url>> = if renews {
             reader.required(scope, &table::TOKEN_URL, "token URL is required")
         } else {
@@ -174,6 +183,7 @@ impl OAuth2Settings {
             grant,
             access_token,
             refresh_token,
+            refresh_token_store,
             token_url,
             token_url_allow_http: reader.setting(scope, &table::TOKEN_URL_ALLOW_HTTP),
             client_id,

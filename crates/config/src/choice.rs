@@ -72,9 +72,9 @@ choice! {
         /// Any, at random.
         Random = "random",
         /// The better of two at random, by calls in flight.
-        PowerOfTwo = "power-of-two",
+        P2c = "p2c",
         /// The better of two at random, by latency and calls in flight.
-        PeakEwma = "peak-ewma",
+        P2cEwma = "p2c-ewma",
         /// Always the same one for calls of one agent, or of one correlation if no agent is named.
         ConsistentHash = "consistent-hash",
     }

@@ -253,6 +253,9 @@ fn auth_rows(rows: &mut Rows, auth: &Setting<AuthSettings>) {
             if let Some(token) = &oauth2.refresh_token {
                 rows.shown(AUTH, "refresh token", token);
             }
+            if let Some(path) = &oauth2.refresh_token_store {
+                rows.add(AUTH, "kept in", path, |path| path.display().to_string());
+            }
             if let Some(url) = &oauth2.token_url {
                 rows.shown(AUTH, "token URL", url);
             }

@@ -69,7 +69,7 @@ variables! {
          that a load balancer sends its calls elsewhere before the port closes.";
     DRAIN_TIMEOUT = "MCP_GATEWAY_DRAIN_TIMEOUT", Process, Milliseconds { zero: true },
         Value("25000", "leaves 5 s of the 30 s that Kubernetes waits before it kills"), "",
-        "How long calls in flight may take after SIGTERM before the process ends anyway.";
+        "How long calls in flight may take after the port has closed before the process ends anyway.";
 
     GATEWAY_URL = "MCP_GATEWAY_URL", Listening, Url,
         Value("http://localhost:8080", DOCUMENTED), "Gateway URL is required",
@@ -221,6 +221,11 @@ variables! {
     REFRESH_TOKEN = "MCP_SERVICE_<NAME>_REFRESH_TOKEN", Authentication, Secret,
         Unset("the access token is not renewed by it"), "OAuth2 refresh token",
         "The refresh token.";
+    REFRESH_TOKEN_STORE = "MCP_SERVICE_<NAME>_REFRESH_TOKEN_STORE", Authentication, Path,
+        Unset("a refresh token that the issuer replaced is lost with the process"), "",
+        "A file that keeps the latest refresh token, for issuers that replace it at every use. It \
+         is written by the gateway, readable by its user alone, and wins over the refresh token \
+         above once it is there.";
     TOKEN_URL = "MCP_SERVICE_<NAME>_TOKEN_URL", Authentication, Url,
         Unset("the access token is never renewed"), "invalid token URL",
         "The token endpoint that issues new access tokens.";

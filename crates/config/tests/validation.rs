@@ -321,6 +321,7 @@ fn variables_of_other_auth(name: &str) -> bool {
         "PASSWORD",
         "ACCESS_TOKEN",
         "REFRESH_TOKEN",
+        "REFRESH_TOKEN_STORE",
         "TOKEN_URL",
         "TOKEN_URL_ALLOW_HTTP",
         "CLIENT_ID",

@@ -102,6 +102,7 @@ impl Gateway {
             .merge(front::probes::routes())
             .merge(front::request::routes())
             .fallback(front::request::not_found)
+            .method_not_allowed_fallback(front::request::not_allowed)
             .with_state(Arc::clone(&self.shared));
         Edge::new(router, Arc::clone(&self.shared))
     }

@@ -5,8 +5,8 @@
 //! [`Gateway::service`] into yours.
 //!
 //! Every call, whichever door it comes in by, passes the same stack: retry with a budget, rate
-//! limit, attempt timeout, circuit breaker, credential, balancing, and one pooled exchange with
-//! an instance. The layers are crates of their own; what stands here is their assembly and the
+//! limit, circuit breaker, credential, balancing, and one pooled exchange with an instance that
+//! takes no longer than it may. The layers are crates of their own; what stands here is their assembly and the
 //! dialect of `/mcp/request`.
 //!
 //! # When not to use it

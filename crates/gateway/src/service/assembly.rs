@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_auth::{
     Auth, AuthLayer, ClientAuth, Credential, Grant, InvalidCredential, InvalidOAuth2Config,
-    OAuth2Config, Secret, TokenCache,
+    OAuth2Config, RefreshTokenFile, Secret, TokenCache,
 };
 use bartizan_backoff::{Backoff, InvalidBackoff, Jitter};
 use bartizan_balance::{Balance, Balancer, InvalidBalance, OutlierConfig, Strategy};
@@ -196,8 +196,8 @@ fn balancer(
         bartizan_config::Strategy::LeastConnections => Strategy::LeastConnections,
         bartizan_config::Strategy::HealthBased => Strategy::HealthBased,
         bartizan_config::Strategy::Random => Strategy::Random,
-        bartizan_config::Strategy::PowerOfTwo => Strategy::P2c,
-        bartizan_config::Strategy::PeakEwma => Strategy::P2cPeakEwma,
+        bartizan_config::Strategy::P2c => Strategy::P2c,
+        bartizan_config::Strategy::P2cEwma => Strategy::P2cPeakEwma,
         bartizan_config::Strategy::ConsistentHash => Strategy::ConsistentHash,
     };
     let (buffered, attempt_timeout) = (client.buffered(), Some(*settings.attempt_timeout));
@@ -344,6 +344,9 @@ fn oauth2(
     }
     if let Some(audience) = &settings.audience {
         builder = builder.audience(audience.value());
+    }
+    if let Some(path) = &settings.refresh_token_store {
+        builder = builder.refresh_token_store(RefreshTokenFile::new(path.value()));
     }
     let cache = TokenCache::new(builder.build()?, client.clone(), clock);
     Ok((Credential::oauth2(cache.clone()), Some(cache)))

@@ -18,7 +18,7 @@ use std::{
 
 use bartizan_auth::TokenCache;
 use bartizan_balance::Balancer;
-use bartizan_circuit_breaker::{CircuitBreaker, State};
+use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
 use bartizan_classify::RequestClass;
 use bartizan_client::Client;
 use bartizan_clock::Clock;
@@ -138,7 +138,15 @@ impl Service {
             self.learn_definition();
         }
         let mut call = self.metrics.call();
-        let result = self.stack.clone().oneshot(outbound).await;
+        // Asked before the rate limit, too: waiting in its queue, and spending a token, only to
+        // be refused helps nobody.
+        let result = match self.breaker.retry_after() {
+            Some(retry_after) => Err(Failure {
+                cause: Cause::CircuitOpen(CircuitOpen { retry_after }),
+                attempts: 1,
+            }),
+            None => self.stack.clone().oneshot(outbound).await,
+        };
         call.finish(outcome(&result), self.clock.now() - start);
         result
     }

@@ -44,16 +44,18 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
 
     fn attempt(&self, request: &mut Outbound, attempt: u32) {
         request.set_attempt(attempt);
+        let parts = request.parts();
+        tracing::debug!(
+            attempt,
+            request_id = ?parts.request_id,
+            correlation_id = ?parts.correlation_id,
+            path = parts.path.as_str(),
+            "repeating a call"
+        );
     }
 
-    fn on_retry(&self, event: &RetryEvent) {
+    fn on_retry(&self, _: &RetryEvent) {
         self.metrics.retries.increment(1);
-        tracing::debug!(
-            attempt = event.attempt,
-            delay_ms = event.delay.as_millis(),
-            reason = ?event.reason,
-            "retrying"
-        );
     }
 
     fn on_give_up(&self, reason: GiveUp) {

@@ -88,7 +88,9 @@ async fn answer(
         Ok(outbound) => outbound,
         Err(error) => return dialect.refuse(&error),
     };
-    match service.call(outbound).await {
+    let result = service.call(outbound).await;
+    dialect.log(service, &envelope.operation, &result);
+    match result {
         Ok(response) => dialect.answered(&response),
         Err(failure) => dialect.failed(service, failure, timeout),
     }
@@ -194,6 +196,31 @@ impl Dialect<'_> {
             correlation_id: self.correlation_id,
             now: clock.wall(),
             elapsed: clock.now() - self.received,
+        }
+    }
+
+    /// One line a call, for whoever turns debug on.
+    fn log(&self, service: &Service, operation: &str, result: &Result<Response<Payload>, Failure>) {
+        let elapsed_ms = || (self.shared.clock().now() - self.received).as_millis();
+        match result {
+            Ok(response) => tracing::debug!(
+                service = &**service.name(),
+                operation,
+                correlation_id = self.correlation_id,
+                status = response.status().as_u16(),
+                attempts = response.body().attempts,
+                elapsed_ms = elapsed_ms(),
+                "call answered"
+            ),
+            Err(failure) => tracing::debug!(
+                service = &**service.name(),
+                operation,
+                correlation_id = self.correlation_id,
+                reason = %failure,
+                attempts = failure.attempts,
+                elapsed_ms = elapsed_ms(),
+                "call failed"
+            ),
         }
     }
 

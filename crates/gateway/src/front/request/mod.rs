@@ -15,7 +15,7 @@ use axum::{
 use crate::shared::Shared;
 
 pub(crate) use invoke::refuse;
-pub(crate) use pages::not_found;
+pub(crate) use pages::{not_allowed, not_found};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -152,9 +152,22 @@ pub(crate) async fn not_found(
     method: Method,
     uri: Uri,
 ) -> Response {
+    cannot(&shared, StatusCode::NOT_FOUND, &method, &uri)
+}
+
+/// What there is a page for, but not by this method; the router adds `Allow`.
+pub(crate) async fn not_allowed(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+) -> Response {
+    cannot(&shared, StatusCode::METHOD_NOT_ALLOWED, &method, &uri)
+}
+
+fn cannot(shared: &Shared, status: StatusCode, method: &Method, uri: &Uri) -> Response {
     let error = Error::Invalid(format!("Cannot {method} {}", uri.path()));
     let now = shared.clock().wall();
-    render::plain_error(StatusCode::NOT_FOUND, &error, now).map(axum::body::Body::new)
+    render::plain_error(status, &error, now).map(axum::body::Body::new)
 }
 
 /// Failures in a row; those that opened a circuit stand until it has closed.
