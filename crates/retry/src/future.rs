@@ -43,39 +43,24 @@ pub struct ResponseFuture<P, S, Req>
 where
     S: Service<Req>,
 {
-    policy: P,
-    plan: Plan<S, Req>,
-    attempts: u32,
+    pub(crate) policy: P,
+    pub(crate) plan: Plan<S, Req>,
+    pub(crate) attempts: u32,
     #[pin]
-    state: State<S::Future, S::Response, S::Error>,
+    pub(crate) state: State<S::Future, S::Response, S::Error>,
 }
 
 #[pin_project(project = StateProjection)]
-enum State<F, Res, E> {
+pub(crate) enum State<F, Res, E> {
     Called(#[pin] F),
     // Boxed because only a retry needs it, and it is larger than most first attempts.
     Waiting(Pin<Box<Waiting<Res, E>>>),
 }
 
-impl<P, S, Req> ResponseFuture<P, S, Req>
-where
-    S: Service<Req>,
-{
-    #[inline]
-    pub(crate) fn new(policy: P, plan: Plan<S, Req>, first: S::Future) -> Self {
-        Self {
-            policy,
-            plan,
-            attempts: 1,
-            state: State::Called(first),
-        }
-    }
-}
-
 impl<P, S, Req> Future for ResponseFuture<P, S, Req>
 where
     P: Policy<Req, S::Response, S::Error>,
-    S: Service<Req>,
+    S: Service<Req> + Clone,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -85,7 +70,7 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Called(future) => {
                     let result = ready!(future.poll(cx));
-                    let Some(class) = this.plan.class() else {
+                    let Some(class) = this.plan.class else {
                         return finish(this.policy, result, *this.attempts);
                     };
                     let verdict = this.policy.verdict(class, result.as_ref());
@@ -126,7 +111,7 @@ where
                             // The withdrawal goes back and the service's clone goes away now,
                             // not when the caller gets round to dropping this future.
                             waiting.withdrawal.refund();
-                            *this.plan = Plan::Off;
+                            this.plan.abandon();
                             this.policy.on_give_up(why);
                             return finish(this.policy, result, *this.attempts);
                         }
@@ -161,13 +146,13 @@ fn attempt<P, S, Req>(
 ) -> Poll<Result<S::Future, GiveUp>>
 where
     P: Policy<Req, S::Response, S::Error>,
-    S: Service<Req>,
+    S: Service<Req> + Clone,
 {
-    let Plan::Again(again) = plan else {
+    let Some(service) = plan.spare.service() else {
         // Already given up; whoever polls again is told so by the missing result.
         return Poll::Ready(Err(GiveUp::NotReplayable));
     };
-    match again.service.poll_ready(cx) {
+    match service.poll_ready(cx) {
         Poll::Pending if !*waiting.unready => {
             *waiting.unready = true;
             cx.waker().wake_by_ref();
@@ -177,7 +162,7 @@ where
         Poll::Ready(Ok(())) => {}
     }
     let attempt = attempts + 1;
-    let request = match again.request(policy, attempt) {
+    let request = match plan.request(policy, attempt) {
         Ok(request) => request,
         Err(why) => return Poll::Ready(Err(why)),
     };
@@ -189,7 +174,10 @@ where
     waiting.withdrawal.spend();
     // Before the call, so that a connection held by the old response can serve the new request.
     drop(waiting.result.take());
-    Poll::Ready(Ok(again.service.call(request)))
+    match plan.spare.service() {
+        Some(service) => Poll::Ready(Ok(service.call(request))),
+        None => Poll::Ready(Err(GiveUp::NotReplayable)),
+    }
 }
 
 impl<P, S, Req> fmt::Debug for ResponseFuture<P, S, Req>

@@ -1,7 +1,7 @@
 use bartizan_clock::Clock;
 use tower_layer::Layer;
 
-use crate::{Retry, RetryBudget, RetryConfig};
+use crate::{Retry, RetryBudget, RetryConfig, spare::Prototype};
 
 /// Makes services that repeat what their policy says may be repeated.
 ///
@@ -36,11 +36,12 @@ impl<P> RetryLayer<P> {
     }
 }
 
-impl<P: Clone, S> Layer<S> for RetryLayer<P> {
+impl<P: Clone, S: Clone> Layer<S> for RetryLayer<P> {
     type Service = Retry<P, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
+            prototype: Prototype::new(&inner),
             inner,
             policy: self.policy.clone(),
             config: self.config,

@@ -69,6 +69,7 @@ mod plan;
 mod policy;
 mod replay_body;
 mod service;
+mod spare;
 mod sync;
 mod verdict;
 mod waiting;

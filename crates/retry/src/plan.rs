@@ -4,29 +4,27 @@ use bartizan_classify::RequestClass;
 use bartizan_clock::Clock;
 use tower_service::Service;
 
-use crate::{GiveUp, Policy, RetryConfig, budget::Ticket, waiting::Withdrawal};
+use crate::{GiveUp, Policy, RetryConfig, budget::Ticket, spare::Spare, waiting::Withdrawal};
 
 /// What may follow an attempt.
-pub(crate) enum Plan<S, Req> {
-    /// Retrying is switched off.
-    Off,
-    /// The request cannot be copied, so its first attempt is the only one.
-    Once(RequestClass),
-    /// Another attempt is possible.
-    Again(Again<S, Req>),
+///
+/// All fields of one struct and no variants, although most are of no use without some others:
+/// the copy then is written where it stays. Moving a request that was just written costs more
+/// than deciding what to do with it.
+pub(crate) struct Plan<S, Req> {
+    /// Whose outcome is judged; `None` if retrying is switched off or has been given up.
+    pub(crate) class: Option<RequestClass>,
+    /// What to send next; `None` on the last attempt, or when the policy made no further copy.
+    pub(crate) copy: Option<Req>,
+    pub(crate) spare: Spare<S>,
+    pub(crate) config: RetryConfig,
+    pub(crate) budget: Option<Ticket>,
+    pub(crate) clock: Clock,
+    /// The delay before the attempt in flight, once there has been one.
+    pub(crate) previous: Option<Duration>,
 }
 
 impl<S, Req> Plan<S, Req> {
-    /// The request's class, if the outcome is to be judged at all.
-    #[inline]
-    pub(crate) fn class(&self) -> Option<RequestClass> {
-        match self {
-            Self::Off => None,
-            Self::Once(class) => Some(*class),
-            Self::Again(again) => Some(again.class),
-        }
-    }
-
     /// Decides when to retry after so many attempts, and pays for it.
     ///
     /// What depends on the request alone is asked first and the budget last, so that a retry
@@ -41,52 +39,42 @@ impl<S, Req> Plan<S, Req> {
     where
         P: Policy<Req, Res, E>,
     {
-        let Self::Again(again) = self else {
+        if self.copy.is_none() && attempts == 1 {
             return Err(GiveUp::NotReplayable);
-        };
-        if attempts >= again.config.max_attempts() {
+        }
+        if attempts >= self.config.max_attempts() {
             return Err(GiveUp::AttemptsExhausted);
         }
-        let copy = again.copy.as_ref().ok_or(GiveUp::NotReplayable)?;
+        let copy = self.copy.as_ref().ok_or(GiveUp::NotReplayable)?;
         if !policy.replayable(copy) {
             return Err(GiveUp::NotReplayable);
         }
-        let delay = again.config.delay(attempts, again.previous, after)?;
+        let previous = self.previous.unwrap_or(self.config.backoff().initial());
+        let delay = self.config.delay(attempts, previous, after)?;
         if let Some(deadline) = policy.deadline(copy)
-            && again.clock.now() + delay >= deadline
+            && self.clock.now() + delay >= deadline
         {
             return Err(GiveUp::DeadlineTooClose);
         }
-        let budget = again.budget.and_then(Ticket::budget);
+        let budget = self.budget.and_then(Ticket::budget);
         let withdrawal = Withdrawal::new(budget).ok_or(GiveUp::BudgetExhausted)?;
-        again.previous = delay;
-        Ok((again.clock, delay, withdrawal))
+        self.previous = Some(delay);
+        Ok((self.clock, delay, withdrawal))
     }
-}
 
-/// What another attempt takes.
-pub(crate) struct Again<S, Req> {
-    pub(crate) class: RequestClass,
-    /// What to send next; `None` on the last attempt, or when the policy made no further copy.
-    pub(crate) copy: Option<Req>,
-    /// A clone of the inner service with a readiness of its own.
-    pub(crate) service: S,
-    pub(crate) config: RetryConfig,
-    pub(crate) budget: Option<Ticket>,
-    pub(crate) clock: Clock,
-    /// The delay before the attempt in flight; the initial one before any.
-    pub(crate) previous: Duration,
-}
+    /// Lets go of everything that another attempt would need.
+    pub(crate) fn abandon(&mut self) {
+        self.class = None;
+        self.copy = None;
+        self.spare = Spare::None;
+    }
 
-impl<S, Req> Again<S, Req>
-where
-    S: Service<Req>,
-{
     /// The request of attempt number `attempt`, marked as such, unless its time is over or it
     /// can no longer be sent.
     pub(crate) fn request<P>(&mut self, policy: &P, attempt: u32) -> Result<Req, GiveUp>
     where
         P: Policy<Req, S::Response, S::Error>,
+        S: Service<Req>,
     {
         let mut request = self.copy.take().ok_or(GiveUp::NotReplayable)?;
         // A timer fires late, never early, and the service may have taken its time as well.

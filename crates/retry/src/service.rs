@@ -5,7 +5,9 @@ use tower_service::Service;
 
 use crate::{
     Policy, ResponseFuture, RetryBudget, RetryConfig,
-    plan::{Again, Plan},
+    future::State,
+    plan::Plan,
+    spare::{Prototype, Spare},
 };
 
 /// Sends a request again when the policy says so. Made by [`RetryLayer`](crate::RetryLayer).
@@ -15,6 +17,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Retry<P, S> {
     pub(crate) inner: S,
+    /// What later attempts are cloned from.
+    pub(crate) prototype: Prototype<S>,
     pub(crate) policy: P,
     pub(crate) config: RetryConfig,
     pub(crate) budget: Option<RetryBudget>,
@@ -30,6 +34,30 @@ impl<P, S> Retry<P, S> {
     /// What limits the share of retries, if anything does.
     pub fn budget(&self) -> Option<&RetryBudget> {
         self.budget.as_ref()
+    }
+}
+
+impl<P: Clone, S> Retry<P, S> {
+    /// A call that is not repeated, whatever becomes of it.
+    #[cold]
+    fn once<Req>(&mut self, request: Req) -> ResponseFuture<P, S, Req>
+    where
+        S: Service<Req>,
+    {
+        ResponseFuture {
+            policy: self.policy.clone(),
+            plan: Plan {
+                class: None,
+                copy: None,
+                spare: Spare::None,
+                config: self.config,
+                budget: None,
+                clock: self.clock,
+                previous: None,
+            },
+            attempts: 1,
+            state: State::Called(self.inner.call(request)),
+        }
     }
 }
 
@@ -52,25 +80,27 @@ where
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
-        let plan = if self.config.max_attempts() == 1 {
-            Plan::Off
-        } else {
-            let class = self.policy.class(&request);
-            match self.policy.replay(&request) {
-                None => Plan::Once(class),
-                Some(copy) => Plan::Again(Again {
-                    class,
-                    copy: Some(copy),
-                    service: self.inner.clone(),
-                    config: self.config,
-                    budget: self.budget.as_ref().map(RetryBudget::ticket),
-                    clock: self.clock,
-                    previous: self.config.backoff().initial(),
-                }),
-            }
-        };
-        // The clone above has its own readiness; this is the instance that was made ready.
+        if self.config.max_attempts() == 1 {
+            return self.once(request);
+        }
+        let class = self.policy.class(&request);
+        let copy = self.policy.replay(&request);
+        // A later attempt's service has a readiness of its own; this is the instance that was
+        // made ready.
         let first = self.inner.call(request);
-        ResponseFuture::new(self.policy.clone(), plan, first)
+        ResponseFuture {
+            policy: self.policy.clone(),
+            plan: Plan {
+                class: Some(class),
+                copy,
+                spare: self.prototype.spare(&self.inner),
+                config: self.config,
+                budget: self.budget.as_ref().map(RetryBudget::ticket),
+                clock: self.clock,
+                previous: None,
+            },
+            attempts: 1,
+            state: State::Called(first),
+        }
     }
 }

@@ -34,18 +34,20 @@ async fn every_attempt_has_a_readiness_of_its_own() {
     ]);
     let state = probe.state();
     let mut service = layer(&rules).layer(probe);
+    assert_eq!(state.clones(), 1, "what retries are cloned from");
     // The probe panics when it is called without having been made ready.
     assert_eq!(
         service.ready().await.unwrap().call(Call::default()).await,
         FINE
     );
     assert_eq!((state.calls(), state.readied()), (3, 3));
-    assert_eq!(state.clones(), 1, "the retries share one clone");
+    assert_eq!(state.clones(), 2, "the retries share one clone");
     assert_eq!(
         service.ready().await.unwrap().call(Call::default()).await,
         FINE
     );
     assert_eq!((state.calls(), state.readied()), (4, 4));
+    assert_eq!(state.clones(), 2, "a call that succeeds clones nothing");
 }
 
 #[tokio::test(start_paused = true)]
