@@ -1,5 +1,6 @@
 //! What is measured: every row of the table, once, for whichever instrument asks.
 
+mod floor;
 mod http;
 mod plain;
 mod raw;
@@ -50,7 +51,8 @@ where
             .await
             .expect("a service of the table is ready");
         let request = std::hint::black_box(request(n as usize));
-        let response = service.call(request).await;
+        // Pinned where it is made; to await it would move it first.
+        let response = std::pin::pin!(service.call(request)).await;
         std::hint::black_box(response).expect("a call of the table succeeds");
     }
 }

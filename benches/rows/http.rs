@@ -1,6 +1,6 @@
 //! Layers that know HTTP, and the stack of five, around a service that says 200.
 
-use std::{convert::Infallible, future::ready};
+use std::{convert::Infallible, future::ready, sync::Arc};
 
 use bartizan_auth::{
     Auth, AuthLayer, Credential, Grant, NeverRepeat, NoClient, OAuth2Config, Place, Secret,
@@ -18,6 +18,7 @@ use tower_http::auth::AddAuthorizationLayer;
 
 use super::{
     Instrument,
+    floor::{Breaker, Bucket, Five, Fleet, Floor},
     services::{Insert, LONG, Origin, balancer, filling_budget, full_budget, quota},
 };
 
@@ -47,6 +48,15 @@ pub(crate) fn http(instrument: &mut impl Instrument) {
     instrument.service(row, cached.layer(Origin), get);
 
     let clock = Clock::default();
+    let kind = Five {
+        paid_in: Arc::default(),
+        bucket: Bucket::new(clock),
+        breaker: Breaker::new(clock),
+        header: insert(Origin).value,
+        fleet: Fleet::of_three(),
+    };
+    let inner = Origin;
+    instrument.service("floor of a stack of five", Floor { inner, kind }, get);
     let service = stack(clock, full_budget(clock));
     instrument.service("bartizan stack of five", service, get);
     let service = stack(clock, filling_budget(clock));

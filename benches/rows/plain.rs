@@ -22,6 +22,7 @@ use tower_resilience::{circuitbreaker, ratelimiter, retry};
 
 use super::{
     Instrument,
+    floor::{Breaker, Bucket, Fleet, Floor, Turns},
     services::{
         Echo, LONG, MAX_KEYS, OnError, balancer, filling_budget, full_budget, names, quota,
         scattered,
@@ -35,6 +36,7 @@ fn number(n: usize) -> u64 {
 /// Every layer that two threads can share.
 pub(crate) fn plain(instrument: &mut impl Instrument) {
     instrument.service("none", Echo, number);
+    floors(instrument);
     breakers(instrument);
     rate_limits(instrument);
     retries(instrument);
@@ -53,6 +55,16 @@ pub(crate) fn plain_alone(instrument: &mut impl Instrument) {
     instrument.alone("tower RateLimit", service, number);
     instrument.alone("tower Balance x3, pending", pending(), number);
     instrument.alone("tower Balance x3, peak-ewma", peak_ewma(), number);
+}
+
+fn floors(instrument: &mut impl Instrument) {
+    let (inner, clock) = (Echo, Clock::default());
+    let kind = Bucket::new(clock);
+    instrument.service("floor of a rate limit", Floor { inner, kind }, number);
+    let kind = Breaker::new(clock);
+    instrument.service("floor of a breaker", Floor { inner, kind }, number);
+    let kind = Turns(Fleet::of_three());
+    instrument.service("floor of a balance x3", Floor { inner, kind }, number);
 }
 
 fn breakers(instrument: &mut impl Instrument) {

@@ -1,5 +1,10 @@
 //! The ideas without tower around them, and those of others that have none.
 
+use std::{
+    hint,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
 use bartizan_balance::Strategy;
 use bartizan_circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
 use bartizan_classify::Outcome;
@@ -14,9 +19,33 @@ use super::{
 
 /// Decisions as plain calls.
 pub(crate) fn raw(instrument: &mut impl Instrument) {
+    primitives(instrument);
     limiters(instrument);
     breakers(instrument);
     picks(instrument);
+}
+
+/// What the machine takes for the operations that everything else is made of.
+fn primitives(instrument: &mut impl Instrument) {
+    let clock = Clock::default();
+    instrument.call("one reading of the clock", |_| {
+        hint::black_box(clock.now());
+    });
+    instrument.call("one reading of std's clock", |_| {
+        hint::black_box(std_clock());
+    });
+    let word = AtomicU64::new(0);
+    instrument.call("one atomic addition", |_| {
+        word.fetch_add(1, Ordering::Relaxed);
+    });
+    instrument.call("one box", |n| {
+        hint::black_box(Box::new(n));
+    });
+}
+
+#[allow(clippy::disallowed_methods, reason = "to compare the clock with")]
+fn std_clock() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 fn limiters(instrument: &mut impl Instrument) {

@@ -85,7 +85,7 @@ impl<T> Balancer<T> {
         self.pick_among(key, Some(tried))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pick_among(
         &self,
         key: Option<u64>,

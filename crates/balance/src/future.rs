@@ -61,7 +61,7 @@ where
 
 impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
     /// Calls the endpoint at once if it is ready.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(picked: Picked<T>, request: Req, classify: C, track: K) -> Self {
         let mut service = picked.service().clone();
         // Nobody is woken by this waker: an endpoint that is not ready is asked again when the

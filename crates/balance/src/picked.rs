@@ -20,7 +20,7 @@ pub struct Picked<T> {
 }
 
 impl<T> Picked<T> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(slot: Arc<Slot<T>>, measured: bool) -> Self {
         let endpoint = &slot.endpoint;
         endpoint.load.begin();
@@ -46,7 +46,7 @@ impl<T> Picked<T> {
     ///
     /// With the strategies that measure it, the latency of the call ends here: at the head of a
     /// response, not at the end of its body.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, outcome: Outcome) {
         let Some(generation) = self.generation.take() else {
             return;
@@ -84,7 +84,7 @@ impl<T> Picked<T> {
 
     /// [`into_busy`](Picked::into_busy) without moving the pick, which is of no use afterwards.
     /// Copying what has just been written costs as much as an atomic operation.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_busy(&mut self) -> Busy
     where
         T: Send + Sync + 'static,
@@ -154,7 +154,7 @@ impl<T> Claim<T> {
     }
 
     /// Takes note of a call that ends without an outcome.
-    #[inline]
+    #[inline(always)]
     fn observe(&mut self) {
         if let Some(begun) = self.begun.take() {
             let slot = self.slot();

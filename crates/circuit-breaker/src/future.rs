@@ -10,44 +10,25 @@ use pin_project::pin_project;
 use crate::{CircuitOpen, Error, Permit};
 
 /// The response of a [`CircuitBreakerService`](crate::CircuitBreakerService).
+///
+/// A plain struct, so that the inner future is written where it stays: moving what was just
+/// written stalls for about as long as an atomic operation takes.
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<F, C> {
+    /// Before the permit, so that it is dropped first. `None` for a call that was rejected.
     #[pin]
-    progress: Progress<F, C>,
+    pub(crate) future: Option<F>,
+    pub(crate) entry: Entry,
+    pub(crate) classifier: C,
 }
 
-#[pin_project(project = ProgressProjection)]
 #[derive(Debug)]
-enum Progress<F, C> {
-    Calling {
-        /// Before the permit, so that it is dropped first.
-        #[pin]
-        future: F,
-        permit: Option<Permit>,
-        classifier: C,
-    },
+pub(crate) enum Entry {
+    Admitted(Permit),
     Rejected(CircuitOpen),
-}
-
-impl<F, C> ResponseFuture<F, C> {
-    #[inline]
-    pub(crate) fn calling(future: F, permit: Permit, classifier: C) -> Self {
-        Self {
-            progress: Progress::Calling {
-                future,
-                permit: Some(permit),
-                classifier,
-            },
-        }
-    }
-
-    pub(crate) fn rejected(open: CircuitOpen) -> Self {
-        Self {
-            progress: Progress::Rejected(open),
-        }
-    }
+    Settled,
 }
 
 impl<F, C, Res, E> Future for ResponseFuture<F, C>
@@ -59,20 +40,16 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().progress.project() {
-            ProgressProjection::Calling {
-                future,
-                permit,
-                classifier,
-            } => {
-                let result = ready!(future.poll(cx));
-                if let Some(permit) = permit {
-                    permit.settle(classifier.classify(result.as_ref()));
-                }
-                *permit = None;
-                Poll::Ready(result.map_err(Error::Inner))
-            }
-            ProgressProjection::Rejected(open) => Poll::Ready(Err(Error::Open(*open))),
+        let this = self.project();
+        let result = match (this.future.as_pin_mut(), &this.entry) {
+            (Some(future), _) => ready!(future.poll(cx)),
+            (None, Entry::Rejected(open)) => return Poll::Ready(Err(Error::Open(*open))),
+            (None, _) => unreachable!("every call has a future or a rejection"),
+        };
+        if let Entry::Admitted(permit) = this.entry {
+            permit.settle(this.classifier.classify(result.as_ref()));
+            *this.entry = Entry::Settled;
         }
+        Poll::Ready(result.map_err(Error::Inner))
     }
 }

@@ -21,16 +21,15 @@ pub struct ResponseFuture<S, Req>
 where
     S: Service<Req>,
 {
+    /// Written where it stays, which is why it is not in `state`: moving what was just written
+    /// stalls for about as long as an atomic operation takes.
     #[pin]
-    state: State<S, S::Future, Req>,
+    pub(crate) response: Option<S::Future>,
+    pub(crate) state: State<S, Req>,
 }
 
-#[pin_project(project = StateProj)]
-enum State<S, F, Req> {
-    Calling {
-        #[pin]
-        response: F,
-    },
+pub(crate) enum State<S, Req> {
+    Calling,
     /// Boxed, so that a call that need not wait is not made to carry room for its request, a
     /// service and a place in the queue.
     Waiting {
@@ -41,7 +40,7 @@ enum State<S, F, Req> {
     },
 }
 
-struct WaitingCall<S, Req> {
+pub(crate) struct WaitingCall<S, Req> {
     acquire: Acquire,
     /// The instance that was made ready for this call.
     service: S,
@@ -50,13 +49,6 @@ struct WaitingCall<S, Req> {
 }
 
 impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
-    #[inline]
-    pub(crate) fn calling(response: S::Future) -> Self {
-        Self {
-            state: State::Calling { response },
-        }
-    }
-
     pub(crate) fn waiting(acquire: Acquire, service: S, request: Req) -> Self {
         let call = Box::new(WaitingCall {
             acquire,
@@ -64,12 +56,14 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
             request: Some(request),
         });
         Self {
+            response: None,
             state: State::Waiting { call },
         }
     }
 
     pub(crate) fn refused(limited: RateLimited) -> Self {
         Self {
+            response: None,
             state: State::Refused { limited },
         }
     }
@@ -78,21 +72,31 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
 impl<S: Service<Req>, Req> Future for ResponseFuture<S, Req> {
     type Output = Result<S::Response, Error<S::Error>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let mut this = self.project();
         loop {
-            let response = match state.as_mut().project() {
-                StateProj::Calling { response } => {
-                    return response.poll(cx).map_err(Error::Inner);
-                }
-                StateProj::Refused { limited } => return Poll::Ready(Err((*limited).into())),
-                StateProj::Waiting { call } => {
-                    ready!(Pin::new(&mut call.acquire).poll(cx))?;
-                    let request = call.request.take().expect("a call is made once");
-                    call.service.call(request)
-                }
-            };
-            state.set(State::Calling { response });
+            if let Some(response) = this.response.as_mut().as_pin_mut() {
+                return response.poll(cx).map_err(Error::Inner);
+            }
+            let response = ready!(this.state.poll_call(cx))?;
+            this.response.set(Some(response));
+            *this.state = State::Calling;
+        }
+    }
+}
+
+impl<S: Service<Req>, Req> State<S, Req> {
+    #[cold]
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Future, RateLimited>> {
+        match self {
+            Self::Waiting { call } => {
+                ready!(Pin::new(&mut call.acquire).poll(cx))?;
+                let request = call.request.take().expect("a call is made once");
+                Poll::Ready(Ok(call.service.call(request)))
+            }
+            Self::Refused { limited } => Poll::Ready(Err(*limited)),
+            Self::Calling => unreachable!("the response is there"),
         }
     }
 }
@@ -100,7 +104,7 @@ impl<S: Service<Req>, Req> Future for ResponseFuture<S, Req> {
 impl<S: Service<Req>, Req> fmt::Debug for ResponseFuture<S, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Calling { .. } => "calling",
+            State::Calling => "calling",
             State::Waiting { .. } => "waiting",
             State::Refused { .. } => "refused",
         };

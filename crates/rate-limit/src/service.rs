@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use crate::{
     DeadlineOf, Error, Limit, NoDeadline, PriorityOf, RateLimitLayer, RateLimiter, ResponseFuture,
-    SamePriority, acquire::State,
+    SamePriority, acquire::State, future,
 };
 
 /// A service behind a limiter, made by a [`RateLimitLayer`].
@@ -53,11 +53,16 @@ where
         self.inner.poll_ready(cx).map_err(Error::Inner)
     }
 
-    #[inline]
+    // Always inlined, as a layer's call has one caller, the layer outside: what is handed over
+    // through memory is copied at every layer.
+    #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         let acquire = self.layer.acquire(&request);
         match acquire.0 {
-            State::Decided(Ok(_)) => ResponseFuture::calling(self.inner.call(request)),
+            State::Decided(Ok(_)) => ResponseFuture {
+                response: Some(self.inner.call(request)),
+                state: future::State::Calling,
+            },
             State::Decided(Err(limited)) => ResponseFuture::refused(limited),
             State::Queued(_) | State::Done => {
                 let clone = self.inner.clone();

@@ -11,6 +11,7 @@ use tower_service::Service;
 use crate::{
     GiveUp, Policy, RetryEvent, Verdict,
     plan::Plan,
+    spare::Spare,
     waiting::{Waiting, WaitingProjection},
 };
 
@@ -43,19 +44,21 @@ pub struct ResponseFuture<P, S, Req>
 where
     S: Service<Req>,
 {
-    pub(crate) policy: P,
-    pub(crate) plan: Plan<S, Req>,
-    pub(crate) attempts: u32,
+    /// The attempt in flight.
     #[pin]
-    pub(crate) state: State<S::Future, S::Response, S::Error>,
+    pub(crate) attempt: Option<S::Future>,
+    /// What to send next; `None` on the last attempt, or when the policy made no further copy.
+    pub(crate) copy: Option<Req>,
+    pub(crate) spare: Spare<S>,
+    pub(crate) plan: Plan,
+    pub(crate) policy: P,
+    pub(crate) attempts: u32,
+    /// The retry that will follow.
+    pub(crate) waiting: Option<BoxedWaiting<S::Response, S::Error>>,
 }
 
-#[pin_project(project = StateProjection)]
-pub(crate) enum State<F, Res, E> {
-    Called(#[pin] F),
-    // Boxed because only a retry needs it, and it is larger than most first attempts.
-    Waiting(Pin<Box<Waiting<Res, E>>>),
-}
+/// Boxed because only a retry needs it, and it is larger than most first attempts.
+type BoxedWaiting<Res, E> = Pin<Box<Waiting<Res, E>>>;
 
 impl<P, S, Req> Future for ResponseFuture<P, S, Req>
 where
@@ -64,61 +67,65 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
-                StateProjection::Called(future) => {
-                    let result = ready!(future.poll(cx));
-                    let Some(class) = this.plan.class else {
-                        return finish(this.policy, result, *this.attempts);
-                    };
-                    let verdict = this.policy.verdict(class, result.as_ref());
-                    let Verdict::Retry { after, reason } = verdict else {
-                        return finish(this.policy, result, *this.attempts);
-                    };
-                    match this.plan.prepare(this.policy, *this.attempts, after) {
-                        Ok((clock, delay, withdrawal)) => State::Waiting(Box::pin(Waiting {
+            if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
+                let result = ready!(attempt.poll(cx));
+                let Some(class) = this.plan.class else {
+                    return finish(this.policy, result, *this.attempts);
+                };
+                let verdict = this.policy.verdict(class, result.as_ref());
+                let Verdict::Retry { after, reason } = verdict else {
+                    return finish(this.policy, result, *this.attempts);
+                };
+                let copy = this.copy.as_ref();
+                match this.plan.prepare(this.policy, copy, *this.attempts, after) {
+                    Ok((clock, delay, withdrawal)) => {
+                        this.attempt.set(None);
+                        *this.waiting = Some(Box::pin(Waiting {
                             sleep: clock.sleep(delay),
                             result: Some(result),
                             withdrawal,
                             delay,
                             reason,
                             unready: false,
-                        })),
-                        Err(why) => {
-                            this.policy.on_give_up(why);
-                            return finish(this.policy, result, *this.attempts);
-                        }
+                        }));
+                    }
+                    Err(why) => {
+                        this.policy.on_give_up(why);
+                        return finish(this.policy, result, *this.attempts);
                     }
                 }
-                StateProjection::Waiting(waiting) => {
-                    let mut waiting = waiting.as_mut().project();
-                    ready!(waiting.sleep.as_mut().poll(cx));
-                    match ready!(attempt(
-                        this.policy,
-                        this.plan,
-                        *this.attempts,
-                        &mut waiting,
-                        cx
-                    )) {
-                        Ok(future) => {
-                            *this.attempts += 1;
-                            State::Called(future)
-                        }
-                        Err(why) => {
-                            let result = waiting.result.take().expect("polled after completion");
-                            // The withdrawal goes back and the service's clone goes away now,
-                            // not when the caller gets round to dropping this future.
-                            waiting.withdrawal.refund();
-                            this.plan.abandon();
-                            this.policy.on_give_up(why);
-                            return finish(this.policy, result, *this.attempts);
-                        }
-                    }
-                }
+            }
+            let waiting = this.waiting.as_mut().expect("polled after completion");
+            let mut waiting = waiting.as_mut().project();
+            ready!(waiting.sleep.as_mut().poll(cx));
+            let next = Next {
+                policy: this.policy,
+                plan: this.plan,
+                copy: this.copy,
+                spare: this.spare,
+                attempt: *this.attempts + 1,
             };
-            this.state.set(next);
+            match ready!(next.poll_send(&mut waiting, cx)) {
+                Ok(attempt) => {
+                    *this.attempts += 1;
+                    *this.waiting = None;
+                    this.attempt.set(Some(attempt));
+                }
+                Err(why) => {
+                    let result = waiting.result.take().expect("polled after completion");
+                    // The withdrawal goes back and the service's clone goes away now, not when
+                    // the caller gets round to dropping this future.
+                    *this.waiting = None;
+                    *this.copy = None;
+                    *this.spare = Spare::None;
+                    this.policy.on_give_up(why);
+                    return finish(this.policy, result, *this.attempts);
+                }
+            }
         }
     }
 }
@@ -136,47 +143,52 @@ where
     Poll::Ready(result)
 }
 
-/// Sends the next attempt if the service is ready for it and there is time left.
-fn attempt<P, S, Req>(
-    policy: &P,
-    plan: &mut Plan<S, Req>,
-    attempts: u32,
-    waiting: &mut WaitingProjection<'_, S::Response, S::Error>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<S::Future, GiveUp>>
+/// What the next attempt is made from.
+struct Next<'a, P, S, Req> {
+    policy: &'a P,
+    plan: &'a Plan,
+    copy: &'a mut Option<Req>,
+    spare: &'a mut Spare<S>,
+    attempt: u32,
+}
+
+impl<P, S, Req> Next<'_, P, S, Req>
 where
     P: Policy<Req, S::Response, S::Error>,
     S: Service<Req> + Clone,
 {
-    let Some(service) = plan.spare.service() else {
-        // Already given up; whoever polls again is told so by the missing result.
-        return Poll::Ready(Err(GiveUp::NotReplayable));
-    };
-    match service.poll_ready(cx) {
-        Poll::Pending if !*waiting.unready => {
-            *waiting.unready = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+    /// Sends the attempt if the service is ready for it and there is time left.
+    fn poll_send(
+        self,
+        waiting: &mut WaitingProjection<'_, S::Response, S::Error>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Future, GiveUp>> {
+        let Some(service) = self.spare.service() else {
+            return Poll::Ready(Err(GiveUp::NotReplayable));
+        };
+        match service.poll_ready(cx) {
+            Poll::Pending if !*waiting.unready => {
+                *waiting.unready = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Pending | Poll::Ready(Err(_)) => return Poll::Ready(Err(GiveUp::NotReady)),
+            Poll::Ready(Ok(())) => {}
         }
-        Poll::Pending | Poll::Ready(Err(_)) => return Poll::Ready(Err(GiveUp::NotReady)),
-        Poll::Ready(Ok(())) => {}
-    }
-    let attempt = attempts + 1;
-    let request = match plan.request(policy, attempt) {
-        Ok(request) => request,
-        Err(why) => return Poll::Ready(Err(why)),
-    };
-    policy.on_retry(&RetryEvent {
-        attempt,
-        delay: *waiting.delay,
-        reason: *waiting.reason,
-    });
-    waiting.withdrawal.spend();
-    // Before the call, so that a connection held by the old response can serve the new request.
-    drop(waiting.result.take());
-    match plan.spare.service() {
-        Some(service) => Poll::Ready(Ok(service.call(request))),
-        None => Poll::Ready(Err(GiveUp::NotReplayable)),
+        let request = match self.plan.request(self.policy, self.copy, self.attempt) {
+            Ok(request) => request,
+            Err(why) => return Poll::Ready(Err(why)),
+        };
+        self.policy.on_retry(&RetryEvent {
+            attempt: self.attempt,
+            delay: *waiting.delay,
+            reason: *waiting.reason,
+        });
+        waiting.withdrawal.spend();
+        // Before the call, so that a connection held by the old response can serve the new
+        // request.
+        drop(waiting.result.take());
+        Poll::Ready(Ok(service.call(request)))
     }
 }
 

@@ -2,21 +2,17 @@ use std::time::Duration;
 
 use bartizan_classify::RequestClass;
 use bartizan_clock::Clock;
-use tower_service::Service;
 
-use crate::{GiveUp, Policy, RetryConfig, budget::Ticket, spare::Spare, waiting::Withdrawal};
+use crate::{GiveUp, Policy, RetryConfig, budget::Ticket, waiting::Withdrawal};
 
-/// What may follow an attempt.
+/// What may follow an attempt, and when.
 ///
-/// All fields of one struct and no variants, although most are of no use without some others:
-/// the copy then is written where it stays. Moving a request that was just written costs more
-/// than deciding what to do with it.
-pub(crate) struct Plan<S, Req> {
-    /// Whose outcome is judged; `None` if retrying is switched off or has been given up.
+/// The request of the next attempt and where its service comes from are fields of the future
+/// itself, where they are written once: moving what was just written stalls for about as long
+/// as an atomic operation takes.
+pub(crate) struct Plan {
+    /// Whose outcome is judged; `None` if retrying is switched off.
     pub(crate) class: Option<RequestClass>,
-    /// What to send next; `None` on the last attempt, or when the policy made no further copy.
-    pub(crate) copy: Option<Req>,
-    pub(crate) spare: Spare<S>,
     pub(crate) config: RetryConfig,
     pub(crate) budget: Option<Ticket>,
     pub(crate) clock: Clock,
@@ -24,28 +20,26 @@ pub(crate) struct Plan<S, Req> {
     pub(crate) previous: Option<Duration>,
 }
 
-impl<S, Req> Plan<S, Req> {
-    /// Decides when to retry after so many attempts, and pays for it.
+impl Plan {
+    /// Decides when to send `copy` after so many attempts, and pays for it.
     ///
     /// What depends on the request alone is asked first and the budget last, so that a retry
     /// that could not be sent anyway takes nothing from those that could.
     #[cold]
-    pub(crate) fn prepare<P, Res, E>(
+    pub(crate) fn prepare<P, Req, Res, E>(
         &mut self,
         policy: &P,
+        copy: Option<&Req>,
         attempts: u32,
         after: Option<Duration>,
     ) -> Result<(Clock, Duration, Withdrawal), GiveUp>
     where
         P: Policy<Req, Res, E>,
     {
-        if self.copy.is_none() && attempts == 1 {
-            return Err(GiveUp::NotReplayable);
-        }
-        if attempts >= self.config.max_attempts() {
+        if attempts > 1 && attempts >= self.config.max_attempts() {
             return Err(GiveUp::AttemptsExhausted);
         }
-        let copy = self.copy.as_ref().ok_or(GiveUp::NotReplayable)?;
+        let copy = copy.ok_or(GiveUp::NotReplayable)?;
         if !policy.replayable(copy) {
             return Err(GiveUp::NotReplayable);
         }
@@ -62,21 +56,18 @@ impl<S, Req> Plan<S, Req> {
         Ok((self.clock, delay, withdrawal))
     }
 
-    /// Lets go of everything that another attempt would need.
-    pub(crate) fn abandon(&mut self) {
-        self.class = None;
-        self.copy = None;
-        self.spare = Spare::None;
-    }
-
-    /// The request of attempt number `attempt`, marked as such, unless its time is over or it
-    /// can no longer be sent.
-    pub(crate) fn request<P>(&mut self, policy: &P, attempt: u32) -> Result<Req, GiveUp>
+    /// The request of attempt number `attempt`, taken from `copy` and marked as such, unless its
+    /// time is over or it can no longer be sent.
+    pub(crate) fn request<P, Req, Res, E>(
+        &self,
+        policy: &P,
+        copy: &mut Option<Req>,
+        attempt: u32,
+    ) -> Result<Req, GiveUp>
     where
-        P: Policy<Req, S::Response, S::Error>,
-        S: Service<Req>,
+        P: Policy<Req, Res, E>,
     {
-        let mut request = self.copy.take().ok_or(GiveUp::NotReplayable)?;
+        let mut request = copy.take().ok_or(GiveUp::NotReplayable)?;
         // A timer fires late, never early, and the service may have taken its time as well.
         if let Some(deadline) = policy.deadline(&request)
             && self.clock.now() >= deadline
@@ -84,7 +75,7 @@ impl<S, Req> Plan<S, Req> {
             return Err(GiveUp::DeadlineTooClose);
         }
         if attempt < self.config.max_attempts() {
-            self.copy = policy.replay(&request);
+            *copy = policy.replay(&request);
         }
         policy.attempt(&mut request, attempt);
         Ok(request)

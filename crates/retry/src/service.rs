@@ -1,11 +1,11 @@
 use std::task::{Context, Poll};
 
+use bartizan_classify::RequestClass;
 use bartizan_clock::Clock;
 use tower_service::Service;
 
 use crate::{
     Policy, ResponseFuture, RetryBudget, RetryConfig,
-    future::State,
     plan::Plan,
     spare::{Prototype, Spare},
 };
@@ -45,18 +45,24 @@ impl<P: Clone, S> Retry<P, S> {
         S: Service<Req>,
     {
         ResponseFuture {
+            attempt: Some(self.inner.call(request)),
+            copy: None,
+            spare: Spare::None,
+            plan: self.plan(None),
             policy: self.policy.clone(),
-            plan: Plan {
-                class: None,
-                copy: None,
-                spare: Spare::None,
-                config: self.config,
-                budget: None,
-                clock: self.clock,
-                previous: None,
-            },
             attempts: 1,
-            state: State::Called(self.inner.call(request)),
+            waiting: None,
+        }
+    }
+
+    #[inline]
+    fn plan(&self, class: Option<RequestClass>) -> Plan {
+        Plan {
+            class,
+            config: self.config,
+            budget: self.budget.as_ref().map(RetryBudget::ticket),
+            clock: self.clock,
+            previous: None,
         }
     }
 }
@@ -83,24 +89,16 @@ where
         if self.config.max_attempts() == 1 {
             return self.once(request);
         }
-        let class = self.policy.class(&request);
-        let copy = self.policy.replay(&request);
-        // A later attempt's service has a readiness of its own; this is the instance that was
-        // made ready.
-        let first = self.inner.call(request);
         ResponseFuture {
+            copy: self.policy.replay(&request),
+            plan: self.plan(Some(self.policy.class(&request))),
+            // A later attempt's service has a readiness of its own; this is the instance that
+            // was made ready.
+            attempt: Some(self.inner.call(request)),
+            spare: self.prototype.spare(&self.inner),
             policy: self.policy.clone(),
-            plan: Plan {
-                class: Some(class),
-                copy,
-                spare: self.prototype.spare(&self.inner),
-                config: self.config,
-                budget: self.budget.as_ref().map(RetryBudget::ticket),
-                clock: self.clock,
-                previous: None,
-            },
             attempts: 1,
-            state: State::Called(first),
+            waiting: None,
         }
     }
 }
