@@ -19,6 +19,8 @@ pub struct Picked<T> {
     generation: Option<u32>,
 }
 
+// Always inlined: a pick that is handed over through memory stalls on loads that are wider than
+// the stores before them, twice a call, for as long as an atomic operation each time.
 impl<T> Picked<T> {
     #[inline(always)]
     pub(crate) fn new(slot: Arc<Slot<T>>, measured: bool) -> Self {
