@@ -1,0 +1,1 @@
+//! Messages of one line each, as on standard input and output.

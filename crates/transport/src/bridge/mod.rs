@@ -1,0 +1,1 @@
+//! What one era says, in the words of the other.

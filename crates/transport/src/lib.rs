@@ -1,0 +1,7 @@
+//! Connections that carry MCP, whoever is at the other end and whatever revision they speak.
+
+pub mod bridge;
+pub mod link;
+pub mod seal;
+pub mod sse;
+pub mod stdio;

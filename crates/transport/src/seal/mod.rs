@@ -1,0 +1,1 @@
+//! Session ids that carry their session, sealed.

@@ -1,0 +1,1 @@
+//! The client side of HTTP with server-sent events (2024-11-05).
