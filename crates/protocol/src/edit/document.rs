@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::{scan::Scanner, syntax_error::SyntaxError};
+use crate::scan::Scanner;
 
 use super::{
     EditError,
