@@ -5,7 +5,8 @@ use http::HeaderName;
 use url::{Host, Url};
 
 use crate::{
-    ApiKeyPlace, AuthType, ClientAuthentication, OAuth2Grant, Origin, Setting, Variable,
+    ApiKeyPlace, AuthType, ClientAuthentication, McpTransport, OAuth2Grant, Origin, Setting,
+    Variable,
     reader::{Reader, Scope},
     table,
     value::{Fault, Value, items},
@@ -53,10 +54,31 @@ impl AuthSettings {
     }
 
     /// Reads what the service's type of authentication needs; `None` if something is wrong.
-    pub(crate) fn read(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Self>> {
+    ///
+    /// A service that is `spoken` to by MCP needs none, and one that is a process can have none.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        scope: &Scope,
+        spoken: Option<McpTransport>,
+    ) -> Option<Setting<Self>> {
         const REQUIRED: &str = "auth configuration is required";
 
-        let auth_type = reader.required(scope, &table::AUTH_TYPE, REQUIRED)?;
+        let auth_type = if spoken.is_some() {
+            let none = Origin::Default("many MCP servers ask for nothing");
+            reader.inherit(
+                scope,
+                &table::AUTH_TYPE,
+                &Setting::new(AuthType::None, none),
+            )
+        } else {
+            reader.required(scope, &table::AUTH_TYPE, REQUIRED)?
+        };
+        if spoken == Some(McpTransport::Stdio) && *auth_type != AuthType::None {
+            let words = "a service that is started by a command has its credentials in its \
+                         environment or arguments";
+            reader.wrong_value(scope, &table::AUTH_TYPE, words);
+            return None;
+        }
         let settings = match *auth_type {
             AuthType::None => Self::None,
             AuthType::Bearer => {

@@ -131,6 +131,18 @@ choice! {
 }
 
 choice! {
+    /// How an MCP server is reached.
+    pub enum McpTransport {
+        /// Streamable HTTP, of 2025-03-26 and every later revision.
+        StreamableHttp = "streamable-http",
+        /// HTTP+SSE, of 2024-11-05.
+        Sse = "sse",
+        /// A process of this machine, over its standard input and output.
+        Stdio = "stdio",
+    }
+}
+
+choice! {
     /// The form of log lines.
     pub enum LogFormat {
         /// For people.

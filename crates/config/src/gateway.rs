@@ -11,7 +11,7 @@ use bartizan_auth::Secret;
 use url::Url;
 
 use crate::{
-    CorsOrigins, LogFormat, Origin, Problem, Setting, Variable,
+    CorsOrigins, LogFormat, McpGatewaySettings, Origin, Problem, Setting, Variable,
     reader::{Reader, Scope},
     table,
     value::{Fault, Value, items},
@@ -56,6 +56,8 @@ pub struct GatewaySettings {
     pub max_waiting: Setting<u32>,
     /// The certificate authorities that services are trusted by; the system's without.
     pub upstream_ca_file: Option<Setting<PathBuf>>,
+    /// What holds for it as an MCP server.
+    pub mcp: McpGatewaySettings,
     /// How long the gateway goes on accepting after it was told to stop.
     pub drain_delay: Setting<Duration>,
     /// How long calls in flight may take after a signal to end.
@@ -110,6 +112,7 @@ impl GatewaySettings {
             max_response_bytes: reader.setting(scope, &table::MAX_RESPONSE_BYTES),
             max_waiting: reader.setting(scope, &table::MAX_WAITING),
             upstream_ca_file: file(reader, scope, &table::UPSTREAM_CA_FILE),
+            mcp: McpGatewaySettings::read(reader, scope),
             drain_delay: reader.setting(scope, &table::DRAIN_DELAY),
             drain_timeout: reader.setting(scope, &table::DRAIN_TIMEOUT),
             log_filter: filter.map(|LogFilter(text)| text),

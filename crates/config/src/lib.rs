@@ -40,6 +40,7 @@
 //! The layers know nothing of this crate. Whoever puts them into a service of their own builds
 //! them with their own builders.
 
+mod arguments;
 mod auth;
 mod builder;
 mod check;
@@ -51,6 +52,9 @@ mod dotenv;
 mod endpoint;
 mod explain;
 mod gateway;
+mod hosts;
+mod mcp;
+mod mcp_gateway;
 mod number;
 mod origin;
 mod placeholder;
@@ -61,6 +65,7 @@ mod retry;
 mod service;
 mod setting;
 mod source;
+mod stdio;
 mod suggest;
 mod table;
 mod unknown;
@@ -75,13 +80,17 @@ pub use builder::{
 };
 pub use check::Summary;
 pub use choice::{
-    ApiKeyPlace, AuthType, BackoffStrategy, ClientAuthentication, LogFormat, OAuth2Grant, Strategy,
+    ApiKeyPlace, AuthType, BackoffStrategy, ClientAuthentication, LogFormat, McpTransport,
+    OAuth2Grant, Strategy,
 };
 pub use configuration::{Configuration, Mode};
 pub use cors::CorsOrigins;
 pub use endpoint::Endpoint;
 pub use explain::{Explanation, Row, UnknownService};
 pub use gateway::{GatewaySettings, TlsSettings};
+pub use hosts::AllowedHosts;
+pub use mcp::{McpSettings, ServiceKind};
+pub use mcp_gateway::McpGatewaySettings;
 pub use origin::Origin;
 pub use problem::{Errors, Problem};
 pub use reference::reference_markdown;
@@ -91,6 +100,7 @@ pub use service::{
 };
 pub use setting::Setting;
 pub use source::Source;
+pub use stdio::StdioSettings;
 pub use table::variables;
 pub use value::Ratio;
 pub use variable::Variable;

@@ -24,6 +24,17 @@ pub enum Origin {
         /// The file.
         path: PathBuf,
     },
+    /// A member of a file of MCP servers.
+    McpServers {
+        /// The member: the server's name and what it is for, such as `github.command`.
+        member: String,
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// The column, in characters counted from one.
+        column: usize,
+    },
     /// The program that embeds the gateway, through [`GatewayConfig`](crate::GatewayConfig).
     Builder,
 }
@@ -39,6 +50,16 @@ impl fmt::Display for Origin {
                 line,
             } => write!(f, "{variable} ({}, line {line})", path.display()),
             Self::File { variable, path } => write!(f, "{variable} ({})", path.display()),
+            Self::McpServers {
+                member,
+                path,
+                line,
+                column,
+            } => write!(
+                f,
+                "{member} ({}, line {line}, column {column})",
+                path.display()
+            ),
             Self::Builder => f.write_str("the embedding program"),
         }
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_auth::{Secret, SecretFileError};
 
@@ -68,12 +68,43 @@ pub(crate) struct Reader<'a> {
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
     used: BTreeSet<String>,
+    /// The variables that belong to a family of a service's, and that service's prefix.
+    members: BTreeMap<String, BTreeSet<String>>,
 }
 
 struct Found<'a> {
     name: String,
     text: &'a str,
     origin: &'a Origin,
+}
+
+impl Found<'_> {
+    /// What its author calls it.
+    fn subject(&self) -> &str {
+        match self.origin {
+            Origin::McpServers { member, .. } => member,
+            _ => &self.name,
+        }
+    }
+}
+
+/// One variable of a family.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// What follows the beginning of the family's names.
+    pub(crate) suffix: String,
+    /// The text as it was given, blanks included.
+    pub(crate) text: Setting<Secret>,
+}
+
+impl Member {
+    /// Where the text stands.
+    pub(crate) fn place(&self) -> String {
+        match self.text.origin() {
+            Origin::Builder => self.suffix.clone(),
+            origin => origin.to_string(),
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -84,6 +115,7 @@ impl<'a> Reader<'a> {
             problems: source.problems().to_vec(),
             warnings: source.warnings().to_vec(),
             used: BTreeSet::new(),
+            members: BTreeMap::new(),
         }
     }
 
@@ -114,6 +146,32 @@ impl<'a> Reader<'a> {
     /// Whether something has asked for this variable.
     pub(crate) fn has_used(&self, name: &str) -> bool {
         self.used.contains(name)
+    }
+
+    /// The prefixes of the services that took this variable for one of a family of theirs.
+    pub(crate) fn families_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.members
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
+
+    /// The variables of a family, in the order of their names.
+    pub(crate) fn family(&mut self, scope: &Scope, variable: &Variable) -> Vec<Member> {
+        let stem = variable.family().unwrap_or(variable.name);
+        let stem = stem.replace("<NAME>", scope.prefix());
+        let mut members = Vec::new();
+        for (name, entry) in self.source.entries_from(&stem) {
+            self.used.insert(name.to_owned());
+            let owners = self.members.entry(name.to_owned()).or_default();
+            owners.insert(scope.prefix().to_owned());
+            members.push(Member {
+                suffix: name[stem.len()..].to_owned(),
+                text: Setting::new(entry.text.clone(), entry.origin.clone()),
+            });
+        }
+        members
     }
 
     /// Whether the variable, or the one that names its file, is set. Does not count as use.
@@ -230,7 +288,8 @@ impl<'a> Reader<'a> {
         self.used.insert(twin.clone());
         match (self.source.find(&name), self.source.find(&twin)) {
             (None, None) => None,
-            (Some(_), Some(_)) => {
+            // What a file of servers says gives way to the environment.
+            (Some(entry), Some(_)) if !matches!(entry.origin, Origin::McpServers { .. }) => {
                 let problem = Problem::new(format!("{name} and {twin} are both set"));
                 self.problems.push(problem);
                 None
@@ -239,7 +298,7 @@ impl<'a> Reader<'a> {
                 let secret = Secret::new(entry.text.expose().trim());
                 Some(Setting::new(secret, entry.origin.clone()))
             }
-            (None, Some(entry)) => {
+            (_, Some(entry)) => {
                 let path = entry.text.expose().trim();
                 let origin = Origin::File {
                     variable: twin.clone(),
@@ -272,8 +331,16 @@ impl<'a> Reader<'a> {
         self.problems.push(if self.is_explicit() {
             problem
         } else {
-            problem.detail(scope.name(variable))
+            problem.detail(self.place(&scope.name(variable)))
         });
+    }
+
+    /// Where the value of a variable stands, which is not to be shown.
+    fn place(&self, name: &str) -> String {
+        match self.source.find(name).map(|entry| &entry.origin) {
+            Some(origin @ Origin::McpServers { .. }) => origin.to_string(),
+            _ => name.to_owned(),
+        }
     }
 
     /// A problem with a value that parses but cannot be.
@@ -304,14 +371,13 @@ fn wrong(scope: &Scope, variable: &Variable, found: &Found<'_>, fault: Fault) ->
     match fault {
         Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(found)),
         Fault::Must(what) => {
-            Problem::new(format!("{} must {what}", found.name)).detail(shown(found))
+            Problem::new(format!("{} must {what}", found.subject())).detail(shown(found))
         }
         Fault::Unquotable(what) if variable.rule.is_empty() => {
-            Problem::new(format!("{} must {what}", found.name))
+            Problem::new(format!("{} must {what}", whereabouts(found)))
         }
-        Fault::Unquotable(what) => {
-            Problem::new(scope.message(variable.rule)).detail(format!("{} must {what}", found.name))
-        }
+        Fault::Unquotable(what) => Problem::new(scope.message(variable.rule))
+            .detail(format!("{} must {what}", whereabouts(found))),
     }
 }
 
@@ -327,7 +393,24 @@ fn shown(found: &Found<'_>) -> String {
                 path.display()
             )
         }
+        Origin::McpServers {
+            member,
+            path,
+            line,
+            column,
+        } => format!(
+            "{member} is {value} in {}, line {line}, column {column}",
+            path.display()
+        ),
         _ => format!("{} is {value}", found.name),
+    }
+}
+
+/// The variable, or its place in a file of servers.
+fn whereabouts(found: &Found<'_>) -> String {
+    match found.origin {
+        Origin::McpServers { .. } => found.origin.to_string(),
+        _ => found.name.clone(),
     }
 }
 

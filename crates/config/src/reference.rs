@@ -92,5 +92,6 @@ fn value(kind: Kind) -> String {
         Kind::Path => "a file".to_owned(),
         Kind::Secret => "a secret".to_owned(),
         Kind::SecretList => "secrets, separated by commas".to_owned(),
+        Kind::Hidden(what) => format!("{what}, kept secret"),
     }
 }

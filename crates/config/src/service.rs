@@ -3,8 +3,8 @@ use std::{num::NonZeroU32, time::Duration};
 use http::uri::PathAndQuery;
 
 use crate::{
-    AuthSettings, Endpoint, GatewaySettings, Origin, Problem, RetrySettings, Setting, Strategy,
-    Variable,
+    AuthSettings, Endpoint, GatewaySettings, McpTransport, Origin, Problem, RetrySettings,
+    ServiceKind, Setting, Strategy, Variable, mcp,
     reader::{Reader, Scope},
     table,
     value::{Fault, Ratio, Value, items},
@@ -15,7 +15,9 @@ use crate::{
 pub struct ServiceSettings {
     /// The name that callers use.
     pub name: String,
-    /// Where its instances are; at least one.
+    /// What it speaks.
+    pub kind: ServiceKind,
+    /// Where its instances are; at least one, but none of a service that is a process.
     pub endpoints: Setting<Vec<Endpoint>>,
     /// How one of them is chosen.
     pub strategy: Setting<Strategy>,
@@ -25,7 +27,7 @@ pub struct ServiceSettings {
     pub rate_limit: RateLimitSettings,
     /// How long a call may take in all, unless its caller says otherwise.
     pub timeout: Setting<Duration>,
-    /// How long one attempt may take.
+    /// How long one attempt may take; of an MCP service, until the first byte of its answer.
     pub attempt_timeout: Setting<Duration>,
     /// When an instance is left alone.
     pub circuit_breaker: CircuitBreakerSettings,
@@ -100,18 +102,30 @@ impl ServiceSettings {
         retry: &RetrySettings,
     ) -> Option<Self> {
         let scope = &Scope::service(name);
-        let endpoints = reader.required(scope, &table::ENDPOINT, "endpoint is required");
-        let auth = AuthSettings::read(reader, scope);
+        let transport = mcp::transport(reader, scope);
+        let spoken = transport.as_ref().map(|transport| **transport);
+        let endpoints = read_endpoints(reader, scope, spoken);
+        let auth = AuthSettings::read(reader, scope, spoken);
+        let kind = ServiceKind::read(reader, scope, name, transport);
+        if spoken.is_none() {
+            require_groups(reader, scope);
+        }
         let rate_limit = RateLimitSettings::read(reader, scope, gateway);
         let circuit_breaker = CircuitBreakerSettings::read(reader, scope);
         let timeout = reader.inherit(scope, &table::TIMEOUT, &gateway.default_timeout);
         let attempt_timeout = reader.inherit(scope, &table::ATTEMPT_TIMEOUT, &timeout);
         let operations: Option<Setting<Operations>> =
             reader.optional(scope, &table::IDEMPOTENT_OPERATIONS);
-        let health = HealthSettings::read(reader, scope);
+        // A process is not probed: that it runs is known.
+        let health = if spoken == Some(McpTransport::Stdio) {
+            None
+        } else {
+            HealthSettings::read(reader, scope)
+        };
         let retry = RetrySettings::read_service(reader, scope, retry);
         Some(Self {
             name: name.to_owned(),
+            kind: kind?,
             strategy: reader.setting(scope, &table::STRATEGY),
             endpoints: endpoints?,
             auth: auth?,
@@ -131,13 +145,6 @@ impl ServiceSettings {
 
 impl RateLimitSettings {
     fn read(reader: &mut Reader<'_>, scope: &Scope, gateway: &GatewaySettings) -> Self {
-        let group = [&table::RATE_LIMIT_RPM, &table::RATE_LIMIT_BURST];
-        require(
-            reader,
-            scope,
-            &group,
-            "rate limit configuration is required",
-        );
         let requests_per_minute: Setting<NonZeroU32> =
             reader.setting(scope, &table::RATE_LIMIT_RPM);
         let burst: Setting<NonZeroU32> = reader.setting(scope, &table::RATE_LIMIT_BURST);
@@ -161,17 +168,6 @@ impl RateLimitSettings {
 
 impl CircuitBreakerSettings {
     fn read(reader: &mut Reader<'_>, scope: &Scope) -> Self {
-        let group = [
-            &table::CB_FAILURE_THRESHOLD,
-            &table::CB_RECOVERY_TIMEOUT,
-            &table::CB_HALF_OPEN_MAX_CALLS,
-        ];
-        require(
-            reader,
-            scope,
-            &group,
-            "circuit breaker configuration is required",
-        );
         let ratio = reader.optional(scope, &table::CB_FAILURE_RATIO);
         Self {
             failure_threshold: reader.setting(scope, &table::CB_FAILURE_THRESHOLD),
@@ -202,6 +198,39 @@ impl HealthSettings {
             unhealthy_threshold: reader.setting(scope, &table::UNHEALTHY_THRESHOLD),
         })
     }
+}
+
+/// Where the service is reached, unless it is a process.
+fn read_endpoints(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    spoken: Option<McpTransport>,
+) -> Option<Setting<Vec<Endpoint>>> {
+    if spoken != Some(McpTransport::Stdio) {
+        return reader.required(scope, &table::ENDPOINT, "endpoint is required");
+    }
+    let words = "a service that is started by a command has no endpoint";
+    reader.wrong_value(scope, &table::ENDPOINT, words);
+    let origin = Origin::Default("a process is where the gateway is");
+    Some(Setting::new(Vec::new(), origin))
+}
+
+/// The documented programmatic API, which knows no MCP services, requires these groups.
+fn require_groups(reader: &mut Reader<'_>, scope: &Scope) {
+    let limit = [&table::RATE_LIMIT_RPM, &table::RATE_LIMIT_BURST];
+    require(
+        reader,
+        scope,
+        &limit,
+        "rate limit configuration is required",
+    );
+    let breaker = [
+        &table::CB_FAILURE_THRESHOLD,
+        &table::CB_RECOVERY_TIMEOUT,
+        &table::CB_HALF_OPEN_MAX_CALLS,
+    ];
+    let words = "circuit breaker configuration is required";
+    require(reader, scope, &breaker, words);
 }
 
 /// The documented programmatic API has these groups as a whole or not at all.

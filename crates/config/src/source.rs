@@ -1,13 +1,15 @@
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::File,
     io::{self, Read},
+    ops::Bound,
     path::Path,
 };
 
 use bartizan_auth::Secret;
 
-use crate::{Errors, Origin, Problem, Severity, Warning, dotenv, table};
+use crate::{Errors, Origin, Problem, Severity, Warning, dotenv, stdio::is_inherited, table};
 
 /// An environment file larger than this is some other file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -40,6 +42,8 @@ pub struct Source {
     warnings: Vec<Warning>,
     /// Whether groups that the programmatic API requires may be absent.
     lenient: Leniency,
+    /// The variables that every child process gets.
+    inherited: Vec<(OsString, OsString)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,12 +62,16 @@ pub(crate) struct Entry {
 }
 
 impl Source {
-    /// What the process environment says about the gateway; the rest of it is not kept.
+    /// What the process environment says about the gateway, and the few harmless variables, such
+    /// as `PATH`, that a child process gets; the rest of it is not kept.
     ///
     /// This is the one place of the workspace that reads the environment.
     #[must_use]
     pub fn environment() -> Self {
-        let mut source = Self::default();
+        let mut source = Self {
+            inherited: inherited(),
+            ..Self::default()
+        };
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str().filter(|name| table::concerns_us(name)) else {
                 continue;
@@ -147,6 +155,7 @@ impl Source {
         Self {
             lenient: Leniency::Explicit,
             names: Some(Vec::new()),
+            inherited: inherited(),
             ..Self::default()
         }
     }
@@ -179,6 +188,19 @@ impl Source {
             .filter(|entry| !entry.text.expose().trim().is_empty())
     }
 
+    /// The entries whose names begin with `stem`, blank or not, in the order of their names.
+    pub(crate) fn entries_from(&self, stem: &str) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries
+            .range::<str, _>((Bound::Included(stem), Bound::Unbounded))
+            .take_while(move |(name, _)| name.starts_with(stem))
+            .map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// The variables of this process that every child process gets.
+    pub(crate) fn inherited(&self) -> &[(OsString, OsString)] {
+        &self.inherited
+    }
+
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
@@ -205,11 +227,22 @@ impl<N: Into<String>, T: Into<String>> FromIterator<(N, T)> for Source {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(pairs: I) -> Self {
         let mut source = Self::default();
         for (name, text) in pairs {
-            let name = name.into();
+            let (name, text) = (name.into(), text.into());
+            if is_inherited(&name) {
+                let (name, text) = (name.clone().into(), text.clone().into());
+                source.inherited.push((name, text));
+            }
             source.insert(name.clone(), text, Origin::Variable(name));
         }
         source
     }
+}
+
+/// The variables of this process that a child process gets.
+fn inherited() -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter(|(name, _)| name.to_str().is_some_and(is_inherited))
+        .collect()
 }
 
 fn read(path: &Path) -> io::Result<String> {

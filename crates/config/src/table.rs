@@ -3,11 +3,12 @@
 use crate::{
     ApiKeyPlace, AuthType, BackoffStrategy, ClientAuthentication, LogFormat, OAuth2Grant, Strategy,
     Variable,
+    mcp::Transport,
     variable::{
         Fallback::{Inherit, Required, Unset, Value},
         Kind::{
-            Address, Choice, Flag, List, Milliseconds, Number, Path, Ratio, Secret, SecretList,
-            Text, Url,
+            Address, Choice, Flag, Hidden, List, Milliseconds, Number, Path, Ratio, Secret,
+            SecretList, Text, Url,
         },
         Section,
     },
@@ -275,8 +276,8 @@ variables! {
         "How long a call may take in all, retries included, unless its caller says otherwise.";
     ATTEMPT_TIMEOUT = "MCP_SERVICE_<NAME>_ATTEMPT_TIMEOUT", Resilience, POSITIVE,
         Inherit("MCP_SERVICE_<NAME>_TIMEOUT"), "",
-        "How long one attempt may take. Shorter than the timeout, it leaves time to retry after \
-         an attempt that hangs.";
+        "How long one attempt may take; of an MCP service, until the first byte of its answer. \
+         Shorter than the timeout, it leaves time to retry after an attempt that hangs.";
     CB_FAILURE_THRESHOLD = "MCP_SERVICE_<NAME>_CB_FAILURE_THRESHOLD", Resilience, COUNT,
         Value("5", DOCUMENTED), "failure threshold must be positive",
         "How many failures in a row open the circuit. Among several endpoints, failures of one \
@@ -333,6 +334,90 @@ variables! {
     UNHEALTHY_THRESHOLD = "MCP_SERVICE_<NAME>_UNHEALTHY_THRESHOLD", Health, COUNT,
         Value("3", "one failure may be bad luck"), "",
         "How many bad probes in a row take an endpoint out.";
+
+    TRANSPORT = "MCP_SERVICE_<NAME>_TRANSPORT", McpService, Choice(Transport::WORDS),
+        Unset("`stdio` with a command, else `rest`"), "",
+        "How the service is spoken to: `rest` is plain HTTP, all others are MCP. `http` is \
+         another word for `streamable-http`, `sse` is the HTTP+SSE of 2024-11-05, and `stdio` \
+         starts a process. An MCP service needs no `MCP_SERVICE_<NAME>_AUTH_TYPE`.";
+    COMMAND = "MCP_SERVICE_<NAME>_COMMAND", McpService, Text("a program"),
+        Unset("required for `stdio`"), "command is required",
+        "The program that is the MCP server: a path, or a name that `PATH` leads to. A service \
+         with a command has no endpoint.";
+    ARGS = "MCP_SERVICE_<NAME>_ARGS", McpService,
+        Text("words as a shell splits them, or a JSON array of strings"),
+        Unset("none"), "",
+        "The arguments of the command. Quotes and backslashes work as in a shell, which is not \
+         involved: nothing is expanded.";
+    SERVICE_ENV = "MCP_SERVICE_<NAME>_ENV_<VARIABLE>", McpService, Hidden("a text"),
+        Unset("the process gets a few harmless variables of the gateway's, such as `PATH`"), "",
+        "A variable of the process's environment, of this name to the letter. Nothing else of \
+         the gateway's environment reaches it.";
+    WORKING_DIR = "MCP_SERVICE_<NAME>_WORKING_DIR", McpService, Path,
+        Unset("that of the gateway"), "",
+        "The directory that the process is started in.";
+    IDLE_TIMEOUT = "MCP_SERVICE_<NAME>_IDLE_TIMEOUT", McpService, POSITIVE,
+        Value("600000", "long enough for a pause in a conversation, short enough to free a laptop"),
+        "",
+        "How long a process is kept that nobody talks to.";
+    MAX_LIFETIME = "MCP_SERVICE_<NAME>_MAX_LIFETIME", McpService, POSITIVE,
+        Value("86400000", "a daily restart bounds what a server leaks"), "",
+        "How long a process lives at most before a new one takes its place.";
+    SERVICE_HEADER = "MCP_SERVICE_<NAME>_HEADER_<HEADER>", McpService, Hidden("a text"),
+        Unset("only the headers of the protocol are sent"), "",
+        "A header of every request to the MCP server, `_` standing for `-`: \
+         `MCP_SERVICE_A_HEADER_X_TENANT` sends `X-Tenant`. Headers of the protocol and of the \
+         connection are refused.";
+    TRUST_ANNOTATIONS = "MCP_SERVICE_<NAME>_TRUST_ANNOTATIONS", McpService, Flag,
+        Value("false", "a server that calls a tool harmless need not be right"), "",
+        "Believes the server's word that a tool is read-only or idempotent, so that its calls \
+         may be sent twice.";
+    STREAM_IDLE_TIMEOUT = "MCP_SERVICE_<NAME>_STREAM_IDLE_TIMEOUT", McpService, POSITIVE,
+        Value("300000", "where comparable gateways give up a silent stream"), "",
+        "How long a streamed answer may say nothing. How long the first byte may take is \
+         `MCP_SERVICE_<NAME>_ATTEMPT_TIMEOUT`.";
+
+    TOOL_SEPARATOR = "MCP_TOOL_SEPARATOR", Mcp,
+        Text("1 to 4 letters, digits, or any of `_` `.` `-`"),
+        Value("__", "what most gateways and clients use"), "",
+        "What stands between a service and its tool in the names of `/mcp`.";
+    SESSION_KEYS = "MCP_SESSION_KEYS", Mcp, SecretList,
+        Unset("a random key: sessions end with the process, and no replica knows them"), "",
+        "The keys that sessions are sealed with, of at least 32 characters each. The first \
+         seals, all open: to replace a key, put the new one first and take the old one out a \
+         session's lifetime later. All replicas need the same.";
+    SESSION_IDLE_TIMEOUT = "MCP_SESSION_IDLE_TIMEOUT", Mcp, POSITIVE,
+        Value("3600000", "a client that paused for lunch finds its session"), "",
+        "How long a session is kept that its client does not use.";
+    MAX_SESSIONS = "MCP_MAX_SESSIONS", Mcp, COUNT,
+        Value("10000", "as many as connections"), "",
+        "How many sessions are open at once.";
+    MAX_SESSIONS_PER_CALLER = "MCP_MAX_SESSIONS_PER_CALLER", Mcp, COUNT,
+        Inherit("MCP_MAX_SESSIONS"), "",
+        "How many sessions of one caller are open at once. All callers who are not asked who \
+         they are count as one.";
+    ALLOWED_HOSTS = "MCP_ALLOWED_HOSTS", Mcp, List("hosts, each optionally with a port, or `*`"),
+        Unset("those of the address that is listened on and of `MCP_GATEWAY_URL`"), "",
+        "What the `Host` of an MCP request may be, against web pages that reach the gateway by a \
+         name of their own (DNS rebinding).";
+    ALLOWED_ORIGINS = "MCP_ALLOWED_ORIGINS", Mcp, List("origins, or `*`, or `none`"),
+        Unset("those of this machine"), "",
+        "The web origins whose pages may send MCP requests. Clients that are no browsers send no \
+         origin and are not concerned.";
+    KEEP_ALIVE = "MCP_KEEP_ALIVE_INTERVAL", Mcp,
+        Number { min: 100, max: 25_000, unit: "milliseconds" },
+        Value("15000", "below every idle timeout of proxies and clients that we know"), "",
+        "How long a stream to a client is silent before a comment keeps it open.";
+    LIST_TIMEOUT = "MCP_LIST_TIMEOUT", Mcp, POSITIVE,
+        Value("5000", "a client that starts waits for its tools"), "",
+        "How long a slow service may delay the lists of `/mcp`, which go out without it then.";
+    MAX_CHILDREN = "MCP_MAX_CHILDREN", Mcp, COUNT,
+        Value("64", "ample for one machine, and still an end"), "",
+        "How many processes of `stdio` services run at once.";
+    MAX_STREAM_BYTES = "MCP_MAX_STREAM_BYTES", Mcp,
+        Number { min: 1, max: 1 << 40, unit: "bytes" },
+        Value("268435456", "256 MiB: far beyond what a model can read"), "",
+        "The most bytes that one streamed answer may have.";
 }
 
 /// Whether a variable of this name is any of the gateway's business.
@@ -352,6 +437,9 @@ mod tests {
         for variable in TABLE {
             assert!(names.insert(variable.name), "{} twice", variable.name);
             let plain = variable.name.replace("<NAME>", "X");
+            let plain = variable.family().map_or(plain.as_str(), |_| {
+                plain.rsplit_once('<').map_or("", |(family, _)| family)
+            });
             assert!(
                 plain.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
                 "{plain}"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Problem,
+    Origin, Problem,
     reader::{Reader, Scope, file_twin},
     suggest::closest,
     table::variables,
@@ -32,16 +32,24 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str]) {
         if source.find(name).is_none() {
             continue;
         }
-        match known.get(name).map_or(&[][..], Vec::as_slice) {
+        let mut owners = known.get(name).cloned().unwrap_or_default();
+        for service in services {
+            let prefix = Scope::service(service);
+            if reader.families_of(name).any(|it| it == prefix.prefix()) {
+                owners.push(service);
+            }
+        }
+        match owners[..] {
             [first, second, ..] => reader.problem(Problem::new(format!(
                 "{name} is a variable of both service {first} and service {second}: rename one"
             ))),
             _ if reader.has_used(name) => {}
             [""] => reader.warn(format!("{name} has no effect")),
-            [service] => reader.warn(format!(
-                "{name} has no effect beside the other settings of service {service}"
-            )),
-            [] => unknown(reader, name, services, &known),
+            [service] => without_effect(reader, name, service),
+            [] => match family_of(name, services) {
+                Some(service) => without_effect(reader, name, service),
+                None => unknown(reader, name, services, &known),
+            },
         }
     }
 }
@@ -55,7 +63,7 @@ fn known<'a>(services: &[&'a str]) -> BTreeMap<String, Vec<&'a str>> {
         }
         known.entry(name).or_default().push(owner);
     };
-    for variable in variables() {
+    for variable in variables().iter().filter(|it| it.family().is_none()) {
         if variable.is_of_a_service() {
             for service in services {
                 add(
@@ -69,6 +77,29 @@ fn known<'a>(services: &[&'a str]) -> BTreeMap<String, Vec<&'a str>> {
         }
     }
     known
+}
+
+/// The service that would have this variable in a family of its own, were it of another kind.
+fn family_of<'a>(name: &str, services: &[&'a str]) -> Option<&'a str> {
+    let mut stems = variables().iter().filter_map(|variable| variable.family());
+    stems.find_map(|stem| {
+        let mut owners = services.iter().copied();
+        owners.find(|service| {
+            let stem = stem.replace("<NAME>", Scope::service(service).prefix());
+            name.len() > stem.len() && name.starts_with(&stem)
+        })
+    })
+}
+
+fn without_effect(reader: &mut Reader<'_>, name: &str, service: &str) {
+    let origin = reader.source().find(name).map(|entry| &entry.origin);
+    let what = match origin {
+        Some(origin @ Origin::McpServers { .. }) => origin.to_string(),
+        _ => name.to_owned(),
+    };
+    reader.warn(format!(
+        "{what} has no effect beside the other settings of service {service}"
+    ));
 }
 
 fn unknown(

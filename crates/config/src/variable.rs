@@ -47,6 +47,14 @@ impl Variable {
     pub(crate) fn is_of_a_service(&self) -> bool {
         self.name.contains("<NAME>")
     }
+
+    /// What the names of a family of variables begin with, such as
+    /// `MCP_SERVICE_<NAME>_ENV_`; `None` for a variable that stands for itself.
+    pub(crate) fn family(&self) -> Option<&'static str> {
+        ["<VARIABLE>", "<HEADER>"]
+            .iter()
+            .find_map(|member| self.name.strip_suffix(member))
+    }
 }
 
 /// The part of the reference that a variable belongs to.
@@ -61,10 +69,12 @@ pub(crate) enum Section {
     Authentication,
     Resilience,
     Health,
+    Mcp,
+    McpService,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Process,
         Self::Listening,
         Self::Limits,
@@ -74,6 +84,8 @@ impl Section {
         Self::Authentication,
         Self::Resilience,
         Self::Health,
+        Self::McpService,
+        Self::Mcp,
     ];
 
     pub(crate) fn title(self) -> &'static str {
@@ -87,6 +99,8 @@ impl Section {
             Self::Authentication => "How the gateway proves itself to a service",
             Self::Resilience => "Limits, timeouts, circuit breaker and retries of a service",
             Self::Health => "Health probes of a service",
+            Self::McpService => "Services that are MCP servers",
+            Self::Mcp => "The gateway as an MCP server",
         }
     }
 }
@@ -117,6 +131,8 @@ pub(crate) enum Kind {
     Path,
     Secret,
     SecretList,
+    /// A text that nothing shows, and that no file can hold in its place.
+    Hidden(&'static str),
 }
 
 /// What holds when a variable is not set.

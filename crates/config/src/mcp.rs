@@ -1,0 +1,242 @@
+use std::time::Duration;
+
+use bartizan_auth::Secret;
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    McpTransport, Origin, Problem, Setting, StdioSettings, Variable,
+    placeholder::is_placeholder,
+    reader::{Member, Reader, Scope},
+    table,
+    value::{Fault, Value},
+};
+
+/// What a service speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Plain HTTP: an operation is a path.
+    Rest,
+    /// The Model Context Protocol: an operation is a tool.
+    Mcp(Box<McpSettings>),
+}
+
+/// What holds for a service that is an MCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpSettings {
+    /// How the server is reached.
+    pub transport: Setting<McpTransport>,
+    /// The process that is the server; there is one if and only if the transport is
+    /// [`McpTransport::Stdio`].
+    pub stdio: Option<StdioSettings>,
+    /// The headers of every request besides those of the protocol and of authentication, each
+    /// once and with a value that can be sent; none for [`McpTransport::Stdio`].
+    pub headers: Vec<(HeaderName, Setting<Secret>)>,
+    /// Whether the server is believed when it calls a tool read-only or idempotent.
+    pub trust_annotations: Setting<bool>,
+    /// How long a streamed answer may say nothing.
+    pub stream_idle_timeout: Setting<Duration>,
+}
+
+impl ServiceKind {
+    /// What holds for the MCP server, if it is one.
+    #[must_use]
+    pub fn mcp(&self) -> Option<&McpSettings> {
+        match self {
+            Self::Rest => None,
+            Self::Mcp(settings) => Some(settings),
+        }
+    }
+
+    /// What holds for the process, if the service is one.
+    #[must_use]
+    pub fn stdio(&self) -> Option<&StdioSettings> {
+        self.mcp()?.stdio.as_ref()
+    }
+
+    /// Reads the kind of a service; `None` if something is wrong that has no default.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        scope: &Scope,
+        name: &str,
+        transport: Option<Setting<McpTransport>>,
+    ) -> Option<Self> {
+        let Some(transport) = transport else {
+            return Some(Self::Rest);
+        };
+        check_name(reader, scope, name);
+        let (stdio, headers) = if *transport == McpTransport::Stdio {
+            (Some(StdioSettings::read(reader, scope)), Vec::new())
+        } else {
+            (None, headers(reader, scope))
+        };
+        let trust_annotations = reader.setting(scope, &table::TRUST_ANNOTATIONS);
+        let stream_idle_timeout = reader.setting(scope, &table::STREAM_IDLE_TIMEOUT);
+        Some(Self::Mcp(Box::new(McpSettings {
+            transport,
+            stdio: match stdio {
+                Some(stdio) => Some(stdio?),
+                None => None,
+            },
+            headers,
+            trust_annotations,
+            stream_idle_timeout,
+        })))
+    }
+}
+
+/// The transport of an MCP server; `None` for a plain service.
+pub(crate) fn transport(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<McpTransport>> {
+    let has_command = reader.is_set(scope, &table::COMMAND);
+    let likely = if has_command {
+        Transport(Some(McpTransport::Stdio))
+    } else {
+        Transport(None)
+    };
+    let likely = Setting::new(likely, Origin::Default("a command is what is started"));
+    let transport = reader.inherit(scope, &table::TRANSPORT, &likely);
+    if has_command && transport.0 != Some(McpTransport::Stdio) {
+        let word = transport.0.map_or("rest", McpTransport::as_str);
+        let words = format!("a command is for the transport stdio, not {word}");
+        reader.wrong_value(scope, &table::COMMAND, &words);
+    }
+    let spoken = transport.0?;
+    Some(transport.map(|_| spoken))
+}
+
+/// The text of `MCP_SERVICE_<NAME>_TRANSPORT`; none is a plain service.
+#[derive(Clone)]
+pub(crate) struct Transport(Option<McpTransport>);
+
+impl Transport {
+    pub(crate) const WORDS: &'static [&'static str] = &["rest", "streamable-http", "sse", "stdio"];
+}
+
+impl Value for Transport {
+    fn parse(variable: &Variable, text: &str) -> Result<Self, Fault> {
+        match text.to_ascii_lowercase().as_str() {
+            "rest" => Ok(Self(None)),
+            // What the files of Claude Code and Cursor call it.
+            "http" | "streamablehttp" => Ok(Self(Some(McpTransport::StreamableHttp))),
+            word => match McpTransport::parse(variable, word) {
+                Ok(transport) => Ok(Self(Some(transport))),
+                Err(_) => Err(Fault::of_choice(variable, Self::WORDS)),
+            },
+        }
+    }
+}
+
+/// An MCP service is reached at `/mcp/{name}`, beside routes of the gateway's own.
+fn check_name(reader: &mut Reader<'_>, scope: &Scope, name: &str) {
+    const TAKEN: [&str; 9] = [
+        "health", "invoke", "jobs", "message", "messages", "request", "services", "sse", "tools",
+    ];
+
+    if TAKEN.contains(&name) {
+        reader.problem(Problem::new(scope.message(&format!(
+            "an MCP service cannot have this name: /mcp/{name} is a route of the gateway"
+        ))));
+    } else if matches!(name, "." | "..") {
+        reader.problem(Problem::new(
+            scope.message("an MCP service cannot have this name: no URL can hold it"),
+        ));
+    }
+}
+
+fn headers(reader: &mut Reader<'_>, scope: &Scope) -> Vec<(HeaderName, Setting<Secret>)> {
+    let mut headers: Vec<(HeaderName, Setting<Secret>)> = Vec::new();
+    // What the environment says comes first, and wins over a file of servers.
+    let (ours, theirs): (Vec<_>, Vec<_>) = reader
+        .family(scope, &table::SERVICE_HEADER)
+        .into_iter()
+        .filter(|member| !member.text.expose().trim().is_empty())
+        .partition(|member| !matches!(member.text.origin(), Origin::McpServers { .. }));
+    for member in ours.into_iter().chain(theirs) {
+        match header(reader, scope, &member) {
+            Ok((name, _)) if headers.iter().any(|(other, _)| *other == name) => {}
+            Ok(header) => headers.push(header),
+            Err(words) => {
+                let problem = Problem::new(scope.message(&words));
+                reader.problem(problem.detail(member.place()));
+            }
+        }
+    }
+    headers
+}
+
+/// The header of one variable, or why it cannot be sent.
+fn header(
+    reader: &Reader<'_>,
+    scope: &Scope,
+    member: &Member,
+) -> Result<(HeaderName, Setting<Secret>), String> {
+    let name = match member.text.origin() {
+        // A file of servers has names as they are sent.
+        Origin::McpServers { .. } => member.suffix.clone(),
+        _ => member.suffix.replace('_', "-"),
+    };
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| "no header can have this name".to_owned())?;
+    if is_of_the_transport(&name) {
+        return Err(format!("the gateway itself writes the header {name}"));
+    }
+    if name == http::header::AUTHORIZATION && reader.is_set(scope, &table::AUTH_TYPE) {
+        let auth_type = scope.name(&table::AUTH_TYPE);
+        return Err(format!("{auth_type} writes the header {name}"));
+    }
+    let value = member.text.expose().trim();
+    if HeaderValue::from_str(value).is_err() {
+        return Err(format!(
+            "header {name} holds characters that cannot be sent"
+        ));
+    }
+    // `Bearer your-token` is as good as `your-token`.
+    let credential = value.rsplit(' ').next().unwrap_or(value);
+    if reader.refuses_placeholder(credential) && !value.is_empty() {
+        return Err(format!("header {name} is a placeholder"));
+    }
+    let value = Secret::new(value);
+    Ok((name, member.text.clone().map(|_| value)))
+}
+
+/// Whether the client, the transport or the connection writes the header itself, so that another
+/// value of it would break requests.
+pub(crate) fn is_of_the_transport(name: &HeaderName) -> bool {
+    const NAMES: [&str; 12] = [
+        "accept",
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+
+    let name = name.as_str();
+    NAMES.contains(&name) || name.starts_with("content-") || name.starts_with("mcp-")
+}
+
+/// Whether a variable of this name holds a credential, by its name.
+pub(crate) fn is_credential(name: &str) -> bool {
+    const MARKS: [&str; 7] = [
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "CREDENTIAL",
+        "API_KEY",
+        "APIKEY",
+    ];
+
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    MARKS.iter().any(|mark| name.contains(mark)) || name.ends_with("_KEY")
+}
+
+/// Whether this text stands in place of a credential of this name.
+pub(crate) fn is_missing_credential(name: &str, text: &str) -> bool {
+    is_credential(name) && !text.trim().is_empty() && is_placeholder(text)
+}
