@@ -1,0 +1,353 @@
+//! Capabilities of both sides, in the words of either era.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use bartizan_protocol::edit::{self, EditError};
+use serde_json::Value;
+
+use super::{meta::TASKS_EXTENSION, text};
+
+/// What a client's capabilities allow a server to ask of it.
+///
+/// The same words mean the same in both eras, with two subtleties that this type knows:
+/// `"elicitation": {}` declares the form mode and no other, and tools in a sampling request need
+/// `sampling.tools`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// The user can be shown a form.
+    pub elicitation_form: bool,
+    /// The user can be sent to a URL.
+    pub elicitation_url: bool,
+    /// The client's model can be asked.
+    pub sampling: bool,
+    /// The client's model can be given tools.
+    pub sampling_tools: bool,
+    /// The client tells its roots.
+    pub roots: bool,
+}
+
+impl Abilities {
+    /// Reads them from `ClientCapabilities` of either era; what is not an object declares nothing.
+    pub fn read(capabilities: &str) -> Self {
+        let has =
+            |path: &[&str]| edit::get(capabilities.as_bytes(), path).is_some_and(|it| it != "null");
+        let elicitation = has(&["elicitation"]);
+        let url = has(&["elicitation", "url"]);
+        Self {
+            elicitation_form: elicitation && (has(&["elicitation", "form"]) || !url),
+            elicitation_url: url,
+            sampling: has(&["sampling"]),
+            sampling_tools: has(&["sampling", "tools"]),
+            roots: has(&["roots"]),
+        }
+    }
+
+    /// Whether a server may send this request, by method and raw `params`, to such a client.
+    ///
+    /// # Errors
+    ///
+    /// [`Undeclared`] names the capability that is missing, or says that no capability would do.
+    pub fn admit(self, method: &str, params: Option<&str>) -> Result<(), Undeclared> {
+        let member = |name: &str| params.and_then(|params| edit::get(params.as_bytes(), &[name]));
+        match method {
+            "elicitation/create" => match member("mode") {
+                Some("\"url\"") if self.elicitation_url => Ok(()),
+                Some("\"url\"") => Err(Undeclared::ElicitationUrl),
+                None | Some("\"form\"") if self.elicitation_form => Ok(()),
+                None | Some("\"form\"") => Err(Undeclared::ElicitationForm),
+                Some(_) => Err(Undeclared::Unknown),
+            },
+            "sampling/createMessage" if !self.sampling => Err(Undeclared::Sampling),
+            "sampling/createMessage" => {
+                let tools = member("tools").or(member("toolChoice"));
+                if tools.is_some() && !self.sampling_tools {
+                    Err(Undeclared::SamplingTools)
+                } else {
+                    Ok(())
+                }
+            }
+            "roots/list" if self.roots => Ok(()),
+            "roots/list" => Err(Undeclared::Roots),
+            _ => Err(Undeclared::Unknown),
+        }
+    }
+}
+
+/// What a server asked of a client that never declared it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undeclared {
+    /// A form for the user.
+    #[error("the client did not declare elicitation by form")]
+    ElicitationForm,
+    /// A URL for the user.
+    #[error("the client did not declare elicitation by url")]
+    ElicitationUrl,
+    /// A message from the client's model.
+    #[error("the client did not declare sampling")]
+    Sampling,
+    /// A message from the client's model, which may use tools.
+    #[error("the client did not declare sampling with tools")]
+    SamplingTools,
+    /// The client's roots.
+    #[error("the client did not declare roots")]
+    Roots,
+    /// Something that no client can declare.
+    #[error("no client can be asked for this")]
+    Unknown,
+}
+
+impl Undeclared {
+    /// The capabilities that would do, as `requiredCapabilities` of the error `-32021` wants
+    /// them; empty where none would.
+    pub fn required_capabilities(self) -> &'static str {
+        match self {
+            Self::ElicitationForm => r#"{"elicitation":{"form":{}}}"#,
+            Self::ElicitationUrl => r#"{"elicitation":{"url":{}}}"#,
+            Self::Sampling => r#"{"sampling":{}}"#,
+            Self::SamplingTools => r#"{"sampling":{"tools":{}}}"#,
+            Self::Roots => r#"{"roots":{}}"#,
+            Self::Unknown => "{}",
+        }
+    }
+}
+
+/// The capabilities of a client of an older revision, for the `_meta` of 2026-07-28.
+///
+/// Dropped are `tasks` and the tasks extension, which no other era's tasks correspond to, and
+/// `roots.listChanged`, whose notification is gone. All else stays byte for byte; what is not an
+/// object becomes one without members.
+///
+/// # Errors
+///
+/// [`EditError`] if the text is not JSON.
+pub fn client_to_modern(capabilities: &str) -> Result<String, EditError> {
+    without(
+        capabilities,
+        &[
+            &["tasks"],
+            &["extensions", TASKS_EXTENSION],
+            &["roots", "listChanged"],
+        ],
+    )
+}
+
+/// The capabilities of a client of 2026-07-28, for `initialize` of the older revisions.
+///
+/// Dropped is the tasks extension, and a `tasks` that 2026-07-28 does not define but an older
+/// server would believe. All else stays byte for byte, extensions and `experimental` included.
+///
+/// # Errors
+///
+/// [`EditError`] if the text is not JSON.
+pub fn client_to_legacy(capabilities: &str) -> Result<String, EditError> {
+    without(
+        capabilities,
+        &[&["tasks"], &["extensions", TASKS_EXTENSION]],
+    )
+}
+
+/// The capabilities of a server of either era, for a client of the other.
+///
+/// Dropped are `tasks` and the tasks extension. `resources.subscribe` and the `listChanged`s mean
+/// the same on both sides of the bridge, since `subscriptions/listen` stands for the one and the
+/// session's own stream for the other; `logging` is bridged by [`LogLevel`](super::LogLevel).
+///
+/// # Errors
+///
+/// [`EditError`] if the text is not JSON.
+pub fn server(capabilities: &str) -> Result<String, EditError> {
+    without(
+        capabilities,
+        &[&["tasks"], &["extensions", TASKS_EXTENSION]],
+    )
+}
+
+fn without(capabilities: &str, paths: &[&[&str]]) -> Result<String, EditError> {
+    if !capabilities.starts_with('{') {
+        return Ok("{}".to_owned());
+    }
+    text::without(capabilities, paths)
+}
+
+/// What tells two clients' capabilities apart: SHA-256 over their canonical form.
+///
+/// Upstream sessions of the older revisions remember what the client declared at `initialize`,
+/// so requests may share one only if they declare the same. Order of members, white space and
+/// the spelling of escapes do not count; numbers count as serde_json reads them. A digest that
+/// cannot be forged, because the client chooses the text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CapabilitiesDigest([u8; 32]);
+
+impl CapabilitiesDigest {
+    /// Digests `ClientCapabilities`. Text that is not JSON is digested as it stands.
+    pub fn of(capabilities: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        match serde_json::from_str(capabilities) {
+            Ok(value) => absorb(&mut context, &value),
+            Err(_) => {
+                context.update(b"?");
+                context.update(capabilities.as_bytes());
+            }
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Self(bytes)
+    }
+
+    /// The digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CapabilitiesDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Eight digits tell sessions apart in a log; all sixty-four only fill it.
+        write!(f, "CapabilitiesDigest(")?;
+        for byte in &self.0[..4] {
+            write!(f, "{byte:02x}")?;
+        }
+        write!(f, "…)")
+    }
+}
+
+/// Feeds a value so that different values feed different bytes: each begins with its kind, and
+/// all that varies in length says how long it is. Depth is bounded by serde_json's own limit.
+fn absorb(context: &mut digest::Context, value: &Value) {
+    let sized = |context: &mut digest::Context, kind: &[u8], text: &str| {
+        context.update(kind);
+        context.update(&(text.len() as u64).to_be_bytes());
+        context.update(text.as_bytes());
+    };
+    match value {
+        Value::Null => context.update(b"n"),
+        Value::Bool(true) => context.update(b"t"),
+        Value::Bool(false) => context.update(b"f"),
+        Value::Number(number) => sized(context, b"#", &number.to_string()),
+        Value::String(text) => sized(context, b"s", text),
+        Value::Array(elements) => {
+            context.update(b"[");
+            context.update(&(elements.len() as u64).to_be_bytes());
+            for element in elements {
+                absorb(context, element);
+            }
+        }
+        Value::Object(members) => {
+            context.update(b"{");
+            context.update(&(members.len() as u64).to_be_bytes());
+            // Sorted here, because serde_json's map keeps the text's order if any crate of the
+            // build turns that feature on.
+            let mut sorted: Vec<_> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| name.as_str());
+            for (name, value) in sorted {
+                sized(context, b"s", name);
+                absorb(context, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The capabilities of 2025-11-25's documentation, every one declared.
+    const FULL: &str = r#"{"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}},"elicitation":{"form":{},"url":{}},"tasks":{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}}}},"experimental":{"x":{"n":1.10}}}"#;
+
+    #[test]
+    fn the_modern_words_for_a_legacy_client() {
+        assert_eq!(
+            client_to_modern(FULL).unwrap(),
+            r#"{"roots":{},"sampling":{"context":{},"tools":{}},"elicitation":{"form":{},"url":{}},"experimental":{"x":{"n":1.10}}}"#
+        );
+        assert_eq!(client_to_modern("{}").unwrap(), "{}");
+        assert_eq!(client_to_modern("null").unwrap(), "{}");
+    }
+
+    #[test]
+    fn the_tasks_extension_stays_on_its_side() {
+        let modern = r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
+        let without = r#"{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
+        assert_eq!(client_to_legacy(modern).unwrap(), without);
+        assert_eq!(client_to_modern(modern).unwrap(), without);
+        assert_eq!(server(modern).unwrap(), without);
+    }
+
+    #[test]
+    fn subscriptions_and_list_changes_mean_the_same_on_both_sides() {
+        let capabilities = r#"{"logging":{},"resources":{"subscribe":true,"listChanged":true},"tools":{"listChanged":true},"tasks":{"requests":{"tools":{"call":{}}}}}"#;
+        assert_eq!(
+            server(capabilities).unwrap(),
+            r#"{"logging":{},"resources":{"subscribe":true,"listChanged":true},"tools":{"listChanged":true}}"#
+        );
+    }
+
+    #[test]
+    fn an_empty_elicitation_means_forms() {
+        let abilities = Abilities::read(r#"{"elicitation":{}}"#);
+        assert!(abilities.elicitation_form && !abilities.elicitation_url);
+        let abilities = Abilities::read(r#"{"elicitation":{"url":{}}}"#);
+        assert!(!abilities.elicitation_form && abilities.elicitation_url);
+        assert_eq!(Abilities::read("{}"), Abilities::default());
+        assert_eq!(Abilities::read("7"), Abilities::default());
+    }
+
+    #[test]
+    fn only_what_was_declared_is_admitted() {
+        let none = Abilities::default();
+        let all = Abilities::read(FULL);
+        let url = Some(r#"{"mode":"url","message":"m","url":"https://a.example"}"#);
+        let tools = Some(r#"{"messages":[],"maxTokens":1,"toolChoice":{"mode":"auto"}}"#);
+        for (method, params, missing) in [
+            (
+                "elicitation/create",
+                Some("{}"),
+                Undeclared::ElicitationForm,
+            ),
+            ("elicitation/create", url, Undeclared::ElicitationUrl),
+            ("sampling/createMessage", tools, Undeclared::Sampling),
+            ("roots/list", None, Undeclared::Roots),
+        ] {
+            assert_eq!(none.admit(method, params), Err(missing));
+            assert_eq!(all.admit(method, params), Ok(()));
+        }
+        let plain = Abilities::read(r#"{"sampling":{}}"#);
+        assert_eq!(
+            plain.admit("sampling/createMessage", tools),
+            Err(Undeclared::SamplingTools)
+        );
+        assert_eq!(all.admit("ping", None), Err(Undeclared::Unknown));
+    }
+
+    #[test]
+    fn equal_capabilities_have_equal_digests() {
+        let a = CapabilitiesDigest::of(r#"{"sampling":{},"elicitation":{"form":{},"url":{}}}"#);
+        let b = CapabilitiesDigest::of(
+            r#"{ "elicitation" : {"url":{}, "f\u006frm":{}}, "sampling":{} }"#,
+        );
+        assert_eq!(a, b);
+        assert_ne!(a, CapabilitiesDigest::of(r#"{"sampling":{}}"#));
+    }
+
+    #[test]
+    fn what_differs_only_in_shape_differs_in_digest() {
+        let digests = [
+            r#"{"a":{"b":{}}}"#,
+            r#"{"a":{},"b":{}}"#,
+            r#"{"a":["b"]}"#,
+            r#"{"a":"b"}"#,
+            r#"{"ab":""}"#,
+            "[]",
+            "{}",
+            "null",
+            "{",
+            "",
+        ]
+        .map(CapabilitiesDigest::of);
+        for (i, a) in digests.iter().enumerate() {
+            assert!(digests[..i].iter().all(|b| a != b), "{i}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+use std::{fmt, str::FromStr};
+
+/// How grave a log message is: the eight severities of RFC 5424, `Debug` the least.
+///
+/// The older revisions set one level for a session with `logging/setLevel`; 2026-07-28 sets one
+/// for each request, in its `_meta`, and a request without it gets no log messages at all. So
+/// where a server of an older revision logs for a client of the newest one, the bridge asks the
+/// server for the [most verbose](Self::most_verbose) of the levels now wanted and holds each
+/// message against the level of the request it belongs to, with [`LogLevel::admits`].
+///
+/// ```
+/// use bartizan_transport::bridge::LogLevel;
+///
+/// let wanted: LogLevel = "warning".parse()?;
+/// assert!(LogLevel::admits(Some(wanted), LogLevel::Error));
+/// assert!(!LogLevel::admits(Some(wanted), LogLevel::Info));
+/// assert!(!LogLevel::admits(None, LogLevel::Emergency));
+/// # Ok::<_, bartizan_transport::bridge::UnknownLogLevel>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    /// Detail for those who debug.
+    Debug,
+    /// What happens in the normal course.
+    Info,
+    /// Normal, but worth a glance.
+    Notice,
+    /// Something may go wrong.
+    Warning,
+    /// Something went wrong.
+    Error,
+    /// A component failed.
+    Critical,
+    /// Someone must act at once.
+    Alert,
+    /// Nothing works.
+    Emergency,
+}
+
+impl LogLevel {
+    /// Every level, the least grave first.
+    pub const ALL: [Self; 8] = [
+        Self::Debug,
+        Self::Info,
+        Self::Notice,
+        Self::Warning,
+        Self::Error,
+        Self::Critical,
+        Self::Alert,
+        Self::Emergency,
+    ];
+
+    /// Whether a message of `message`'s level reaches a reader who asked for `wanted`.
+    ///
+    /// `None`, a request that named no level, admits nothing, as 2026-07-28 demands.
+    pub fn admits(wanted: Option<Self>, message: Self) -> bool {
+        wanted.is_some_and(|wanted| message >= wanted)
+    }
+
+    /// The level that a shared session must have for all of `wanted` to be served: the least
+    /// grave of them, `None` if none wants any message.
+    pub fn most_verbose(wanted: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        wanted.into_iter().flatten().min()
+    }
+
+    /// The word that stands for this level in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Alert => "alert",
+            Self::Emergency => "emergency",
+        }
+    }
+
+    /// [`LogLevel::as_str`] as JSON, quotes included.
+    pub(crate) fn as_json(self) -> &'static str {
+        match self {
+            Self::Debug => "\"debug\"",
+            Self::Info => "\"info\"",
+            Self::Notice => "\"notice\"",
+            Self::Warning => "\"warning\"",
+            Self::Error => "\"error\"",
+            Self::Critical => "\"critical\"",
+            Self::Alert => "\"alert\"",
+            Self::Emergency => "\"emergency\"",
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = UnknownLogLevel;
+
+    fn from_str(word: &str) -> Result<Self, UnknownLogLevel> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == word)
+            .ok_or(UnknownLogLevel)
+    }
+}
+
+/// A word that names no [`LogLevel`]: `-32602` to whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the level must be debug, info, notice, warning, error, critical, alert or emergency")]
+pub struct UnknownLogLevel;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_levels_agree() {
+        for level in LogLevel::ALL {
+            assert_eq!(level.as_str().parse(), Ok(level));
+            assert_eq!(level.as_json(), format!("\"{level}\""));
+        }
+        assert_eq!("Debug".parse::<LogLevel>(), Err(UnknownLogLevel));
+        assert!(LogLevel::ALL.is_sorted());
+    }
+
+    #[test]
+    fn a_session_is_as_verbose_as_its_most_curious_request() {
+        let wanted = [None, Some(LogLevel::Error), Some(LogLevel::Info)];
+        assert_eq!(LogLevel::most_verbose(wanted), Some(LogLevel::Info));
+        assert_eq!(LogLevel::most_verbose([None, None]), None);
+    }
+}

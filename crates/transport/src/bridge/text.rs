@@ -1,0 +1,42 @@
+//! Small questions asked of raw JSON.
+
+use bartizan_protocol::edit::{self, Edit, EditError};
+
+/// `raw`, if it is an object.
+pub(super) fn object(raw: Option<&str>) -> Option<&str> {
+    raw.filter(|raw| raw.starts_with('{'))
+}
+
+/// Whether the object at `path` has members, and none but those in `gone`.
+///
+/// What one era demands brings its containers with it: when the demand goes, an emptied container
+/// goes too, while one that was empty before stays.
+pub(super) fn emptied(json: &[u8], path: &[&str], gone: &[&str]) -> bool {
+    edit::get(json, path)
+        .and_then(|raw| edit::members(raw.as_bytes()))
+        .is_some_and(|members| {
+            !members.is_empty() && members.iter().all(|(name, _)| gone.contains(&&**name))
+        })
+}
+
+/// Plans to take `names` from the object at `path`, and the object itself if that
+/// [empties](emptied) it.
+pub(super) fn strip(edit: &mut Edit<'_>, json: &[u8], path: &[&str], names: &[&str]) {
+    if emptied(json, path, names) {
+        edit.remove(path);
+        return;
+    }
+    for name in names {
+        edit.remove(&[path, &[name]].concat());
+    }
+}
+
+/// `json` without what is at `paths`.
+pub(super) fn without(json: &str, paths: &[&[&str]]) -> Result<String, EditError> {
+    let mut edit = Edit::new(json.as_bytes());
+    for path in paths {
+        edit.remove(path);
+    }
+    let edited = edit.finish()?;
+    Ok(String::from_utf8_lossy(&edited).into_owned())
+}

@@ -1,0 +1,231 @@
+//! Which messages cross between eras, and what becomes of the others.
+
+/// What becomes of a request whose sender and receiver are of different eras.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The other era has the method too: rewrite the envelope and pass it on.
+    Forward,
+    /// The other era has no such method, but what it asks for the gateway can do itself.
+    Answer(Local),
+    /// `subscriptions/listen` towards an older upstream: hold the stream open, subscribe
+    /// upstream, and feed it from the upstream's notifications.
+    Listen,
+    /// Nothing in the other era corresponds. Answer `-32601` with this text.
+    Refuse(&'static str),
+}
+
+/// A method that the gateway answers itself, because only the client's era has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// `initialize`: answered from what the upstream's `server/discover` said.
+    Initialize,
+    /// `ping`: answered with an empty result.
+    Ping,
+    /// `logging/setLevel`: kept for the session, sent in each upstream request's `_meta`.
+    SetLevel,
+    /// `resources/subscribe`: added to the session's upstream `subscriptions/listen`.
+    Subscribe,
+    /// `resources/unsubscribe`: taken from it.
+    Unsubscribe,
+    /// `server/discover`: answered from what the upstream's `initialize` said.
+    Discover,
+}
+
+/// Where a notification goes that crosses between eras.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// With the exchange it belongs to: the stream of one request, or, from a client, on to the
+    /// upstream. Methods that neither era defines go this way, untouched.
+    Exchange,
+    /// To whoever subscribed: a session of the older revisions, or the `subscriptions/listen`
+    /// streams of the newest whose filter [matches](super::Listen::matches).
+    Subscribers,
+    /// It cancels a request: do so in the other era's way, by closing a stream or by
+    /// `notifications/cancelled` with the id of that hop.
+    Cancel,
+    /// Nowhere: it is for the gateway itself, or the other era has no word for it.
+    Nowhere,
+}
+
+const TASKS: &str = "tasks do not cross between revisions: the tasks of 2025-11-25 and the tasks \
+                     extension of 2026-07-28 are different protocols";
+const NOT_YET: &str = "this method is of revision 2026-07-28, which this session did not negotiate";
+const NO_LONGER: &str = "revision 2026-07-28 has no such method";
+
+/// What becomes of a request of a client of an older revision whose upstream speaks 2026-07-28.
+pub fn from_legacy(method: &str) -> Verdict {
+    match method {
+        "initialize" => Verdict::Answer(Local::Initialize),
+        "ping" => Verdict::Answer(Local::Ping),
+        "logging/setLevel" => Verdict::Answer(Local::SetLevel),
+        "resources/subscribe" => Verdict::Answer(Local::Subscribe),
+        "resources/unsubscribe" => Verdict::Answer(Local::Unsubscribe),
+        "server/discover" | "subscriptions/listen" => Verdict::Refuse(NOT_YET),
+        _ if method.starts_with("tasks/") => Verdict::Refuse(TASKS),
+        _ => Verdict::Forward,
+    }
+}
+
+/// What becomes of a request of a client of 2026-07-28 whose upstream speaks an older revision.
+pub fn from_modern(method: &str) -> Verdict {
+    match method {
+        "server/discover" => Verdict::Answer(Local::Discover),
+        "subscriptions/listen" => Verdict::Listen,
+        "initialize"
+        | "ping"
+        | "logging/setLevel"
+        | "resources/subscribe"
+        | "resources/unsubscribe" => Verdict::Refuse(NO_LONGER),
+        _ if method.starts_with("tasks/") => Verdict::Refuse(TASKS),
+        _ => Verdict::Forward,
+    }
+}
+
+/// Where a client's notification goes, in either direction.
+///
+/// A client of an older revision sends `initialized` and `roots/list_changed`, which a server of
+/// 2026-07-28 has no ear for: it asks for roots anew whenever it needs them. Progress that a
+/// client reports on a server's request has no counterpart either, since such a request is, in
+/// the other era, a part of a result.
+pub fn client_notification(method: &str) -> Route {
+    match method {
+        "notifications/cancelled" => Route::Cancel,
+        "notifications/initialized"
+        | "notifications/progress"
+        | "notifications/roots/list_changed"
+        | "notifications/tasks/status" => Route::Nowhere,
+        _ => Route::Exchange,
+    }
+}
+
+/// Where a server's notification goes, in either direction.
+///
+/// `notifications/message` goes with its exchange only if its level [is
+/// wanted](super::LogLevel::admits). `notifications/cancelled` from an older server withdraws a
+/// question it asked the client; from one of 2026-07-28, over stdio, it ends a subscription.
+pub fn server_notification(method: &str) -> Route {
+    match method {
+        "notifications/cancelled" => Route::Cancel,
+        "notifications/prompts/list_changed"
+        | "notifications/resources/list_changed"
+        | "notifications/resources/updated"
+        | "notifications/tools/list_changed" => Route::Subscribers,
+        "notifications/elicitation/complete"
+        | "notifications/subscriptions/acknowledged"
+        | "notifications/tasks"
+        | "notifications/tasks/status" => Route::Nowhere,
+        _ => Route::Exchange,
+    }
+}
+
+/// Whether `method`'s result may be `input_required` in 2026-07-28.
+pub fn may_require_input(method: &str) -> bool {
+    matches!(method, "prompts/get" | "resources/read" | "tools/call")
+}
+
+/// Whether `method`'s result carries `ttlMs` and `cacheScope` in 2026-07-28.
+pub fn is_cacheable(method: &str) -> bool {
+    matches!(
+        method,
+        "prompts/list"
+            | "resources/list"
+            | "resources/read"
+            | "resources/templates/list"
+            | "server/discover"
+            | "tools/list"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The requests of 2025-11-25 and what a modern upstream makes of each.
+    #[test]
+    fn every_legacy_request_has_its_verdict() {
+        for method in [
+            "completion/complete",
+            "prompts/get",
+            "prompts/list",
+            "resources/list",
+            "resources/read",
+            "resources/templates/list",
+            "tools/call",
+            "tools/list",
+        ] {
+            assert_eq!(from_legacy(method), Verdict::Forward, "{method}");
+            assert_eq!(from_modern(method), Verdict::Forward, "{method}");
+        }
+        for (method, local) in [
+            ("initialize", Local::Initialize),
+            ("logging/setLevel", Local::SetLevel),
+            ("ping", Local::Ping),
+            ("resources/subscribe", Local::Subscribe),
+            ("resources/unsubscribe", Local::Unsubscribe),
+        ] {
+            assert_eq!(from_legacy(method), Verdict::Answer(local), "{method}");
+            assert!(
+                matches!(from_modern(method), Verdict::Refuse(_)),
+                "{method}"
+            );
+        }
+        for method in ["tasks/cancel", "tasks/get", "tasks/list", "tasks/result"] {
+            assert!(
+                matches!(from_legacy(method), Verdict::Refuse(_)),
+                "{method}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_modern_request_has_its_verdict() {
+        assert_eq!(
+            from_modern("server/discover"),
+            Verdict::Answer(Local::Discover)
+        );
+        assert_eq!(from_modern("subscriptions/listen"), Verdict::Listen);
+        for method in ["server/discover", "subscriptions/listen"] {
+            assert!(
+                matches!(from_legacy(method), Verdict::Refuse(_)),
+                "{method}"
+            );
+        }
+        for method in ["tasks/cancel", "tasks/get", "tasks/update"] {
+            assert!(
+                matches!(from_modern(method), Verdict::Refuse(_)),
+                "{method}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_methods_pass() {
+        assert_eq!(from_legacy("vendor/thing"), Verdict::Forward);
+        assert_eq!(from_modern("vendor/thing"), Verdict::Forward);
+        assert_eq!(server_notification("notifications/vendor"), Route::Exchange);
+        assert_eq!(client_notification("notifications/vendor"), Route::Exchange);
+    }
+
+    #[test]
+    fn notifications_go_where_the_other_era_looks_for_them() {
+        for method in ["notifications/progress", "notifications/message"] {
+            assert_eq!(server_notification(method), Route::Exchange);
+        }
+        for list in ["prompts", "resources", "tools"] {
+            let method = format!("notifications/{list}/list_changed");
+            assert_eq!(server_notification(&method), Route::Subscribers);
+        }
+        assert_eq!(
+            server_notification("notifications/subscriptions/acknowledged"),
+            Route::Nowhere
+        );
+        assert_eq!(
+            client_notification("notifications/roots/list_changed"),
+            Route::Nowhere
+        );
+        assert_eq!(
+            client_notification("notifications/cancelled"),
+            Route::Cancel
+        );
+    }
+}
