@@ -2,6 +2,9 @@
 
 pub mod bridge;
 pub mod link;
+pub mod origin;
 pub mod seal;
+pub mod sessions;
 pub mod sse;
 pub mod stdio;
+pub mod stream;

@@ -1,0 +1,5 @@
+//! Sessions in memory.
+
+mod id;
+
+pub use id::SessionId;
