@@ -39,6 +39,9 @@ pub(crate) struct Source {
     /// A file of variables; the environment wins over it
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_ENV_FILE)]
     pub(crate) env_file: PathBuf,
+    /// A file of MCP servers as Claude Desktop, Cursor and VS Code have it; may be repeated
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) mcp_config: Vec<PathBuf>,
 }
 
 const DEFAULT_ENV_FILE: &str = ".env";

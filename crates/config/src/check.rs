@@ -40,12 +40,21 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "listens on {scheme}://{}, {callers}", gateway.address())?;
         write!(f, "services: {}", services.len())?;
         for service in services {
-            let endpoints: Vec<_> = service.endpoints.iter().map(ToString::to_string).collect();
+            let place = match service.kind.stdio() {
+                Some(process) => process.line(),
+                None => {
+                    let endpoints = service.endpoints.iter().map(ToString::to_string);
+                    endpoints.collect::<Vec<_>>().join(" and ")
+                }
+            };
+            let spoken = match service.kind.mcp() {
+                Some(mcp) => format!(" ({})", *mcp.transport),
+                None => String::new(),
+            };
             write!(
                 f,
-                "\n  {}: {}, auth {}, {} a minute in bursts of {}, timeout {}, {} retries",
+                "\n  {}: {place}{spoken}, auth {}, {} a minute in bursts of {}, timeout {}, {} retries",
                 service.name,
-                endpoints.join(" and "),
                 service.auth.auth_type(),
                 *service.rate_limit.requests_per_minute,
                 *service.rate_limit.burst,

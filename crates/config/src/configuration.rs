@@ -132,7 +132,8 @@ fn names(reader: &mut Reader<'_>) -> Vec<String> {
             items(text, &[',']).map(str::to_owned).collect()
         }
     };
-    if listed.is_empty() {
+    let servers = reader.source().servers();
+    if listed.is_empty() && servers.is_empty() {
         let problem = Problem::new(table::SERVICES.rule);
         reader.problem(if reader.is_explicit() {
             problem
@@ -142,13 +143,21 @@ fn names(reader: &mut Reader<'_>) -> Vec<String> {
     }
     let mut prefixes: HashMap<String, String> = HashMap::new();
     let mut names = Vec::new();
-    for name in listed {
+    // One that is listed as well is one service, which both describe.
+    let servers = servers.iter().filter(|(name, _)| !listed.contains(name));
+    let of_files = servers.map(|(name, origin)| (name.clone(), Some(origin)));
+    let of_variables = listed.iter().map(|name| (name.clone(), None));
+    for (name, origin) in of_variables.chain(of_files) {
+        let place = |problem: Problem| match origin {
+            Some(origin) => problem.detail(origin.to_string()),
+            None => problem,
+        };
         if !is_sound(&name) {
             let name = quoted(&name);
-            reader.problem(Problem::new(format!(
+            reader.problem(place(Problem::new(format!(
                 "{name} cannot be the name of a service: it must hold 1 to 128 characters, no \
                  comma, slash or control character, and no blank at either end"
-            )));
+            ))));
             continue;
         }
         let prefix = Scope::service(&name).prefix().to_owned();
@@ -156,10 +165,10 @@ fn names(reader: &mut Reader<'_>) -> Vec<String> {
             Some(other) if *other == name => {
                 reader.warn(format!("Service {name}: is named more than once"));
             }
-            Some(other) => reader.problem(Problem::new(format!(
+            Some(other) => reader.problem(place(Problem::new(format!(
                 "Service {name}: has the same variables as service {other}, \
                  MCP_SERVICE_{prefix}_*: rename one"
-            ))),
+            )))),
             None => {
                 prefixes.insert(prefix, name.clone());
                 names.push(name);

@@ -1,6 +1,6 @@
 //! The fixed configuration of development.
 
-use crate::{Origin, Source, table, variable::Section};
+use crate::{Origin, Source, reader::Scope, table, variable::Section};
 
 const ORIGIN: Origin = Origin::Default("the development configuration");
 
@@ -61,11 +61,17 @@ const VALUES: [(&str, &str); 35] = [
     ("MCP_SERVICE_PRODUCT_SERVICE_CB_HALF_OPEN_MAX_CALLS", "3"),
 ];
 
-/// `source` with everything about services, retries, gateway URL and default timeout replaced,
+/// `source` with everything about services of variables, retries, gateway URL and default timeout replaced,
 /// and the names of what was replaced. How the process listens and logs stays as it is.
 pub(crate) fn replace(mut source: Source) -> (Source, Vec<String>) {
+    // Files of servers were asked for by name.
+    let servers = source.servers().iter();
+    let kept: Vec<_> = servers
+        .map(|(name, _)| format!("MCP_SERVICE_{}_", Scope::service(name).prefix()))
+        .collect();
+    let is_kept = |name: &str| kept.iter().any(|prefix| name.starts_with(prefix));
     let mut replaced = source.remove(|name| {
-        name.starts_with("MCP_SERVICE_")
+        name.starts_with("MCP_SERVICE_") && !is_kept(name)
             || [
                 &table::GATEWAY_URL,
                 &table::DEFAULT_TIMEOUT,

@@ -62,6 +62,7 @@ mod problem;
 mod reader;
 mod reference;
 mod retry;
+mod servers;
 mod service;
 mod setting;
 mod source;

@@ -89,6 +89,9 @@ pub(crate) fn transport(reader: &mut Reader<'_>, scope: &Scope) -> Option<Settin
     let has_command = reader.is_set(scope, &table::COMMAND);
     let likely = if has_command {
         Transport(Some(McpTransport::Stdio))
+    } else if reader.is_set(scope, &table::TRANSPORT) {
+        // A word that is wrong is likelier one of these than a plain service's.
+        Transport(Some(McpTransport::StreamableHttp))
     } else {
         Transport(None)
     };

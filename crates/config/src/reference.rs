@@ -24,7 +24,32 @@ wrong is listed at once, and a gateway with a wrong configuration does not start
 * `<NAME>` stands for a service's name in capitals, with `_` for everything that is neither a
   letter nor a digit: `MCP_SERVICE_MY_SERVICE_TIMEOUT` belongs to `my-service`.
 * A variable that is misspelt, or has no effect, is warned about.
+* MCP servers can also come from the file that a desktop client or an editor has: see the end.
 * In `.env`, values may be bare, or stand in `'...'`, `\"...\"` or `` `...` ``. `$` has no meaning.
+";
+
+const SERVERS: &str = "
+## Files of MCP servers
+
+`bartizan serve --mcp-config .mcp.json` adds the servers of a file to the services, so that
+`MCP_SERVICES` may be empty. The option may be repeated. Understood are the `mcpServers` of Claude
+Desktop, Claude Code and Cursor, and the `servers` of VS Code, with comments and trailing commas.
+
+* `command`, `args`, `env` and `cwd` are `_COMMAND`, `_ARGS`, `_ENV_*` and `_WORKING_DIR` of the
+  service; `envFile` names a file of more variables, in the syntax of `.env`, below those of `env`.
+* `url` and `headers` are `_ENDPOINT` and `_HEADER_*`; `Authorization: Bearer ...` becomes the
+  bearer token.
+* `type` or `transport` is `stdio`, `http`, `streamable-http` or `sse`; without it a `url` is
+  Streamable HTTP.
+* A server that is `disabled` is passed over.
+* The name of a server is the name of the service. Its variables, such as
+  `MCP_SERVICE_<NAME>_TIMEOUT` or `MCP_SERVICE_<NAME>_ENV_GITHUB_TOKEN`, win over the file.
+* `${env:NAME}`, `${NAME}` and `${NAME:-default}` stand for variables of the gateway's environment
+  or of `.env`, `${workspaceFolder}` for the directory of the file, or the one above
+  if that is `.vscode`, `.cursor` or `.claude`, and `${userHome}` for the home directory. What an
+  editor would ask its user for, `${input:name}`, has to be replaced.
+* A member that is not understood is warned about, and so is a header that the gateway itself
+  writes. `cwd` and `envFile` are relative to `${workspaceFolder}`.
 ";
 
 /// The reference of all variables, in Markdown.
@@ -43,6 +68,7 @@ pub fn reference_markdown() -> String {
             }
         }
     }
+    text.push_str(SERVERS);
     text
 }
 

@@ -9,9 +9,11 @@ use std::{
 
 use bartizan_auth::Secret;
 
-use crate::{Errors, Origin, Problem, Severity, Warning, dotenv, stdio::is_inherited, table};
+use crate::{
+    Errors, Origin, Problem, Severity, Warning, dotenv, servers, stdio::is_inherited, table,
+};
 
-/// An environment file larger than this is some other file.
+/// A file of settings larger than this is some other file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The texts that a configuration is parsed from, by the name of their variable.
@@ -44,6 +46,11 @@ pub struct Source {
     lenient: Leniency,
     /// The variables that every child process gets.
     inherited: Vec<(OsString, OsString)>,
+    /// Whether variables that do not concern the gateway are looked up in the process environment
+    /// when a file of servers names them.
+    is_of_the_process: bool,
+    /// The services of files of servers, and where their names stand.
+    servers: Vec<(String, Origin)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +77,7 @@ impl Source {
     pub fn environment() -> Self {
         let mut source = Self {
             inherited: inherited(),
+            is_of_the_process: true,
             ..Self::default()
         };
         for (name, value) in std::env::vars_os() {
@@ -149,6 +157,75 @@ impl Source {
             self.entries.entry(name).or_insert(entry);
         }
         Ok(self)
+    }
+
+    /// Adds the services of a file of MCP servers, below what is there already: the `mcpServers`
+    /// of Claude Desktop, Claude Code and Cursor, or the `servers` of VS Code.
+    ///
+    /// The services come after those of `MCP_SERVICES`. Variables such as
+    /// `MCP_SERVICE_<NAME>_TIMEOUT` that are there already win over the file and add to it, so a
+    /// file comes last. The file may hold comments and trailing commas, and name variables as
+    /// `${env:NAME}`, `${NAME}` or `${NAME:-default}`; they are looked up where this source came
+    /// from.
+    ///
+    /// ```
+    /// use bartizan_config::{Configuration, Source};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join(".mcp.json");
+    /// # std::fs::write(&path, r#"{"mcpServers": {"time": {"command": "mcp-server-time"}}}"#)?;
+    /// let source = Source::environment().with_mcp_config(&path)?;
+    /// let configuration = Configuration::parse(&source)?;
+    /// assert_eq!(configuration.services[0].name, "time");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is larger than 1 MiB, is not UTF-8, or holds what is not
+    /// understood or cannot be expanded; then everything is named, by line and column.
+    pub fn with_mcp_config(mut self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        let text = read(path).map_err(|error| unreadable(path, &error))?;
+        let read = servers::read(&text, path, &self).map_err(Errors::new)?;
+        self.warnings.extend(read.warnings);
+        let mut problems = Vec::new();
+        for server in read.servers {
+            if let Some((_, other)) = self.servers.iter().find(|(name, _)| *name == server.name) {
+                problems.push(Problem::new(format!(
+                    "{} is there already: {other}",
+                    server.origin
+                )));
+                continue;
+            }
+            for (name, text, origin) in server.variables {
+                self.entries.entry(name).or_insert(Entry { text, origin });
+            }
+            self.servers.push((server.name, server.origin));
+        }
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(Errors::new(problems))
+        }
+    }
+
+    /// The value of any variable, where a file of servers names it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this crate is the one that reads the environment"
+    )]
+    pub(crate) fn lookup(&self, name: &str) -> Option<Secret> {
+        let process = || {
+            let value = std::env::var_os(name).filter(|_| self.is_of_the_process)?;
+            value.into_string().ok().map(Secret::new)
+        };
+        process().or_else(|| Some(self.entries.get(name)?.text.clone()))
+    }
+
+    /// The services of files of servers, and where their names stand.
+    pub(crate) fn servers(&self) -> &[(String, Origin)] {
+        &self.servers
     }
 
     pub(crate) fn explicit() -> Self {
@@ -245,7 +322,8 @@ fn inherited() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// The text of a file that is not larger than what a file of settings is.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?
         .take(MAX_FILE_BYTES + 1)

@@ -51,16 +51,20 @@ fn print(text: &dyn std::fmt::Display) -> Result<(), Failure> {
     written.map_err(Failure::Output)
 }
 
-/// The configuration of this process: its environment, and the file beside it.
+/// The configuration of this process: its environment, the file beside it, and files of servers.
 fn configuration(source: &cli::Source) -> Result<Configuration, Failure> {
     let environment = Source::environment();
-    let source = if source.is_default() {
+    let variables = if source.is_default() {
         environment.with_file_if_present(&source.env_file)?
     } else {
         // A file that was asked for by name has to be there.
         environment.with_file(&source.env_file)?
     };
-    Ok(Configuration::parse(&source)?)
+    let all = source
+        .mcp_config
+        .iter()
+        .try_fold(variables, Source::with_mcp_config)?;
+    Ok(Configuration::parse(&all)?)
 }
 
 /// Starts logging as configured, and logs what the configuration has to say.

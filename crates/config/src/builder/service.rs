@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::{Auth, Origin, Source, reader::Scope};
+use bartizan_auth::Secret;
+
+use crate::{Auth, McpTransport, Origin, Source, reader::Scope};
 
 use super::milliseconds;
 
@@ -8,12 +10,12 @@ use super::milliseconds;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ServiceConfig {
-    endpoints: String,
+    endpoints: Option<String>,
     auth: Option<Auth>,
     rate_limit: Option<RateLimit>,
     timeout: Option<Duration>,
     circuit_breaker: Option<CircuitBreaker>,
-    settings: Vec<(String, String)>,
+    settings: Vec<(String, Secret)>,
 }
 
 /// How many calls a service gets. The default is the documented one of the environment.
@@ -60,13 +62,86 @@ impl ServiceConfig {
     /// `MCP_SERVICE_<NAME>_ENDPOINT`.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
-            endpoints: endpoint.into(),
+            endpoints: Some(endpoint.into()),
+            ..Self::nowhere()
+        }
+    }
+
+    /// An MCP server that is reached here, over Streamable HTTP. Without [`ServiceConfig::auth`]
+    /// it is shown no credential.
+    ///
+    /// ```
+    /// use bartizan_config::{GatewayConfig, McpTransport, RetryPolicy, ServiceConfig};
+    ///
+    /// let configuration = GatewayConfig::builder()
+    ///     .gateway_url("http://localhost:8080")
+    ///     .retry_policy(RetryPolicy::default())
+    ///     .service("search", ServiceConfig::mcp("https://search.example.com/mcp"))
+    ///     .service(
+    ///         "memory",
+    ///         ServiceConfig::stdio("npx")
+    ///             .args(["-y", "@modelcontextprotocol/server-memory"])
+    ///             .env("MEMORY_FILE_PATH", "/var/lib/memory.json"),
+    ///     )
+    ///     .build()?;
+    /// let memory = configuration.service("memory").unwrap();
+    /// assert_eq!(*memory.kind.mcp().unwrap().transport, McpTransport::Stdio);
+    /// # Ok::<(), bartizan_config::Errors>(())
+    /// ```
+    pub fn mcp(endpoint: impl Into<String>) -> Self {
+        Self::new(endpoint).transport(McpTransport::StreamableHttp)
+    }
+
+    /// An MCP server that is a process: this program, on its standard input and output. It has
+    /// the harmless variables of this process, such as `PATH`, and those of
+    /// [`ServiceConfig::env`].
+    pub fn stdio(command: impl Into<String>) -> Self {
+        Self::nowhere()
+            .transport(McpTransport::Stdio)
+            .variable("COMMAND", command)
+    }
+
+    fn nowhere() -> Self {
+        Self {
+            endpoints: None,
             auth: None,
             rate_limit: None,
             timeout: None,
             circuit_breaker: None,
             settings: Vec::new(),
         }
+    }
+
+    /// How the MCP server is reached.
+    pub fn transport(self, transport: McpTransport) -> Self {
+        self.variable("TRANSPORT", transport.as_str())
+    }
+
+    /// The arguments of the command, as they are.
+    pub fn args<A: Into<String>>(self, args: impl IntoIterator<Item = A>) -> Self {
+        let args: Vec<String> = args.into_iter().map(Into::into).collect();
+        self.variable("ARGS", serde_json::Value::from(args).to_string())
+    }
+
+    /// A variable of the command's environment.
+    pub fn env(self, name: impl AsRef<str>, value: impl Into<String>) -> Self {
+        self.variable(format!("ENV_{}", name.as_ref()), value)
+    }
+
+    /// The directory that the command is started in.
+    pub fn working_dir(self, directory: impl Into<String>) -> Self {
+        self.variable("WORKING_DIR", directory)
+    }
+
+    /// A header of every request to the MCP server.
+    pub fn header(self, name: impl AsRef<str>, value: impl Into<String>) -> Self {
+        self.variable(format!("HEADER_{}", name.as_ref()), value)
+    }
+
+    /// Whether the MCP server is believed when it calls a tool read-only or idempotent. Default:
+    /// no.
+    pub fn trust_annotations(self, trust: bool) -> Self {
+        self.variable("TRUST_ANNOTATIONS", trust.to_string())
     }
 
     /// How the gateway proves itself.
@@ -97,7 +172,7 @@ impl ServiceConfig {
     /// Any other setting, by what follows `MCP_SERVICE_<NAME>_` in the name of its variable, such
     /// as `HEALTH_PATH`, and as its text.
     pub fn variable(mut self, suffix: impl Into<String>, text: impl Into<String>) -> Self {
-        self.settings.push((suffix.into(), text.into()));
+        self.settings.push((suffix.into(), Secret::new(text)));
         self
     }
 
@@ -125,7 +200,9 @@ impl ServiceConfig {
                 Origin::Builder,
             );
         };
-        set("ENDPOINT", &self.endpoints);
+        if let Some(endpoints) = &self.endpoints {
+            set("ENDPOINT", endpoints);
+        }
         for (suffix, text) in self.auth.iter().flat_map(|auth| &auth.settings) {
             set(suffix, text.expose());
         }
@@ -151,7 +228,7 @@ impl ServiceConfig {
             );
         }
         for (suffix, text) in &self.settings {
-            set(suffix, text);
+            set(suffix, text.expose());
         }
     }
 }

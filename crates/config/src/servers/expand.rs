@@ -1,0 +1,173 @@
+use std::{path::MAIN_SEPARATOR, path::PathBuf};
+
+use bartizan_auth::Secret;
+
+/// What a text can name besides variables.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// `${workspaceFolder}`
+    pub(super) workspace: PathBuf,
+    /// `${userHome}`
+    pub(super) home: Option<String>,
+}
+
+/// What cannot be put in place of a `${...}`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// `${input:...}`: an editor asks its user.
+    Input(String),
+    /// A variable that is not set.
+    Unset(String),
+    /// Something else that an editor knows.
+    Unknown(String),
+    /// `${userHome}` of nobody.
+    NoHome,
+}
+
+/// `text` with what it names put in its place, once: what was put in is not looked at again.
+///
+/// `${env:NAME}`, `${NAME}` and `${NAME:-default}` name variables; the default counts if there is
+/// none or it is empty. `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`,
+/// `${pathSeparator}` and `${/}` are what editors make of them. What is none of this, such as
+/// `$NAME` and `${1}`, stays as it is.
+pub(super) fn expand(
+    text: &str,
+    context: &Context,
+    lookup: impl Fn(&str) -> Option<Secret>,
+) -> Result<Secret, Fault> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
+        expanded.push_str(&rest[..start]);
+        let inner = &rest[start + 2..start + length];
+        let whole = &rest[start..=start + length];
+        rest = &rest[start + length + 1..];
+        match named(inner, context, &lookup)? {
+            Some(text) => expanded.push_str(text.expose()),
+            None => expanded.push_str(whole),
+        }
+    }
+    expanded.push_str(rest);
+    Ok(Secret::new(expanded))
+}
+
+/// What stands for `${inner}`; `None` if it names nothing.
+fn named(
+    inner: &str,
+    context: &Context,
+    lookup: impl Fn(&str) -> Option<Secret>,
+) -> Result<Option<Secret>, Fault> {
+    let known = |text: &str| Ok(Some(Secret::new(text)));
+    match inner {
+        "workspaceFolder" => return known(&context.workspace.display().to_string()),
+        "workspaceFolderBasename" => {
+            let name = context.workspace.file_name().unwrap_or_default();
+            return known(&name.to_string_lossy());
+        }
+        "userHome" => return known(context.home.as_deref().ok_or(Fault::NoHome)?),
+        "pathSeparator" | "/" => return known(MAIN_SEPARATOR.encode_utf8(&mut [0; 4])),
+        _ => {}
+    }
+    let reference = inner.strip_prefix("env:").unwrap_or(inner);
+    let (name, default) = match reference.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (reference, None),
+    };
+    if is_name(name) {
+        let value = lookup(name).filter(|it| default.is_none() || !it.expose().is_empty());
+        return match (value, default) {
+            (Some(value), _) => Ok(Some(value)),
+            (None, Some(default)) => known(default),
+            (None, None) => Err(Fault::Unset(name.to_owned())),
+        };
+    }
+    match inner.split_once(':') {
+        Some(("input", name)) => Err(Fault::Input(name.to_owned())),
+        Some((kind @ ("env" | "command" | "config" | "workspaceFolder"), name)) => {
+            Err(Fault::Unknown(format!("{kind}:{name}")))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn expanded(text: &str) -> Result<String, Fault> {
+        let context = Context {
+            workspace: "/work/project".into(),
+            home: Some("/home/ada".into()),
+        };
+        let lookup = |name: &str| match name {
+            "NAME" => Some(Secret::new("ada")),
+            "EMPTY" => Some(Secret::new("")),
+            "NESTED" => Some(Secret::new("${NAME}")),
+            _ => None,
+        };
+        expand(text, &context, lookup).map(|text| text.expose().to_owned())
+    }
+
+    #[test]
+    fn what_is_named_is_put_in_its_place() {
+        for (text, expected) in [
+            ("${env:NAME}", "ada"),
+            ("a ${NAME} b ${NAME}", "a ada b ada"),
+            ("${NAME:-bob}", "ada"),
+            ("${OTHER:-bob}", "bob"),
+            ("${OTHER:-}", ""),
+            ("${EMPTY:-bob}", "bob"),
+            ("${EMPTY}", ""),
+            ("${NESTED}", "${NAME}"),
+            ("${workspaceFolder}/x", "/work/project/x"),
+            ("${workspaceFolderBasename}", "project"),
+            ("${userHome}${/}x", "/home/ada/x"),
+            (
+                "$NAME ${1} ${} ${a b} ${NAME",
+                "$NAME ${1} ${} ${a b} ${NAME",
+            ),
+            ("${NAME%.*}", "${NAME%.*}"),
+        ] {
+            assert_eq!(expanded(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        for (text, expected) in [
+            ("${env:OTHER}", Fault::Unset("OTHER".into())),
+            ("x${OTHER}", Fault::Unset("OTHER".into())),
+            ("${input:api-key}", Fault::Input("api-key".into())),
+            ("${config:a.b}", Fault::Unknown("config:a.b".into())),
+            ("${command:x}", Fault::Unknown("command:x".into())),
+        ] {
+            assert_eq!(expanded(text), Err(expected), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in any::<String>(), tail in "[${}:a-zé-]{0,40}") {
+            let _ = expanded(&text);
+            let _ = expanded(&tail);
+        }
+
+        #[test]
+        fn a_text_that_names_nothing_stays(text in "[^$]*") {
+            prop_assert_eq!(expanded(&text), Ok(text));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+use std::path::{Path, PathBuf};
+
+use bartizan_auth::Secret;
+
+use super::expand::{Context, Fault, expand};
+use crate::{Origin, Problem, Severity, Source, Warning, reader::Scope};
+
+/// What was read of a file.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// One server: a service to be.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    /// Where its name stands.
+    pub(crate) origin: Origin,
+    /// Variables by their full name.
+    pub(crate) variables: Vec<(String, Secret, Origin)>,
+}
+
+/// A file as it is read: knows places, expands texts, and collects what is wrong.
+pub(super) struct File<'a> {
+    text: &'a str,
+    path: &'a Path,
+    source: &'a Source,
+    context: Context,
+    servers: Vec<Server>,
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> File<'a> {
+    pub(super) fn new(text: &'a str, path: &'a Path, source: &'a Source) -> Self {
+        let home = source
+            .lookup("HOME")
+            .or_else(|| source.lookup("USERPROFILE"));
+        Self {
+            text,
+            path,
+            source,
+            context: Context {
+                workspace: workspace(path),
+                home: home.map(|home| home.expose().to_owned()),
+            },
+            servers: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Servers, Vec<Problem>> {
+        if self.problems.is_empty() {
+            Ok(Servers {
+                servers: self.servers,
+                warnings: self.warnings,
+            })
+        } else {
+            Err(self.problems)
+        }
+    }
+
+    pub(super) fn push(&mut self, server: Server) {
+        self.servers.push(server);
+    }
+
+    pub(super) fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(Problem::new(text));
+    }
+
+    pub(super) fn warn(&mut self, warning: Warning) {
+        self.warnings.push(warning);
+    }
+
+    /// A problem with the member at `origin`.
+    pub(super) fn wrong(&mut self, origin: &Origin, what: &str) {
+        self.problem(format!("{origin} {what}"));
+    }
+
+    /// A warning about the member at `origin`.
+    pub(super) fn doubt(&mut self, origin: &Origin, what: &str) {
+        let text = format!("{origin} {what}");
+        self.warn(Warning::new(Severity::Warning, text));
+    }
+
+    /// A note about the member at `origin`.
+    pub(super) fn note(&mut self, origin: &Origin, what: &str) {
+        let text = format!("{origin} {what}");
+        self.warn(Warning::new(Severity::Note, text));
+    }
+
+    /// The line and the column, in characters, of a byte of the text; both counted from one.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let before = &self.text[..self.text.floor_char_boundary(byte)];
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        (line, before[start..].chars().count() + 1)
+    }
+
+    /// A byte of the text, for people.
+    pub(super) fn place(&self, byte: usize) -> String {
+        let (line, column) = self.position(byte);
+        format!("{}, line {line}, column {column}", self.path.display())
+    }
+
+    pub(super) fn origin(&self, member: String, byte: usize) -> Origin {
+        let (line, column) = self.position(byte);
+        Origin::McpServers {
+            member,
+            path: self.path.to_owned(),
+            line,
+            column,
+        }
+    }
+
+    /// The directory that the file's relative paths are of.
+    pub(super) fn workspace(&self) -> &Path {
+        &self.context.workspace
+    }
+
+    /// Whether the environment sets this variable of the service.
+    pub(super) fn is_set(&self, scope: &Scope, suffix: &str) -> bool {
+        self.source.find(&variable(scope, suffix)).is_some()
+    }
+
+    /// `text` with what it names in `${...}` put in its place; `None`, and a problem, if there is
+    /// something that cannot be. `variable` can be set instead.
+    pub(super) fn expand(
+        &mut self,
+        text: &str,
+        origin: &Origin,
+        variable: Option<String>,
+    ) -> Option<Secret> {
+        let lookup = |name: &str| self.source.lookup(name);
+        let fault = match expand(text, &self.context, lookup) {
+            Ok(text) => return Some(text),
+            Err(fault) => fault,
+        };
+        let instead = variable.map_or_else(String::new, |it| format!(", or set {it}"));
+        match fault {
+            Fault::Input(name) => self.wrong(
+                origin,
+                &format!(
+                    "asks for the input {name:?}, and there is nobody to ask: write ${{env:NAME}} \
+                     in its place{instead}"
+                ),
+            ),
+            Fault::Unset(name) => self.wrong(
+                origin,
+                &format!("names the variable {name}, which is not set: set it{instead}"),
+            ),
+            Fault::Unknown(what) => self.wrong(
+                origin,
+                &format!("holds ${{{what}}}, which only an editor knows: replace it{instead}"),
+            ),
+            Fault::NoHome => self.wrong(
+                origin,
+                "names the home directory, and HOME is not set: set it",
+            ),
+        }
+        None
+    }
+}
+
+/// The full name of a variable of a service.
+pub(super) fn variable(scope: &Scope, suffix: &str) -> String {
+    format!("MCP_SERVICE_{}_{suffix}", scope.prefix())
+}
+
+/// The directory that the editor would have open: that of the file, or, if the file is in the
+/// editor's own directory, the one above.
+fn workspace(path: &Path) -> PathBuf {
+    let directory = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let own = directory(&path);
+    match own.file_name().and_then(|name| name.to_str()) {
+        Some(".vscode" | ".cursor" | ".claude") => directory(&own),
+        _ => own,
+    }
+}
