@@ -1,0 +1,80 @@
+use std::{io, path::PathBuf, time::Duration};
+
+use thiserror::Error;
+
+/// A child that could not be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// There is no such program.
+    #[error("program {program:?} not found")]
+    NotFound {
+        /// The program as it was given.
+        program: PathBuf,
+    },
+    /// There is such a file, but it may not be executed, or it is not a program.
+    #[error("{program:?} is not executable")]
+    NotExecutable {
+        /// The file that was found.
+        program: PathBuf,
+    },
+    /// The program is a script, and what is to interpret it does not exist.
+    #[error("the interpreter of {program:?} was not found")]
+    NoInterpreter {
+        /// The script that was found.
+        program: PathBuf,
+    },
+    /// The working directory does not exist, is not a directory, or may not be entered.
+    #[error("working directory {directory:?} cannot be used: {reason}")]
+    WorkingDirectory {
+        /// The directory as it was given.
+        directory: PathBuf,
+        /// What the operating system says of it.
+        reason: io::Error,
+    },
+    /// The child that was started before still runs. Only from
+    /// [`Supervisor::connect`](super::Supervisor::connect).
+    #[error("process {pid} still runs")]
+    Running {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The program keeps ending soon after it was started. Only from
+    /// [`Supervisor::connect`](super::Supervisor::connect).
+    #[error("process ended too soon {deaths} times in a row, next start in {retry_after:?}")]
+    Flapping {
+        /// How often in a row.
+        deaths: u32,
+        /// When it may be started again.
+        retry_after: Duration,
+    },
+    /// The operating system refused.
+    #[error("process could not be started: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// The child takes no more messages: it has ended, or is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the process takes no more messages")]
+pub struct Closed;
+
+/// What is wrong with the output of a child. The child is stopped.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StdioError {
+    /// A line is longer than [`Limits::max_message_bytes`](super::Limits::max_message_bytes).
+    #[error("message exceeds {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The output ended in the middle of a message.
+    #[error("output ended within a message, after {length} bytes of it")]
+    Truncated {
+        /// How much of it there is.
+        length: usize,
+    },
+    /// Reading failed.
+    #[error("output cannot be read: {0}")]
+    Io(#[from] io::Error),
+}

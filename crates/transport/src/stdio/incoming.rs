@@ -1,0 +1,141 @@
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use bartizan_protocol::lines::Decoder;
+use bytes::{Bytes, BytesMut};
+use serde_json::value::RawValue;
+use tokio::{io::AsyncReadExt, process::ChildStdout, time::timeout};
+
+use super::{
+    Cause, Limits, StdioError, shape,
+    state::{Level, Part, State},
+};
+
+/// What one read may bring. A pipe holds 64 KiB; most messages are shorter than 4 KiB.
+const READ_BYTES: usize = 16 << 10;
+
+/// When all is dead, what is in the pipe is there at once; longer than this, and it is held open
+/// by a process that left the group.
+const DRAIN: Duration = Duration::from_millis(50);
+
+/// More than a pipe can hold by default, so that a process that left the group and goes on
+/// writing is not read for ever.
+const DRAIN_BYTES: usize = 1 << 20;
+
+/// Receives the messages of a child. Dropping it stops the child.
+///
+/// Read it without long pauses: what is not read blocks the child once the pipe is full.
+pub struct Incoming {
+    /// None when the output has ended.
+    stdout: Option<ChildStdout>,
+    decoder: Decoder,
+    buffer: BytesMut,
+    /// How much may still be read after the child was reaped.
+    drain: usize,
+    part: Part,
+}
+
+impl Incoming {
+    pub(super) fn new(stdout: ChildStdout, state: Arc<State>, limits: &Limits) -> Self {
+        Self {
+            stdout: Some(stdout),
+            decoder: Decoder::new(limits.max_message_bytes),
+            buffer: BytesMut::new(),
+            drain: DRAIN_BYTES,
+            part: Part(state),
+        }
+    }
+
+    /// The next message, a slice of what was read; none when the output has ended.
+    ///
+    /// Lines that are neither objects nor batches of them are left out and counted
+    /// ([`Handle::skipped_lines`](super::Handle::skipped_lines)). A last line without its end is a
+    /// message if it is complete JSON. The end of the output stops the child.
+    ///
+    /// # Errors
+    ///
+    /// [`StdioError`], after which the child is stopped and there is nothing more.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost: the next call goes on where this one was.
+    pub async fn next(&mut self) -> Option<Result<Bytes, StdioError>> {
+        loop {
+            while let Some(line) = self.decoder.next() {
+                match line {
+                    Ok(line) if shape::is_message(&line) => return Some(Ok(line)),
+                    Ok(line) => self.skip(line.len()),
+                    Err(error) => {
+                        self.close(Cause::LineTooLong);
+                        let limit = error.limit;
+                        return Some(Err(StdioError::TooLong { limit }));
+                    }
+                }
+            }
+            match self.read().await {
+                None => return None,
+                Some(Ok(0)) => {
+                    self.close(Cause::ClosedPipe);
+                    return self.last_line();
+                }
+                Some(Ok(_)) => self.decoder.push(self.buffer.split().freeze()),
+                Some(Err(error)) => {
+                    self.close(Cause::ClosedPipe);
+                    return Some(Err(error.into()));
+                }
+            }
+        }
+    }
+
+    /// None if there is no output any more.
+    async fn read(&mut self) -> Option<io::Result<usize>> {
+        let stdout = self.stdout.as_mut()?;
+        if self.buffer.capacity() < READ_BYTES / 4 {
+            self.buffer.reserve(READ_BYTES);
+        }
+        let read = tokio::select! {
+            biased;
+            read = stdout.read_buf(&mut self.buffer) => read,
+            _ = self.part.0.exited() => {
+                let read = timeout(DRAIN, stdout.read_buf(&mut self.buffer)).await;
+                let read = read.unwrap_or(Ok(0));
+                self.drain = self.drain.saturating_sub(*read.as_ref().unwrap_or(&0));
+                if self.drain == 0 { Ok(0) } else { read }
+            }
+        };
+        Some(read)
+    }
+
+    fn last_line(&mut self) -> Option<Result<Bytes, StdioError>> {
+        let line = self.decoder.finish()?;
+        if shape::is_message(&line) && serde_json::from_slice::<&RawValue>(&line).is_ok() {
+            Some(Ok(line))
+        } else if shape::begins_message(&line) {
+            let length = line.len();
+            Some(Err(StdioError::Truncated { length }))
+        } else {
+            self.skip(line.len());
+            None
+        }
+    }
+
+    fn skip(&self, bytes: usize) {
+        if self.part.0.skip() == 0 {
+            let pid = self.part.0.id();
+            tracing::warn!(pid, bytes, "server prints what is no message, skipping it");
+        }
+    }
+
+    fn close(&mut self, cause: Cause) {
+        self.stdout = None;
+        self.part.0.end(Level::Stop, cause);
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("id", &self.part.0.id())
+            .field("ended", &self.stdout.is_none())
+            .finish()
+    }
+}
