@@ -2,23 +2,18 @@
 
 use std::borrow::Cow;
 
-use bartizan_protocol::edit::{self, Edit, EditError};
+use bartizan_protocol::{
+    edit::{self, Edit, EditError},
+    error::{
+        self, ErrorMessage, HEADER_MISMATCH, INTERNAL, INVALID_PARAMS, METHOD_NOT_FOUND,
+        MISSING_CAPABILITY, NOT_BRIDGED, RESOURCE_NOT_FOUND, UNSUPPORTED_VERSION,
+        URL_ELICITATION_REQUIRED,
+    },
+    method::{RESOURCES_READ, TOOLS_CALL, TOOLS_LIST, is_cacheable},
+};
 use bytes::Bytes;
 
-use super::{message, meta::SERVER_INFO, text::strip, tools, verdict::is_cacheable};
-
-const INTERNAL_ERROR: i64 = -32603;
-const INVALID_PARAMS: i64 = -32602;
-/// Resource not found, up to 2025-11-25.
-const RESOURCE_NOT_FOUND: i64 = -32002;
-/// The client must send the user to a URL first; 2025-11-25 alone.
-pub(super) const URL_ELICITATION_REQUIRED: i64 = -32042;
-/// The headers of a request do not match its body, from 2026-07-28.
-const HEADER_MISMATCH: i64 = -32020;
-/// The client did not declare what the request needs, from 2026-07-28.
-const MISSING_CLIENT_CAPABILITY: i64 = -32021;
-/// The server does not speak the request's revision, from 2026-07-28.
-const UNSUPPORTED_VERSION: i64 = -32022;
+use super::{meta::SERVER_INFO, text::strip, tools};
 
 /// What kind of result a server of 2026-07-28 gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +52,8 @@ impl<'a> ResultKind<'a> {
 /// not found; `-32021` and `-32022` become `-32602`; `-32020` becomes `-32603`, because it is the
 /// gateway that wrote the headers. The message and its data stay as they are.
 ///
-/// A result that is not complete becomes the error `-32603`: an `input_required` one must be
-/// answered, not passed on, and the kinds of extensions do not cross.
+/// A result that is not complete becomes the error [`NOT_BRIDGED`]: an `input_required` one must
+/// be answered, not passed on, and the kinds of extensions do not cross.
 ///
 /// # Errors
 ///
@@ -67,9 +62,9 @@ pub fn to_legacy(method: &str, answer: &[u8]) -> Result<Bytes, EditError> {
     let mut edit = Edit::new(answer);
     if let Some(code) = code(answer) {
         let code = match code {
-            INVALID_PARAMS if method == "resources/read" => RESOURCE_NOT_FOUND,
-            MISSING_CLIENT_CAPABILITY | UNSUPPORTED_VERSION => INVALID_PARAMS,
-            HEADER_MISMATCH => INTERNAL_ERROR,
+            INVALID_PARAMS if method == RESOURCES_READ => RESOURCE_NOT_FOUND,
+            MISSING_CAPABILITY | UNSUPPORTED_VERSION => INVALID_PARAMS,
+            HEADER_MISMATCH => INTERNAL,
             _ => return Ok(Bytes::copy_from_slice(answer)),
         };
         edit.set(&["error", "code"], &code.to_string());
@@ -81,11 +76,16 @@ pub fn to_legacy(method: &str, answer: &[u8]) -> Result<Bytes, EditError> {
         ResultKind::Other(kind) => Some(kind),
     };
     if let Some(kind) = kind {
-        let id = edit::get(answer, &["id"]).unwrap_or("null");
         let text = format!(
             "the server answered with a result of type `{kind}`, which this revision does not have"
         );
-        return Ok(message::error(id, INTERNAL_ERROR, &text, None));
+        let error = ErrorMessage {
+            id: edit::get(answer, &["id"]),
+            code: NOT_BRIDGED,
+            message: &text,
+            data: None,
+        };
+        return Ok(error.to_bytes());
     }
     edit.remove(&["result", "resultType"]);
     if is_cacheable(method) {
@@ -94,8 +94,8 @@ pub fn to_legacy(method: &str, answer: &[u8]) -> Result<Bytes, EditError> {
     }
     strip(&mut edit, answer, &["result", "_meta"], &[SERVER_INFO]);
     match method {
-        "tools/list" => tools::drop_unreadable_schemas(&mut edit, answer),
-        "tools/call" => {
+        TOOLS_LIST => tools::drop_unreadable_schemas(&mut edit, answer),
+        TOOLS_CALL => {
             let structured = edit::get(answer, &["result", "structuredContent"]);
             if structured.is_some_and(|raw| !raw.starts_with('{')) {
                 edit.remove(&["result", "structuredContent"]);
@@ -129,7 +129,7 @@ pub fn to_modern(
     if let Some(code) = code(answer) {
         let code = match code {
             RESOURCE_NOT_FOUND => INVALID_PARAMS,
-            UNSUPPORTED_VERSION..=HEADER_MISMATCH | URL_ELICITATION_REQUIRED => INTERNAL_ERROR,
+            UNSUPPORTED_VERSION..=HEADER_MISMATCH | URL_ELICITATION_REQUIRED => INTERNAL,
             _ => return Ok(Bytes::copy_from_slice(answer)),
         };
         edit.set(&["error", "code"], &code.to_string());
@@ -156,14 +156,20 @@ pub fn to_modern(
 ///
 /// `id` is the raw id of the request.
 pub fn empty_result(id: &str) -> Bytes {
-    message::response(id, "{}")
+    error::response(id, "{}")
 }
 
 /// The error `-32601` by which a [refused](super::Verdict::Refuse) request is answered.
 ///
 /// `id` is the raw id of the request, `reason` the text of the verdict.
 pub fn refusal(id: &str, reason: &str) -> Bytes {
-    message::error(id, -32601, reason, None)
+    ErrorMessage {
+        id: Some(id),
+        code: METHOD_NOT_FOUND,
+        message: reason,
+        data: None,
+    }
+    .to_bytes()
 }
 
 /// The code of an error; `None` for results and for codes that are no numbers.

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use bartizan_protocol::edit::{self, EditError};
-use serde_json::Value;
+use bartizan_protocol::{
+    edit::{self, EditError},
+    method::{ELICITATION_CREATE, ROOTS_LIST, SAMPLING_CREATE_MESSAGE},
+};
 
 use super::{meta::TASKS_EXTENSION, text};
 
@@ -51,15 +53,15 @@ impl Abilities {
     pub fn admit(self, method: &str, params: Option<&str>) -> Result<(), Undeclared> {
         let member = |name: &str| params.and_then(|params| edit::get(params.as_bytes(), &[name]));
         match method {
-            "elicitation/create" => match member("mode") {
+            ELICITATION_CREATE => match member("mode") {
                 Some("\"url\"") if self.elicitation_url => Ok(()),
                 Some("\"url\"") => Err(Undeclared::ElicitationUrl),
                 None | Some("\"form\"") if self.elicitation_form => Ok(()),
                 None | Some("\"form\"") => Err(Undeclared::ElicitationForm),
                 Some(_) => Err(Undeclared::Unknown),
             },
-            "sampling/createMessage" if !self.sampling => Err(Undeclared::Sampling),
-            "sampling/createMessage" => {
+            SAMPLING_CREATE_MESSAGE if !self.sampling => Err(Undeclared::Sampling),
+            SAMPLING_CREATE_MESSAGE => {
                 let tools = member("tools").or(member("toolChoice"));
                 if tools.is_some() && !self.sampling_tools {
                     Err(Undeclared::SamplingTools)
@@ -67,8 +69,8 @@ impl Abilities {
                     Ok(())
                 }
             }
-            "roots/list" if self.roots => Ok(()),
-            "roots/list" => Err(Undeclared::Roots),
+            ROOTS_LIST if self.roots => Ok(()),
+            ROOTS_LIST => Err(Undeclared::Roots),
             _ => Err(Undeclared::Unknown),
         }
     }
@@ -175,21 +177,24 @@ fn without(capabilities: &str, paths: &[&[&str]]) -> Result<String, EditError> {
 ///
 /// Upstream sessions of the older revisions remember what the client declared at `initialize`,
 /// so requests may share one only if they declare the same. Order of members, white space and
-/// the spelling of escapes do not count; numbers count as serde_json reads them. A digest that
-/// cannot be forged, because the client chooses the text.
+/// the spelling of escapes do not count; numbers are equal if they are written the same. The
+/// client chooses the text, so the digest is one that it cannot make collide.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CapabilitiesDigest([u8; 32]);
 
 impl CapabilitiesDigest {
-    /// Digests `ClientCapabilities`. Text that is not JSON is digested as it stands.
+    /// The longest text that is brought into canonical form, in bytes: 16 KiB. What clients
+    /// declare is a hundredth of that. Longer texts, and those that are not JSON, are digested
+    /// as they stand, so that nobody can make the gateway sort megabytes.
+    pub const MAX_CANONICAL: usize = 16 * 1024;
+
+    /// Digests `ClientCapabilities`.
     pub fn of(capabilities: &str) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
-        match serde_json::from_str(capabilities) {
-            Ok(value) => absorb(&mut context, &value),
-            Err(_) => {
-                context.update(b"?");
-                context.update(capabilities.as_bytes());
-            }
+        let value = edit::get(capabilities.as_bytes(), &[]);
+        match value.filter(|value| value.len() <= Self::MAX_CANONICAL) {
+            Some(value) => absorb(&mut context, value),
+            None => absorb_text(&mut context, b"?", capabilities),
         }
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
@@ -214,39 +219,34 @@ impl fmt::Debug for CapabilitiesDigest {
 }
 
 /// Feeds a value so that different values feed different bytes: each begins with its kind, and
-/// all that varies in length says how long it is. Depth is bounded by serde_json's own limit.
-fn absorb(context: &mut digest::Context, value: &Value) {
-    let sized = |context: &mut digest::Context, kind: &[u8], text: &str| {
-        context.update(kind);
-        context.update(&(text.len() as u64).to_be_bytes());
-        context.update(text.as_bytes());
-    };
-    match value {
-        Value::Null => context.update(b"n"),
-        Value::Bool(true) => context.update(b"t"),
-        Value::Bool(false) => context.update(b"f"),
-        Value::Number(number) => sized(context, b"#", &number.to_string()),
-        Value::String(text) => sized(context, b"s", text),
-        Value::Array(elements) => {
-            context.update(b"[");
-            context.update(&(elements.len() as u64).to_be_bytes());
-            for element in elements {
-                absorb(context, element);
-            }
+/// all that varies in length says how long it is. Depth is bounded by the reader's own limit.
+fn absorb(context: &mut digest::Context, value: &str) {
+    let json = value.as_bytes();
+    if let Some(mut members) = edit::members(json) {
+        context.update(b"{");
+        context.update(&(members.len() as u64).to_be_bytes());
+        members.sort_by(|(left, _), (right, _)| left.cmp(right));
+        for (name, value) in members {
+            absorb_text(context, b"s", &name);
+            absorb(context, value);
         }
-        Value::Object(members) => {
-            context.update(b"{");
-            context.update(&(members.len() as u64).to_be_bytes());
-            // Sorted here, because serde_json's map keeps the text's order if any crate of the
-            // build turns that feature on.
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_unstable_by_key(|(name, _)| name.as_str());
-            for (name, value) in sorted {
-                sized(context, b"s", name);
-                absorb(context, value);
-            }
+    } else if let Some(elements) = edit::elements(json) {
+        context.update(b"[");
+        context.update(&(elements.len() as u64).to_be_bytes());
+        for element in elements {
+            absorb(context, element);
         }
+    } else if let Some(text) = edit::text(value) {
+        absorb_text(context, b"s", &text);
+    } else {
+        absorb_text(context, b"#", value);
     }
+}
+
+fn absorb_text(context: &mut digest::Context, kind: &[u8], text: &str) {
+    context.update(kind);
+    context.update(&(text.len() as u64).to_be_bytes());
+    context.update(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -332,6 +332,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_to_sort_is_digested_as_it_stands() {
+        let long = |space: &str| {
+            let fill = "x".repeat(CapabilitiesDigest::MAX_CANONICAL);
+            CapabilitiesDigest::of(&format!(r#"{{{space}"experimental":"{fill}"}}"#))
+        };
+        assert_eq!(long(""), long(""));
+        assert_ne!(long(""), long(" "));
+    }
+
+    #[test]
     fn what_differs_only_in_shape_differs_in_digest() {
         let digests = [
             r#"{"a":{"b":{}}}"#,
@@ -342,6 +352,8 @@ mod tests {
             "[]",
             "{}",
             "null",
+            "1E310",
+            "1E311",
             "{",
             "",
         ]

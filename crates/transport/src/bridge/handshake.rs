@@ -1,5 +1,7 @@
 //! `initialize` told as `server/discover`, and the reverse.
 
+use std::borrow::Cow;
+
 use bartizan_protocol::{
     edit::{self, Edit, EditError},
     version::Version,
@@ -97,10 +99,10 @@ pub fn initialize_request(
 }
 
 /// What a client of an older revision said of itself in `initialize`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIntroduction<'a> {
-    /// The revision it asked for, as a raw JSON string; `""` if it named none.
-    pub protocol_version: &'a str,
+    /// The revision it asked for; `""` if it named none.
+    pub protocol_version: Cow<'a, str>,
     /// Its `ClientCapabilities`; `{}` if it declared none.
     pub capabilities: &'a str,
     /// Its `Implementation`, if it introduced itself.
@@ -113,7 +115,7 @@ impl<'a> ClientIntroduction<'a> {
         let member = |name| edit::get(request, &["params", name]);
         Self {
             protocol_version: member("protocolVersion")
-                .and_then(|raw| raw.strip_prefix('"')?.strip_suffix('"'))
+                .and_then(edit::text)
                 .unwrap_or_default(),
             capabilities: object(member("capabilities")).unwrap_or("{}"),
             client_info: object(member("clientInfo")),

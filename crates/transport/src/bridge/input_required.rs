@@ -1,14 +1,16 @@
 //! A question of a 2026-07-28 server, put to a client of an older revision, and the retry.
 
-use bartizan_protocol::edit::{self, Edit, EditError};
+use bartizan_protocol::{
+    edit::{self, Edit, EditError},
+    error::{BAD_ANSWER, ErrorMessage, INTERNAL},
+    method::may_require_input,
+};
 use bytes::Bytes;
 
 use super::{
     capability::{Abilities, Undeclared},
-    message,
     question::Question,
     text::object,
-    verdict::may_require_input,
 };
 
 /// What a 2026-07-28 server wants to know before it completes a request.
@@ -89,11 +91,11 @@ impl InputRequired {
     /// # Errors
     ///
     /// [`EditError`] if one of the texts is not JSON.
-    pub fn retry<'a>(
+    pub fn retry(
         &self,
         original: &[u8],
         id: &str,
-        results: impl IntoIterator<Item = &'a str>,
+        results: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Bytes, EditError> {
         let mut edit = Edit::new(original);
         edit.set(&["id"], id);
@@ -107,7 +109,7 @@ impl InputRequired {
                 }
                 responses.push_str(&edit::string(key));
                 responses.push(':');
-                responses.push_str(result);
+                responses.push_str(result.as_ref());
             }
             responses.push('}');
             edit.set(&["params", "inputResponses"], &responses);
@@ -146,7 +148,13 @@ impl QuestionFailed {
     /// own error for data.
     pub fn answer(&self, id: &str, question: &Question) -> Bytes {
         let text = format!("the client failed to answer {}", question.method());
-        message::error(id, -32603, &text, self.error.as_deref())
+        ErrorMessage {
+            id: Some(id),
+            code: INTERNAL,
+            message: &text,
+            data: self.error.as_deref(),
+        }
+        .to_bytes()
     }
 }
 
@@ -169,9 +177,16 @@ pub enum InvalidInputRequired {
 }
 
 impl InvalidInputRequired {
-    /// The error that ends the call, whose raw id is `id`: `-32603`.
+    /// The error that ends the call, whose raw id is `id`: [`BAD_ANSWER`], for the server broke
+    /// the rules.
     pub fn answer(self, id: &str) -> Bytes {
-        message::error(id, -32603, &self.to_string(), None)
+        ErrorMessage {
+            id: Some(id),
+            code: BAD_ANSWER,
+            message: &self.to_string(),
+            data: None,
+        }
+        .to_bytes()
     }
 }
 
@@ -238,7 +253,7 @@ mod tests {
         let retry = required.retry(
             br#"{"id":3,"params":{"name":"p","inputResponses":{"q":{}}}}"#,
             "4",
-            [],
+            std::iter::empty::<&str>(),
         );
         assert_eq!(
             retry.unwrap(),

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use bartizan_protocol::edit;
+use bartizan_protocol::{
+    edit,
+    error::{self, ErrorMessage, MISSING_CAPABILITY},
+};
 use bytes::Bytes;
 
-use super::{capability::Undeclared, message, meta::SERVER_INFO, question::Question};
+use super::{capability::Undeclared, meta::SERVER_INFO, question::Question};
 
 /// The answer that puts an older server's questions to a client of 2026-07-28.
 ///
@@ -34,7 +37,7 @@ pub fn input_required<'a>(
     let result = format!(
         r#"{{"resultType":"input_required","inputRequests":{{{entries}}},"requestState":{state}{meta}}}"#
     );
-    message::response(id, &result)
+    error::response(id, &result)
 }
 
 /// What a client of 2026-07-28 sends back with the retry of a call.
@@ -86,7 +89,13 @@ pub fn missing_capability(id: &str, missing: Undeclared) -> Bytes {
         r#"{{"requiredCapabilities":{}}}"#,
         missing.required_capabilities()
     );
-    message::error(id, -32021, &missing.to_string(), Some(&data))
+    ErrorMessage {
+        id: Some(id),
+        code: MISSING_CAPABILITY,
+        message: &missing.to_string(),
+        data: Some(&data),
+    }
+    .to_bytes()
 }
 
 #[cfg(test)]

@@ -1,11 +1,18 @@
-use bartizan_protocol::edit::{self, Edit, EditError};
+use bartizan_protocol::{
+    edit::{self, Edit, EditError},
+    error,
+    method::{
+        NOTIFICATION_PROMPTS_LIST_CHANGED, NOTIFICATION_RESOURCES_LIST_CHANGED,
+        NOTIFICATION_RESOURCES_UPDATED, NOTIFICATION_SUBSCRIPTIONS_ACKNOWLEDGED,
+        NOTIFICATION_TOOLS_LIST_CHANGED, SUBSCRIPTIONS_LISTEN,
+    },
+};
 use bytes::Bytes;
 
 use super::{
-    message,
     meta::{SERVER_INFO, SUBSCRIPTION_ID},
     request::ClientMeta,
-    text::strip,
+    text::{emptied, strip},
 };
 
 /// A `subscriptions/listen`: which notifications its stream carries, and under which id.
@@ -145,10 +152,10 @@ impl Listen {
     /// one matches: those that go on after a `/`, `?` or `#`.
     pub fn matches(&self, method: &str, uri: Option<&str>) -> bool {
         match method {
-            "notifications/tools/list_changed" => self.tools,
-            "notifications/prompts/list_changed" => self.prompts,
-            "notifications/resources/list_changed" => self.resources,
-            "notifications/resources/updated" => uri.is_some_and(|uri| {
+            NOTIFICATION_TOOLS_LIST_CHANGED => self.tools,
+            NOTIFICATION_PROMPTS_LIST_CHANGED => self.prompts,
+            NOTIFICATION_RESOURCES_LIST_CHANGED => self.resources,
+            NOTIFICATION_RESOURCES_UPDATED => uri.is_some_and(|uri| {
                 self.uris.iter().any(|watched| {
                     uri.strip_prefix(&**watched).is_some_and(|rest| {
                         rest.is_empty()
@@ -162,10 +169,14 @@ impl Listen {
     }
 
     /// The request that opens this stream at a 2026-07-28 upstream.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError`] if the capabilities or the client's info are not JSON.
     pub fn request(&self, meta: &ClientMeta<'_>) -> Result<Bytes, EditError> {
         let filter = self.filter();
         let params = format!(r#"{{"notifications":{filter}}}"#);
-        let request = message::request(&self.id, "subscriptions/listen", Some(&params));
+        let request = error::request(&self.id, SUBSCRIPTIONS_LISTEN, Some(&params));
         let mut edit = Edit::new(&request);
         meta.write(&mut edit);
         edit.finish()
@@ -174,9 +185,9 @@ impl Listen {
     /// The first message of the stream: what of the request is honoured, which is this.
     pub fn acknowledged(&self) -> Bytes {
         let (id, filter) = (&self.id, self.filter());
-        Bytes::from(format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"{SUBSCRIPTION_ID}":{id}}},"notifications":{filter}}}}}"#
-        ))
+        let params =
+            format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{id}}},"notifications":{filter}}}"#);
+        error::notification(NOTIFICATION_SUBSCRIPTIONS_ACKNOWLEDGED, Some(&params))
     }
 
     /// An upstream's notification, marked as one of this stream.
@@ -198,7 +209,7 @@ impl Listen {
             server_info.map_or_else(String::new, |info| format!(r#","{SERVER_INFO}":{info}"#));
         let result =
             format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_ID}":{id}{info}}}}}"#);
-        message::response(id, &result)
+        error::response(id, &result)
     }
 
     /// The raw `SubscriptionFilter`; what is not watched is left out.
@@ -231,7 +242,7 @@ impl Listen {
 /// [`EditError`] if the notification is not JSON.
 pub fn unstamp(notification: &[u8]) -> Result<Bytes, EditError> {
     let mut edit = Edit::new(notification);
-    if super::text::emptied(notification, &["params", "_meta"], &[SUBSCRIPTION_ID]) {
+    if emptied(notification, &["params", "_meta"], &[SUBSCRIPTION_ID]) {
         strip(&mut edit, notification, &["params"], &["_meta"]);
     } else {
         edit.remove(&["params", "_meta", SUBSCRIPTION_ID]);

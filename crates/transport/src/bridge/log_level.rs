@@ -1,12 +1,14 @@
 use std::{fmt, str::FromStr};
 
+use bartizan_protocol::edit;
+
 /// How grave a log message is: the eight severities of RFC 5424, `Debug` the least.
 ///
 /// The older revisions set one level for a session with `logging/setLevel`; 2026-07-28 sets one
 /// for each request, in its `_meta`, and a request without it gets no log messages at all. So
 /// where a server of an older revision logs for a client of the newest one, the bridge asks the
 /// server for the [most verbose](Self::most_verbose) of the levels now wanted and holds each
-/// message against the level of the request it belongs to, with [`LogLevel::admits`].
+/// message against the level of the request it belongs to, with [`LogLevel::admits_message`].
 ///
 /// ```
 /// use bartizan_transport::bridge::LogLevel;
@@ -57,6 +59,14 @@ impl LogLevel {
         wanted.is_some_and(|wanted| message >= wanted)
     }
 
+    /// Whether a `notifications/message` reaches a reader who asked for `wanted`.
+    ///
+    /// One whose level cannot be read reaches every reader who asked for any.
+    pub fn admits_message(wanted: Option<Self>, notification: &[u8]) -> bool {
+        let level = edit::get(notification, &["params", "level"]).and_then(Self::from_json);
+        Self::admits(wanted, level.unwrap_or(Self::Emergency))
+    }
+
     /// The level that a shared session must have for all of `wanted` to be served: the least
     /// grave of them, `None` if none wants any message.
     pub fn most_verbose(wanted: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
@@ -75,6 +85,14 @@ impl LogLevel {
             Self::Alert => "alert",
             Self::Emergency => "emergency",
         }
+    }
+
+    /// The level that a raw JSON value names, as [`Envelope::log_level`] or the `level` of
+    /// `logging/setLevel` and `notifications/message` hold it; `None` if it names none.
+    ///
+    /// [`Envelope::log_level`]: bartizan_protocol::Envelope::log_level
+    pub fn from_json(raw: &str) -> Option<Self> {
+        edit::text(raw)?.parse().ok()
     }
 
     /// [`LogLevel::as_str`] as JSON, quotes included.
@@ -123,9 +141,27 @@ mod tests {
         for level in LogLevel::ALL {
             assert_eq!(level.as_str().parse(), Ok(level));
             assert_eq!(level.as_json(), format!("\"{level}\""));
+            assert_eq!(LogLevel::from_json(level.as_json()), Some(level));
         }
         assert_eq!("Debug".parse::<LogLevel>(), Err(UnknownLogLevel));
+        assert_eq!(LogLevel::from_json("\"loud\""), None);
+        assert_eq!(LogLevel::from_json("3"), None);
         assert!(LogLevel::ALL.is_sorted());
+    }
+
+    #[test]
+    fn a_message_is_held_against_the_requests_level() {
+        let message = |level: &str| {
+            format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":{level},"logger":"database","data":{{}}}}}}"#
+            )
+        };
+        let admits = |wanted, level| LogLevel::admits_message(wanted, message(level).as_bytes());
+        assert!(admits(Some(LogLevel::Error), "\"error\""));
+        assert!(!admits(Some(LogLevel::Error), "\"warning\""));
+        assert!(!admits(None, "\"emergency\""));
+        assert!(admits(Some(LogLevel::Error), "\"loud\""));
+        assert!(!admits(None, "7"));
     }
 
     #[test]

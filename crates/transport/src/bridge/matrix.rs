@@ -156,6 +156,14 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         LegacyToModern,
+        "content newer than the client",
+        Partial,
+        "A 2026-07-28 server does not know which older revision the client speaks. Audio and \
+         resource links, or several blocks in a message to sample, reach clients whose revision \
+         does not have them as they are.",
+    ),
+    limit(
+        LegacyToModern,
         "caching hints",
         Whole,
         "The older revisions have no place for `ttlMs` and `cacheScope`; the gateway itself may \
@@ -173,7 +181,7 @@ pub const LIMITS: &[Limit] = &[
         "extensions that give results of their own kind",
         Whole,
         "A `resultType` other than `complete` and `input_required` cannot be told to an older \
-         client; the call ends with -32603.",
+         client; the call ends with the code 50101.",
     ),
     limit(
         ModernToLegacy,

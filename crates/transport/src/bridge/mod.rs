@@ -14,8 +14,8 @@
 //! | the handshake | [`initialize_result`], [`ClientIntroduction`] | [`discover_result`], [`initialize_request`], [`INITIALIZED`] |
 //! | capabilities of clients | [`client_to_modern`] | [`client_to_legacy`], [`CapabilitiesDigest`] |
 //! | capabilities of servers | [`server_capabilities`] | [`server_capabilities`] |
-//! | requests | [`request_to_modern`] with [`ClientMeta`] | [`request_to_legacy`], [`log_level`] |
-//! | answers | [`answer_to_legacy`] | [`answer_to_modern`] |
+//! | requests | [`request_to_modern`], [`request_headers`] | [`request_to_legacy`] |
+//! | answers | [`drop_invalid_tools`], [`answer_to_legacy`] | [`answer_to_modern`] |
 //! | questions of servers | [`InputRequired`], [`read_answer`] | [`Question`], [`input_required`], [`InputResponses`] |
 //! | subscriptions | [`Listen::request`], [`unstamp`] | [`Listen::read`], [`Listen::stamp`] |
 //! | other notifications | [`client_notification`], [`server_notification`] | the same, with [`LogLevel`] |
@@ -54,7 +54,6 @@ mod input_responses;
 mod listen;
 mod log_level;
 mod matrix;
-mod message;
 mod meta;
 mod question;
 mod request;
@@ -80,9 +79,10 @@ pub use log_level::{LogLevel, UnknownLogLevel};
 pub use matrix::{Crossing, LIMITS, Limit, Loss};
 pub use question::Question;
 pub use request::{
-    ClientMeta, log_level, to_legacy as request_to_legacy, to_modern as request_to_modern,
+    ClientMeta, headers as request_headers, to_legacy as request_to_legacy,
+    to_modern as request_to_modern,
 };
+pub use tools::{InvalidTool, drop_invalid_tools};
 pub use verdict::{
-    Local, Route, Verdict, client_notification, from_legacy, from_modern, is_cacheable,
-    may_require_input, server_notification,
+    Local, Route, Verdict, client_notification, from_legacy, from_modern, server_notification,
 };

@@ -1,12 +1,17 @@
 use std::borrow::Cow;
 
-use bartizan_protocol::edit::{self, Edit};
+use bartizan_protocol::{
+    edit::{self, Edit},
+    error::{
+        self, ErrorMessage, INTERNAL, INVALID_PARAMS, METHOD_NOT_FOUND, URL_ELICITATION_REQUIRED,
+    },
+    method::{ELICITATION_CREATE, ROOTS_LIST, SAMPLING_CREATE_MESSAGE},
+};
 use bytes::Bytes;
 
 use super::{
-    answer::{URL_ELICITATION_REQUIRED, code},
+    answer::code,
     capability::{Abilities, Undeclared},
-    message,
     text::{object, strip},
 };
 
@@ -48,7 +53,7 @@ impl Question {
         let elicitations = edit::get(answer, &["error", "data", "elicitations"])?;
         let questions: Option<Vec<_>> = edit::elements(elicitations.as_bytes())?
             .into_iter()
-            .map(|params| Self::new("elicitation/create", object(Some(params))))
+            .map(|params| Self::new(ELICITATION_CREATE, object(Some(params))))
             .collect();
         questions.filter(|questions| {
             !questions.is_empty() && questions.iter().all(|question| question.params.is_some())
@@ -125,7 +130,7 @@ impl Question {
                 Cow::Owned(String::from_utf8_lossy(&edited).into_owned())
             })
         });
-        message::request(id, &self.method, params.as_deref())
+        error::request(id, &self.method, params.as_deref())
     }
 
     /// The entry that puts this question to a client of 2026-07-28.
@@ -140,7 +145,7 @@ impl Question {
     /// The answer to the older server whose request `id` this was, from the raw result that the
     /// client gave.
     pub fn answer(&self, id: &str, result: &str) -> Bytes {
-        message::response(id, result)
+        error::response(id, result)
     }
 
     /// The answer to the older server where the client [cannot be asked](Self::admit):
@@ -148,10 +153,10 @@ impl Question {
     /// others.
     pub fn refuse(&self, id: &str, why: Undeclared) -> Bytes {
         let code = match why {
-            Undeclared::ElicitationForm | Undeclared::ElicitationUrl => -32602,
-            _ => -32601,
+            Undeclared::ElicitationForm | Undeclared::ElicitationUrl => INVALID_PARAMS,
+            _ => METHOD_NOT_FOUND,
         };
-        message::error(id, code, &why.to_string(), None)
+        failure(id, code, &why.to_string())
     }
 
     /// The answer to the older server where the client was asked and never came back.
@@ -159,10 +164,10 @@ impl Question {
     /// An elicitation counts as dismissed, `"action": "cancel"`, which is what not answering a
     /// dialogue means; the others fail with `-32603`.
     pub fn give_up(&self, id: &str) -> Bytes {
-        if &*self.method == "elicitation/create" {
-            message::response(id, r#"{"action":"cancel"}"#)
+        if &*self.method == ELICITATION_CREATE {
+            error::response(id, r#"{"action":"cancel"}"#)
         } else {
-            message::error(id, -32603, "the client did not answer in time", None)
+            failure(id, INTERNAL, "the client did not answer in time")
         }
     }
 }
@@ -170,8 +175,18 @@ impl Question {
 fn is_question(method: &str) -> bool {
     matches!(
         method,
-        "elicitation/create" | "roots/list" | "sampling/createMessage"
+        ELICITATION_CREATE | ROOTS_LIST | SAMPLING_CREATE_MESSAGE
     )
+}
+
+fn failure(id: &str, code: i64, message: &str) -> Bytes {
+    ErrorMessage {
+        id: Some(id),
+        code,
+        message,
+        data: None,
+    }
+    .to_bytes()
 }
 
 #[cfg(test)]

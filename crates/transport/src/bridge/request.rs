@@ -1,16 +1,19 @@
 //! A client's requests, in the words of the upstream's era.
 
 use bartizan_protocol::{
+    Envelope,
     edit::{self, Edit, EditError},
+    headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, Param, encode},
+    method::{is_modern, may_require_input},
     version::Version,
 };
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 
 use super::{
     log_level::LogLevel,
     meta::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, PROTOCOL_VERSION},
     text::{emptied, strip},
-    verdict::may_require_input,
 };
 
 /// What 2026-07-28 wants to hear with every request, and the older revisions heard once.
@@ -99,16 +102,36 @@ pub fn to_legacy(method: &str, request: &[u8]) -> Result<Bytes, EditError> {
     edit.finish()
 }
 
-/// The level of log messages that a request of 2026-07-28 asks for.
+/// The headers that 2026-07-28 wants to accompany a request over HTTP, besides those that every
+/// MCP request has.
 ///
-/// `None` if it names none, or none that exists: then no message may be sent for it.
-pub fn log_level(request: &[u8]) -> Option<LogLevel> {
-    let raw = edit::get(request, &["params", "_meta", LOG_LEVEL])?;
-    raw.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+/// `request` is as it goes upstream, names already the upstream's own; `params` are the mirrored
+/// arguments of the tool that it calls, none for other methods.
+pub fn headers(request: &Envelope<'_>, params: &[Param]) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(3 + params.len());
+    let version = HeaderValue::from_static(Version::LATEST.as_str());
+    headers.insert(MCP_PROTOCOL_VERSION, version);
+    let method = request.method().unwrap_or_default();
+    headers.insert(MCP_METHOD, encode(method));
+    if is_modern(method)
+        && let Some(subject) = request.subject()
+    {
+        headers.insert(MCP_NAME, encode(&subject));
+    }
+    if let Some(arguments) = request.arguments() {
+        for param in params {
+            if let Some(value) = param.value(arguments) {
+                headers.insert(param.header_name(), value);
+            }
+        }
+    }
+    headers
 }
 
 #[cfg(test)]
 mod tests {
+    use bartizan_protocol::headers::{check, check_params};
+
     use super::*;
 
     const META: ClientMeta<'_> = ClientMeta {
@@ -201,15 +224,26 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_level_wants_no_messages() {
-        let level = |meta: &str| {
-            log_level(format!(r#"{{"id":1,"params":{{"_meta":{{{meta}}}}}}}"#).as_bytes())
-        };
-        assert_eq!(
-            level(r#""io.modelcontextprotocol/logLevel":"info""#),
-            Some(LogLevel::Info)
+    fn headers_say_what_the_body_says() {
+        let params = Param::all(
+            r#"{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"gone":{"type":"integer","x-mcp-header":"Gone"}}}"#,
+        )
+        .unwrap();
+        let body = modern(
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"h\u00e9","arguments":{"region":" eu ","gone":null}}}"#,
         );
-        assert_eq!(level(r#""io.modelcontextprotocol/logLevel":"loud""#), None);
-        assert_eq!(level(""), None);
+        let envelope = Envelope::read(body.as_bytes()).unwrap();
+        let sent = headers(&envelope, &params);
+        assert_eq!(sent["mcp-protocol-version"], "2026-07-28");
+        assert_eq!(sent["mcp-method"], "tools/call");
+        assert_eq!(sent["mcp-name"], "=?base64?aMOp?=");
+        assert_eq!(sent["mcp-param-region"], "=?base64?IGV1IA==?=");
+        assert_eq!(sent.len(), 4);
+        check(&sent, &envelope).unwrap();
+        check_params(&params, &sent, envelope.arguments().unwrap()).unwrap();
+
+        let body = modern(r#"{"jsonrpc":"2.0","id":1,"method":"prompts/list"}"#);
+        let sent = headers(&Envelope::read(body.as_bytes()).unwrap(), &[]);
+        assert_eq!(sent.len(), 2);
     }
 }

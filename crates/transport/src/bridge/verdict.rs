@@ -1,5 +1,14 @@
 //! Which messages cross between eras, and what becomes of the others.
 
+use bartizan_protocol::method::{
+    INITIALIZE, LOGGING_SET_LEVEL, NOTIFICATION_CANCELLED, NOTIFICATION_ELICITATION_COMPLETE,
+    NOTIFICATION_INITIALIZED, NOTIFICATION_PROGRESS, NOTIFICATION_PROMPTS_LIST_CHANGED,
+    NOTIFICATION_RESOURCES_LIST_CHANGED, NOTIFICATION_RESOURCES_UPDATED,
+    NOTIFICATION_ROOTS_LIST_CHANGED, NOTIFICATION_SUBSCRIPTIONS_ACKNOWLEDGED,
+    NOTIFICATION_TASKS_STATUS, NOTIFICATION_TOOLS_LIST_CHANGED, PING, RESOURCES_SUBSCRIBE,
+    RESOURCES_UNSUBSCRIBE, SERVER_DISCOVER, SUBSCRIPTIONS_LISTEN,
+};
+
 /// What becomes of a request whose sender and receiver are of different eras.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -55,12 +64,12 @@ const NO_LONGER: &str = "revision 2026-07-28 has no such method";
 /// What becomes of a request of a client of an older revision whose upstream speaks 2026-07-28.
 pub fn from_legacy(method: &str) -> Verdict {
     match method {
-        "initialize" => Verdict::Answer(Local::Initialize),
-        "ping" => Verdict::Answer(Local::Ping),
-        "logging/setLevel" => Verdict::Answer(Local::SetLevel),
-        "resources/subscribe" => Verdict::Answer(Local::Subscribe),
-        "resources/unsubscribe" => Verdict::Answer(Local::Unsubscribe),
-        "server/discover" | "subscriptions/listen" => Verdict::Refuse(NOT_YET),
+        INITIALIZE => Verdict::Answer(Local::Initialize),
+        PING => Verdict::Answer(Local::Ping),
+        LOGGING_SET_LEVEL => Verdict::Answer(Local::SetLevel),
+        RESOURCES_SUBSCRIBE => Verdict::Answer(Local::Subscribe),
+        RESOURCES_UNSUBSCRIBE => Verdict::Answer(Local::Unsubscribe),
+        SERVER_DISCOVER | SUBSCRIPTIONS_LISTEN => Verdict::Refuse(NOT_YET),
         _ if method.starts_with("tasks/") => Verdict::Refuse(TASKS),
         _ => Verdict::Forward,
     }
@@ -69,13 +78,11 @@ pub fn from_legacy(method: &str) -> Verdict {
 /// What becomes of a request of a client of 2026-07-28 whose upstream speaks an older revision.
 pub fn from_modern(method: &str) -> Verdict {
     match method {
-        "server/discover" => Verdict::Answer(Local::Discover),
-        "subscriptions/listen" => Verdict::Listen,
-        "initialize"
-        | "ping"
-        | "logging/setLevel"
-        | "resources/subscribe"
-        | "resources/unsubscribe" => Verdict::Refuse(NO_LONGER),
+        SERVER_DISCOVER => Verdict::Answer(Local::Discover),
+        SUBSCRIPTIONS_LISTEN => Verdict::Listen,
+        INITIALIZE | PING | LOGGING_SET_LEVEL | RESOURCES_SUBSCRIBE | RESOURCES_UNSUBSCRIBE => {
+            Verdict::Refuse(NO_LONGER)
+        }
         _ if method.starts_with("tasks/") => Verdict::Refuse(TASKS),
         _ => Verdict::Forward,
     }
@@ -89,11 +96,11 @@ pub fn from_modern(method: &str) -> Verdict {
 /// the other era, a part of a result.
 pub fn client_notification(method: &str) -> Route {
     match method {
-        "notifications/cancelled" => Route::Cancel,
-        "notifications/initialized"
-        | "notifications/progress"
-        | "notifications/roots/list_changed"
-        | "notifications/tasks/status" => Route::Nowhere,
+        NOTIFICATION_CANCELLED => Route::Cancel,
+        NOTIFICATION_INITIALIZED
+        | NOTIFICATION_PROGRESS
+        | NOTIFICATION_ROOTS_LIST_CHANGED
+        | NOTIFICATION_TASKS_STATUS => Route::Nowhere,
         _ => Route::Exchange,
     }
 }
@@ -101,39 +108,21 @@ pub fn client_notification(method: &str) -> Route {
 /// Where a server's notification goes, in either direction.
 ///
 /// `notifications/message` goes with its exchange only if its level [is
-/// wanted](super::LogLevel::admits). `notifications/cancelled` from an older server withdraws a
+/// wanted](super::LogLevel::admits_message). `notifications/cancelled` from an older server withdraws a
 /// question it asked the client; from one of 2026-07-28, over stdio, it ends a subscription.
 pub fn server_notification(method: &str) -> Route {
     match method {
-        "notifications/cancelled" => Route::Cancel,
-        "notifications/prompts/list_changed"
-        | "notifications/resources/list_changed"
-        | "notifications/resources/updated"
-        | "notifications/tools/list_changed" => Route::Subscribers,
-        "notifications/elicitation/complete"
-        | "notifications/subscriptions/acknowledged"
+        NOTIFICATION_CANCELLED => Route::Cancel,
+        NOTIFICATION_PROMPTS_LIST_CHANGED
+        | NOTIFICATION_RESOURCES_LIST_CHANGED
+        | NOTIFICATION_RESOURCES_UPDATED
+        | NOTIFICATION_TOOLS_LIST_CHANGED => Route::Subscribers,
+        NOTIFICATION_ELICITATION_COMPLETE
+        | NOTIFICATION_SUBSCRIPTIONS_ACKNOWLEDGED
         | "notifications/tasks"
-        | "notifications/tasks/status" => Route::Nowhere,
+        | NOTIFICATION_TASKS_STATUS => Route::Nowhere,
         _ => Route::Exchange,
     }
-}
-
-/// Whether `method`'s result may be `input_required` in 2026-07-28.
-pub fn may_require_input(method: &str) -> bool {
-    matches!(method, "prompts/get" | "resources/read" | "tools/call")
-}
-
-/// Whether `method`'s result carries `ttlMs` and `cacheScope` in 2026-07-28.
-pub fn is_cacheable(method: &str) -> bool {
-    matches!(
-        method,
-        "prompts/list"
-            | "resources/list"
-            | "resources/read"
-            | "resources/templates/list"
-            | "server/discover"
-            | "tools/list"
-    )
 }
 
 #[cfg(test)]

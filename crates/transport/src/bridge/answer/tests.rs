@@ -124,7 +124,7 @@ fn a_result_of_an_unknown_kind_is_an_error() {
     for kind in ["task", "input_required", "x\\\"y"] {
         let answer = format!(r#"{{"jsonrpc":"2.0","id":"q","result":{{"resultType":"{kind}"}}}}"#);
         let told = legacy("tools/call", &answer);
-        assert!(told.starts_with(r#"{"jsonrpc":"2.0","id":"q","error":{"code":-32603,"#));
+        assert!(told.starts_with(r#"{"jsonrpc":"2.0","id":"q","error":{"code":50101,"#));
         assert!(told.contains(kind), "{told}");
     }
     let nonsense = r#"{"id":1,"result":{"resultType":7}}"#;
