@@ -1,1 +1,78 @@
 //! Requests and answers over one two-way connection.
+//!
+//! A stdio child and the HTTP+SSE transport of 2024-11-05 carry everything on one connection: the
+//! answers to all requests, the notifications that belong to them, and what the server has to say
+//! by itself. A [`Wire`] is such a connection, one JSON-RPC message at a time; a [`Link`] makes an
+//! [`Exchange`] of each request, which yields what belongs to it and then the response.
+//!
+//! ```
+//! use bartizan_transport::link::{Ids, Link, LinkLimits, Wire};
+//! use bytes::Bytes;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+//! # .block_on(async {
+//! let (wire, mut server) = Wire::pair(16);
+//! let link = Link::new(wire, LinkLimits::default());
+//!
+//! let request = Bytes::from_static(br#"{"jsonrpc":"2.0","id":"a","method":"tools/list"}"#);
+//! let mut exchange = link.request(request, Ids::Remap).await?;
+//! assert_eq!(
+//!     server.outgoing.recv().await.unwrap(),
+//!     r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#
+//! );
+//!
+//! let answer = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#);
+//! server.incoming.send(Ok(answer)).await.unwrap();
+//! assert_eq!(
+//!     exchange.next().await.unwrap()?,
+//!     r#"{"jsonrpc":"2.0","id":"a","result":{"tools":[]}}"#
+//! );
+//! assert!(exchange.next().await.is_none());
+//! # Ok::<(), bartizan_transport::link::LinkError>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Whose message is it
+//!
+//! | what arrives | goes to |
+//! |---|---|
+//! | a response | the request with its id |
+//! | `notifications/progress` | the request with its token |
+//! | a notification with a subscription id | the request with that id |
+//! | `notifications/cancelled` | whoever got the server's request that it takes back |
+//! | `notifications/message`, a request of the server | the youngest request under way; without one, [`Unsolicited`] |
+//! | any other notification | [`Unsolicited`] |
+//!
+//! What belongs to a request that is over is swallowed. Text that is no message is skipped, as
+//! servers print to their standard output by mistake; if its id can be read, the request with it
+//! fails rather than wait for ever. A batch, which servers of 2025-03-26 may send, is taken apart.
+//!
+//! # When not to use it
+//!
+//! Streamable HTTP has a response of its own for each request: there is nothing to sort.
+
+mod canceller;
+mod error;
+mod exchange;
+mod ids;
+mod limits;
+#[expect(
+    clippy::module_inception,
+    reason = "the type gives the module its name"
+)]
+mod link;
+mod mailbox;
+mod route;
+mod shared;
+mod table;
+mod unsolicited;
+mod wire;
+
+pub use canceller::Canceller;
+pub use error::LinkError;
+pub use exchange::Exchange;
+pub use ids::Ids;
+pub use limits::LinkLimits;
+pub use link::Link;
+pub use unsolicited::Unsolicited;
+pub use wire::{Wire, WireEnd, WireError};

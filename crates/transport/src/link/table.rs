@@ -1,0 +1,215 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{LinkError, WireError, mailbox::Mailbox};
+
+/// One request under way.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The key of the id on the wire.
+    pub(super) key: Bytes,
+    /// The id on the wire, as JSON.
+    pub(super) wire_id: Box<str>,
+    /// The key of the id that the caller gave.
+    pub(super) caller_key: Bytes,
+    /// What is to be mapped back, if the ids were replaced.
+    pub(super) replaced: Option<Replaced>,
+    /// The key of the progress token on the wire.
+    pub(super) token: Option<Bytes>,
+    /// `initialize`, which must not be cancelled.
+    pub(super) initialize: bool,
+    /// `subscriptions/listen`, which gets nothing but what carries its id.
+    pub(super) listen: bool,
+    pub(super) mailbox: Mailbox,
+}
+
+/// The caller's own values, as JSON.
+#[derive(Debug)]
+pub(super) struct Replaced {
+    pub(super) id: Box<str>,
+    pub(super) token: Option<Box<str>>,
+}
+
+/// The requests under way, and how to find them.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    exchanges: HashMap<Bytes, Slot>,
+    tokens: HashMap<Bytes, Arc<Entry>>,
+    by_age: BTreeMap<u64, Arc<Entry>>,
+    last_id: u64,
+    last_age: u64,
+    closed: Option<WireError>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) entry: Arc<Entry>,
+    /// The request has been handed to the wire.
+    pub(super) sent: bool,
+    age: u64,
+    /// The keys of the server's requests that went to this exchange and are not answered.
+    asked: Vec<Bytes>,
+}
+
+/// The requests that have an id of a caller.
+#[derive(Debug)]
+pub(super) enum Found {
+    None,
+    One(Arc<Entry>),
+    Several,
+}
+
+impl Table {
+    /// A number that is in use neither as an id nor as a token.
+    pub(super) fn fresh_id(&mut self) -> String {
+        loop {
+            self.last_id += 1;
+            let id = self.last_id.to_string();
+            let taken =
+                |key: &[u8]| self.exchanges.contains_key(key) || self.tokens.contains_key(key);
+            if !taken(id.as_bytes()) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn insert(&mut self, entry: &Arc<Entry>, limit: usize) -> Result<(), LinkError> {
+        if let Some(reason) = self.closed.clone() {
+            let sent = false;
+            return Err(LinkError::Closed { reason, sent });
+        }
+        if self.exchanges.contains_key(&entry.key) {
+            return Err(LinkError::Duplicate);
+        }
+        if self.exchanges.len() >= limit {
+            return Err(LinkError::Full { limit });
+        }
+        let slot = Slot {
+            entry: Arc::clone(entry),
+            sent: false,
+            age: 0,
+            asked: Vec::new(),
+        };
+        self.exchanges.insert(entry.key.clone(), slot);
+        if let Some(token) = &entry.token {
+            // Of two requests with one token, which must not be, the younger would steal the
+            // progress of the older.
+            self.tokens
+                .entry(token.clone())
+                .or_insert_with(|| Arc::clone(entry));
+        }
+        Ok(())
+    }
+
+    /// Runs `send` and notes that the request is on the wire, unless it is over already.
+    pub(super) fn send(&mut self, entry: &Arc<Entry>, send: impl FnOnce()) -> bool {
+        let Some(slot) = self.exchanges.get_mut(&entry.key) else {
+            return false;
+        };
+        if !Arc::ptr_eq(&slot.entry, entry) {
+            return false;
+        }
+        self.last_age += 1;
+        slot.sent = true;
+        slot.age = self.last_age;
+        if !entry.listen {
+            self.by_age.insert(self.last_age, Arc::clone(entry));
+        }
+        send();
+        true
+    }
+
+    /// The request that is on the wire under this key.
+    pub(super) fn find(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        let slot = self.exchanges.get(key).filter(|slot| slot.sent)?;
+        Some(Arc::clone(&slot.entry))
+    }
+
+    pub(super) fn find_token(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        let entry = self.tokens.get(key)?;
+        self.find(&entry.key)
+    }
+
+    pub(super) fn find_caller(&self, key: &[u8]) -> Found {
+        let mut found = Found::None;
+        for slot in self.exchanges.values() {
+            if slot.entry.caller_key == key {
+                found = match found {
+                    Found::None => Found::One(Arc::clone(&slot.entry)),
+                    _ => return Found::Several,
+                };
+            }
+        }
+        found
+    }
+
+    pub(super) fn youngest(&self) -> Option<Arc<Entry>> {
+        self.by_age.values().next_back().map(Arc::clone)
+    }
+
+    /// The only request on the wire, if there is just one.
+    pub(super) fn only(&self) -> Option<Arc<Entry>> {
+        let mut sent = self.exchanges.values().filter(|slot| slot.sent);
+        let only = sent.next()?;
+        sent.next().is_none().then(|| Arc::clone(&only.entry))
+    }
+
+    /// Takes `entry` out, unless it is over already.
+    pub(super) fn remove(&mut self, entry: &Arc<Entry>) -> Option<Slot> {
+        let slot = self.exchanges.get(&entry.key)?;
+        if !Arc::ptr_eq(&slot.entry, entry) {
+            return None;
+        }
+        let slot = self.exchanges.remove(&entry.key)?;
+        self.by_age.remove(&slot.age);
+        if let Some(token) = &entry.token
+            && self
+                .tokens
+                .get(token)
+                .is_some_and(|of| Arc::ptr_eq(of, entry))
+        {
+            self.tokens.remove(token);
+        }
+        Some(slot)
+    }
+
+    /// Takes everything out for good.
+    pub(super) fn close(&mut self, reason: WireError) -> Vec<Slot> {
+        self.closed.get_or_insert(reason);
+        self.tokens.clear();
+        self.by_age.clear();
+        std::mem::take(&mut self.exchanges).into_values().collect()
+    }
+
+    /// Notes that a request of the server went to `entry`; false if too many did.
+    pub(super) fn ask(&mut self, entry: &Arc<Entry>, key: Bytes, limit: usize) -> bool {
+        match self.exchanges.get_mut(&entry.key) {
+            Some(slot) if Arc::ptr_eq(&slot.entry, entry) && slot.asked.len() < limit => {
+                slot.asked.push(key);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes that a request of the server was answered.
+    pub(super) fn answer(&mut self, key: &[u8]) {
+        for slot in self.exchanges.values_mut() {
+            if let Some(at) = slot.asked.iter().position(|asked| asked == key) {
+                slot.asked.swap_remove(at);
+                return;
+            }
+        }
+    }
+
+    /// Who got this request of the server.
+    pub(super) fn find_asked(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        let asked = |slot: &&Slot| slot.asked.iter().any(|asked| asked == key);
+        let slot = self.exchanges.values().find(asked)?;
+        Some(Arc::clone(&slot.entry))
+    }
+}
