@@ -13,7 +13,11 @@ use bartizan_protocol::{
 };
 use bytes::Bytes;
 
-use super::{meta::SERVER_INFO, text::strip, tools};
+use super::{
+    meta::SERVER_INFO,
+    text::{member, strip},
+    tools,
+};
 
 /// What kind of result a server of 2026-07-28 gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,11 @@ pub enum ResultKind<'a> {
 impl<'a> ResultKind<'a> {
     /// Reads the `resultType` of a whole JSON-RPC answer.
     pub fn read(answer: &'a [u8]) -> Self {
-        let Some(raw) = edit::get(answer, &["result", "resultType"]) else {
+        Self::of(edit::get(answer, &["result", "resultType"]))
+    }
+
+    fn of(raw: Option<&'a str>) -> Self {
+        let Some(raw) = raw else {
             return Self::Complete;
         };
         match edit::text(raw) {
@@ -59,18 +67,16 @@ impl<'a> ResultKind<'a> {
 ///
 /// [`EditError`] if the answer is not JSON.
 pub fn to_legacy(method: &str, answer: &[u8]) -> Result<Bytes, EditError> {
-    let mut edit = Edit::new(answer);
-    if let Some(code) = code(answer) {
-        let code = match code {
-            INVALID_PARAMS if method == RESOURCES_READ => RESOURCE_NOT_FOUND,
-            MISSING_CAPABILITY | UNSUPPORTED_VERSION => INVALID_PARAMS,
-            HEADER_MISMATCH => INTERNAL,
-            _ => return Ok(Bytes::copy_from_slice(answer)),
-        };
-        edit.set(&["error", "code"], &code.to_string());
-        return edit.finish();
-    }
-    let kind = match ResultKind::read(answer) {
+    let Some(result) = edit::get(answer, &["result"]) else {
+        return recode(answer, |code| match code {
+            INVALID_PARAMS if method == RESOURCES_READ => Some(RESOURCE_NOT_FOUND),
+            MISSING_CAPABILITY | UNSUPPORTED_VERSION => Some(INVALID_PARAMS),
+            HEADER_MISMATCH => Some(INTERNAL),
+            _ => None,
+        });
+    };
+    let members = edit::members(result.as_bytes()).unwrap_or_default();
+    let kind = match ResultKind::of(member(&members, "resultType")) {
         ResultKind::Complete => None,
         ResultKind::InputRequired => Some(Cow::Borrowed("input_required")),
         ResultKind::Other(kind) => Some(kind),
@@ -87,16 +93,18 @@ pub fn to_legacy(method: &str, answer: &[u8]) -> Result<Bytes, EditError> {
         };
         return Ok(error.to_bytes());
     }
+    let mut edit = Edit::new(answer);
     edit.remove(&["result", "resultType"]);
     if is_cacheable(method) {
         edit.remove(&["result", "ttlMs"])
             .remove(&["result", "cacheScope"]);
     }
-    strip(&mut edit, answer, &["result", "_meta"], &[SERVER_INFO]);
+    let meta = member(&members, "_meta");
+    strip(&mut edit, meta, &["result", "_meta"], &[SERVER_INFO]);
     match method {
-        TOOLS_LIST => tools::drop_unreadable_schemas(&mut edit, answer),
+        TOOLS_LIST => tools::drop_unreadable_schemas(&mut edit, member(&members, "tools")),
         TOOLS_CALL => {
-            let structured = edit::get(answer, &["result", "structuredContent"]);
+            let structured = member(&members, "structuredContent");
             if structured.is_some_and(|raw| !raw.starts_with('{')) {
                 edit.remove(&["result", "structuredContent"]);
             }
@@ -125,26 +133,25 @@ pub fn to_modern(
     answer: &[u8],
     server_info: Option<&str>,
 ) -> Result<Bytes, EditError> {
+    let Some(result) = edit::get(answer, &["result"]) else {
+        return recode(answer, |code| match code {
+            RESOURCE_NOT_FOUND => Some(INVALID_PARAMS),
+            UNSUPPORTED_VERSION..=HEADER_MISMATCH | URL_ELICITATION_REQUIRED => Some(INTERNAL),
+            _ => None,
+        });
+    };
     let mut edit = Edit::new(answer);
-    if let Some(code) = code(answer) {
-        let code = match code {
-            RESOURCE_NOT_FOUND => INVALID_PARAMS,
-            UNSUPPORTED_VERSION..=HEADER_MISMATCH | URL_ELICITATION_REQUIRED => INTERNAL,
-            _ => return Ok(Bytes::copy_from_slice(answer)),
-        };
-        edit.set(&["error", "code"], &code.to_string());
-        return edit.finish();
-    }
     edit.set(&["result", "resultType"], "\"complete\"");
     if is_cacheable(method) {
         edit.set(&["result", "ttlMs"], "0");
         edit.set(&["result", "cacheScope"], "\"private\"");
     }
     if let Some(info) = server_info {
-        let meta = edit::get(answer, &["result", "_meta"]);
-        if meta.is_none_or(|meta| meta.starts_with('{'))
-            && edit::get(answer, &["result", "_meta", SERVER_INFO]).is_none()
-        {
+        let meta = edit::get(result.as_bytes(), &["_meta"]);
+        let silent = meta.is_none_or(|meta| {
+            meta.starts_with('{') && edit::get(meta.as_bytes(), &[SERVER_INFO]).is_none()
+        });
+        if silent {
             edit.set(&["result", "_meta", SERVER_INFO], info);
         }
     }
@@ -170,6 +177,16 @@ pub fn refusal(id: &str, reason: &str) -> Bytes {
         data: None,
     }
     .to_bytes()
+}
+
+/// An error with another code, where `translate` gives one; anything else as it is.
+fn recode(answer: &[u8], translate: impl FnOnce(i64) -> Option<i64>) -> Result<Bytes, EditError> {
+    let Some(code) = code(answer).and_then(translate) else {
+        return Ok(Bytes::copy_from_slice(answer));
+    };
+    let mut edit = Edit::new(answer);
+    edit.set(&["error", "code"], &code.to_string());
+    edit.finish()
 }
 
 /// The code of an error; `None` for results and for codes that are no numbers.

@@ -95,6 +95,10 @@ pub enum Undeclared {
     /// The client's roots.
     #[error("the client did not declare roots")]
     Roots,
+    /// Anything at all, while no `tools/call`, `prompts/get` or `resources/read` of a client of
+    /// 2026-07-28 waits. [`Abilities::admit`] knows nothing of that; the caller does.
+    #[error("the client can be asked only while it waits for a tool, a prompt or a resource")]
+    NoCallWaits,
     /// Something that no client can declare.
     #[error("no client can be asked for this")]
     Unknown,
@@ -110,7 +114,7 @@ impl Undeclared {
             Self::Sampling => r#"{"sampling":{}}"#,
             Self::SamplingTools => r#"{"sampling":{"tools":{}}}"#,
             Self::Roots => r#"{"roots":{}}"#,
-            Self::Unknown => "{}",
+            Self::NoCallWaits | Self::Unknown => "{}",
         }
     }
 }

@@ -77,7 +77,8 @@ pub fn initialize_result(
         .set(&["protocolVersion"], &format!("\"{version}\""))
         .set(&["capabilities"], &capability::server(capabilities)?)
         .set(&["serverInfo"], info);
-    strip(&mut edit, json, &["_meta"], &[SERVER_INFO]);
+    let meta = edit::get(json, &["_meta"]);
+    strip(&mut edit, meta, &["_meta"], &[SERVER_INFO]);
     edit.finish()
 }
 

@@ -242,8 +242,10 @@ impl Listen {
 /// [`EditError`] if the notification is not JSON.
 pub fn unstamp(notification: &[u8]) -> Result<Bytes, EditError> {
     let mut edit = Edit::new(notification);
-    if emptied(notification, &["params", "_meta"], &[SUBSCRIPTION_ID]) {
-        strip(&mut edit, notification, &["params"], &["_meta"]);
+    let params = edit::get(notification, &["params"]);
+    let meta = params.and_then(|params| edit::get(params.as_bytes(), &["_meta"]));
+    if emptied(meta, &[SUBSCRIPTION_ID]) {
+        strip(&mut edit, params, &["params"], &["_meta"]);
     } else {
         edit.remove(&["params", "_meta", SUBSCRIPTION_ID]);
     }

@@ -78,7 +78,8 @@ impl Question {
             Some(raw) => {
                 let mut edit = Edit::new(raw.as_bytes());
                 edit.remove(&["task"]).remove(&["elicitationId"]);
-                strip(&mut edit, raw.as_bytes(), &["_meta"], &["progressToken"]);
+                let meta = edit::get(raw.as_bytes(), &["_meta"]);
+                strip(&mut edit, meta, &["_meta"], &["progressToken"]);
                 Some(String::from_utf8_lossy(&edit.finish().ok()?).into())
             }
         };

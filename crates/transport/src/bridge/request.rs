@@ -55,11 +55,15 @@ impl ClientMeta<'_> {
 /// [`EditError`] if `params` or `_meta` is not an object: `-32602` to the client.
 pub fn to_modern(request: &[u8], meta: &ClientMeta<'_>) -> Result<Bytes, EditError> {
     let mut edit = Edit::new(request);
-    for parent in [&["params"][..], &["params", "_meta"]] {
-        // `null` is how some clients spell that there is none.
-        if edit::get(request, parent) == Some("null") {
-            edit.set(parent, "{}");
+    // `null` is how some clients spell that there is none.
+    match edit::get(request, &["params"]) {
+        Some("null") => {
+            edit.set(&["params"], "{}");
         }
+        Some(params) if edit::get(params.as_bytes(), &["_meta"]) == Some("null") => {
+            edit.set(&["params", "_meta"], "{}");
+        }
+        _ => {}
     }
     edit.remove(&["params", "task"]);
     meta.write(&mut edit);
@@ -88,7 +92,9 @@ const DEMANDED: &[&str] = &[
 pub fn to_legacy(method: &str, request: &[u8]) -> Result<Bytes, EditError> {
     let mut edit = Edit::new(request);
     let mut gone = Vec::with_capacity(3);
-    if emptied(request, &["params", "_meta"], DEMANDED) {
+    let params = edit::get(request, &["params"]);
+    let meta = params.and_then(|params| edit::get(params.as_bytes(), &["_meta"]));
+    if emptied(meta, DEMANDED) {
         gone.push("_meta");
     } else {
         for key in DEMANDED {
@@ -98,7 +104,7 @@ pub fn to_legacy(method: &str, request: &[u8]) -> Result<Bytes, EditError> {
     if may_require_input(method) {
         gone.extend(["inputResponses", "requestState"]);
     }
-    strip(&mut edit, request, &["params"], &gone);
+    strip(&mut edit, params, &["params"], &gone);
     edit.finish()
 }
 

@@ -1,5 +1,7 @@
 //! Small questions asked of raw JSON.
 
+use std::borrow::Cow;
+
 use bartizan_protocol::edit::{self, Edit, EditError};
 
 /// `raw`, if it is an object.
@@ -7,22 +9,27 @@ pub(super) fn object(raw: Option<&str>) -> Option<&str> {
     raw.filter(|raw| raw.starts_with('{'))
 }
 
-/// Whether the object at `path` has members, and none but those in `gone`.
+/// The member of that name; the last one, where it stands twice, as everywhere.
+pub(super) fn member<'a>(members: &[(Cow<'_, str>, &'a str)], name: &str) -> Option<&'a str> {
+    let last = members.iter().rev().find(|(known, _)| known == name);
+    last.map(|(_, raw)| *raw)
+}
+
+/// Whether `raw` is an object that has members, and none but those in `gone`.
 ///
 /// What one era demands brings its containers with it: when the demand goes, an emptied container
 /// goes too, while one that was empty before stays.
-pub(super) fn emptied(json: &[u8], path: &[&str], gone: &[&str]) -> bool {
-    edit::get(json, path)
-        .and_then(|raw| edit::members(raw.as_bytes()))
+pub(super) fn emptied(raw: Option<&str>, gone: &[&str]) -> bool {
+    raw.and_then(|raw| edit::members(raw.as_bytes()))
         .is_some_and(|members| {
             !members.is_empty() && members.iter().all(|(name, _)| gone.contains(&&**name))
         })
 }
 
-/// Plans to take `names` from the object at `path`, and the object itself if that
-/// [empties](emptied) it.
-pub(super) fn strip(edit: &mut Edit<'_>, json: &[u8], path: &[&str], names: &[&str]) {
-    if emptied(json, path, names) {
+/// Plans to take `names` from the object `raw`, which stands at `path`, and the object itself if
+/// that [empties](emptied) it.
+pub(super) fn strip(edit: &mut Edit<'_>, raw: Option<&str>, path: &[&str], names: &[&str]) {
+    if emptied(raw, names) {
         edit.remove(path);
         return;
     }

@@ -27,7 +27,8 @@ pub struct InvalidTool {
 pub fn drop_invalid_tools(answer: &Bytes) -> Result<(Bytes, Vec<InvalidTool>), EditError> {
     let mut edit = Edit::new(answer);
     let mut invalid = Vec::new();
-    for (index, tool) in tools(answer).into_iter().enumerate() {
+    let tools = elements(edit::get(answer, &["result", "tools"]));
+    for (index, tool) in tools.into_iter().enumerate() {
         let json = tool.as_bytes();
         let params = edit::get(json, &["inputSchema"]).map(Param::all);
         match params {
@@ -52,8 +53,8 @@ pub fn drop_invalid_tools(answer: &Bytes) -> Result<(Bytes, Vec<InvalidTool>), E
 ///
 /// 2026-07-28 allows any JSON Schema there. The older revisions demand `"type": "object"`, and
 /// their clients refuse the whole list over one tool that has another.
-pub(super) fn drop_unreadable_schemas(edit: &mut Edit<'_>, answer: &[u8]) {
-    for (index, tool) in tools(answer).into_iter().enumerate() {
+pub(super) fn drop_unreadable_schemas(edit: &mut Edit<'_>, tools: Option<&str>) {
+    for (index, tool) in elements(tools).into_iter().enumerate() {
         let json = tool.as_bytes();
         if edit::get(json, &["outputSchema"]).is_some()
             && edit::get(json, &["outputSchema", "type"]) != Some("\"object\"")
@@ -63,10 +64,9 @@ pub(super) fn drop_unreadable_schemas(edit: &mut Edit<'_>, answer: &[u8]) {
     }
 }
 
-/// The raw tools of a `tools/list` answer.
-fn tools(answer: &[u8]) -> Vec<&str> {
-    edit::get(answer, &["result", "tools"])
-        .and_then(|tools| edit::elements(tools.as_bytes()))
+/// The raw elements of an array; none of anything else.
+fn elements(raw: Option<&str>) -> Vec<&str> {
+    raw.and_then(|raw| edit::elements(raw.as_bytes()))
         .unwrap_or_default()
 }
 
@@ -107,7 +107,7 @@ mod tests {
     fn an_output_schema_that_is_no_object_does_not_reach_older_clients() {
         let answer = br#"{"id":1,"result":{"tools":[{"name":"a","outputSchema":{"type":"array","items":{}}},{"name":"b","outputSchema":{"type":"object"}},{"outputSchema":{"oneOf":[]},"name":"c"}]}}"#;
         let mut edit = Edit::new(answer);
-        drop_unreadable_schemas(&mut edit, answer);
+        drop_unreadable_schemas(&mut edit, edit::get(answer, &["result", "tools"]));
         assert_eq!(
             edit.finish().unwrap(),
             r#"{"id":1,"result":{"tools":[{"name":"a"},{"name":"b","outputSchema":{"type":"object"}},{"name":"c"}]}}"#

@@ -153,3 +153,15 @@ fn structured_content_that_is_no_object_does_not_reach_older_clients() {
 fn a_result_that_is_no_object_is_an_error() {
     assert!(to_modern("tools/call", br#"{"id":1,"result":7}"#, None).is_err());
 }
+
+#[test]
+fn what_is_neither_result_nor_error_gets_no_result() {
+    for answer in [
+        r#"{"jsonrpc":"2.0","id":1}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":"x","message":"m"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002.5}}"#,
+    ] {
+        assert_eq!(modern("tools/list", answer), answer);
+        assert_eq!(legacy("tools/list", answer), answer);
+    }
+}
