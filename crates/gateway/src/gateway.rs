@@ -8,7 +8,9 @@ use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfi
 use bartizan_telemetry::Metrics;
 use thiserror::Error;
 
-use crate::{BuildError, catalog::Catalog, edge::Edge, front, service::Service, shared::Shared};
+use crate::{
+    BuildError, catalog::Catalog, edge::Edge, front, mcp::{House, InvalidHouse}, service::Service, shared::Shared,
+};
 
 /// A gateway: services, the doors in front of them, and what both share.
 ///
@@ -52,6 +54,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// What holds for all of MCP cannot be.
+    #[error(transparent)]
+    Mcp(#[from] InvalidHouse),
     /// There is no tokio runtime to run on.
     #[error("a gateway needs a tokio runtime around it")]
     NoRuntime,
@@ -82,7 +87,8 @@ impl Gateway {
             .iter()
             .map(|service| Ok(Arc::new(Service::new(service, &client, &metrics, clock)?)))
             .collect::<Result<_, BuildError>>()?;
-        let shared = Shared::new(settings, Catalog::new(services), metrics, clock);
+        let house = House::new(settings, clock)?;
+        let shared = Shared::new(settings, Catalog::new(services), metrics, clock, house);
         Ok(Self {
             shared: Arc::new(shared),
             server: server(settings),
@@ -101,6 +107,7 @@ impl Gateway {
         let router = Router::new()
             .merge(front::probes::routes())
             .merge(front::request::routes())
+            .merge(front::mcp::routes())
             .fallback(front::request::not_found)
             .method_not_allowed_fallback(front::request::not_allowed)
             .with_state(Arc::clone(&self.shared));

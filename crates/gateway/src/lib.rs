@@ -22,6 +22,7 @@ mod error;
 mod front;
 mod gateway;
 mod ids;
+mod mcp;
 mod operation;
 mod service;
 mod shared;

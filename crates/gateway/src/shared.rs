@@ -4,7 +4,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use bartizan_auth::Secret;
@@ -15,13 +15,20 @@ use bartizan_telemetry::{GatewayMetrics, Metrics};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
 
-use crate::{catalog::Catalog, cors::Cors, error::Error};
+use crate::{
+    catalog::Catalog,
+    cors::Cors,
+    error::Error,
+    mcp::{Caller, House},
+    service::Owner,
+};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What all requests share.
 pub(crate) struct Shared {
     catalog: Catalog,
+    mcp: House,
     clock: Clock,
     cors: Cors,
     api_keys: Box<[Secret]>,
@@ -40,10 +47,12 @@ impl Shared {
         catalog: Catalog,
         metrics: Metrics,
         clock: Clock,
+        mcp: House,
     ) -> Self {
         let api_keys = settings.api_keys.as_ref();
         Self {
             catalog,
+            mcp,
             clock,
             cors: cors(&settings.cors_origins),
             api_keys: api_keys.map_or_else(Box::default, |keys| keys.value().as_slice().into()),
@@ -67,6 +76,26 @@ impl Shared {
 
     pub(crate) fn cors(&self) -> &Cors {
         &self.cors
+    }
+
+    pub(crate) fn mcp(&self) -> &House {
+        &self.mcp
+    }
+
+    /// Who sent a request, as far as its key tells.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
+        let key = if self.api_keys.is_empty() {
+            ""
+        } else {
+            presented(headers).unwrap_or_default()
+        };
+        let owner = bartizan_balance::hash_key(key.as_bytes());
+        Caller::new(Bytes::copy_from_slice(key.as_bytes()), Owner(owner))
+    }
+
+    pub(crate) fn unix_seconds(&self) -> u64 {
+        let now = self.clock.wall().duration_since(UNIX_EPOCH);
+        now.map_or(0, |since| since.as_secs())
     }
 
     /// Whether answers have the status that says what happened.
@@ -118,6 +147,7 @@ impl Shared {
 
     /// Keeps recorded durations from piling up; see [`Metrics::upkeep`].
     pub(crate) fn upkeep(&self) {
+        self.mcp.sweep();
         self.metrics.upkeep();
     }
 

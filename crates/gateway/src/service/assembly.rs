@@ -26,19 +26,26 @@ use bartizan_rate_limit::{
 };
 use bartizan_retry::{InvalidRetry, Retry, RetryBudget, RetryConfig, RetryLayer};
 use bartizan_telemetry::{Metrics, ServiceMetrics};
-use http::{Request, Uri, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Request, Uri, uri::PathAndQuery};
 use thiserror::Error;
 use tower_layer::Layer;
 
 use super::{
-    Outbound, Service, affinity::Elsewhere, blame::Blame, deadline::Deadline,
+    Outbound, Service, Upstream, affinity::Elsewhere, blame::Blame, deadline::Deadline,
     definition::Definitions, endpoint::Endpoint, failure::Flatten, policy::CallPolicy,
     prepare::Prepare,
+    stream::UntilStreamEnd,
 };
+
+use crate::mcp::Eras;
 
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
 type Exchange = Prepare<
-    Auth<Balance<Endpoint, HttpClassifier, Elsewhere>, Client, fn(&Request<Outbound>) -> bool>,
+    Auth<
+        Balance<Endpoint, HttpClassifier, Elsewhere, UntilStreamEnd>,
+        Client,
+        fn(&Request<Outbound>) -> bool,
+    >,
 >;
 
 /// What every call passes, from the outside in.
@@ -132,8 +139,10 @@ fn assemble(
         // Prepare starts from an empty map, so there is nothing of the caller's to strip.
         .strip([])
         .on_unauthorized(may_repeat);
-    let balance = Balance::new(balancer.clone(), HttpClassifier::default()).affinity(Elsewhere);
-    let exchange = Prepare::new(auth.layer(balance), clock);
+    let balance = Balance::new(balancer.clone(), HttpClassifier::default())
+        .affinity(Elsewhere)
+        .track(UntilStreamEnd);
+    let exchange = Prepare::new(auth.layer(balance), clock, fixed_headers(settings));
 
     let circuit = CircuitBreakerLayer::new(breaker.clone(), Blame::new(balancer.clone()));
     let attempt = Deadline::new(circuit.layer(exchange.clone()), clock);
@@ -150,6 +159,11 @@ fn assemble(
     let checker = checker(settings, client, &balancer, clock)?;
 
     Ok(Service {
+        id: bartizan_balance::hash_key(settings.name.as_bytes()),
+        mcp: settings.kind.mcp().map(|mcp| Upstream {
+            eras: Eras::default(),
+            stream_idle_timeout: *mcp.stream_idle_timeout,
+        }),
         name,
         endpoint: text(settings),
         timeout: *settings.timeout,
@@ -169,6 +183,18 @@ fn assemble(
         _checker: checker,
         clock,
     })
+}
+
+/// The headers that the operator adds to every message.
+fn fixed_headers(settings: &ServiceSettings) -> Arc<[(HeaderName, HeaderValue)]> {
+    let headers = settings.kind.mcp().map_or(&[][..], |mcp| &mcp.headers);
+    let sealed = headers.iter().filter_map(|(name, value)| {
+        // The configuration has seen to it that each can be a header.
+        let mut value = HeaderValue::from_str(value.expose()).ok()?;
+        value.set_sensitive(true);
+        Some((name.clone(), value))
+    });
+    sealed.collect()
 }
 
 fn text(settings: &ServiceSettings) -> Box<str> {
@@ -200,11 +226,11 @@ fn balancer(
         bartizan_config::Strategy::P2cEwma => Strategy::P2cPeakEwma,
         bartizan_config::Strategy::ConsistentHash => Strategy::ConsistentHash,
     };
-    let (buffered, attempt_timeout) = (client.buffered(), Some(*settings.attempt_timeout));
+    let (client, attempt_timeout) = (client.clone(), Some(*settings.attempt_timeout));
     Ok(Balancer::builder(strategy, clock)
         .outlier(OutlierConfig::default())
         .build(&instances, move |instance| {
-            Endpoint::new(instance, buffered.clone(), attempt_timeout, clock)
+            Endpoint::new(instance, &client, attempt_timeout, clock)
         })?)
 }
 

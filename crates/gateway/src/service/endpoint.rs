@@ -7,7 +7,7 @@ use std::{
 };
 
 use bartizan_classify::{Fault, FaultKind};
-use bartizan_client::{Buffered, ClientError};
+use bartizan_client::{Buffered, BufferedFuture, Client, ClientError, ResponseFuture};
 use bartizan_clock::Clock;
 use bartizan_discovery::Instance;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use thiserror::Error;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use super::Outbound;
+use super::{Form, Outbound, stream::Stream};
 
 /// One instance of a service: completes a request's target, sends it, and ends the attempt
 /// when its own time, or what is left of the whole call's, has passed.
@@ -32,7 +32,8 @@ use super::Outbound;
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     target: Arc<Target>,
-    client: Buffered,
+    client: Client,
+    buffered: Buffered,
     attempt_timeout: Option<Duration>,
     clock: Clock,
 }
@@ -45,14 +46,19 @@ struct Target {
     /// A path in front of `/api/...`, without a slash at its end.
     base: Box<str>,
     host: HeaderValue,
+    /// All of it, which is where messages go.
+    uri: Uri,
     /// The instance as configured, for the answer's `serviceEndpoint`.
     text: Arc<str>,
 }
 
 /// The body of a backend's answer, and where it came from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Payload {
+    /// The whole body, or nothing if it is a stream.
     pub(crate) bytes: Bytes,
+    /// The rest of the answer to a message.
+    pub(crate) stream: Option<Stream>,
     pub(crate) endpoint: Arc<str>,
     /// How many attempts the call took, filled in by the retry layer.
     pub(crate) attempts: u32,
@@ -90,7 +96,7 @@ impl Fault for EndpointError {
 impl Endpoint {
     pub(crate) fn new(
         instance: &Instance,
-        client: Buffered,
+        client: &Client,
         attempt_timeout: Option<Duration>,
         clock: Clock,
     ) -> Self {
@@ -108,8 +114,10 @@ impl Endpoint {
                 scheme,
                 authority,
                 host,
+                uri: uri.clone(),
             }),
-            client,
+            buffered: client.buffered(),
+            client: client.clone(),
             attempt_timeout,
             clock,
         }
@@ -148,7 +156,7 @@ impl Service<Request<Outbound>> for Endpoint {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let endpoint = &self.target.text;
-        self.client.poll_ready(cx).map_err(|error| EndpointError {
+        self.buffered.poll_ready(cx).map_err(|error| EndpointError {
             endpoint: Arc::clone(endpoint),
             kind: EndpointErrorKind::Exchange(error),
         })
@@ -158,14 +166,21 @@ impl Service<Request<Outbound>> for Endpoint {
         let left = request.body().deadline() - self.clock.now();
         let limit = self.attempt_timeout.filter(|limit| *limit < left);
         request.body().set_timed(true);
+        let is_message = matches!(request.body().parts().form, Form::Message { .. });
         let mut request = request.map(|outbound| Full::new(outbound.parts().body.clone()));
-        // A target that does not fit together is refused by the client, which names it.
-        if let Ok(uri) = self.target.uri(request.uri()) {
-            *request.uri_mut() = uri;
-        }
         request.headers_mut().insert(HOST, self.target.host.clone());
+        let exchange = if is_message {
+            *request.uri_mut() = self.target.uri.clone();
+            Exchange::Streamed(self.client.send(request))
+        } else {
+            // A target that does not fit together is refused by the client, which names it.
+            if let Ok(uri) = self.target.uri(request.uri()) {
+                *request.uri_mut() = uri;
+            }
+            Exchange::Collected(self.buffered.send(request))
+        };
         EndpointFuture {
-            inner: self.client.call(request),
+            exchange,
             sleep: self.clock.sleep(limit.unwrap_or(left)),
             limit,
             target: Arc::clone(&self.target),
@@ -176,12 +191,32 @@ impl Service<Request<Outbound>> for Endpoint {
 #[pin_project]
 #[derive(Debug)]
 pub(crate) struct EndpointFuture {
-    #[pin]
-    inner: <Buffered as Service<Request<Full<Bytes>>>>::Future,
+    exchange: Exchange,
     #[pin]
     sleep: Sleep,
     limit: Option<Duration>,
     target: Arc<Target>,
+}
+
+#[derive(Debug)]
+enum Exchange {
+    Collected(BufferedFuture),
+    Streamed(ResponseFuture),
+}
+
+impl Exchange {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<(Bytes, Option<Stream>)>, ClientError>> {
+        Poll::Ready(match self {
+            Self::Collected(future) => {
+                ready!(Pin::new(future).poll(cx)).map(|it| it.map(|bytes| (bytes, None)))
+            }
+            Self::Streamed(future) => ready!(Pin::new(future).poll(cx))
+                .map(|it| it.map(|body| (Bytes::new(), Some(Stream::new(body))))),
+        })
+    }
 }
 
 impl Future for EndpointFuture {
@@ -189,7 +224,7 @@ impl Future for EndpointFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = match this.inner.poll(cx) {
+        let result = match this.exchange.poll(cx) {
             Poll::Ready(result) => result.map_err(EndpointErrorKind::Exchange),
             Poll::Pending => {
                 ready!(this.sleep.poll(cx));
@@ -198,8 +233,9 @@ impl Future for EndpointFuture {
         };
         let endpoint = Arc::clone(&this.target.text);
         Poll::Ready(match result {
-            Ok(response) => Ok(response.map(|bytes| Payload {
+            Ok(response) => Ok(response.map(|(bytes, stream)| Payload {
                 bytes,
+                stream,
                 endpoint,
                 attempts: 1,
             })),

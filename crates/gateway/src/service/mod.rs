@@ -10,6 +10,7 @@ mod failure;
 mod outbound;
 mod policy;
 mod prepare;
+mod stream;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -39,9 +40,10 @@ use self::{
 pub(crate) use self::{
     endpoint::Payload,
     failure::{Cause, Failure},
-    outbound::{Outbound, Parts},
+    outbound::{Form, Outbound, Owner, Parts},
+    stream::Stream,
 };
-use crate::ids;
+use crate::{ids, mcp::Eras};
 
 /// A service as the configuration describes it, with everything that outlives a call.
 #[derive(Debug)]
@@ -62,11 +64,41 @@ pub(crate) struct Service {
     /// Probes the instances for as long as the service is there.
     _checker: Option<Checker>,
     clock: Clock,
+    id: u64,
+    mcp: Option<Upstream>,
+}
+
+/// What is known of a service that speaks MCP.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    eras: Eras,
+    stream_idle_timeout: Duration,
+}
+
+impl Upstream {
+    pub(crate) fn eras(&self) -> &Eras {
+        &self.eras
+    }
+
+    /// How long a stream of an answer may be silent.
+    pub(crate) fn stream_idle_timeout(&self) -> Duration {
+        self.stream_idle_timeout
+    }
 }
 
 impl Service {
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The same for the same name, in every process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What is known of it as a server of MCP, if it is one.
+    pub(crate) fn mcp(&self) -> Option<&Upstream> {
+        self.mcp.as_ref()
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -134,7 +166,7 @@ impl Service {
     /// Dropping the future gives everything back and closes the exchange with the backend.
     pub(crate) async fn call(&self, outbound: Outbound) -> Result<Response<Payload>, Failure> {
         let start = self.clock.now();
-        if self.definitions.claim(start) {
+        if self.mcp.is_none() && self.definitions.claim(start) {
             self.learn_definition();
         }
         let mut call = self.metrics.call();
@@ -200,6 +232,7 @@ impl Service {
             idempotency_key: None,
             traceparent: trace.parent,
             tracestate: trace.state,
+            form: Form::Operation,
             tried: Mutex::default(),
             timed: AtomicBool::new(false),
         })

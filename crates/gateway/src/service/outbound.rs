@@ -8,7 +8,7 @@ use bartizan_classify::RequestClass;
 use bartizan_clock::Instant;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
-use http::{HeaderValue, Method, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
 use parking_lot::Mutex;
 
 /// A call on its way to a backend, before it is an HTTP request.
@@ -37,11 +37,32 @@ pub(crate) struct Parts {
     pub(crate) idempotency_key: Option<HeaderValue>,
     pub(crate) traceparent: HeaderValue,
     pub(crate) tracestate: Option<HeaderValue>,
+    pub(crate) form: Form,
     /// Where attempts went. One attempt at a time touches it, so nobody ever waits for it.
     pub(crate) tried: Mutex<Tried>,
     /// Whether the attempt under way has a timer.
     pub(crate) timed: AtomicBool,
 }
+
+/// What the exchange with an instance looks like.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// An operation below the instance's own path, whose whole answer is awaited.
+    Operation,
+    /// A message of MCP to the instance's own path, with these headers. The answer may be a
+    /// stream and is handed on as it arrives.
+    Message {
+        headers: Vec<(HeaderName, HeaderValue)>,
+        /// Whose connection it travels by, where connections have owners.
+        owner: Owner,
+        /// The instance that it must go to, if one holds its session.
+        instance: Option<Arc<str>>,
+    },
+}
+
+/// Who pays for a connection with state, as a hash of principal and credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Owner(pub(crate) u64);
 
 impl Outbound {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -103,6 +124,7 @@ pub(crate) mod tests {
             idempotency_key: None,
             traceparent: HeaderValue::from_static("00"),
             tracestate: None,
+            form: Form::Operation,
             tried: Mutex::default(),
             timed: AtomicBool::new(false),
         })

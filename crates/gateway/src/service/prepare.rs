@@ -1,4 +1,7 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bartizan_clock::Clock;
 use http::{
@@ -8,12 +11,14 @@ use http::{
 };
 use tower_service::Service;
 
-use super::Outbound;
+use super::{Outbound, outbound::{Form, Parts}};
 use crate::ids::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 
 const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
 const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt");
+
+const MESSAGE_USER_AGENT: &str = concat!("bartizan/", env!("CARGO_PKG_VERSION"));
 
 /// Room for every header below, the credential and `host`, so that the map grows once.
 const HEADERS: usize = 16;
@@ -24,11 +29,21 @@ const HEADERS: usize = 16;
 pub(crate) struct Prepare<S> {
     inner: S,
     clock: Clock,
+    /// Headers that the operator adds to every message.
+    fixed: Arc<[(HeaderName, HeaderValue)]>,
 }
 
 impl<S> Prepare<S> {
-    pub(crate) fn new(inner: S, clock: Clock) -> Self {
-        Self { inner, clock }
+    pub(crate) fn new(
+        inner: S,
+        clock: Clock,
+        fixed: Arc<[(HeaderName, HeaderValue)]>,
+    ) -> Self {
+        Self {
+            inner,
+            clock,
+            fixed,
+        }
     }
 }
 
@@ -46,6 +61,24 @@ where
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
         let parts = outbound.parts();
+        let headers = match &parts.form {
+            Form::Operation => self.operation(&outbound),
+            Form::Message { headers, .. } => self.message(parts, headers),
+        };
+        let mut uri = UriParts::default();
+        uri.path_and_query = Some(parts.path.clone());
+        let method = parts.method.clone();
+        let mut request = Request::new(outbound);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        *request.headers_mut() = headers;
+        self.inner.call(request)
+    }
+}
+
+impl<S> Prepare<S> {
+    fn operation(&self, outbound: &Outbound) -> HeaderMap {
+        let parts = outbound.parts();
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(
             ACCEPT,
@@ -57,31 +90,41 @@ where
         // The original's own name, which backends may have in an allow-list.
         headers.insert(USER_AGENT, HeaderValue::from_static("MCP-Gateway/1.0.0"));
         headers.insert(X_CORRELATION_ID, parts.correlation_id.clone());
-        headers.insert(X_REQUEST_ID, parts.request_id.clone());
-        headers.insert(TRACEPARENT, parts.traceparent.clone());
         let left = outbound.deadline() - self.clock.now();
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         headers.insert(X_REQUEST_TIMEOUT_MS, HeaderValue::from(left_ms));
-        let optional = [
-            (X_AGENT_ID, &parts.agent_id),
-            (IDEMPOTENCY_KEY, &parts.idempotency_key),
-            (TRACESTATE, &parts.tracestate),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                headers.insert(name, value.clone());
-            }
+        if let Some(agent_id) = &parts.agent_id {
+            headers.insert(X_AGENT_ID, agent_id.clone());
         }
         if outbound.attempt() > 1 {
             headers.insert(X_RETRY_ATTEMPT, HeaderValue::from(outbound.attempt()));
         }
-        let mut uri = UriParts::default();
-        uri.path_and_query = Some(parts.path.clone());
-        let method = parts.method.clone();
-        let mut request = Request::new(outbound);
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
-        *request.headers_mut() = headers;
-        self.inner.call(request)
+        trace(parts, &mut headers);
+        headers
+    }
+
+    fn message(&self, parts: &Parts, own: &[(HeaderName, HeaderValue)]) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(USER_AGENT, HeaderValue::from_static(MESSAGE_USER_AGENT));
+        for (name, value) in self.fixed.iter().chain(own) {
+            headers.append(name.clone(), value.clone());
+        }
+        trace(parts, &mut headers);
+        headers
+    }
+}
+
+/// What lets a backend's records be joined with ours, whatever is asked of it.
+fn trace(parts: &Parts, headers: &mut HeaderMap) {
+    headers.insert(X_REQUEST_ID, parts.request_id.clone());
+    headers.insert(TRACEPARENT, parts.traceparent.clone());
+    let optional = [
+        (IDEMPOTENCY_KEY, &parts.idempotency_key),
+        (TRACESTATE, &parts.tracestate),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            headers.insert(name, value.clone());
+        }
     }
 }

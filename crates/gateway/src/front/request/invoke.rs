@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
     operation::backend_path,
-    service::{Cause, Failure, Outbound, Parts, Payload, Service},
+    service::{Cause, Failure, Form, Outbound, Parts, Payload, Service},
     shared::Shared,
 };
 
@@ -140,6 +140,7 @@ fn outbound(
         idempotency_key,
         traceparent: trace.parent,
         tracestate: trace.state,
+        form: Form::Operation,
         tried: Mutex::default(),
         timed: AtomicBool::new(false),
     };

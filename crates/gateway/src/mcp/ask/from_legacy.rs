@@ -1,0 +1,104 @@
+//! Clients of the older revisions, in a session of the gateway's.
+
+use std::sync::Arc;
+
+use bartizan_protocol::{Edit, edit};
+use bartizan_transport::bridge::{self, ClientMeta, InputRequired, ResultKind, read_answer};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use super::{
+    Request,
+    legacy_upstream::{Call, Heard},
+    modern_upstream::{self, fresh_id},
+    untranslatable,
+};
+use crate::mcp::{Door, Refusal, client::ClientSession, talk::Outgoing};
+
+/// How often a call may ask back before it is given up.
+const MAX_ROUNDS: usize = 16;
+
+/// To an upstream of 2026-07-28. When it requires input, the client is asked in the middle of
+/// its call, and the call goes to the upstream once more with the answers.
+pub(super) async fn to_modern(
+    door: &Door,
+    client: &Arc<ClientSession>,
+    request: &Request,
+    out: &Outgoing,
+) -> Result<Bytes, Refusal> {
+    let unreadable = |error: &dyn std::fmt::Display| untranslatable(door, error);
+    let meta = ClientMeta {
+        capabilities: client.modern_capabilities(),
+        info: Some(&client.introduction().info),
+        log_level: client.log_level(),
+    };
+    let original = bridge::request_to_modern(&request.body, &meta).map_err(|it| unreadable(&it))?;
+    let mut body = original.clone();
+    for _ in 0..MAX_ROUNDS {
+        let answer = modern_upstream::exchange(door, body, request, out).await?;
+        if ResultKind::read(&answer) != ResultKind::InputRequired {
+            return bridge::answer_to_legacy(&request.method, &answer).map_err(|it| unreadable(&it));
+        }
+        let required = match InputRequired::read(&request.method, &answer, client.abilities()) {
+            Ok(required) => required,
+            Err(invalid) => return Ok(invalid.answer(&request.id)),
+        };
+        let mut results = Vec::new();
+        for question in required.questions() {
+            let answer = client.ask(out, |id| question.request(id)).await;
+            match read_answer(&answer) {
+                Ok(result) => results.push(result.to_owned()),
+                Err(failed) => return Ok(failed.answer(&request.id, question)),
+            }
+        }
+        let results = results.iter().map(String::as_str);
+        body = required
+            .retry(&original, &fresh_id(), results)
+            .map_err(|it| unreadable(&it))?;
+    }
+    Ok(bridge::refusal(
+        &request.id,
+        "the server asked back too often",
+    ))
+}
+
+/// To an upstream of an older revision too, in a session of its own with the upstream. Requests
+/// of the upstream reach the client under ids that are unique among all its upstreams.
+pub(super) async fn to_legacy(
+    door: &Door,
+    client: &Arc<ClientSession>,
+    request: &Request,
+    out: &Outgoing,
+) -> Result<Bytes, Refusal> {
+    let unreadable = |error: &dyn std::fmt::Display| untranslatable(door, error);
+    let session = client.upstream(door);
+    let mut call = Call::begin(door, &session, request.body.clone()).await?;
+    let mut asked = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(answer) = asked.next() => call.answer(answer).await?,
+            heard = call.hear(request) => match heard? {
+                Heard::Message(message) => out.say(message).await,
+                Heard::Request(message) => asked.push(pass_on(client, out, message)),
+                Heard::Response(response) => {
+                    let mut edit = Edit::new(&response);
+                    edit.set(&["id"], &request.id);
+                    return edit.finish().map_err(|it| unreadable(&it));
+                }
+            }
+        }
+    }
+}
+
+/// Asks the client what its upstream asks, and gives the answer under the upstream's id.
+async fn pass_on(client: &ClientSession, out: &Outgoing, message: Bytes) -> Bytes {
+    let id = edit::get(&message, &["id"]).unwrap_or("null");
+    let with_id = |message: &[u8], id: &str| {
+        let mut edit = Edit::new(message);
+        edit.set(&["id"], id);
+        edit.finish().unwrap_or_default()
+    };
+    let answer = client.ask(out, |ours| with_id(&message, ours)).await;
+    with_id(&answer, id)
+}

@@ -1,0 +1,110 @@
+//! Clients of 2026-07-28.
+
+use bartizan_protocol::{Envelope, edit};
+use bartizan_transport::bridge::{self, LogLevel, Question};
+use bytes::Bytes;
+
+use super::{
+    ModernClient, Request,
+    legacy_upstream::{self, Call, Heard},
+    modern_upstream,
+    parked::{self, Waiting},
+    untranslatable,
+};
+use crate::mcp::{Door, Refusal, talk::Outgoing};
+
+/// To an upstream that speaks as the client does: nothing changes but the id.
+pub(super) async fn to_modern(
+    door: &Door,
+    request: &Request,
+    out: &Outgoing,
+) -> Result<Bytes, Refusal> {
+    modern_upstream::exchange(door, request.body.clone(), request, out).await
+}
+
+/// To an upstream of an older revision. What it asks in the middle of the call ends the call
+/// here, as a result that requires input; the client repeats the call with the answer, and the
+/// upstream, which has waited, goes on.
+pub(super) async fn to_legacy(
+    door: &Door,
+    client: &ModernClient,
+    request: &Request,
+    out: &Outgoing,
+) -> Result<Bytes, Refusal> {
+    let mut call = match parked::take(door, request)? {
+        Some((waiting, Some(result))) => {
+            let answer = waiting.question.answer(&waiting.asked, &result);
+            waiting.call.answer(answer).await?;
+            waiting.call
+        }
+        // It came back without the answer: asked again.
+        Some((waiting, None)) => return parked::park(door, request, waiting),
+        None => {
+            let session = legacy_upstream::pooled(door, client)?;
+            if client.log_level.is_some() {
+                session.log_everything(door).await?;
+            }
+            let body = bridge::request_to_legacy(&request.method, &request.body)
+                .map_err(|error| untranslatable(door, &error))?;
+            Call::begin(door, &session, body).await?
+        }
+    };
+    loop {
+        match call.hear(request).await? {
+            Heard::Message(message) => {
+                if wants(client, &message) {
+                    out.say(message).await;
+                }
+            }
+            Heard::Request(asked) => {
+                let id = edit::get(&asked, &["id"]).unwrap_or("null").to_owned();
+                match Question::read(&asked) {
+                    None => call.answer(answer_locally(&id, &asked)).await?,
+                    Some(question) => match question.admit(client.abilities) {
+                        Err(why) => call.answer(question.refuse(&id, why)).await?,
+                        Ok(()) => {
+                            let waiting = Waiting {
+                                call,
+                                asked: id,
+                                question,
+                            };
+                            return parked::park(door, request, waiting);
+                        }
+                    },
+                }
+            }
+            Heard::Response(response) => {
+                let info = edit::get(call.live().result(), &["serverInfo"]);
+                let mut edit = bartizan_protocol::Edit::new(&response);
+                edit.set(&["id"], &request.id);
+                let response = edit.finish().map_err(|error| untranslatable(door, &error))?;
+                return bridge::answer_to_modern(&request.method, &response, info)
+                    .map_err(|error| untranslatable(door, &error));
+            }
+        }
+    }
+}
+
+/// Log messages are for those who ask for them, request by request.
+fn wants(client: &ModernClient, message: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::read(message) else {
+        return false;
+    };
+    if envelope.method() != Some("notifications/message") {
+        return true;
+    }
+    let level = edit::get(message, &["params", "level"])
+        .and_then(edit::text)
+        .and_then(|level| level.parse().ok());
+    LogLevel::admits(client.log_level, level.unwrap_or(LogLevel::Emergency))
+}
+
+/// The answer to what an older server may ask of any client.
+pub(in crate::mcp) fn answer_locally(id: &str, asked: &[u8]) -> Bytes {
+    let method = edit::get(asked, &["method"]).and_then(edit::text);
+    if method.as_deref() == Some("ping") {
+        bridge::empty_result(id)
+    } else {
+        bridge::refusal(id, "this client cannot be asked for that")
+    }
+}

@@ -1,0 +1,246 @@
+use std::{mem, sync::Arc, time::Duration};
+
+use bartizan_classify::RequestClass;
+use bartizan_protocol::{
+    Edit, Envelope, Kind, edit,
+    headers::LAST_EVENT_ID,
+};
+use bartizan_transport::{
+    bridge::{CapabilitiesDigest, Route, server_notification},
+    sessions::SessionId,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+
+use super::{ModernClient, Request, broken_off, modern_upstream::fresh_id, untranslatable};
+use crate::mcp::{
+    Door, Exchange, Message, Refusal,
+    upstream::{Live, UpstreamSession},
+};
+
+/// How often an answer that its upstream broke off on purpose is taken up again.
+const MAX_RESUMPTIONS: u32 = 1000;
+/// When to take it up if the upstream did not say, and the longest that it may say.
+const RESUME_AFTER: Duration = Duration::from_secs(1);
+const RESUME_AFTER_AT_MOST: Duration = Duration::from_secs(30);
+
+/// The pool's key for the sessions that requests of this client share: never another's, and
+/// never one that was begun with other abilities.
+fn pool_key(door: &Door, client: &ModernClient) -> SessionId {
+    use std::hash::{Hash, Hasher};
+
+    let digest = CapabilitiesDigest::of(&client.introduction.capabilities);
+    let mut low = std::hash::DefaultHasher::new();
+    (door.service.id(), door.caller.owner(), digest.as_bytes()).hash(&mut low);
+    let mut high = std::hash::DefaultHasher::new();
+    (1u8, low.finish(), door.caller.principal(), digest.as_bytes()).hash(&mut high);
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&low.finish().to_ne_bytes());
+    key[8..].copy_from_slice(&high.finish().to_ne_bytes());
+    SessionId::from_bytes(key)
+}
+
+/// The session that requests of this client share.
+///
+/// # Errors
+///
+/// When there is no room for another.
+pub(in crate::mcp) fn pooled(
+    door: &Door,
+    client: &ModernClient,
+) -> Result<Arc<UpstreamSession>, Refusal> {
+    let introduction = client.introduction.clone();
+    door.shared
+        .mcp()
+        .pool()
+        .get_or_insert(pool_key(door, client), &door.caller, || {
+            UpstreamSession::new(introduction)
+        })
+}
+
+/// A request under way at an upstream of an older revision.
+///
+/// Dropping it before the response tells the upstream that nobody waits any more, for to close
+/// its stream would not.
+pub(crate) struct Call {
+    door: Door,
+    session: Arc<UpstreamSession>,
+    live: Arc<Live>,
+    exchange: Exchange,
+    resumptions: u32,
+    /// The request's id at the upstream, where several clients share a session.
+    id: String,
+    /// Its progress token there.
+    token: Option<String>,
+    is_over: bool,
+}
+
+/// Something that an upstream says in answer to a request.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Message(Bytes),
+    /// A request of its own.
+    Request(Bytes),
+    /// The response, with the upstream's id.
+    Response(Bytes),
+}
+
+impl Call {
+    /// Sends `body`, a request in the words of the older revisions.
+    pub(super) async fn begin(
+        door: &Door,
+        session: &Arc<UpstreamSession>,
+        body: Bytes,
+    ) -> Result<Self, Refusal> {
+        let id = fresh_id();
+        let mut edit = Edit::new(&body);
+        edit.set(&["id"], &id);
+        let token = edit::get(&body, &["params", "_meta", "progressToken"]).map(|_| fresh_id());
+        if let Some(token) = &token {
+            edit.set(&["params", "_meta", "progressToken"], token);
+        }
+        let body = edit.finish().map_err(|error| untranslatable(door, &error))?;
+        let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
+        let class = door.class(&envelope);
+        let (response, live) = session
+            .send(door, |live| Message {
+                method: Method::POST,
+                body: body.clone(),
+                class,
+                headers: live.headers(),
+                instance: Some(live.instance()),
+            })
+            .await?;
+        let limit = door.shared.mcp().max_message_bytes();
+        Ok(Self {
+            door: door.clone(),
+            session: Arc::clone(session),
+            live,
+            exchange: Exchange::new(response, limit),
+            resumptions: 0,
+            id,
+            token,
+            is_over: false,
+        })
+    }
+
+    pub(super) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// What the upstream says next. Progress is told under `request`'s own token.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost by dropping the future.
+    pub(super) async fn hear(&mut self, request: &Request) -> Result<Heard, Refusal> {
+        loop {
+            let message = match self.exchange.next().await {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return Err(broken_off(&self.door, Some(error))),
+                None => {
+                    self.resume().await?;
+                    continue;
+                }
+            };
+            let unreadable = |error: &dyn std::fmt::Display| untranslatable(&self.door, error);
+            let envelope = Envelope::read(&message).map_err(|error| unreadable(&error))?;
+            match envelope.kind() {
+                Kind::Response | Kind::Error => {
+                    if envelope.id().is_some_and(|id| id.as_raw() != self.id) {
+                        continue;
+                    }
+                    self.is_over = true;
+                    return Ok(Heard::Response(message));
+                }
+                Kind::Request => return Ok(Heard::Request(message)),
+                Kind::Notification => {
+                    if server_notification(envelope.method().unwrap_or_default()) == Route::Subscribers
+                    {
+                        self.session.tell(message);
+                        continue;
+                    }
+                    let own = edit::get(&request.body, &["params", "_meta", "progressToken"]);
+                    if let Some(own) = own
+                        && envelope.progress_token() == self.token.as_deref()
+                    {
+                        let mut edit = Edit::new(&message);
+                        edit.set(&["params", "progressToken"], own);
+                        let told = edit.finish().map_err(|error| unreadable(&error))?;
+                        return Ok(Heard::Message(told));
+                    }
+                    return Ok(Heard::Message(message));
+                }
+            }
+        }
+    }
+
+    /// Takes up an answer that ended before its response: a server of 2025-11-25 may close a
+    /// stream whose events have ids and expect its client to come back.
+    async fn resume(&mut self) -> Result<(), Refusal> {
+        let Some((last, retry)) = self.exchange.resume_from() else {
+            return Err(broken_off(&self.door, None));
+        };
+        self.resumptions += 1;
+        let last = HeaderValue::from_bytes(&last).ok();
+        let (Some(last), true) = (last, self.resumptions <= MAX_RESUMPTIONS) else {
+            return Err(broken_off(&self.door, None));
+        };
+        let wait = retry.unwrap_or(RESUME_AFTER).min(RESUME_AFTER_AT_MOST);
+        self.door.shared.clock().sleep(wait).await;
+        let mut headers = self.live.headers();
+        headers.push((LAST_EVENT_ID, last));
+        let message = Message {
+            method: Method::GET,
+            body: Bytes::new(),
+            class: RequestClass::Safe,
+            headers,
+            instance: Some(self.live.instance()),
+        };
+        let response = self.door.send(message).await?;
+        if !response.status().is_success() {
+            return Err(broken_off(&self.door, None));
+        }
+        let limit = self.door.shared.mcp().max_message_bytes();
+        self.exchange = self.exchange.resumed(response, limit);
+        Ok(())
+    }
+
+    /// Sends an answer to one of the upstream's own requests.
+    pub(super) async fn answer(&self, answer: Bytes) -> Result<(), Refusal> {
+        self.door.send(self.aside(answer)).await.map(drop)
+    }
+
+    fn aside(&self, body: Bytes) -> Message {
+        Message {
+            method: Method::POST,
+            body,
+            class: RequestClass::Idempotent,
+            headers: self.live.headers(),
+            instance: Some(self.live.instance()),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let cancelled = Bytes::from(format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"the client went away"}}}}"#,
+            self.id
+        ));
+        let (door, message) = (self.door.clone(), self.aside(cancelled));
+        runtime.spawn(async move { door.send(message).await.map(drop) });
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("id", &self.id).finish_non_exhaustive()
+    }
+}

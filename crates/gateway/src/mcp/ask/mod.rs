@@ -1,0 +1,132 @@
+//! One request to one upstream on behalf of a client, whichever eras the two speak.
+//!
+//! A client of either era hears messages of its own, and one response. What differs between the
+//! four cells is who asks whom back: an older server sends requests of its own in the middle of
+//! a call, a newer one ends the call with questions and wants it repeated with the answers.
+
+mod from_legacy;
+mod from_modern;
+mod legacy_upstream;
+mod modern_upstream;
+mod parked;
+
+use std::sync::Arc;
+
+use bartizan_protocol::{Envelope, Kind};
+use bartizan_transport::bridge::{Abilities, LogLevel};
+use bytes::Bytes;
+
+pub(super) use self::{
+    from_modern::answer_locally,
+    legacy_upstream::pooled,
+    modern_upstream::{discover, mirror},
+};
+pub(crate) use self::parked::Parked;
+use super::{
+    Door, Refusal,
+    client::ClientSession,
+    exchange::ExchangeError,
+    probe,
+    talk::Outgoing,
+    upstream::Introduction,
+};
+
+/// On whose behalf an upstream is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Client {
+    /// A client of an older revision, in a session of the gateway's.
+    Legacy(Arc<ClientSession>),
+    /// A client of 2026-07-28, as its request describes it.
+    Modern(Arc<ModernClient>),
+}
+
+/// What a request of 2026-07-28 says of its client.
+#[derive(Debug)]
+pub(crate) struct ModernClient {
+    pub(crate) introduction: Introduction,
+    pub(crate) abilities: Abilities,
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+/// A request of a client's, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) body: Bytes,
+    /// Raw JSON.
+    pub(crate) id: Arc<str>,
+    pub(crate) method: Arc<str>,
+}
+
+impl Request {
+    /// The request in `body`; none if it is something else.
+    pub(crate) fn read(body: &Bytes, envelope: &Envelope<'_>) -> Option<Self> {
+        if envelope.kind() != Kind::Request {
+            return None;
+        }
+        Some(Self {
+            body: body.clone(),
+            id: envelope.id()?.as_raw().into(),
+            method: envelope.method()?.into(),
+        })
+    }
+
+    pub(crate) fn refused(&self, refusal: &Refusal) -> Bytes {
+        refusal.to_bytes(Some(&self.id))
+    }
+}
+
+/// Asks the service of `door`, and gives the response in the words of the client. What the
+/// client hears before it goes to `out`.
+///
+/// # Cancellation
+///
+/// Dropping the future tells the upstream, in the way of its era.
+pub(crate) async fn ask(door: &Door, client: &Client, request: &Request, out: &Outgoing) -> Bytes {
+    let result = match (client, probe::speaks_modern(door).await) {
+        (_, Err(refusal)) => Err(refusal),
+        (Client::Legacy(client), Ok(true)) => {
+            from_legacy::to_modern(door, client, request, out).await
+        }
+        (Client::Legacy(client), Ok(false)) => {
+            from_legacy::to_legacy(door, client, request, out).await
+        }
+        (Client::Modern(_), Ok(true)) => {
+            from_modern::to_modern(door, request, out).await
+        }
+        (Client::Modern(client), Ok(false)) => {
+            from_modern::to_legacy(door, client, request, out).await
+        }
+    };
+    result.unwrap_or_else(|refusal| request.refused(&refusal))
+}
+
+/// What an answer that broke off is to its client.
+fn broken_off(door: &Door, error: Option<ExchangeError>) -> Refusal {
+    use bartizan_protocol::error as code;
+
+    let service = door.service.name();
+    match error {
+        Some(error @ ExchangeError::TooLarge { .. }) => {
+            Refusal::answer(code::TOO_LARGE, format!("{service}: {error}"))
+        }
+        Some(error @ ExchangeError::Interrupted(_)) => {
+            Refusal::answer(code::UNREACHABLE, format!("{service}: {error}"))
+        }
+        None => Refusal::answer(
+            code::BAD_ANSWER,
+            format!("{service} ended its answer without a response"),
+        ),
+    }
+}
+
+/// A message that could not be told in the words of the other era.
+pub(super) fn untranslatable(door: &Door, error: &dyn std::fmt::Display) -> Refusal {
+    use bartizan_protocol::error as code;
+
+    let service = door.service.name();
+    tracing::warn!(service = &**service, %error, "a message cannot be bridged");
+    Refusal::answer(
+        code::BAD_ANSWER,
+        format!("{service} sent an answer that cannot be read: {error}"),
+    )
+}

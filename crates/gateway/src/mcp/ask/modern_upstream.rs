@@ -1,0 +1,111 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bartizan_protocol::{
+    Edit, Envelope, Kind, Version,
+    headers::{self, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION},
+};
+use bartizan_transport::bridge::{self, Route};
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Method,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+
+use super::{Request, broken_off, untranslatable};
+use crate::mcp::{
+    Door, Exchange, Message, Refusal, raw::EITHER, refusal::JSON, talk::Outgoing,
+    upstream::final_message,
+};
+
+/// The headers of a message of 2026-07-28, which mirror what it says.
+pub(in crate::mcp) fn mirror(envelope: &Envelope<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let version = HeaderValue::from_static(Version::LATEST.as_str());
+    let mut own = Vec::with_capacity(8);
+    own.extend([
+        (CONTENT_TYPE, JSON),
+        (ACCEPT, EITHER),
+        (MCP_PROTOCOL_VERSION, version),
+    ]);
+    if let Some(method) = envelope.method() {
+        own.push((MCP_METHOD, headers::encode(method)));
+    }
+    if let Some(subject) = envelope.subject() {
+        own.push((MCP_NAME, headers::encode(&subject)));
+    }
+    own
+}
+
+/// An id that no other request of the gateway has.
+pub(super) fn fresh_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("\"bartizan-{}\"", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Sends a request of 2026-07-28 and gives the response, whatever its kind. Messages before it
+/// go to `out` if a client of the other era would be glad of them.
+pub(super) async fn exchange(
+    door: &Door,
+    body: Bytes,
+    original: &Request,
+    out: &Outgoing,
+) -> Result<Bytes, Refusal> {
+    let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
+    let mut headers = mirror(&envelope);
+    headers.extend(door.params(&envelope).await);
+    let message = Message {
+        method: Method::POST,
+        class: door.class(&envelope),
+        body: body.clone(),
+        headers,
+        instance: None,
+    };
+    let response = door.send(message).await?;
+    let mut exchange = Exchange::new(response, door.shared.mcp().max_message_bytes());
+    loop {
+        let message = match exchange.next().await {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(broken_off(door, Some(error))),
+            None => return Err(broken_off(door, None)),
+        };
+        let heard = Envelope::read(&message).map_err(|error| untranslatable(door, &error))?;
+        match heard.kind() {
+            Kind::Response | Kind::Error => {
+                // The client asked under an id of its own.
+                if heard.id().is_some_and(|id| id.as_raw() == &*original.id) {
+                    return Ok(message);
+                }
+                let mut edit = Edit::new(&message);
+                edit.set(&["id"], &original.id);
+                return edit.finish().map_err(|error| untranslatable(door, &error));
+            }
+            Kind::Notification => {
+                let route = bridge::server_notification(heard.method().unwrap_or_default());
+                if route == Route::Exchange {
+                    out.say(message).await;
+                }
+            }
+            // No server of this era sends any.
+            Kind::Request => {}
+        }
+    }
+}
+
+/// The result of `server/discover`, as JSON.
+pub(in crate::mcp) async fn discover(door: &Door) -> Result<String, Refusal> {
+    let body = Bytes::from_static(crate::mcp::probe::DISCOVER.as_bytes());
+    let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
+    let message = Message {
+        method: Method::POST,
+        class: door.class(&envelope),
+        headers: mirror(&envelope),
+        body: body.clone(),
+        instance: None,
+    };
+    let response = door.send(message).await?;
+    let limit = door.shared.mcp().max_message_bytes();
+    let answer = final_message(Exchange::new(response, limit)).await;
+    let result = answer.as_deref().and_then(|answer| Envelope::read(answer).ok()?.result());
+    result
+        .map(str::to_owned)
+        .ok_or_else(|| broken_off(door, None))
+}

@@ -1,0 +1,263 @@
+//! One service whose upstream speaks another era than the client.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bartizan_protocol::{Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID};
+use bartizan_transport::{
+    bridge::{self, Abilities, Local, Verdict},
+    sessions::SessionId,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::{
+    Door, Refusal, Session,
+    ask::{self, Client, ModernClient, Request},
+    client::ClientSession,
+    news,
+    respond::{accepted, json, respond},
+    talk::Talk,
+    upstream::Introduction,
+};
+
+/// What the gateway calls itself where an upstream does not say.
+pub(super) const GATEWAY_INFO: &str = concat!(
+    r#"{"name":"bartizan","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}"#
+);
+
+/// A message of 2026-07-28 to an upstream of an older revision.
+pub(super) async fn modern(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Response<Body> {
+    let Some(request) = Request::read(body, envelope) else {
+        // No notification of this era means anything to an older upstream.
+        return accepted();
+    };
+    let client = Arc::new(modern_client(envelope));
+    match bridge::from_modern(&request.method) {
+        Verdict::Refuse(reason) => {
+            Refusal::new(StatusCode::NOT_FOUND, code::METHOD_NOT_FOUND, reason)
+                .response(Some(&request.id))
+        }
+        Verdict::Answer(_) => match discover(door, &client).await {
+            Ok(result) => json(result_message(&request.id, &result), Era::Modern),
+            Err(refusal) => refusal.response(Some(&request.id)),
+        },
+        Verdict::Listen => news::listen(door, &client, &request, headers).await,
+        Verdict::Forward => talk(door, headers, Client::Modern(client), request).await,
+    }
+}
+
+/// What a request of 2026-07-28 says of its client.
+pub(super) fn modern_client(envelope: &Envelope<'_>) -> ModernClient {
+    let capabilities = envelope.client_capabilities().unwrap_or("{}");
+    let level = envelope.log_level().and_then(edit::text);
+    ModernClient {
+        introduction: Introduction {
+            version: Version::LATEST_LEGACY,
+            capabilities: bridge::client_to_legacy(capabilities)
+                .unwrap_or_else(|_| "{}".to_owned())
+                .into(),
+            info: envelope.client_info().unwrap_or(GATEWAY_INFO).into(),
+        },
+        abilities: Abilities::read(capabilities),
+        log_level: level.and_then(|level| level.parse().ok()),
+    }
+}
+
+async fn discover(door: &Door, client: &ModernClient) -> Result<Bytes, Refusal> {
+    let session = ask::pooled(door, client)?;
+    let live = session.live(door).await?;
+    let result = String::from_utf8_lossy(live.result()).into_owned();
+    bridge::discover_result(&result).map_err(|error| ask::untranslatable(door, &error))
+}
+
+/// An `initialize` to an upstream that speaks 2026-07-28 only: the session is the gateway's.
+pub(super) async fn initialize(door: &Door, request: &Request) -> Response<Body> {
+    let version = Version::negotiate_legacy(
+        &edit::get(&request.body, &["params", "protocolVersion"])
+            .and_then(edit::text)
+            .unwrap_or_default(),
+    );
+    let discovered = match ask::discover(door).await {
+        Ok(discovered) => discovered,
+        Err(refusal) => return refusal.response(Some(&request.id)),
+    };
+    let result = match bridge::initialize_result(&discovered, version, GATEWAY_INFO) {
+        Ok(result) => result,
+        Err(error) => return ask::untranslatable(door, &error).response(Some(&request.id)),
+    };
+    let mut response = json(result_message(&request.id, &result), Era::Legacy);
+    let token = Session::seal(door, SessionId::random(), &request.body, None, "");
+    if let Some(token) = token {
+        response.headers_mut().insert(MCP_SESSION_ID, token);
+    }
+    response
+}
+
+pub(super) fn result_message(id: &str, result: &[u8]) -> Bytes {
+    let result = std::str::from_utf8(result).unwrap_or("{}");
+    bartizan_protocol::error::response(id, result)
+}
+
+/// A message of an older revision in a session that is the gateway's.
+pub(super) async fn legacy(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+    session: &Session,
+) -> Response<Body> {
+    let client = match client(door, session) {
+        Ok(client) => client,
+        Err(refusal) => return refusal.response(None),
+    };
+    let Some(request) = Request::read(body, envelope) else {
+        aside(door, &client, envelope, body).await;
+        return accepted();
+    };
+    let answer = match bridge::from_legacy(&request.method) {
+        Verdict::Refuse(reason) => bridge::refusal(&request.id, reason),
+        Verdict::Answer(local) => answer_locally(door, &client, &request, local).await,
+        Verdict::Listen => bridge::refusal(&request.id, "this revision has no such method"),
+        Verdict::Forward => return talk(door, headers, Client::Legacy(client), request).await,
+    };
+    json(answer, Era::Legacy)
+}
+
+/// The `GET` or `DELETE` of a session that is the gateway's.
+pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) -> Response<Body> {
+    let client = match client(door, session) {
+        Ok(client) => client,
+        Err(refusal) => return refusal.response(None),
+    };
+    if method == Method::GET {
+        return news::stream(door, &client, &session.id());
+    }
+    door.shared.mcp().clients().remove(&session.id(), &door.caller);
+    for upstream in client.upstreams() {
+        upstream.end(door).await;
+    }
+    Response::new(Body::empty())
+}
+
+/// What is kept of the client of a session; made anew from its token by a replica that never
+/// saw it, or after it was forgotten.
+///
+/// # Errors
+///
+/// When its token does not hold what it takes, or there is no room.
+fn client(door: &Door, session: &Session) -> Result<Arc<ClientSession>, Refusal> {
+    let clients = door.shared.mcp().clients();
+    if let Some(client) = clients.get(&session.id(), &door.caller) {
+        return Ok(client);
+    }
+    let introduction = session.introduction().cloned();
+    let introduction = introduction.ok_or_else(Refusal::session_not_found)?;
+    clients.get_or_insert(session.id(), &door.caller, || {
+        ClientSession::new(introduction)
+    })
+}
+
+/// What a client says without asking anything.
+async fn aside(door: &Door, client: &ClientSession, envelope: &Envelope<'_>, body: &Bytes) {
+    match envelope.kind() {
+        Kind::Response | Kind::Error => {
+            if let Some(id) = envelope.id() {
+                client.answered(id.as_raw(), body.clone());
+            }
+        }
+        Kind::Notification => match envelope.method() {
+            Some("notifications/cancelled") => {
+                if let Some(id) = envelope.request_id() {
+                    client.cancel(id.as_raw());
+                }
+            }
+            Some("notifications/roots/list_changed") => {
+                for upstream in client.upstreams() {
+                    upstream.notify(door, body.clone()).await;
+                }
+            }
+            _ => {}
+        },
+        Kind::Request => {}
+    }
+}
+
+async fn answer_locally(
+    door: &Door,
+    client: &Arc<ClientSession>,
+    request: &Request,
+    local: Local,
+) -> Bytes {
+    let uri = || edit::get(&request.body, &["params", "uri"]).and_then(edit::text);
+    match local {
+        Local::Ping => {}
+        Local::SetLevel => {
+            let level = edit::get(&request.body, &["params", "level"])
+                .and_then(edit::text)
+                .and_then(|level| level.parse().ok());
+            let Some(level) = level else {
+                let refusal = Refusal::answer(code::INVALID_PARAMS, "level is none of the eight");
+                return request.refused(&refusal);
+            };
+            client.set_log_level(level);
+        }
+        Local::Subscribe => match uri() {
+            Some(uri) => news::subscribe(door, client, &uri),
+            None => return missing(request, "uri"),
+        },
+        Local::Unsubscribe => match uri() {
+            Some(uri) => news::unsubscribe(door, client, &uri),
+            None => return missing(request, "uri"),
+        },
+        Local::Initialize | Local::Discover => {
+            let refusal = Refusal::answer(code::INVALID_REQUEST, "the session has begun already");
+            return request.refused(&refusal);
+        }
+    }
+    bridge::empty_result(&request.id)
+}
+
+fn missing(request: &Request, name: &str) -> Bytes {
+    request.refused(&Refusal::answer(
+        code::INVALID_PARAMS,
+        format!("{name} is required"),
+    ))
+}
+
+/// Asks the upstream, and lets the client hear all of it.
+async fn talk(
+    door: &Door,
+    headers: &HeaderMap,
+    client: Client,
+    request: Request,
+) -> Response<Body> {
+    let era = match client {
+        Client::Legacy(_) => Era::Legacy,
+        Client::Modern(_) => Era::Modern,
+    };
+    let door_of_talk = door.clone();
+    let talk = Talk::new(|out| async move {
+        let cancelled = match &client {
+            Client::Legacy(client) => Some(client.under_way(&request.id)),
+            Client::Modern(_) => None,
+        };
+        let asked = ask::ask(&door_of_talk, &client, &request, &out);
+        match cancelled {
+            None => Some(asked.await),
+            Some(cancelled) => tokio::select! {
+                response = asked => Some(response),
+                // Who cancels wants no response.
+                Ok(()) = cancelled => None,
+            },
+        }
+    });
+    respond(door.shared.mcp(), talk, headers, era).await
+}

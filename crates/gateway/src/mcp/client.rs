@@ -1,0 +1,200 @@
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bartizan_transport::bridge::{self, Abilities, Listen, LogLevel};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, oneshot};
+
+use super::{
+    Door,
+    news::Attendance,
+    talk::Outgoing,
+    upstream::{Introduction, UpstreamSession},
+};
+
+/// The most questions that may be open with one client.
+const MAX_ASKED: usize = 64;
+/// How much news a client may fall behind before it misses some.
+const NEWS: usize = 256;
+
+/// What the gateway keeps of a client of an older revision whose session it holds itself.
+///
+/// All of it can be lost: the token says who the client is, and the rest is asked for again.
+#[derive(Debug)]
+pub(crate) struct ClientSession {
+    introduction: Introduction,
+    modern_capabilities: String,
+    abilities: Abilities,
+    log_level: Mutex<Option<LogLevel>>,
+    next: AtomicU64,
+    asked: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
+    under_way: Mutex<HashMap<Box<str>, oneshot::Sender<()>>>,
+    upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
+    news: broadcast::Sender<Bytes>,
+    watched: Mutex<BTreeSet<Box<str>>>,
+    attendance: Mutex<HashMap<u64, Attendance>>,
+}
+
+impl ClientSession {
+    pub(crate) fn new(introduction: Introduction) -> Self {
+        let capabilities = &introduction.capabilities;
+        Self {
+            modern_capabilities: bridge::client_to_modern(capabilities)
+                .unwrap_or_else(|_| "{}".to_owned()),
+            abilities: Abilities::read(capabilities),
+            introduction,
+            log_level: Mutex::default(),
+            next: AtomicU64::new(1),
+            asked: Mutex::default(),
+            under_way: Mutex::default(),
+            upstreams: Mutex::default(),
+            news: broadcast::channel(NEWS).0,
+            watched: Mutex::default(),
+            attendance: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn introduction(&self) -> &Introduction {
+        &self.introduction
+    }
+
+    /// What it can do, in the words of 2026-07-28.
+    pub(crate) fn modern_capabilities(&self) -> &str {
+        &self.modern_capabilities
+    }
+
+    pub(crate) fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    /// Which log messages it wants.
+    pub(crate) fn log_level(&self) -> Option<LogLevel> {
+        *self.log_level.lock()
+    }
+
+    pub(crate) fn set_log_level(&self, level: LogLevel) {
+        *self.log_level.lock() = Some(level);
+    }
+
+    /// The session with an upstream that belongs to this client alone.
+    pub(crate) fn upstream(&self, door: &Door) -> Arc<UpstreamSession> {
+        let mut upstreams = self.upstreams.lock();
+        let session = upstreams
+            .entry(door.service.id())
+            .or_insert_with(|| Arc::new(UpstreamSession::new(self.introduction.clone())));
+        Arc::clone(session)
+    }
+
+    /// Every session that this client has with an upstream.
+    pub(crate) fn upstreams(&self) -> Vec<Arc<UpstreamSession>> {
+        self.upstreams.lock().values().cloned().collect()
+    }
+
+    /// Puts a question to the client, on the stream of the call that it belongs to, and waits
+    /// for the answer.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future forgets the question; an answer that comes late goes nowhere.
+    pub(crate) async fn ask(&self, out: &Outgoing, question: impl FnOnce(&str) -> Bytes) -> Bytes {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = format!("\"bartizan-{number}\"");
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut asked = self.asked.lock();
+            if asked.len() >= MAX_ASKED {
+                return unanswered(&id, "too many questions are open with this client");
+            }
+            asked.insert(id.clone(), sender);
+        }
+        let _forget = Forget { session: self, id: &id };
+        out.say(question(&id)).await;
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => unanswered(&id, "the client's session ended"),
+        }
+    }
+
+    /// Hands an answer to whoever asked; whether somebody did.
+    pub(crate) fn answered(&self, id: &str, answer: Bytes) -> bool {
+        let asked = self.asked.lock().remove(id);
+        asked.is_some_and(|asked| asked.send(answer).is_ok())
+    }
+
+    /// Notes that a request is under way; what comes back ends when it is cancelled.
+    pub(crate) fn under_way(&self, id: &str) -> oneshot::Receiver<()> {
+        let (sender, cancelled) = oneshot::channel();
+        let mut under_way = self.under_way.lock();
+        // Those that have ended leave their entries to whoever comes next.
+        under_way.retain(|_, sender| !sender.is_closed());
+        under_way.insert(id.into(), sender);
+        cancelled
+    }
+
+    /// Cancels a request of the client's.
+    pub(crate) fn cancel(&self, id: &str) {
+        if let Some(sender) = self.under_way.lock().remove(id) {
+            let _ = sender.send(());
+        }
+    }
+
+    /// Tells the client something that belongs to no request, if it listens.
+    pub(crate) fn tell(&self, message: Bytes) {
+        let _ = self.news.send(message);
+    }
+
+    /// Watches a resource; whether that is new.
+    pub(crate) fn watch(&self, uri: &str) -> bool {
+        let mut watched = self.watched.lock();
+        watched.len() < Listen::MAX_RESOURCES && watched.insert(uri.into())
+    }
+
+    /// Watches a resource no longer; whether it was watched.
+    pub(crate) fn unwatch(&self, uri: &str) -> bool {
+        self.watched.lock().remove(uri)
+    }
+
+    /// The resources that it watches.
+    pub(crate) fn watched(&self) -> Vec<Box<str>> {
+        self.watched.lock().iter().cloned().collect()
+    }
+
+    /// Replaces what follows the news of a service by what `begin` makes of it, if anything.
+    pub(crate) fn attend(
+        &self,
+        service: u64,
+        begin: impl FnOnce(Option<&Attendance>) -> Option<Attendance>,
+    ) {
+        let mut attendance = self.attendance.lock();
+        if let Some(begun) = begin(attendance.get(&service)) {
+            attendance.insert(service, begun);
+        }
+    }
+
+    /// What the client is told from now on.
+    pub(crate) fn news(&self) -> broadcast::Receiver<Bytes> {
+        self.news.subscribe()
+    }
+}
+
+fn unanswered(id: &str, text: &'static str) -> Bytes {
+    super::Refusal::answer(bartizan_protocol::error::INTERNAL, text).to_bytes(Some(id))
+}
+
+/// Takes a question back when nobody waits for its answer any more.
+struct Forget<'a> {
+    session: &'a ClientSession,
+    id: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.session.asked.lock().remove(self.id);
+    }
+}

@@ -1,0 +1,69 @@
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use bartizan_clock::Instant;
+use tokio::sync::Mutex;
+
+/// Which eras an upstream speaks, as far as anybody asked: it can be one, the other or both.
+///
+/// Kept for the process. A modern upstream that becomes a legacy one, or the other way round,
+/// says so by refusing a message as such, and is asked again then.
+#[derive(Debug, Default)]
+pub(crate) struct Eras {
+    modern: Known,
+    legacy: Known,
+    asking: Mutex<()>,
+}
+
+/// Nobody asked, no or yes.
+#[derive(Debug, Default)]
+struct Known {
+    answer: AtomicU8,
+    /// When a no is to be doubted, in nanoseconds of the gateway's clock.
+    doubt: AtomicU64,
+}
+
+const NO: u8 = 1;
+const YES: u8 = 2;
+
+/// How long a no is believed. Yes is believed until proven wrong.
+const BELIEVE_NO: std::time::Duration = std::time::Duration::from_secs(300);
+
+impl Known {
+    fn get(&self, now: Instant) -> Option<bool> {
+        match self.answer.load(Ordering::Relaxed) {
+            YES => Some(true),
+            NO if now.as_nanos() < self.doubt.load(Ordering::Relaxed) => Some(false),
+            _ => None,
+        }
+    }
+
+    fn set(&self, answer: bool, now: Instant) {
+        let doubt = (now + BELIEVE_NO).as_nanos();
+        self.doubt.store(doubt, Ordering::Relaxed);
+        let answer = if answer { YES } else { NO };
+        self.answer.store(answer, Ordering::Relaxed);
+    }
+}
+
+impl Eras {
+    pub(crate) fn modern(&self, now: Instant) -> Option<bool> {
+        self.modern.get(now)
+    }
+
+    pub(crate) fn legacy(&self, now: Instant) -> Option<bool> {
+        self.legacy.get(now)
+    }
+
+    pub(crate) fn set_modern(&self, answer: bool, now: Instant) {
+        self.modern.set(answer, now);
+    }
+
+    pub(crate) fn set_legacy(&self, answer: bool, now: Instant) {
+        self.legacy.set(answer, now);
+    }
+
+    /// Waits for its turn to ask; whoever comes second finds the answer of the first.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.asking.lock().await
+    }
+}

@@ -1,0 +1,149 @@
+use std::{future::poll_fn, pin::Pin, time::Duration};
+
+use bartizan_client::ClientError;
+use bartizan_protocol::sse::{Decoder, TooLarge};
+use bytes::{Bytes, BytesMut};
+use http::{Response, header::CONTENT_TYPE};
+use http_body::Body;
+use thiserror::Error;
+
+use crate::service::{Payload, Stream};
+
+/// The messages of one answer, in order: of a JSON body its only one, of an event stream each
+/// as it arrives.
+///
+/// Dropping it early closes the stream, which tells the upstream that nobody waits any more.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    body: Option<Stream>,
+    form: Form,
+    limit: usize,
+    last_event_id: Option<Bytes>,
+    retry: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Whole(BytesMut),
+    Events(Box<Decoder>),
+}
+
+/// An answer that broke off, or is larger than it may be.
+#[derive(Debug, Error)]
+pub(crate) enum ExchangeError {
+    #[error(transparent)]
+    Interrupted(#[from] ClientError),
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+}
+
+impl From<TooLarge> for ExchangeError {
+    fn from(error: TooLarge) -> Self {
+        Self::TooLarge { limit: error.limit }
+    }
+}
+
+/// Whether an answer is a stream of events, and not one JSON value.
+pub(crate) fn is_event_stream<B>(response: &Response<B>) -> bool {
+    response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| starts_with_ignore_case(value.as_bytes(), b"text/event-stream"))
+}
+
+fn starts_with_ignore_case(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len())
+        .is_some_and(|text| text.eq_ignore_ascii_case(start))
+}
+
+impl Exchange {
+    /// Reads `response`; no message of it may have more than `limit` bytes.
+    pub(crate) fn new(response: Response<Payload>, limit: usize) -> Self {
+        let form = if is_event_stream(&response) {
+            Form::Events(Box::new(Decoder::new(limit)))
+        } else {
+            Form::Whole(BytesMut::new())
+        };
+        Self {
+            body: response.into_body().stream,
+            form,
+            limit,
+            last_event_id: None,
+            retry: None,
+        }
+    }
+
+    /// The next message, or none once the answer has ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost by dropping the future: the next call goes on where it was.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, ExchangeError>> {
+        loop {
+            if let Form::Events(events) = &mut self.form
+                && let Some(event) = events.next()
+            {
+                let event = match event {
+                    Ok(event) => event,
+                    Err(error) => {
+                        self.body = None;
+                        return Some(Err(error.into()));
+                    }
+                };
+                if let Some(id) = event.id.clone() {
+                    self.last_event_id = Some(id).filter(|id| !id.is_empty());
+                }
+                self.retry = event.retry.or(self.retry);
+                if event.kind() == b"message" && !event.data.is_empty() {
+                    return Some(Ok(event.data));
+                }
+                continue;
+            }
+            let body = self.body.as_mut()?;
+            let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+            match (frame, &mut self.form) {
+                (Some(Ok(frame)), form) => {
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    match form {
+                        Form::Events(events) => events.push(data),
+                        Form::Whole(all) if all.len() + data.len() > self.limit => {
+                            self.body = None;
+                            return Some(Err(ExchangeError::TooLarge { limit: self.limit }));
+                        }
+                        Form::Whole(all) => all.extend_from_slice(&data),
+                    }
+                }
+                (Some(Err(error)), _) => {
+                    self.body = None;
+                    return Some(Err(error.into()));
+                }
+                (None, Form::Whole(all)) => {
+                    self.body = None;
+                    let all = std::mem::take(all).freeze();
+                    return (!all.trim_ascii().is_empty()).then_some(Ok(all));
+                }
+                (None, Form::Events(_)) => {
+                    self.body = None;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The same exchange, taken up again by `response`.
+    pub(crate) fn resumed(&self, response: Response<Payload>, limit: usize) -> Self {
+        Self {
+            last_event_id: self.last_event_id.clone(),
+            retry: self.retry,
+            ..Self::new(response, limit)
+        }
+    }
+
+    /// Where a stream that ended can be taken up again, and after how long, if its server gave
+    /// its events ids.
+    pub(crate) fn resume_from(&self) -> Option<(Bytes, Option<Duration>)> {
+        Some((self.last_event_id.clone()?, self.retry))
+    }
+}

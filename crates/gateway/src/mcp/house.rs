@@ -1,0 +1,245 @@
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::body::Body;
+use bartizan_auth::Secret;
+use bartizan_clock::Clock;
+use bartizan_config::{AllowedHosts, CorsOrigins, GatewaySettings};
+use bartizan_transport::{
+    origin::{InvalidOriginCheck, OriginCheck},
+    seal::{InvalidKeys, Keys},
+    sessions::{InsertError, InvalidLimits, SessionId, SessionLimits, Sessions},
+    stream::{Capped, Idle, IdleLimits, KeepAlive, KeepAliveInterval},
+};
+use http_body::Body as _;
+use thiserror::Error;
+
+use super::{Caller, Refusal, ask::Parked, client::ClientSession, upstream::UpstreamSession};
+use crate::service::Stream;
+
+/// What all doors of MCP share.
+pub(crate) struct House {
+    keys: Keys,
+    origin: OriginCheck,
+    clients: Table<ClientSession>,
+    replaced: Table<UpstreamSession>,
+    pool: Table<UpstreamSession>,
+    parked: Sessions<Parked>,
+    keep_alive: KeepAliveInterval,
+    max_message_bytes: usize,
+    max_stream_bytes: u64,
+    clock: Clock,
+}
+
+/// How long a parked call waits for its client.
+const PARKED: Duration = Duration::from_secs(300);
+/// How long nothing at all is waited for on a stream that has begun, beyond what a service says.
+const FIRST_BYTE: Duration = Duration::from_secs(3600);
+
+impl House {
+    /// # Errors
+    ///
+    /// When the configuration holds something that it should have refused.
+    pub(crate) fn new(settings: &GatewaySettings, clock: Clock) -> Result<Self, InvalidHouse> {
+        let mcp = &settings.mcp;
+        let keys = match &mcp.session_keys {
+            Some(secrets) => {
+                let secrets = secrets.iter().map(|it: &Secret| it.expose().as_bytes());
+                Keys::from_secrets(&secrets.collect::<Vec<_>>())?
+            }
+            None => Keys::random(),
+        };
+        let limits = |idle| SessionLimits {
+            max_sessions: nonzero(*mcp.max_sessions),
+            max_per_owner: nonzero(*mcp.max_sessions_per_caller),
+            idle,
+            ..SessionLimits::default()
+        };
+        let idle = *mcp.session_idle_timeout;
+        Ok(Self {
+            keys,
+            origin: origin(settings)?,
+            clients: Table::new(limits(idle), clock)?,
+            replaced: Table::new(limits(idle), clock)?,
+            pool: Table::new(limits(idle), clock)?,
+            parked: Sessions::new(limits(PARKED), clock)?,
+            keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
+            max_message_bytes: *settings.max_response_bytes,
+            max_stream_bytes: *mcp.max_stream_bytes as u64,
+            clock,
+        })
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn origin(&self) -> &OriginCheck {
+        &self.origin
+    }
+
+    /// What is kept of clients whose sessions are the gateway's.
+    pub(crate) fn clients(&self) -> &Table<ClientSession> {
+        &self.clients
+    }
+
+    /// Sessions in the place of those that upstreams lost, by the session of the client.
+    pub(crate) fn replaced(&self) -> &Table<UpstreamSession> {
+        &self.replaced
+    }
+
+    /// Sessions with older upstreams that serve clients who have none.
+    pub(crate) fn pool(&self) -> &Table<UpstreamSession> {
+        &self.pool
+    }
+
+    /// Calls that wait for a client's answer.
+    pub(crate) fn parked(&self) -> &Sessions<Parked> {
+        &self.parked
+    }
+
+    /// The most bytes of one message.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
+    }
+
+    pub(crate) fn keep_alive(&self) -> KeepAliveInterval {
+        self.keep_alive
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The body of an answer that is one JSON value.
+    pub(crate) fn whole(&self, stream: Stream) -> Body {
+        let cap = self.max_message_bytes as u64;
+        if stream.size_hint().exact().is_some_and(|length| length <= cap) {
+            return Body::new(stream);
+        }
+        Body::new(Capped::new(stream, cap))
+    }
+
+    /// The body of an answer that is a stream of events.
+    pub(crate) fn events(&self, stream: Stream, silence: Duration) -> Body {
+        let limits = IdleLimits {
+            first_byte: FIRST_BYTE,
+            between: silence,
+        };
+        let body = Idle::new(stream, limits, self.clock);
+        let body = Capped::new(body, self.max_stream_bytes);
+        Body::new(KeepAlive::new(body, self.keep_alive, self.clock))
+    }
+
+    /// Forgets what nobody uses any more.
+    pub(crate) fn sweep(&self) {
+        let now = self.clock.now();
+        for table in [&self.replaced, &self.pool] {
+            table.0.sweep(now);
+        }
+        self.clients.0.sweep(now);
+        self.parked.sweep(now);
+    }
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House").finish_non_exhaustive()
+    }
+}
+
+/// Things that belong to callers, by session.
+#[derive(Debug)]
+pub(crate) struct Table<T>(Sessions<Arc<T>>);
+
+impl<T> Table<T> {
+    fn new(limits: SessionLimits, clock: Clock) -> Result<Self, InvalidLimits> {
+        Sessions::new(limits, clock).map(Self)
+    }
+
+    pub(crate) fn get(&self, id: &SessionId, caller: &Caller) -> Option<Arc<T>> {
+        let session = self.0.get(id, caller.principal())?;
+        Some(Arc::clone(&session))
+    }
+
+    /// What is there, or what `make` makes if nothing is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room.
+    pub(crate) fn get_or_insert(
+        &self,
+        id: SessionId,
+        caller: &Caller,
+        make: impl FnOnce() -> T,
+    ) -> Result<Arc<T>, Refusal> {
+        if let Some(there) = self.get(&id, caller) {
+            return Ok(there);
+        }
+        let session = self.0.insert(id, caller.principal(), Arc::new(make()));
+        session
+            .map(|session| Arc::clone(&session))
+            .map_err(|error| no_room(&error))
+    }
+
+    pub(crate) fn remove(&self, id: &SessionId, caller: &Caller) -> Option<Arc<T>> {
+        let session = self.0.remove(id, caller.principal())?;
+        Some(Arc::clone(&session))
+    }
+
+    /// Keeps a session from being forgotten for as long as the guard lives.
+    pub(crate) fn hold(&self, id: &SessionId, caller: &Caller) -> Option<impl Send + use<T>>
+    where
+        T: Send + Sync,
+    {
+        self.0.get(id, caller.principal())
+    }
+}
+
+pub(super) fn no_room(error: &InsertError) -> Refusal {
+    match error {
+        InsertError::Taken => Refusal::session_not_found(),
+        error => Refusal::new(
+            http::StatusCode::SERVICE_UNAVAILABLE,
+            bartizan_protocol::error::OVERLOADED,
+            format!("{error}: close one, or try again later"),
+        ),
+    }
+}
+
+/// A configuration whose parts do not hold.
+#[derive(Debug, Error)]
+pub enum InvalidHouse {
+    /// The keys that seal sessions.
+    #[error("MCP_SESSION_KEYS: {0}")]
+    Keys(#[from] InvalidKeys),
+    /// The hosts or origins that are allowed.
+    #[error("MCP_ALLOWED_HOSTS, MCP_ALLOWED_ORIGINS: {0}")]
+    Origins(#[from] InvalidOriginCheck),
+    /// The limits of sessions.
+    #[error("MCP_SESSION_IDLE_TIMEOUT: {0}")]
+    Limits(#[from] InvalidLimits),
+}
+
+fn nonzero(number: NonZeroU32) -> NonZeroUsize {
+    NonZeroUsize::try_from(number).unwrap_or(NonZeroUsize::MAX)
+}
+
+/// Which pages of a browser may reach the gateway, under which names.
+fn origin(settings: &GatewaySettings) -> Result<OriginCheck, InvalidOriginCheck> {
+    let hosts = match settings.mcp.allowed_hosts.as_deref() {
+        Some(AllowedHosts::Only(hosts)) => hosts.clone(),
+        Some(AllowedHosts::Any) => vec!["*".to_owned()],
+        None => Vec::new(),
+    };
+    let origins = match settings.mcp.allowed_origins.as_deref() {
+        Some(CorsOrigins::Only(origins)) => origins.iter().map(ToString::to_string).collect(),
+        Some(CorsOrigins::Any) => vec!["*".to_owned()],
+        None => Vec::new(),
+    };
+    OriginCheck::new(hosts, origins, settings.address().ip().is_loopback())
+}

@@ -1,0 +1,201 @@
+//! Services that speak MCP, and what every door to them shares.
+//!
+//! Where client and upstream speak the same era, messages pass as they are ([`raw`]). Everything
+//! an upstream of another transport says is made to look like Streamable HTTP before it gets
+//! here, so there is one way to talk to all of them.
+
+mod ask;
+mod bridged;
+mod call;
+mod client;
+mod eras;
+mod exchange;
+mod house;
+mod inbound;
+mod news;
+mod probe;
+mod raw;
+mod refusal;
+mod respond;
+mod session;
+mod talk;
+mod upstream;
+
+use axum::body::Body;
+use bartizan_protocol::{Batch, Envelope, Era, Kind, Version, edit, headers::MCP_SESSION_ID};
+use bartizan_transport::bridge;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
+
+pub(crate) use self::{
+    call::{Caller, Door, Message},
+    eras::Eras,
+    exchange::{Exchange, is_event_stream},
+    house::{House, InvalidHouse},
+    refusal::Refusal,
+    session::Session,
+};
+use self::{ask::Request, refusal::JSON};
+
+/// Answers one message.
+pub(crate) async fn message(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Response<Body> {
+    let id = envelope.id();
+    let refuse = |refusal: Refusal| refusal.response(id.as_ref().map(|id| id.as_raw()));
+    match inbound::era(headers, envelope) {
+        Err(refusal) => refuse(refusal),
+        Ok(Era::Modern) => {
+            if let Err(refusal) = inbound::check(headers, envelope) {
+                return refuse(refusal);
+            }
+            match probe::speaks_modern(door).await {
+                Ok(true) => raw::modern(door, headers, envelope, body).await,
+                Ok(false) => bridged::modern(door, headers, envelope, body).await,
+                Err(refusal) => refuse(refusal),
+            }
+        }
+        Ok(Era::Legacy) => match headers.get(MCP_SESSION_ID) {
+            Some(token) => match Session::open(door, token) {
+                Ok(session) if session.passes_through() => {
+                    raw::legacy(door, headers, envelope, body, Some(&session)).await
+                }
+                Ok(session) => bridged::legacy(door, headers, envelope, body, &session).await,
+                Err(refusal) => refuse(refusal),
+            },
+            None if envelope.method() == Some("initialize") => {
+                initialize(door, headers, envelope, body).await
+            }
+            None => raw::legacy(door, headers, envelope, body, None).await,
+        },
+    }
+}
+
+/// Begins a session: the upstream's own if it keeps any, else one of the gateway's.
+async fn initialize(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Response<Body> {
+    let Some(request) = Request::read(body, envelope) else {
+        return raw::legacy(door, headers, envelope, body, None).await;
+    };
+    let eras = door.service.mcp().map(|mcp| mcp.eras());
+    let now = door.shared.clock().now();
+    if eras.is_some_and(|eras| eras.legacy(now) == Some(false)) {
+        return bridged::initialize(door, &request).await;
+    }
+    let begun = match raw::initialize(door, headers, envelope, body).await {
+        Ok(begun) => begun,
+        Err(refusal) => return refusal.response(Some(&request.id)),
+    };
+    if !begun.is_refused {
+        return begun.answer;
+    }
+    // Refused: by an upstream that knows no sessions, or for what the client asked.
+    match probe::speaks_modern(door).await {
+        Ok(true) => {
+            if let Some(eras) = eras {
+                eras.set_legacy(false, now);
+            }
+            bridged::initialize(door, &request).await
+        }
+        Ok(false) | Err(_) => begun.answer,
+    }
+}
+
+/// Answers a `GET` or `DELETE` of the older revisions.
+pub(crate) async fn bodiless(
+    door: &Door,
+    headers: &HeaderMap,
+    method: &Method,
+    session: Option<&Session>,
+) -> Response<Body> {
+    match session {
+        Some(session) if !session.passes_through() => {
+            bridged::bodiless(door, session, method).await
+        }
+        _ if *method == Method::GET => raw::listen(door, headers, session).await,
+        _ => raw::end(door, headers, session).await,
+    }
+}
+
+/// Answers an array of messages, which 2025-03-26 allowed: one after the other, the responses
+/// together.
+pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Response<Body> {
+    let session = headers
+        .get(MCP_SESSION_ID)
+        .and_then(|token| Session::open(door, token).ok());
+    let allowed = session.map_or(Version::V2025_03_26, |session| session.version());
+    if !allowed.allows_batches() {
+        let text = format!("revision {allowed} has no batches: send one message at a time");
+        let code = bartizan_protocol::error::INVALID_REQUEST;
+        return Refusal::new(StatusCode::BAD_REQUEST, code, text).response(None);
+    }
+    let batch = match Batch::read(body) {
+        Ok(batch) => batch,
+        Err(error) => {
+            return Refusal::new(StatusCode::BAD_REQUEST, error.code(), error.to_string())
+                .response(None);
+        }
+    };
+    let mut answers = Vec::new();
+    for member in batch.iter() {
+        let member = body.slice_ref(member);
+        let (kind, answer) = match Envelope::read(&member) {
+            Ok(envelope) if envelope.method() == Some("initialize") => {
+                let text = "initialize must not be part of a batch";
+                let code = bartizan_protocol::error::INVALID_REQUEST;
+                let id = envelope.id();
+                let id = id.as_ref().map(|id| id.as_raw());
+                (Kind::Request, Refusal::answer(code, text).response(id))
+            }
+            // Boxed: a future that holds one of its own kind has no size.
+            Ok(envelope) => (
+                envelope.kind(),
+                Box::pin(message(door, headers, &envelope, &member)).await,
+            ),
+            Err(error) => (
+                Kind::Request,
+                Refusal::answer(error.code(), error.to_string()).response(error.id()),
+            ),
+        };
+        if kind == Kind::Request {
+            answers.extend(response_in(door, answer).await);
+        }
+    }
+    match bridge::join_batch(answers, door.shared.mcp().max_message_bytes()) {
+        Ok(Some(joined)) => {
+            let mut response = Response::new(Body::from(joined));
+            response.headers_mut().insert(CONTENT_TYPE, JSON);
+            response
+        }
+        Ok(None) => respond::accepted(),
+        Err(error) => {
+            let code = bartizan_protocol::error::TOO_LARGE;
+            Refusal::answer(code, error.to_string()).response(None)
+        }
+    }
+}
+
+/// The JSON-RPC response in an answer of ours, past what an event stream says before it.
+async fn response_in(door: &Door, answer: Response<Body>) -> Option<Bytes> {
+    let is_stream = is_event_stream(&answer);
+    let limit = door.shared.mcp().max_message_bytes();
+    let body = http_body_util::Limited::new(answer.into_body(), limit);
+    let bytes = body.collect().await.ok()?.to_bytes();
+    if !is_stream {
+        return Some(bytes);
+    }
+    let mut events = bartizan_protocol::sse::Decoder::new(limit);
+    events.push(bytes);
+    std::iter::from_fn(|| events.next())
+        .map_while(Result::ok)
+        .map(|event| event.data)
+        .find(|data| edit::get(data, &["method"]).is_none() && !data.is_empty())
+}

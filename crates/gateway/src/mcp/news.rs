@@ -1,0 +1,405 @@
+//! What upstreams say to nobody in particular: changed lists and resources.
+//!
+//! An older upstream says it on the stream of a `GET`, one of 2026-07-28 on the stream of a
+//! `subscriptions/listen`. Either is held open while somebody listens and opened again, after a
+//! growing pause, when it breaks.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bartizan_backoff::{Backoff, Jitter};
+use bartizan_classify::RequestClass;
+use bartizan_protocol::{Envelope, Era, Kind, edit, error as code};
+use bartizan_transport::{
+    bridge::{ClientMeta, Listen, Route, server_notification, unstamp},
+    sessions::SessionId,
+    stream::{EventStream, set_headers},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, Method, Response, StatusCode, header::ACCEPT};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::{
+    Door, Exchange, Message, Refusal,
+    ask::{self, ModernClient, Request},
+    client::ClientSession,
+    raw::EVENTS,
+    respond::respond,
+    talk::Talk,
+    upstream::UpstreamSession,
+};
+
+/// A task that ends with the last who wanted it.
+#[derive(Debug)]
+pub(crate) struct Attendance {
+    task: tokio::task::AbortHandle,
+}
+
+impl Attendance {
+    fn begin(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            task: tokio::spawn(task).abort_handle(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The stream that a client of an older revision asks for by `GET`.
+pub(super) fn stream(
+    door: &Door,
+    client: &Arc<ClientSession>,
+    session: &SessionId,
+) -> Response<Body> {
+    attend(door, client);
+    let house = door.shared.mcp();
+    let held = house.clients().hold(session, &door.caller);
+    let messages = stream::unfold((client.news(), held), async |(mut news, held)| {
+        let message = next(&mut news).await?;
+        Some((message, (news, held)))
+    });
+    let body = EventStream::new(Box::pin(messages), house.keep_alive(), house.clock());
+    let mut response = Response::new(Body::new(body));
+    set_headers(response.headers_mut());
+    response
+}
+
+/// The next of the news. Who fell behind misses some: they say that something changed, which is
+/// as true of the next.
+async fn next(news: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {
+    loop {
+        match news.recv().await {
+            Ok(message) => return Some(message),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+/// Has the client hear the news of the door's service from now on.
+pub(super) fn attend(door: &Door, client: &Arc<ClientSession>) {
+    client.attend(door.service.id(), |attendance| {
+        if attendance.is_some_and(|it| !it.is_over()) {
+            return None;
+        }
+        let task = follow(door.clone(), Arc::downgrade(client));
+        Some(Attendance::begin(task))
+    });
+}
+
+/// Begins anew with what the client watches now.
+fn attend_again(door: &Door, client: &Arc<ClientSession>) {
+    client.attend(door.service.id(), |_| {
+        Some(Attendance::begin(follow(
+            door.clone(),
+            Arc::downgrade(client),
+        )))
+    });
+}
+
+/// Watches a resource for a client of an older revision.
+pub(super) fn subscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
+    if client.watch(uri) {
+        attend_again(door, client);
+    }
+}
+
+/// Watches a resource no longer.
+pub(super) fn unsubscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
+    if client.unwatch(uri) {
+        attend_again(door, client);
+    }
+}
+
+async fn follow(door: Door, client: Weak<ClientSession>) {
+    let modern = super::probe::speaks_modern(&door).await.unwrap_or(false);
+    let mut pause = Pause::new();
+    while let Some(client) = client.upgrade() {
+        let heard = if modern {
+            let request = listen_request(&client);
+            drop_while_waiting(&door, request, client).await
+        } else {
+            let session = client.upstream(&door);
+            let mut news = session.news();
+            let watching = session.watch(&door);
+            drop(session);
+            let weak = Arc::downgrade(&client);
+            drop(client);
+            while let (Some(message), Some(client)) = (next(&mut news).await, weak.upgrade()) {
+                client.tell(message);
+            }
+            drop(watching);
+            false
+        };
+        pause.after(&door, heard).await;
+    }
+}
+
+fn listen_request(client: &ClientSession) -> Option<Bytes> {
+    let mut listen = Listen::new("\"bartizan-listen\"");
+    (listen.tools, listen.prompts, listen.resources) = (true, true, true);
+    for uri in client.watched() {
+        // Past the bound of one stream the rest goes unwatched.
+        let _ = listen.watch(&uri);
+    }
+    let meta = ClientMeta {
+        capabilities: client.modern_capabilities(),
+        info: Some(&client.introduction().info),
+        log_level: None,
+    };
+    listen.request(&meta).ok()
+}
+
+/// Follows one stream of an upstream of 2026-07-28 to its end; whether anything was heard.
+async fn drop_while_waiting(
+    door: &Door,
+    request: Option<Bytes>,
+    client: Arc<ClientSession>,
+) -> bool {
+    // The client's session is not to live for the sake of its news.
+    let client = {
+        let weak = Arc::downgrade(&client);
+        drop(client);
+        weak
+    };
+    let Some(body) = request else {
+        return false;
+    };
+    let Ok(envelope) = Envelope::read(&body) else {
+        return false;
+    };
+    let message = Message {
+        method: Method::POST,
+        class: RequestClass::Safe,
+        headers: ask::mirror(&envelope),
+        body: body.clone(),
+        instance: None,
+    };
+    let Ok(response) = door.send(message).await else {
+        return false;
+    };
+    let mut exchange = Exchange::new(response, door.shared.mcp().max_message_bytes());
+    let mut heard = false;
+    while let Some(Ok(message)) = exchange.next().await {
+        heard = true;
+        let Some(client) = client.upgrade() else {
+            return heard;
+        };
+        let is_news = Envelope::read(&message)
+            .ok()
+            .and_then(|it| Some(server_notification(it.method()?) == Route::Subscribers));
+        if is_news == Some(true)
+            && let Ok(message) = unstamp(&message)
+        {
+            client.tell(message);
+        }
+    }
+    heard
+}
+
+/// The pause before a broken stream is opened again.
+struct Pause {
+    backoff: Option<Backoff>,
+    attempt: u32,
+}
+
+impl Pause {
+    fn new() -> Self {
+        let backoff = Backoff::exponential(Duration::from_millis(500))
+            .max(Duration::from_secs(30))
+            .jitter(Jitter::Equal)
+            .build();
+        Self {
+            backoff: backoff.ok(),
+            attempt: 0,
+        }
+    }
+
+    async fn after(&mut self, door: &Door, heard: bool) {
+        self.attempt = if heard { 1 } else { self.attempt + 1 };
+        let delay = self.backoff.as_ref();
+        let delay = delay.map(|it| it.delay(self.attempt, &mut fastrand::Rng::new()));
+        let delay = delay.unwrap_or(Duration::from_secs(1));
+        door.shared.clock().sleep(delay).await;
+    }
+}
+
+impl UpstreamSession {
+    /// Holds the stream of this session's news open until the guard is dropped.
+    pub(crate) fn watch(self: &Arc<Self>, door: &Door) -> Arc<Attendance> {
+        self.attended(|| Attendance::begin(listen_by_get(door.clone(), Arc::downgrade(self))))
+    }
+}
+
+async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
+    let mut pause = Pause::new();
+    loop {
+        let Some(strong) = session.upgrade() else {
+            return;
+        };
+        let sent = strong
+            .send(&door, |live| {
+                let mut headers = live.headers();
+                headers.retain(|(name, _)| *name != http::header::CONTENT_TYPE);
+                for (name, value) in &mut headers {
+                    if *name == ACCEPT {
+                        *value = EVENTS;
+                    }
+                }
+                Message {
+                    method: Method::GET,
+                    body: Bytes::new(),
+                    class: RequestClass::Safe,
+                    headers,
+                    instance: Some(live.instance()),
+                }
+            })
+            .await;
+        drop(strong);
+        let mut heard = false;
+        if let Ok((response, live)) = sent {
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                // It has no news to tell, now or ever.
+                return std::future::pending().await;
+            }
+            let mut exchange = Exchange::new(response, door.shared.mcp().max_message_bytes());
+            while let Some(Ok(message)) = exchange.next().await {
+                heard = true;
+                let Some(strong) = session.upgrade() else {
+                    return;
+                };
+                let Ok(envelope) = Envelope::read(&message) else {
+                    continue;
+                };
+                if envelope.kind() == Kind::Request {
+                    let id = envelope.id().map_or("null", |id| id.as_raw());
+                    let body = ask::answer_locally(id, &message);
+                    let answer = Message {
+                        method: Method::POST,
+                        body,
+                        class: RequestClass::Idempotent,
+                        headers: live.headers(),
+                        instance: Some(live.instance()),
+                    };
+                    let _ = door.send(answer).await;
+                } else {
+                    strong.tell(message);
+                }
+            }
+        }
+        pause.after(&door, heard).await;
+    }
+}
+
+/// The stream that a client of 2026-07-28 asks an older upstream for.
+pub(super) async fn listen(
+    door: &Door,
+    client: &Arc<ModernClient>,
+    request: &Request,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let wanted = match Listen::read(&request.body) {
+        Ok(wanted) => wanted,
+        Err(invalid) => {
+            let refusal =
+                Refusal::new(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, invalid.to_string());
+            return refusal.response(Some(&request.id));
+        }
+    };
+    let begun = async {
+        let session = ask::pooled(door, client)?;
+        let live = session.live(door).await?;
+        Ok((session, live))
+    };
+    let (session, live) = match begun.await {
+        Ok(begun) => begun,
+        Err(refusal) => return Refusal::response(&refusal, Some(&request.id)),
+    };
+    let capabilities = edit::get(live.result(), &["capabilities"]).unwrap_or("{}");
+    let honoured = wanted.honoured_by(capabilities);
+    let door_of_talk = door.clone();
+    let talk = Talk::new(|out| async move {
+        let mut news = session.news();
+        let watching = session.watch(&door_of_talk);
+        let watched = Watched::begin(&door_of_talk, &session, &honoured).await;
+        out.say(honoured.acknowledged()).await;
+        while let Some(message) = next(&mut news).await {
+            let Ok(envelope) = Envelope::read(&message) else {
+                continue;
+            };
+            let uri = edit::get(&message, &["params", "uri"]).and_then(edit::text);
+            if honoured.matches(envelope.method().unwrap_or_default(), uri.as_deref())
+                && let Ok(stamped) = honoured.stamp(&message)
+            {
+                out.say(stamped).await;
+            }
+        }
+        drop((watching, watched));
+        Some(honoured.closed(None))
+    });
+    respond(door.shared.mcp(), talk, headers, Era::Modern).await
+}
+
+/// The resources that one stream watches at an older upstream, which is told when the last
+/// stream that watched one has ended.
+struct Watched {
+    door: Door,
+    session: Arc<UpstreamSession>,
+    uris: Vec<Box<str>>,
+}
+
+impl Watched {
+    async fn begin(door: &Door, session: &Arc<UpstreamSession>, listen: &Listen) -> Self {
+        let mut watched = Self {
+            door: door.clone(),
+            session: Arc::clone(session),
+            uris: Vec::new(),
+        };
+        for uri in listen.uris() {
+            watched.uris.push(uri.into());
+            if session.count_watch(uri) {
+                session
+                    .request(door, "resources/subscribe", &uri_params(uri))
+                    .await;
+            }
+        }
+        watched
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let session = Arc::clone(&self.session);
+        let uris: Vec<_> = std::mem::take(&mut self.uris)
+            .into_iter()
+            .filter(|uri| session.count_unwatch(uri))
+            .collect();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let door = self.door.clone();
+        runtime.spawn(async move {
+            for uri in uris {
+                session
+                    .request(&door, "resources/unsubscribe", &uri_params(&uri))
+                    .await;
+            }
+        });
+    }
+}
+
+fn uri_params(uri: &str) -> String {
+    format!(r#"{{"uri":{}}}"#, edit::string(uri))
+}

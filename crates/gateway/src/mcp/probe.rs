@@ -1,0 +1,90 @@
+//! Finding out which era an upstream speaks.
+
+use bartizan_classify::RequestClass;
+use bartizan_protocol::{
+    Envelope, Version, edit, error as code,
+    headers::{MCP_METHOD, MCP_PROTOCOL_VERSION},
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+
+use super::{
+    Door, Exchange, Message, Refusal, raw::EITHER, refusal::JSON, upstream::final_message,
+};
+
+/// A `server/discover` of the gateway's own.
+pub(super) const DISCOVER: &str = concat!(
+    r#"{"jsonrpc":"2.0","id":"bartizan-discover","method":"server/discover","params":{"_meta":{"#,
+    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+    r#""io.modelcontextprotocol/clientCapabilities":{},"#,
+    r#""io.modelcontextprotocol/clientInfo":{"name":"bartizan","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}}}}"#
+);
+
+/// The most bytes of an answer that tells an era.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Whether the service speaks 2026-07-28. Asked once; several callers wait for one answer.
+///
+/// # Errors
+///
+/// When the service gave no answer that tells.
+pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
+    let Some(eras) = door.service.mcp().map(|mcp| mcp.eras()) else {
+        return Ok(false);
+    };
+    if let Some(known) = eras.modern(door.shared.clock().now()) {
+        return Ok(known);
+    }
+    let _turn = eras.turn().await;
+    if let Some(known) = eras.modern(door.shared.clock().now()) {
+        return Ok(known);
+    }
+    let version = HeaderValue::from_static(Version::LATEST.as_str());
+    let message = Message {
+        method: Method::POST,
+        body: Bytes::from_static(DISCOVER.as_bytes()),
+        class: RequestClass::Safe,
+        headers: vec![
+            (CONTENT_TYPE, JSON),
+            (ACCEPT, EITHER),
+            (MCP_PROTOCOL_VERSION, version),
+            (MCP_METHOD, HeaderValue::from_static("server/discover")),
+        ],
+        instance: None,
+    };
+    let response = door.send(message).await?;
+    let status = response.status();
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        let text = format!("{} answered with status {status}", door.service.name());
+        return Err(Refusal::answer(code::BAD_ANSWER, text));
+    }
+    let answer = final_message(Exchange::new(response, MAX_ANSWER)).await;
+    let modern = answer.is_some_and(|answer| is_modern(&answer));
+    eras.set_modern(modern, door.shared.clock().now());
+    tracing::debug!(service = &**door.service.name(), modern, "era found");
+    Ok(modern)
+}
+
+/// Whether an answer to `server/discover` is one of the modern era. A method not found is none:
+/// the method must be there.
+fn is_modern(answer: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::read(answer) else {
+        return false;
+    };
+    if let Some(code) = envelope.error_code() {
+        return code::is_modern_error(code);
+    }
+    let versions = edit::get(answer, &["result", "supportedVersions"]);
+    let versions = versions.and_then(|versions| edit::elements(versions.as_bytes()));
+    versions.is_some_and(|versions| {
+        versions
+            .into_iter()
+            .filter_map(edit::text)
+            .any(|version| version == Version::LATEST.as_str())
+    })
+}

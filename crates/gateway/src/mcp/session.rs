@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use bartizan_protocol::{Version, edit, headers::MCP_SESSION_ID};
+use bartizan_transport::{
+    seal::{Purpose, SessionToken},
+    sessions::SessionId,
+};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::{
+    Door, Message, Refusal,
+    upstream::{Introduction, UpstreamSession},
+};
+use crate::service::Payload;
+
+/// How long the token of a session is good for, in seconds: a week.
+const LIFETIME: u64 = 7 * 24 * 3600;
+
+/// A session of an older revision, as its client carries it.
+///
+/// All that must be known of it is sealed in its token, so that any replica can serve it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: SessionId,
+    /// The upstream's own session, if messages pass through to one.
+    upstream: Option<HeaderValue>,
+    instance: Arc<str>,
+    version: Version,
+    introduction: Option<Introduction>,
+}
+
+impl Session {
+    /// Reads the token of a session, which must be the caller's own and of this service.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such session, whatever is wrong with the token.
+    pub(crate) fn open(door: &Door, token: &HeaderValue) -> Result<Self, Refusal> {
+        Self::read(door, token).ok_or_else(Refusal::session_not_found)
+    }
+
+    fn read(door: &Door, token: &HeaderValue) -> Option<Self> {
+        let mcp = door.shared.mcp();
+        let opened = mcp.keys().open(
+            Purpose::Session,
+            door.caller.principal(),
+            door.shared.unix_seconds(),
+            token.to_str().ok()?,
+        );
+        let opened = opened.ok()?;
+        let token = SessionToken::decode(opened.payload()).ok()?;
+        if token.service != door.service.id() {
+            return None;
+        }
+        let version = Version::parse(token.protocol_version)?;
+        let introduction = token.client_capabilities.map(|capabilities| Introduction {
+            version,
+            capabilities: capabilities.into(),
+            info: token.client_info.unwrap_or(UNKNOWN_CLIENT).into(),
+        });
+        Some(Self {
+            id: token.session,
+            upstream: token
+                .upstream_session
+                .and_then(|id| HeaderValue::from_str(id).ok()),
+            instance: token.instance.into(),
+            version,
+            introduction,
+        })
+    }
+
+    /// The token for the session that an upstream began with this answer to `request`, an
+    /// `initialize`; none if it keeps no sessions.
+    pub(super) fn begin(
+        door: &Door,
+        request: &[u8],
+        response: &Response<Payload>,
+    ) -> Option<HeaderValue> {
+        let upstream = response.headers().get(MCP_SESSION_ID)?.to_str().ok()?;
+        Self::seal(door, SessionId::random(), request, Some(upstream), &response.body().endpoint)
+    }
+
+    /// The token of a session that `request`, an `initialize`, asked for.
+    pub(super) fn seal(
+        door: &Door,
+        id: SessionId,
+        request: &[u8],
+        upstream: Option<&str>,
+        instance: &str,
+    ) -> Option<HeaderValue> {
+        let version = edit::get(request, &["params", "protocolVersion"]).and_then(edit::text);
+        let now = door.shared.unix_seconds();
+        let token = SessionToken {
+            session: id,
+            service: door.service.id(),
+            instance,
+            upstream_session: upstream,
+            protocol_version: Version::negotiate_legacy(&version.unwrap_or_default()).as_str(),
+            client_capabilities: edit::get(request, &["params", "capabilities"]),
+            client_info: edit::get(request, &["params", "clientInfo"]),
+            created: now,
+        };
+        let sealed = door.shared.mcp().keys().seal(
+            Purpose::Session,
+            door.caller.principal(),
+            now + LIFETIME,
+            &token.encode().ok()?,
+        );
+        HeaderValue::try_from(sealed).ok()
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether messages of this session pass through to a session of the upstream's.
+    pub(crate) fn passes_through(&self) -> bool {
+        self.upstream.is_some()
+    }
+
+    pub(crate) fn introduction(&self) -> Option<&Introduction> {
+        self.introduction.as_ref()
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Sends a message in the upstream's session. If the upstream has lost it, another takes its
+    /// place: the one thing of a session that passes through which the gateway remembers.
+    ///
+    /// # Errors
+    ///
+    /// When no answer came.
+    pub(super) async fn send(
+        &self,
+        door: &Door,
+        message: impl Fn(Option<&HeaderValue>, Arc<str>) -> Message,
+    ) -> Result<Response<Payload>, Refusal> {
+        let replaced = door.shared.mcp().replaced();
+        if let Some(other) = replaced.get(&self.id, &door.caller) {
+            return other
+                .send(door, |live| message(live.id(), live.instance()))
+                .await
+                .map(|(response, _)| response);
+        }
+        let instance = Arc::clone(&self.instance);
+        let response = door.send(message(self.upstream.as_ref(), instance)).await?;
+        if response.status() != StatusCode::NOT_FOUND || self.upstream.is_none() {
+            return Ok(response);
+        }
+        // Without its words nobody can begin a session in the client's name: it will itself.
+        let Some(introduction) = self.introduction.clone() else {
+            return Ok(response);
+        };
+        tracing::info!(
+            service = &**door.service.name(),
+            "the upstream lost a client's session; beginning another"
+        );
+        let other = replaced.get_or_insert(self.id, &door.caller, || {
+            UpstreamSession::new(introduction)
+        })?;
+        other
+            .send(door, |live| message(live.id(), live.instance()))
+            .await
+            .map(|(response, _)| response)
+    }
+}
+
+const UNKNOWN_CLIENT: &str = r#"{"name":"unknown","version":"0"}"#;
