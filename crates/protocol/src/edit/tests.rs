@@ -58,3 +58,114 @@ fn removing_takes_the_right_comma() {
     assert_eq!(remove("[1, 2, 3]", &["0", "2"]), "[2]");
     assert_eq!(remove(r#"{"a":1,"b":2,"a":3}"#, &["a"]), r#"{"b":2}"#);
 }
+
+#[test]
+fn several_changes_compose() {
+    let json = r#"{"a":{"b":1,"c":2},"d":[1,2,3]}"#;
+    let all = edited(json, |edit| {
+        edit.set(&["a", "b"], "10")
+            .remove(&["a", "c"])
+            .set(&["a", "e", "f"], "null")
+            .set(&["a", "e", "g"], "{}")
+            .set(&["a", "e", "g", "h"], "1")
+            .remove(&["d", "0"])
+            .set(&["d", "2"], "30")
+            .set(&["x"], "1")
+            .remove(&["x"])
+            .set(&["y"], "1");
+    });
+    assert_eq!(
+        all,
+        r#"{"a":{"b":10,"e":{"f":null,"g":{"h":1}}},"d":[2,30],"y":1}"#
+    );
+    let replaced = edited(json, |edit| {
+        edit.set(&["a", "b"], "10")
+            .set(&["a"], "[]")
+            .remove(&["d"])
+            .set(&["d", "x"], "1");
+    });
+    assert_eq!(replaced, r#"{"a":[],"d":{"x":1}}"#);
+    assert_eq!(edited(json, |_| ()), json);
+}
+
+#[test]
+fn where_a_member_stands_twice_the_last_one_is_set() {
+    let json = r#"{"a":{"x":1},"b":{"x":2},"a":{"x":3},"b":4}"#;
+    let set = edited(json, |edit| {
+        edit.set(&["a", "x"], "7").set(&["b"], "8");
+    });
+    assert_eq!(set, r#"{"a":{"x":1},"b":{"x":2},"a":{"x":7},"b":8}"#);
+}
+
+#[test]
+fn what_cannot_be_edited() {
+    let error = |json: &str, path: &[&str], value: &str| {
+        let mut edit = Edit::new(json.as_bytes());
+        edit.set(path, value);
+        edit.finish().unwrap_err()
+    };
+    assert_eq!(
+        error(r#"{"a":1}"#, &["a", "b"], "1"),
+        EditError::Parent("a".into())
+    );
+    assert_eq!(error("[1]", &["1"], "1"), EditError::Element("1".into()));
+    assert_eq!(error("[1]", &["x"], "1"), EditError::Element("x".into()));
+    assert!(matches!(error("{}", &["a"], "1,"), EditError::Value(_)));
+    assert!(matches!(error("{}", &["a"], ""), EditError::Value(_)));
+    assert!(matches!(error("{", &["a"], "1"), EditError::Syntax(_)));
+    assert!(matches!(error("{} x", &["a"], "1"), EditError::Syntax(_)));
+    let mut edit = Edit::new(b"{}");
+    edit.remove(&[]);
+    assert!(edit.finish().is_err());
+    // Removing what is not there is no error, wherever it is not.
+    let json = r#"{"a":1}"#;
+    for path in [&["b"][..], &["a", "b"], &["b", "c", "d"]] {
+        let same = edited(json, |edit| {
+            edit.remove(path);
+        });
+        assert_eq!(same, json);
+    }
+}
+
+#[test]
+fn parts_are_replaced_only_in_their_own_document() {
+    let json = br#"{"a":"x","b":"y"}"#;
+    let (a, b) = (get(json, &["a"]).unwrap(), get(json, &["b"]).unwrap());
+    assert_eq!(
+        replace(json, &[(b, "2"), (a, "1")]).unwrap(),
+        r#"{"a":1,"b":2}"#
+    );
+    assert_eq!(replace(json, &[(a, "1"), (a, "1")]), Err(EditError::Part));
+    let whole = get(json, &[]).unwrap();
+    assert_eq!(
+        replace(json, &[(whole, "1"), (a, "1")]),
+        Err(EditError::Part)
+    );
+    assert_eq!(replace(&json[..8], &[(b, "1")]), Err(EditError::Part));
+    assert_eq!(replace(&json[8..], &[(a, "1")]), Err(EditError::Part));
+    assert_eq!(replace(json, &[]).unwrap(), json[..]);
+}
+
+#[test]
+fn elements_and_members_are_raw() {
+    assert_eq!(
+        elements(b" [ 1.10 , {\"a\":2} ] ").unwrap(),
+        ["1.10", "{\"a\":2}"]
+    );
+    assert_eq!(elements(b"[]").unwrap(), [""; 0]);
+    assert_eq!(elements(b"{}"), None);
+    assert_eq!(elements(b"[1] x"), None);
+    let found = members(br#"{"\u0061":1, "\ud800" : [ ] }"#).unwrap();
+    assert_eq!(found, [("a".into(), "1"), ("\"\\ud800\"".into(), "[ ]")]);
+    assert_eq!(members(b"[]"), None);
+    assert_eq!(members(b"{\"a\"}"), None);
+}
+
+#[test]
+fn texts() {
+    assert_eq!(text(r#" "\u00e9\n" "#).as_deref(), Some("é\n"));
+    for raw in ["", "1", "null", "\"", "\"a\" b", "\"\\ud800\""] {
+        assert_eq!(text(raw), None, "{raw}");
+    }
+    assert_eq!(string("a\"\\\n\u{1f}é"), "\"a\\\"\\\\\\n\\u001fé\"");
+}

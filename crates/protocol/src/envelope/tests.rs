@@ -88,3 +88,157 @@ fn members_that_decide_must_not_stand_twice_in_any_spelling() {
     let error = Envelope::read(twice[1].as_bytes()).unwrap_err();
     assert_eq!(error.id(), Some("1"));
 }
+
+#[test]
+fn members_that_decide_must_not_come_in_another_letter_case() {
+    let refused = |rest: &str| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call",{rest}}}"#);
+        match Envelope::read(text.as_bytes()).map_err(|error| error.reason()) {
+            Ok(_) => None,
+            Err(InvalidEnvelopeReason::Case(name)) => Some(name),
+            Err(other) => panic!("{text}: {other}"),
+        }
+    };
+    assert_eq!(refused(r#""params":{"name":"x","NAME":"y"}"#), Some("name"));
+    assert_eq!(
+        refused(r#""params":{"name":"x","N\u0061me":"y"}"#),
+        Some("name")
+    );
+    assert_eq!(refused(r#""Params":{}"#), Some("params"));
+    assert_eq!(refused(r#""Method":"x""#), Some("method"));
+    assert_eq!(refused(r#""param\u017f":{}"#), Some("params"));
+    assert_eq!(refused("\"params\":{\"tas\u{212a}Id\":1}"), Some("taskId"));
+    assert_eq!(refused(r#""params":{"_META":{}}"#), Some("_meta"));
+    assert_eq!(
+        refused(r#""params":{"_meta":{"io.modelcontextprotocol/protocolversion":1}}"#),
+        Some("io.modelcontextprotocol/protocolVersion")
+    );
+    // Elsewhere names may be what they like.
+    assert_eq!(
+        refused(r#""params":{"arguments":{"Name":1,"name":2}},"ids":1"#),
+        None
+    );
+    assert_eq!(
+        refused(r#""params":{"ID":1,"names":2,"nam\u00e9":3}"#),
+        None
+    );
+}
+
+#[test]
+fn subjects() {
+    let subject = |method: &str, params: &str| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let envelope = Envelope::read(text.as_bytes()).unwrap();
+        envelope.subject().map(Cow::into_owned)
+    };
+    let params = r#"{"name":"n\u0061","uri":"u:","taskId":"t"}"#;
+    assert_eq!(subject("tools/call", params).as_deref(), Some("na"));
+    assert_eq!(subject("prompts/get", params).as_deref(), Some("na"));
+    assert_eq!(subject("resources/read", params).as_deref(), Some("u:"));
+    assert_eq!(subject("tasks/get", params).as_deref(), Some("t"));
+    assert_eq!(subject("tools/list", params), None);
+    assert_eq!(subject("tools/call", r#"{"name":7}"#), None);
+    assert_eq!(subject("tools/call", "null"), None);
+    assert_eq!(subject("tools/call", r#"{"name":"\ud800"}"#), None);
+}
+
+#[test]
+fn the_other_members_are_noted_where_they_belong() {
+    let text = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{
+        "requestId":"r\/1","reason":"no","cursor":"c","progressToken":"outer","_meta":{
+        "progressToken":"inner","io.modelcontextprotocol/clientInfo":{"name":"c"},
+        "io.modelcontextprotocol/logLevel":"debug","io.modelcontextprotocol/subscriptionId":9}}}"#;
+    let envelope = Envelope::read(text.as_bytes()).unwrap();
+    assert_eq!(envelope.request_id(), Id::new("\"r/1\""));
+    assert_eq!(envelope.cursor(), Some("\"c\""));
+    assert_eq!(envelope.progress_token(), Some("\"inner\""));
+    assert_eq!(envelope.client_info(), Some(r#"{"name":"c"}"#));
+    assert_eq!(envelope.log_level(), Some("\"debug\""));
+    assert_eq!(envelope.subscription_id(), Some("9"));
+    assert!(envelope.has_params());
+    assert!(envelope.id().is_none());
+
+    let progress = text.replace("notifications/cancelled", "notifications/progress");
+    let envelope = Envelope::read(progress.as_bytes()).unwrap();
+    assert_eq!(envelope.progress_token(), Some("\"outer\""));
+
+    // In the result of a response, and in what is no object, nothing is looked for.
+    let text = r#"{"jsonrpc":"2.0","id":1,"result":{"params":{"cursor":1},"_meta":{}}}"#;
+    let envelope = Envelope::read(text.as_bytes()).unwrap();
+    assert_eq!((envelope.cursor(), envelope.meta()), (None, None));
+    assert!(!envelope.has_params());
+    let text = r#"{"jsonrpc":"2.0","method":"a","params":{"_meta":["progressToken"]}}"#;
+    let envelope = Envelope::read(text.as_bytes()).unwrap();
+    assert_eq!(envelope.meta(), Some(r#"["progressToken"]"#));
+    assert_eq!(envelope.progress_token(), None);
+}
+
+#[test]
+fn errors_keep_the_id_that_was_read() {
+    let id = |text: &str| {
+        let error = Envelope::read(text.as_bytes()).unwrap_err();
+        (error.code(), error.id().map(str::to_owned))
+    };
+    assert_eq!(
+        id(r#"{"id":"a","method":}"#),
+        (-32700, Some("\"a\"".into()))
+    );
+    assert_eq!(id(r#"{"method":} "id":1"#), (-32700, None));
+    assert_eq!(
+        id(r#"{"jsonrpc":"1.0","id":7}"#),
+        (-32600, Some("7".into()))
+    );
+    assert_eq!(
+        id(r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#),
+        (-32600, None)
+    );
+    assert_eq!(
+        id(r#"{"jsonrpc":"2.0","id":{},"method":"a"}"#),
+        (-32600, None)
+    );
+    assert_eq!(id("7"), (-32600, None));
+    assert_eq!(
+        Envelope::read(b"{\"a\":\"\xff\"}").unwrap_err().code(),
+        -32700
+    );
+    assert_eq!(
+        Envelope::read(b"{\"a\":\"\xff\"}").unwrap_err().to_string(),
+        "not json: invalid utf-8 at byte 6"
+    );
+    assert_eq!(Envelope::read(b"").unwrap_err().code(), -32700);
+}
+
+#[test]
+fn error_codes_are_read() {
+    let code = |error: &str| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{error}}}"#);
+        Envelope::read(text.as_bytes()).unwrap().error_code()
+    };
+    assert_eq!(code(r#"{"code":-32601,"message":"m"}"#), Some(-32601));
+    assert_eq!(code(r#"{"code":1.5}"#), None);
+    assert_eq!(code("{}"), None);
+}
+
+#[test]
+fn batches() {
+    let reason = |text: &str| Batch::read(text.as_bytes()).unwrap_err().reason();
+    let text = r#" [ {"id":1} , 2,"x" ] "#;
+    assert!(is_batch(text.as_bytes()));
+    let batch = Batch::read(text.as_bytes()).unwrap();
+    assert_eq!(batch.len(), 3);
+    let messages: Vec<&[u8]> = batch.iter().collect();
+    assert_eq!(messages, [&br#"{"id":1}"#[..], b"2", b"\"x\""]);
+    assert!((&batch).into_iter().eq(messages.iter().copied()));
+    assert!(batch.into_iter().eq(messages));
+
+    assert_eq!(reason("[]"), InvalidEnvelopeReason::EmptyBatch);
+    let many = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+    assert_eq!(Batch::read(many(100).as_bytes()).unwrap().len(), 100);
+    assert_eq!(reason(&many(101)), InvalidEnvelopeReason::LargeBatch(100));
+    assert!(Batch::read_at_most(many(3).as_bytes(), 2).is_err());
+    assert_eq!(Batch::read(b"[1,").unwrap_err().code(), -32700);
+    assert_eq!(Batch::read(b"{}").unwrap_err().code(), -32700);
+    for text in ["", " ", "{}", "x["] {
+        assert!(!is_batch(text.as_bytes()), "{text}");
+    }
+}

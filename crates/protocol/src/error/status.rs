@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn size_limits_are_reported_as_413() {
+    fn d25_size_limits_are_reported_as_413() {
         assert_eq!(
             http_status(TOO_LARGE, Era::Legacy),
             StatusCode::PAYLOAD_TOO_LARGE
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_session_is_told_from_other_errors() {
+    fn d2_a_lost_session_is_told_from_other_errors() {
         let ok = StatusCode::OK;
         for lost in [
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#,

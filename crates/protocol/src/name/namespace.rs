@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l23_ambiguous_separators_are_refused() {
+    fn d23_ambiguous_separators_are_refused() {
         let names = Namespace::default();
         for service in ["a__b", "a_", "__", "a__", "__a"] {
             assert!(
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn l23_long_names_are_shortened_the_same_way_forever() {
+    fn d23_long_names_are_shortened_the_same_way_forever() {
         let names = Namespace::default();
         let long = "a".repeat(100);
         let joined = names.join("service", &long).unwrap();
