@@ -53,7 +53,8 @@ impl Handle {
         self.state().end(Level::Kill, Cause::Stopped);
     }
 
-    /// Waits until the child has been reaped and no descendant in its group is left.
+    /// Waits until the child has been reaped, and every descendant in its group has got SIGKILL and
+    /// a tenth of a second to die of it.
     ///
     /// # Cancellation
     ///

@@ -1,5 +1,6 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use bartizan_clock::Clock;
 use bartizan_protocol::lines::Decoder;
 use bytes::{Bytes, BytesMut};
 use serde_json::value::RawValue;
@@ -13,12 +14,12 @@ use super::{
 /// What one read may bring. A pipe holds 64 KiB; most messages are shorter than 4 KiB.
 const READ_BYTES: usize = 16 << 10;
 
-/// When all is dead, what is in the pipe is there at once; longer than this, and it is held open
-/// by a process that left the group.
+/// When all is dead, what is in the pipe is there at once. To wait longer than this in all means
+/// that a process that left the group holds it open.
 const DRAIN: Duration = Duration::from_millis(50);
 
-/// More than a pipe can hold by default, so that a process that left the group and goes on
-/// writing is not read for ever.
+/// More than a pipe can hold by default, so that such a process is not read for ever if it writes
+/// without a pause.
 const DRAIN_BYTES: usize = 1 << 20;
 
 /// Receives the messages of a child. Dropping it stops the child.
@@ -29,8 +30,9 @@ pub struct Incoming {
     stdout: Option<ChildStdout>,
     decoder: Decoder,
     buffer: BytesMut,
-    /// How much may still be read after the child was reaped.
-    drain: usize,
+    clock: Clock,
+    /// How long may still be waited for output, and how much of it may be read, after the end.
+    drain: (Duration, usize),
     part: Part,
 }
 
@@ -40,7 +42,8 @@ impl Incoming {
             stdout: Some(stdout),
             decoder: Decoder::new(limits.max_message_bytes),
             buffer: BytesMut::new(),
-            drain: DRAIN_BYTES,
+            clock: Clock::default(),
+            drain: (DRAIN, DRAIN_BYTES),
             part: Part(state),
         }
     }
@@ -92,17 +95,20 @@ impl Incoming {
         if self.buffer.capacity() < READ_BYTES / 4 {
             self.buffer.reserve(READ_BYTES);
         }
-        let read = tokio::select! {
-            biased;
-            read = stdout.read_buf(&mut self.buffer) => read,
-            _ = self.part.0.exited() => {
-                let read = timeout(DRAIN, stdout.read_buf(&mut self.buffer)).await;
-                let read = read.unwrap_or(Ok(0));
-                self.drain = self.drain.saturating_sub(*read.as_ref().unwrap_or(&0));
-                if self.drain == 0 { Ok(0) } else { read }
+        if !self.part.0.is_gone() {
+            tokio::select! {
+                biased;
+                read = stdout.read_buf(&mut self.buffer) => return Some(read),
+                _ = self.part.0.exited() => {}
             }
-        };
-        Some(read)
+        }
+        let (patience, bytes) = &mut self.drain;
+        let start = self.clock.now();
+        let read = timeout(*patience, stdout.read_buf(&mut self.buffer)).await;
+        let read = read.unwrap_or(Ok(0));
+        *patience = patience.saturating_sub(self.clock.now() - start);
+        *bytes = bytes.saturating_sub(*read.as_ref().unwrap_or(&0));
+        Some(if *bytes == 0 { Ok(0) } else { read })
     }
 
     fn last_line(&mut self) -> Option<Result<Bytes, StdioError>> {

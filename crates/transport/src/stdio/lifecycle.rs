@@ -3,7 +3,9 @@ use std::{process::ExitStatus, sync::Arc, time::Duration};
 use bartizan_clock::{Clock, Instant};
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+    process::{
+        Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
+    },
 };
 use tokio::{
     io::AsyncReadExt,
@@ -21,6 +23,10 @@ use super::{
 /// How long standard error is read after the whole group was killed: what is in the pipe is there
 /// at once, unless a process that left the group holds it open.
 const DRAIN: Duration = Duration::from_millis(50);
+
+/// Up to a tenth of a second in all: longer only in the hands of an init that does not reap.
+const DYING_CHECKS: u32 = 20;
+const DYING_PAUSE: Duration = Duration::from_millis(5);
 
 /// Follows one child from its start until it and its descendants are gone.
 ///
@@ -71,6 +77,7 @@ impl Lifecycle {
         self.read_until(Event::StderrEnds, Some(DRAIN)).await;
         let status = self.process.wait().await.ok();
         self.reaped = true;
+        self.group_dies().await;
         self.report(status, signalled.is_some());
     }
 
@@ -116,6 +123,17 @@ impl Lifecycle {
     /// Fails only if there is no one left to signal, or if all changed their user.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.leader.pid, signal);
+    }
+
+    /// Gives those that got SIGKILL the moment that dying takes, so that the next child finds
+    /// their locks and ports free. Asking does no harm should the id be someone else's by now.
+    async fn group_dies(&self) {
+        for _ in 0..DYING_CHECKS {
+            if test_kill_process_group(self.leader.pid).is_err() {
+                return;
+            }
+            self.clock.sleep(DYING_PAUSE).await;
+        }
     }
 
     fn report(&self, status: Option<ExitStatus>, signalled: bool) {

@@ -85,6 +85,11 @@ impl State {
         self.report.send_replace(Some(Arc::new(report)));
     }
 
+    /// Whether there is a report, which is the last thing that happens.
+    pub(super) fn is_gone(&self) -> bool {
+        self.report.borrow().is_some()
+    }
+
     pub(super) fn report(&self) -> Option<Arc<ExitReport>> {
         self.report.borrow().clone()
     }

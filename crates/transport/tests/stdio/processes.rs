@@ -35,10 +35,12 @@ fn process(directory: &Path) -> Option<Process> {
     })
 }
 
-/// The members of a process group, zombies included.
+/// The members of a process group: those that live, and those dead that this process has to reap.
+/// Dead ones whose parent is dead too are for init to reap, which some do at their leisure.
 pub(crate) fn group(id: u32) -> Vec<Process> {
     let mut all = processes();
-    all.retain(|process| process.group == id);
+    let me = std::process::id();
+    all.retain(|process| process.group == id && (!process.zombie || process.parent == me));
     all
 }
 
@@ -51,6 +53,11 @@ pub(crate) async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("{what} did not happen");
+}
+
+/// Waits until nothing is left of a group.
+pub(crate) async fn gone(id: u32) {
+    eventually("the end of the group", || group(id).is_empty()).await;
 }
 
 /// Like the default, but in a hurry.
