@@ -285,6 +285,137 @@ async fn a_file_that_was_named_has_to_be_there() {
     assert!(answer(&named).contains("http://from-the-file:1"));
 }
 
+/// A file as VS Code has it.
+const SERVERS: &str = r#"{
+  // Everybody's
+  "servers": {
+    "search": {
+      "type": "http",
+      "url": "http://127.0.0.1:9/mcp",
+      "headers": { "Authorization": "Bearer ${env:SEARCH_TOKEN}" },
+    },
+    "memory": {
+      "command": "npx",
+      "args": ["-y", "server-memory", "--token", "s3cr3t-argument"],
+      "env": { "MEMORY_KEY": "s3cr3t-variable" },
+    },
+  },
+}
+"#;
+
+#[tokio::test]
+async fn files_of_servers_are_explained() {
+    let explain = |service: &'static str| {
+        Bartizan::new(&["explain", service, "--mcp-config", "mcp.json"])
+            .file("mcp.json", SERVERS)
+            .file(
+                ".env",
+                "SEARCH_TOKEN=s3cr3t-token\nMCP_SERVICE_MEMORY_TIMEOUT=4000\n",
+            )
+            .set("PATH", "/bin")
+            .run()
+    };
+    let memory = explain("memory").await;
+    let memory = answer(&memory);
+    for (setting, value, origin) in [
+        (
+            "timeout",
+            "4 s",
+            "MCP_SERVICE_MEMORY_TIMEOUT (.env, line 2)",
+        ),
+        (
+            "transport",
+            "stdio",
+            "memory.command (mcp.json, line 10, column 7)",
+        ),
+        (
+            "command",
+            "npx",
+            "memory.command (mcp.json, line 10, column 7)",
+        ),
+        (
+            "arguments",
+            "-y server-memory --token [redacted]",
+            "memory.args (mcp.json, line 11, column 7)",
+        ),
+        (
+            "variable",
+            "MEMORY_KEY=[redacted]",
+            "memory.env.MEMORY_KEY (mcp.json, line 12, column 16)",
+        ),
+        (
+            "inherits",
+            "PATH",
+            "default: the harmless variables of the gateway's own environment",
+        ),
+    ] {
+        let has = |row: &str| {
+            let columns: Vec<_> = row.split("  ").map(str::trim).collect();
+            columns.contains(&setting) && columns.contains(&value) && row.ends_with(origin)
+        };
+        assert!(memory.lines().any(has), "no {setting} in\n{memory}");
+    }
+    let search = explain("search").await;
+    let search = answer(&search);
+    assert!(search.contains("search.headers.Authorization (mcp.json, line 7, column 20)"));
+    for text in [memory, search] {
+        assert!(!text.contains("s3cr3t"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_servers_that_are_wrong_keep_it_from_starting() {
+    for arguments in [
+        &["--mcp-config", "one.json", "--mcp-config=two.json"][..],
+        &[
+            "serve",
+            "--mcp-config",
+            "one.json",
+            "--mcp-config",
+            "two.json",
+        ],
+        &[
+            "--mcp-config",
+            "one.json",
+            "check",
+            "--mcp-config",
+            "two.json",
+        ],
+        &[
+            "explain",
+            "--mcp-config",
+            "one.json",
+            "--mcp-config",
+            "two.json",
+        ],
+    ] {
+        let finished = Bartizan::new(arguments)
+            .file(
+                "one.json",
+                r#"{"mcpServers": {"time": {"command": "uvx"}}}"#,
+            )
+            .file(
+                "two.json",
+                "{\"mcpServers\": {\n  \"search\": {\"url\": \"${URL}\"}}}",
+            )
+            .run()
+            .await;
+        assert_eq!(
+            complaint(&finished),
+            "Configuration errors:\n  \
+             - search.url (two.json, line 2, column 14) names the variable URL, which is not set: \
+             set it, or set MCP_SERVICE_SEARCH_ENDPOINT",
+            "{arguments:?}"
+        );
+    }
+    let missing = Bartizan::sound(&["--mcp-config", "missing"], ENDPOINT)
+        .run()
+        .await;
+    let complaint = complaint(&missing);
+    let expected = "Configuration errors:\n  - missing cannot be read (";
+    assert!(complaint.starts_with(expected), "{complaint}");
+}
+
 #[tokio::test]
 async fn a_value_that_cannot_be_sent_is_refused_and_not_shown() {
     let finished = Bartizan::new(&["check"]).file(".env", FILE).run().await;
@@ -429,6 +560,7 @@ async fn version_and_help() {
         "demo",
         "reference",
         "--env-file",
+        "--mcp-config",
     ] {
         assert!(help.contains(command), "{help}");
     }

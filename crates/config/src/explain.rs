@@ -1,11 +1,13 @@
+mod mcp;
+
 use std::{fmt, time::Duration};
 
 use bartizan_auth::Place;
 use thiserror::Error;
 
 use crate::{
-    AuthSettings, Configuration, GatewaySettings, McpGatewaySettings, McpSettings, Origin,
-    ServiceSettings, Setting, arguments::shown, suggest::closest,
+    AuthSettings, Configuration, GatewaySettings, Origin, ServiceSettings, Setting,
+    suggest::closest,
 };
 
 /// What is in effect, value by value, and where each came from.
@@ -228,63 +230,13 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
         None => rows.time("attempt", "timeout", &service.attempt_timeout),
         Some(mcp) => {
             rows.time("attempt", "first byte within", &service.attempt_timeout);
-            mcp_rows(&mut rows, mcp);
+            mcp::service_rows(&mut rows, mcp);
         }
     }
     if !is_process {
         rows.time("connection", "timeout", &gateway.connect_timeout);
     }
     rows.0
-}
-
-fn mcp_rows(rows: &mut Rows, mcp: &McpSettings) {
-    const MCP: &str = "mcp";
-
-    rows.shown(MCP, "transport", &mcp.transport);
-    rows.time(MCP, "stream silent for", &mcp.stream_idle_timeout);
-    rows.add(MCP, "trust annotations", &mcp.trust_annotations, |it| {
-        yes_no(*it)
-    });
-    for (name, value) in &mcp.headers {
-        rows.add(MCP, "header", value, |value| format!("{name}: {value}"));
-    }
-    let Some(process) = &mcp.stdio else {
-        return;
-    };
-    const PROCESS: &str = "process";
-    rows.add(PROCESS, "command", &process.command, |command| {
-        shown(std::slice::from_ref(command))
-    });
-    rows.add(PROCESS, "arguments", &process.args, |args| {
-        if args.is_empty() {
-            "none".to_owned()
-        } else {
-            shown(args)
-        }
-    });
-    for (name, value) in &process.env {
-        rows.add(PROCESS, "variable", value, |value| {
-            format!("{name}={value}")
-        });
-    }
-    let inherited: Vec<_> = process
-        .inherited
-        .iter()
-        .map(|(name, _)| name.to_string_lossy())
-        .collect();
-    rows.0.push(Row {
-        layer: PROCESS,
-        setting: "inherits",
-        value: inherited.join(", "),
-        origin: Origin::Default("the harmless variables of the gateway's own environment"),
-    });
-    if let Some(directory) = &process.working_dir {
-        rows.add(PROCESS, "directory", directory, |it| {
-            it.display().to_string()
-        });
-    }
-    rows.time(PROCESS, "unused for", &process.idle_timeout);
-    rows.time(PROCESS, "lives at most", &process.max_lifetime);
 }
 
 fn auth_rows(rows: &mut Rows, auth: &Setting<AuthSettings>) {
@@ -393,7 +345,7 @@ fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
         rows.add(UPSTREAM, "authorities", file, |it| it.display().to_string());
     }
 
-    mcp_gateway_rows(&mut rows, &gateway.mcp);
+    mcp::gateway_rows(&mut rows, &gateway.mcp);
 
     const PROCESS: &str = "process";
     rows.shown(PROCESS, "log filter", &gateway.log_filter);
@@ -402,32 +354,6 @@ fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
     rows.time(PROCESS, "drain delay", &gateway.drain_delay);
     rows.time(PROCESS, "drain timeout", &gateway.drain_timeout);
     rows.0
-}
-
-fn mcp_gateway_rows(rows: &mut Rows, mcp: &McpGatewaySettings) {
-    const MCP: &str = "mcp";
-
-    rows.shown(MCP, "tool separator", &mcp.separator);
-    if let Some(keys) = &mcp.session_keys {
-        rows.add(MCP, "session keys", keys, |keys| {
-            format!("{} [redacted]", keys.len())
-        });
-    }
-    rows.time(MCP, "session unused for", &mcp.session_idle_timeout);
-    rows.shown(MCP, "sessions", &mcp.max_sessions);
-    rows.shown(MCP, "sessions of a caller", &mcp.max_sessions_per_caller);
-    if let Some(hosts) = &mcp.allowed_hosts {
-        rows.shown(MCP, "hosts", hosts);
-    }
-    if let Some(origins) = &mcp.allowed_origins {
-        rows.shown(MCP, "origins", origins);
-    }
-    rows.time(MCP, "keep-alive", &mcp.keep_alive);
-    rows.time(MCP, "lists wait", &mcp.list_timeout);
-    rows.shown(MCP, "processes", &mcp.max_children);
-    rows.add(MCP, "largest stream", &mcp.max_stream_bytes, |it| {
-        bytes(*it)
-    });
 }
 
 /// A duration in the largest unit that keeps it whole.

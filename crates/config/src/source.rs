@@ -199,7 +199,7 @@ impl Source {
                 continue;
             }
             for (name, text, origin) in server.variables {
-                self.entries.entry(name).or_insert(Entry { text, origin });
+                self.add_below(name, Entry { text, origin });
             }
             self.servers.push((server.name, server.origin));
         }
@@ -207,6 +207,18 @@ impl Source {
             Ok(self)
         } else {
             Err(Errors::new(problems))
+        }
+    }
+
+    /// Adds a variable unless it is set. One of the environment that holds nothing but blanks is
+    /// not; one of a file of servers that is empty was meant to be.
+    fn add_below(&mut self, name: String, entry: Entry) {
+        let is_set = self.entries.get(&name).is_some_and(|there| {
+            matches!(there.origin, Origin::McpServers { .. })
+                || !there.text.expose().trim().is_empty()
+        });
+        if !is_set {
+            self.entries.insert(name, entry);
         }
     }
 

@@ -152,7 +152,9 @@ pub(crate) fn is_inherited(name: &str) -> bool {
         "USERPROFILE",
     ];
 
-    NAMES.contains(&name) || name.starts_with("LC_")
+    // Windows writes `Path` and takes it for the same.
+    let is = |known: &str| known == name || (cfg!(windows) && known.eq_ignore_ascii_case(name));
+    NAMES.iter().any(|known| is(known)) || name.starts_with("LC_")
 }
 
 /// The text of `MCP_SERVICE_<NAME>_ARGS`.

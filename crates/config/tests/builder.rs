@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bartizan_config::{
     ApiKeyPlace, Auth, AuthSettings, BackoffStrategy, CircuitBreaker, Configuration, GatewayConfig,
-    GatewayConfigBuilder, Mode, Origin, RateLimit, RetryPolicy, ServiceConfig, Source,
+    GatewayConfigBuilder, McpTransport, Mode, Origin, RateLimit, RetryPolicy, ServiceConfig,
+    ServiceKind, ServiceSettings, Source,
 };
 
 fn service() -> ServiceConfig {
@@ -73,6 +74,79 @@ fn both_ways_lead_to_the_same_configuration() {
     .unwrap();
     assert_eq!(built, parsed);
     assert_eq!(*built.services[0].timeout.origin(), Origin::Builder);
+}
+
+#[test]
+fn mcp_servers_are_built_as_they_are_parsed() {
+    let built = gateway()
+        .service(
+            "search",
+            ServiceConfig::mcp("https://search.example.com/mcp")
+                .auth(Auth::bearer("t1"))
+                .header("X-Tenant", "hunter2")
+                .trust_annotations(true),
+        )
+        .service(
+            "old",
+            ServiceConfig::mcp("http://old/sse").transport(McpTransport::Sse),
+        )
+        .service(
+            "memory",
+            ServiceConfig::stdio("npx")
+                .args(["-y", "server memory", ""])
+                .env("MEMORY_key", "hunter2")
+                .working_dir("/srv")
+                .variable("IDLE_TIMEOUT", "1000"),
+        );
+    assert!(!format!("{built:?}").contains("hunter2"));
+    let built = built.build().unwrap();
+    let mut parsed = Configuration::parse(&Source::from_iter([
+        ("MCP_SERVICES", "search,old,memory"),
+        (
+            "MCP_SERVICE_SEARCH_ENDPOINT",
+            "https://search.example.com/mcp",
+        ),
+        ("MCP_SERVICE_SEARCH_TRANSPORT", "http"),
+        ("MCP_SERVICE_SEARCH_AUTH_TYPE", "bearer"),
+        ("MCP_SERVICE_SEARCH_TOKEN", "t1"),
+        ("MCP_SERVICE_SEARCH_HEADER_X_TENANT", "hunter2"),
+        ("MCP_SERVICE_SEARCH_TRUST_ANNOTATIONS", "true"),
+        ("MCP_SERVICE_OLD_ENDPOINT", "http://old/sse"),
+        ("MCP_SERVICE_OLD_TRANSPORT", "sse"),
+        ("MCP_SERVICE_MEMORY_COMMAND", "npx"),
+        ("MCP_SERVICE_MEMORY_ARGS", "-y 'server memory' ''"),
+        ("MCP_SERVICE_MEMORY_ENV_MEMORY_key", "hunter2"),
+        ("MCP_SERVICE_MEMORY_WORKING_DIR", "/srv"),
+        ("MCP_SERVICE_MEMORY_IDLE_TIMEOUT", "1000"),
+    ]))
+    .unwrap();
+    // What a process inherits is of the embedding process.
+    let inherited = |service: &ServiceSettings| service.kind.stdio().unwrap().inherited.clone();
+    assert!(!inherited(&built.services[2]).is_empty());
+    if let ServiceKind::Mcp(mcp) = &mut parsed.services[2].kind {
+        mcp.stdio.as_mut().unwrap().inherited = inherited(&built.services[2]);
+    }
+    assert_eq!(built, parsed);
+    let header = &built.services[0].kind.mcp().unwrap().headers[0].1;
+    assert_eq!(*header.origin(), Origin::Builder);
+}
+
+#[test]
+fn what_an_mcp_server_cannot_be_is_told_without_variables() {
+    let built = gateway()
+        .service("a", ServiceConfig::mcp("nonsense"))
+        .service("b", ServiceConfig::stdio(""))
+        .service("c", ServiceConfig::mcp("http://c").header("Host", "x"))
+        .service("d", ServiceConfig::stdio("d").env("A=B", "x"));
+    assert_eq!(
+        problems(built),
+        [
+            "Service a: invalid endpoint URL (it is \"nonsense\")",
+            "Service b: command is required",
+            "Service c: the gateway itself writes the header host (Host)",
+            "Service d: no variable can have this name (A=B)",
+        ]
+    );
 }
 
 #[test]

@@ -239,6 +239,8 @@ fn the_environment_tunes_and_wins() {
             "https://ghe.example.com",
         ),
         ("MCP_SERVICE_FILESYSTEM_ARGS", "x y"),
+        // Blank is not set.
+        ("MCP_SERVICE_FILESYSTEM_COMMAND", " "),
     ];
     let configuration = load(&variables, &file("claude_desktop_config.json")).unwrap();
     assert_eq!(names(&configuration), ["plain", "github", "filesystem"]);
@@ -251,6 +253,7 @@ fn the_environment_tunes_and_wins() {
     assert_eq!(process.env.len(), 2);
     let filesystem = configuration.service("filesystem").unwrap();
     assert_eq!(*filesystem.kind.stdio().unwrap().args, ["x", "y"]);
+    assert_eq!(filesystem.kind.stdio().unwrap().command.as_str(), "npx");
     assert_eq!(warnings(&configuration, Severity::Warning), [""; 0]);
 }
 

@@ -6,6 +6,7 @@
 
 mod expand;
 mod file;
+mod headers;
 mod server;
 
 use std::path::Path;

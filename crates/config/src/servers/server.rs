@@ -1,11 +1,10 @@
 use std::{borrow::Cow, path::Path};
 
 use bartizan_auth::Secret;
-use http::HeaderName;
 use jsonc_parser::ast::{Object, ObjectProp, Value};
 
 use super::file::{File, Server, variable};
-use crate::{McpTransport, Origin, dotenv, mcp::is_of_the_transport, reader::Scope, source};
+use crate::{McpTransport, Origin, dotenv, reader::Scope, source};
 
 /// The members of a server that are understood.
 #[derive(Default)]
@@ -95,9 +94,9 @@ fn members<'a>(file: &mut File<'_>, name: &str, server: &'a Object<'a>) -> Optio
 }
 
 /// A server that is being read.
-struct Reading<'f, 'a, 'n> {
-    file: &'f mut File<'a>,
-    scope: Scope,
+pub(super) struct Reading<'f, 'a, 'n> {
+    pub(super) file: &'f mut File<'a>,
+    pub(super) scope: Scope,
     name: &'n str,
     variables: Vec<(String, Secret, Origin)>,
 }
@@ -134,19 +133,19 @@ impl Reading<'_, '_, '_> {
         }
     }
 
-    fn origin(&self, member: &ObjectProp<'_>) -> Origin {
+    pub(super) fn origin(&self, member: &ObjectProp<'_>) -> Origin {
         let path = format!("{}.{}", self.name, member.name.as_str());
         self.file.origin(path, member.range.start)
     }
 
     /// Where a member of a member stands.
-    fn inner(&self, outer: &ObjectProp<'_>, member: &ObjectProp<'_>) -> Origin {
+    pub(super) fn inner(&self, outer: &ObjectProp<'_>, member: &ObjectProp<'_>) -> Origin {
         let (outer, inner) = (outer.name.as_str(), member.name.as_str());
         let path = format!("{}.{outer}.{inner}", self.name);
         self.file.origin(path, member.range.start)
     }
 
-    fn set(&mut self, suffix: &str, text: Secret, origin: Origin) {
+    pub(super) fn set(&mut self, suffix: &str, text: Secret, origin: Origin) {
         let name = variable(&self.scope, suffix);
         self.variables.push((name, text, origin));
     }
@@ -213,7 +212,12 @@ impl Reading<'_, '_, '_> {
 
     /// The expanded text of a value, unless the environment sets the variable; `None`, and a
     /// problem, if it is no text or cannot be expanded.
-    fn value(&mut self, value: &Value<'_>, origin: &Origin, suffix: &str) -> Option<Secret> {
+    pub(super) fn value(
+        &mut self,
+        value: &Value<'_>,
+        origin: &Origin,
+        suffix: &str,
+    ) -> Option<Secret> {
         if self.file.is_set(&self.scope, suffix) {
             return None;
         }
@@ -339,67 +343,6 @@ impl Reading<'_, '_, '_> {
             self.file.doubt(&origin, what);
         }
         self.set("ENDPOINT", text, origin);
-        Some(())
-    }
-
-    fn headers(&mut self, member: Option<&ObjectProp<'_>>) {
-        let Some(member) = member else {
-            return;
-        };
-        let Value::Object(headers) = &member.value else {
-            let origin = self.origin(member);
-            return self.file.wrong(&origin, "must be an object of texts");
-        };
-        for each in &headers.properties {
-            if !matches!(each.value, Value::NullKeyword(_)) {
-                let origin = self.inner(member, each);
-                self.header(each, origin);
-            }
-        }
-    }
-
-    fn header(&mut self, member: &ObjectProp<'_>, origin: Origin) -> Option<()> {
-        let name = member.name.as_str();
-        let parsed = HeaderName::from_bytes(name.as_bytes());
-        if parsed.as_ref().is_ok_and(is_of_the_transport) {
-            // Clients accept it, and many files have a content type.
-            self.file
-                .doubt(&origin, "is written by the gateway itself; passed over");
-            return None;
-        }
-        if parsed.is_ok_and(|it| it == http::header::AUTHORIZATION) {
-            return self.authorization(&member.value, origin);
-        }
-        // What the environment would have to call it.
-        let settable = format!("HEADER_{}", name.to_ascii_uppercase().replace('-', "_"));
-        let text = self.value(&member.value, &origin, &settable)?;
-        self.set(&format!("HEADER_{name}"), text, origin);
-        Some(())
-    }
-
-    /// A bearer token becomes the service's authentication, whatever else stays a header.
-    fn authorization(&mut self, value: &Value<'_>, origin: Origin) -> Option<()> {
-        // The environment may say how the gateway proves itself, and then with what.
-        if self.file.is_set(&self.scope, "AUTH_TYPE") || self.file.is_set(&self.scope, "TOKEN_FILE")
-        {
-            self.file.note(&origin, "gives way to the environment");
-            if self.file.is_set(&self.scope, "TOKEN_FILE") {
-                self.set("AUTH_TYPE", Secret::new("bearer"), origin);
-            }
-            return None;
-        }
-        if self.file.is_set(&self.scope, "TOKEN") {
-            self.set("AUTH_TYPE", Secret::new("bearer"), origin);
-            return None;
-        }
-        let text = self.value(value, &origin, "TOKEN")?;
-        let (scheme, token) = text.expose().split_once(' ').unwrap_or((text.expose(), ""));
-        if scheme.eq_ignore_ascii_case("bearer") {
-            self.set("AUTH_TYPE", Secret::new("bearer"), origin.clone());
-            self.set("TOKEN", Secret::new(token.trim()), origin);
-        } else {
-            self.set("HEADER_Authorization", text, origin);
-        }
         Some(())
     }
 }
