@@ -14,8 +14,8 @@ pub(super) fn is_message(line: &[u8]) -> bool {
 /// Whether a line without its end is the beginning of a message.
 pub(super) fn begins_message(line: &[u8]) -> bool {
     match line.trim_ascii_start() {
-        [b'{', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'"') | None),
-        [b'[', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'{') | None),
+        [b'{', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'"' | b'}') | None),
+        [b'[', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'{' | b']') | None),
         _ => false,
     }
 }

@@ -257,7 +257,7 @@ async fn ending_from_all_sides_at_once_is_one_end() {
             let handle = handle.clone();
             async move {
                 if round % 2 == 0 {
-                    handle.kill()
+                    handle.kill();
                 }
             }
         });
