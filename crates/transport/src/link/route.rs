@@ -44,7 +44,7 @@ impl Shared {
                 }
             }
             Err(error) => {
-                tracing::debug!(reason = %error.reason(), "skipped a batch of the server")
+                tracing::debug!(reason = %error.reason(), "skipped a batch of the server");
             }
         }
     }
