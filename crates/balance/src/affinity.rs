@@ -7,6 +7,13 @@ pub trait Affinity<Req> {
     /// The key that [`Strategy::ConsistentHash`](crate::Strategy::ConsistentHash) goes by.
     fn key(&self, request: &Req) -> Option<u64>;
 
+    /// The name of the endpoint that the request must go to, because something of it is there
+    /// already. If that endpoint has left, the request goes wherever any other would.
+    fn pinned<'a>(&self, request: &'a Req) -> Option<&'a str> {
+        let _ = request;
+        None
+    }
+
     /// The endpoints that earlier attempts of this request were sent to.
     fn tried(&self, request: &Req) -> Option<Tried> {
         let _ = request;

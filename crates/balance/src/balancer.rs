@@ -85,6 +85,14 @@ impl<T> Balancer<T> {
         self.pick_among(key, Some(tried))
     }
 
+    /// The endpoint of this name, in whatever state it is, for a call that makes sense nowhere
+    /// else: one within a session that the endpoint holds.
+    #[must_use]
+    pub fn pick_id(&self, id: &str) -> Option<Picked<T>> {
+        let slot = Arc::clone(&self.fleet.set().by_id(id)?.slot);
+        Some(Picked::new(slot, self.is_measured()))
+    }
+
     #[inline(always)]
     pub(crate) fn pick_among(
         &self,

@@ -93,9 +93,16 @@ where
     // through memory is copied at every layer.
     #[inline(always)]
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let key = self.affinity.key(&request);
-        let tried = self.affinity.tried(&request);
-        match self.balancer.pick_among(key, tried.as_ref()) {
+        let pinned = self.affinity.pinned(&request);
+        let picked = pinned.and_then(|id| self.balancer.pick_id(id)).map_or_else(
+            || {
+                let key = self.affinity.key(&request);
+                let tried = self.affinity.tried(&request);
+                self.balancer.pick_among(key, tried.as_ref())
+            },
+            Ok,
+        );
+        match picked {
             Ok(picked) => {
                 self.affinity.chosen(&mut request, &picked);
                 ResponseFuture::new(picked, request, self.classify.clone(), self.track.clone())

@@ -140,6 +140,7 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
     if method == Method::GET {
         return news::stream(door, &client, &session.id());
     }
+    door.shared.mcp().end(session.id(), &door.caller);
     door.shared.mcp().clients().remove(&session.id(), &door.caller);
     for upstream in client.upstreams() {
         upstream.end(door).await;

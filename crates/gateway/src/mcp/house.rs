@@ -29,6 +29,7 @@ pub(crate) struct House {
     replaced: Table<UpstreamSession>,
     pool: Table<UpstreamSession>,
     parked: Sessions<Parked>,
+    ended: Sessions<()>,
     keep_alive: KeepAliveInterval,
     max_message_bytes: usize,
     max_stream_bytes: u64,
@@ -67,6 +68,7 @@ impl House {
             replaced: Table::new(limits(idle), clock)?,
             pool: Table::new(limits(idle), clock)?,
             parked: Sessions::new(limits(PARKED), clock)?,
+            ended: Sessions::new(limits(idle), clock)?,
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
@@ -100,6 +102,17 @@ impl House {
     /// Calls that wait for a client's answer.
     pub(crate) fn parked(&self) -> &Sessions<Parked> {
         &self.parked
+    }
+
+    /// Notes that a client ended its session, so that nobody revives it.
+    pub(crate) fn end(&self, id: SessionId, caller: &Caller) {
+        // Without room for the note an upstream still knows that the session is over.
+        let _ = self.ended.insert(id, caller.principal(), ());
+    }
+
+    /// Whether a client ended this session.
+    pub(crate) fn has_ended(&self, id: &SessionId, caller: &Caller) -> bool {
+        self.ended.get(id, caller.principal()).is_some()
     }
 
     /// The most bytes of one message.
@@ -143,6 +156,7 @@ impl House {
         }
         self.clients.0.sweep(now);
         self.parked.sweep(now);
+        self.ended.sweep(now);
     }
 }
 

@@ -12,23 +12,21 @@ use super::Refusal;
 /// The era that a message claims, by its headers and its own words.
 ///
 /// Any claim to be modern, a malformed one as well, is held to the rules of 2026-07-28; what
-/// makes none is legacy. `initialize` exists in one era only.
+/// makes none is legacy.
 ///
 /// # Errors
 ///
 /// When the version header of a message without a modern claim names no revision.
 pub(super) fn era(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Era, Refusal> {
-    if envelope.method() == Some("initialize") {
-        return Ok(Era::Legacy);
-    }
-    let claims = envelope.protocol_version().is_some() || headers.contains_key(MCP_METHOD);
+    let says_modern = envelope.protocol_version().is_some();
     let Some(header) = headers.get(MCP_PROTOCOL_VERSION) else {
-        return Ok(if claims { Era::Modern } else { Era::Legacy });
+        let mirrors = headers.contains_key(MCP_METHOD) && !begins_a_session(envelope);
+        let modern = says_modern || mirrors;
+        return Ok(if modern { Era::Modern } else { Era::Legacy });
     };
     match header.to_str().ok().and_then(Version::parse) {
-        Some(version) => Ok(if claims { Era::Modern } else { version.era() }),
-        None if claims => Ok(Era::Modern),
-        None => {
+        Some(version) if !says_modern => Ok(version.era()),
+        None if !says_modern && !headers.contains_key(MCP_METHOD) => {
             let requested = String::from_utf8_lossy(header.as_bytes());
             Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
@@ -36,7 +34,13 @@ pub(super) fn era(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Era, R
                 format!("Bad Request: unsupported MCP-Protocol-Version {requested}"),
             ))
         }
+        Some(_) | None => Ok(Era::Modern),
     }
+}
+
+/// Whether this is the one request that only an older revision knows.
+fn begins_a_session(envelope: &Envelope<'_>) -> bool {
+    envelope.method() == Some("initialize")
 }
 
 /// What 2026-07-28 demands of a request before anybody looks at what it asks for.

@@ -157,6 +157,9 @@ pub(super) async fn end(
     headers: &HeaderMap,
     session: Option<&Session>,
 ) -> Response<Body> {
+    if let Some(session) = session {
+        door.shared.mcp().end(session.id(), &door.caller);
+    }
     if let Some(session) = session
         && let Some(other) = door.shared.mcp().replaced().remove(&session.id(), &door.caller)
     {
@@ -185,6 +188,9 @@ async fn bodiless(
         }
     };
     let result = match session {
+        Some(session) if method == Method::DELETE => {
+            door.send(message(session.upstream(), None)).await
+        }
         Some(session) => session.send(door, |id, at| message(id, Some(at))).await,
         None => door.send(message(None, None)).await,
     };

@@ -36,7 +36,9 @@ impl Session {
     ///
     /// That there is no such session, whatever is wrong with the token.
     pub(crate) fn open(door: &Door, token: &HeaderValue) -> Result<Self, Refusal> {
-        Self::read(door, token).ok_or_else(Refusal::session_not_found)
+        Self::read(door, token)
+            .filter(|session| !door.shared.mcp().has_ended(&session.id, &door.caller))
+            .ok_or_else(Refusal::session_not_found)
     }
 
     fn read(door: &Door, token: &HeaderValue) -> Option<Self> {
@@ -111,6 +113,11 @@ impl Session {
 
     pub(crate) fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// The upstream's own session.
+    pub(super) fn upstream(&self) -> Option<&HeaderValue> {
+        self.upstream.as_ref()
     }
 
     /// Whether messages of this session pass through to a session of the upstream's.

@@ -28,3 +28,12 @@ fn the_last_eight_are_remembered() {
     assert_eq!(remembered.iter().filter(|yes| **yes).count(), 8);
     assert_eq!(remembered[..2], [false, false]);
 }
+
+#[test]
+fn a_named_endpoint_is_picked_in_whatever_state_it_is() {
+    let balancer = balancer(Strategy::RoundRobin, &fleet_of(3));
+    balancer.set_health("http://i1", Health::Unhealthy);
+    let picked = balancer.pick_id("http://i1").unwrap();
+    assert_eq!(picked.service().to_string(), "http://i1");
+    assert!(balancer.pick_id("http://i9").is_none());
+}
