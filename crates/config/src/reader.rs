@@ -288,8 +288,7 @@ impl<'a> Reader<'a> {
         self.used.insert(twin.clone());
         match (self.source.find(&name), self.source.find(&twin)) {
             (None, None) => None,
-            // What a file of servers says gives way to the environment.
-            (Some(entry), Some(_)) if !matches!(entry.origin, Origin::McpServers { .. }) => {
+            (Some(_), Some(_)) => {
                 let problem = Problem::new(format!("{name} and {twin} are both set"));
                 self.problems.push(problem);
                 None
@@ -298,7 +297,7 @@ impl<'a> Reader<'a> {
                 let secret = Secret::new(entry.text.expose().trim());
                 Some(Setting::new(secret, entry.origin.clone()))
             }
-            (_, Some(entry)) => {
+            (None, Some(entry)) => {
                 let path = entry.text.expose().trim();
                 let origin = Origin::File {
                     variable: twin.clone(),

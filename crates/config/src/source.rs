@@ -34,7 +34,8 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// # Ok::<(), bartizan_config::Errors>(())
 /// ```
 ///
-/// Its `Debug` form shows the names and none of the values.
+/// Its `Debug` form shows the names and none of the values, except of the few harmless variables
+/// that a child process gets.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     entries: BTreeMap<String, Entry>,

@@ -212,10 +212,14 @@ fn vs_code() {
     assert_eq!(process.working_dir.as_deref().unwrap(), &file("project"));
     assert_eq!(
         environment(fetch),
-        [("FETCH_TOKEN", "hunter2 # hunter2"), ("LOG_LEVEL", "debug")]
+        [
+            ("EMPTY", ""),
+            ("FETCH_TOKEN", "hunter2 # hunter2"),
+            ("LOG_LEVEL", "debug")
+        ]
     );
     assert_eq!(
-        process.env[0].1.origin().to_string(),
+        process.env[1].1.origin().to_string(),
         format!(
             "FETCH_TOKEN ({}, line 3)",
             file("project/fetch.env").display()
