@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Duration};
 use bartizan_clock::Clock;
 
 use crate::{
-    CircuitBreakerConfig, CircuitOpen, Listener, Permit, Snapshot, State, circuit::Circuit,
+    CircuitBreakerConfig, CircuitOpen, Listener, Permit, Snapshot, State,
+    circuit::{Admission, Circuit},
+    slot::Slot,
+    word::Phase,
 };
 
 /// Decides which calls to a service are admitted, by what became of the calls before.
@@ -32,15 +35,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker {
     circuit: Arc<Circuit>,
+    /// The circuit's, so that most calls need not go there.
+    slot: &'static Slot,
+    /// Whether calls are timed, for which they have to go there.
+    is_timed: bool,
 }
 
 impl CircuitBreaker {
     /// A closed circuit.
     #[must_use]
     pub fn new(config: CircuitBreakerConfig, clock: Clock) -> Self {
-        Self {
-            circuit: Arc::new(Circuit::new(config, clock, None)),
-        }
+        Self::of(Circuit::new(config, clock, None))
     }
 
     /// A closed circuit that tells `listener` about every transition.
@@ -65,8 +70,14 @@ impl CircuitBreaker {
     /// ```
     #[must_use]
     pub fn with_listener(config: CircuitBreakerConfig, clock: Clock, listener: Listener) -> Self {
+        Self::of(Circuit::new(config, clock, Some(listener)))
+    }
+
+    fn of(circuit: Arc<Circuit>) -> Self {
         Self {
-            circuit: Arc::new(Circuit::new(config, clock, Some(listener))),
+            slot: circuit.slot,
+            is_timed: circuit.is_timed(),
+            circuit,
         }
     }
 
@@ -80,8 +91,30 @@ impl CircuitBreaker {
     /// When the circuit is open, or half-open and all probes are under way.
     #[inline(always)]
     pub fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
+        match self.admit_if_plain() {
+            Some(admission) => Ok(self.plain_permit(admission)),
+            None => self.acquire_from_circuit(),
+        }
+    }
+
+    /// Admits a call of a closed circuit that need not be timed. Nothing has to be given back if
+    /// it comes to nothing.
+    #[inline(always)]
+    pub(crate) fn admit_if_plain(&self) -> Option<Admission> {
+        let word = self.slot.word.load();
+        let is_plain = word.phase() == Phase::Closed && !self.is_timed;
+        is_plain.then(|| Admission::plain(word.generation()))
+    }
+
+    #[inline(always)]
+    pub(crate) fn plain_permit(&self, admission: Admission) -> Permit {
+        Permit::plain(self.slot, admission)
+    }
+
+    #[cold]
+    fn acquire_from_circuit(&self) -> Result<Permit, CircuitOpen> {
         let admission = self.circuit.admit()?;
-        Ok(Permit::new(Arc::clone(&self.circuit), admission))
+        Ok(Permit::of(&self.circuit, admission))
     }
 
     /// How long a call would have to wait for admission; `None` if it would be admitted now.
@@ -90,7 +123,11 @@ impl CircuitBreaker {
     #[inline]
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.circuit.retry_after()
+        let word = self.slot.word.load();
+        if word.phase() == Phase::Closed {
+            return None;
+        }
+        self.circuit.retry_after(word)
     }
 
     /// The state, which is [`State::Open`] until a call arrives after the recovery time.

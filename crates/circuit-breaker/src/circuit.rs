@@ -1,7 +1,11 @@
 mod recording;
 mod transitions;
 
-use std::{fmt, sync::Mutex, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bartizan_clock::{Clock, Instant};
 use fastrand::Rng;
@@ -9,10 +13,10 @@ use fastrand::Rng;
 use crate::{
     CircuitBreakerConfig, CircuitOpen, Listener, Reason, Snapshot, State,
     padded::Padded,
+    slot::Slot,
     sync::{AtomicU64, Ordering},
-    ticks::Ticks,
     window::{Totals, Window},
-    word::{Phase, StateWord, Word},
+    word::{Phase, Word},
 };
 
 /// The longest that a call is told to wait for probes that are under way.
@@ -20,7 +24,10 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// What all clones of a breaker share.
 pub(crate) struct Circuit {
-    word: StateWord,
+    /// Where the words are that every call touches.
+    pub(crate) slot: &'static Slot,
+    /// Generations that belonged to circuits before this one.
+    first_generation: u32,
     /// Until when the circuit stays open, in nanoseconds. Stored before the word says `Open`,
     /// and by later openings only, so whoever reads `Open` never finds an earlier one here.
     open_until: AtomicU64,
@@ -30,14 +37,11 @@ pub(crate) struct Circuit {
     last_failure: AtomicU64,
     config: CircuitBreakerConfig,
     clock: Clock,
-    ticks: Ticks,
     listener: Option<Listener>,
     /// Held while the generation changes, so that what belongs to it changes with it. Calls
     /// take it only to change the state, never to be admitted to, rejected by or counted in a
     /// state that stays.
     history: Mutex<History>,
-    /// The only thing that every call writes, away from what every call reads.
-    window: Padded<Window>,
     /// Calls and slow calls.
     slow_window: Option<Padded<Window>>,
 }
@@ -50,7 +54,7 @@ struct History {
 }
 
 /// What a permit remembers of its admission.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Admission {
     pub(crate) generation: u32,
     pub(crate) is_probe: bool,
@@ -58,18 +62,31 @@ pub(crate) struct Admission {
     started: Instant,
 }
 
+impl Admission {
+    /// By a closed circuit whose calls need not be timed.
+    #[inline(always)]
+    pub(crate) fn plain(generation: u32) -> Self {
+        Self {
+            generation,
+            is_probe: false,
+            started: Instant::from_nanos(0),
+        }
+    }
+}
+
 impl Circuit {
     pub(crate) fn new(
         config: CircuitBreakerConfig,
         clock: Clock,
         listener: Option<Listener>,
-    ) -> Self {
-        Self {
-            word: StateWord::new(),
+    ) -> Arc<Self> {
+        let slot = Slot::take(config.window(), clock);
+        let circuit = Arc::new(Self {
+            slot,
+            first_generation: slot.word.load().generation(),
             open_until: AtomicU64::new(0),
             last_probe: AtomicU64::new(0),
             last_failure: AtomicU64::new(0),
-            ticks: Ticks::new(config.window(), clock.now()),
             clock,
             listener,
             history: Mutex::new(History {
@@ -78,10 +95,16 @@ impl Circuit {
                 failed_recoveries: 0,
                 random: Rng::new(),
             }),
-            window: Padded::default(),
             slow_window: config.slow_call().map(|_| Padded::default()),
             config,
-        }
+        });
+        slot.occupy(Arc::downgrade(&circuit));
+        circuit
+    }
+
+    /// Whether it matters how long calls take.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.slow_window.is_some()
     }
 
     pub(crate) fn config(&self) -> &CircuitBreakerConfig {
@@ -90,21 +113,13 @@ impl Circuit {
 
     // --- admission
 
-    #[inline(always)]
-    pub(crate) fn admit(&self) -> Result<Admission, CircuitOpen> {
-        let word = self.word.load();
-        if word.phase() == Phase::Closed {
-            Ok(self.admission(word.generation(), false))
-        } else {
-            self.admit_unless_closed()
-        }
-    }
-
+    /// Admits a call whatever the state. A closed circuit whose calls need not be timed is not
+    /// even asked.
     #[cold]
-    fn admit_unless_closed(&self) -> Result<Admission, CircuitOpen> {
+    pub(crate) fn admit(&self) -> Result<Admission, CircuitOpen> {
         // Every turn that does not return saw the state change.
         loop {
-            let word = self.word.load();
+            let word = self.slot.word.load();
             let generation = word.generation();
             match word.phase() {
                 Phase::Closed | Phase::ForcedClosed => {
@@ -130,7 +145,7 @@ impl Circuit {
                         // Before the permit is taken, or another thread could find none left
                         // and the time of the probe before.
                         self.last_probe.fetch_max(now.as_nanos(), Ordering::AcqRel);
-                        if self.word.take_probe(generation, probes) {
+                        if self.slot.word.take_probe(generation, probes) {
                             return Ok(self.admission(generation, true));
                         }
                     } else {
@@ -148,17 +163,8 @@ impl Circuit {
     }
 
     /// How long a call would have to wait for admission; `None` if it need not. Changes nothing.
-    #[inline]
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let word = self.word.load();
-        if word.phase() == Phase::Closed {
-            return None;
-        }
-        self.retry_after_unless_closed(word)
-    }
-
     #[cold]
-    fn retry_after_unless_closed(&self, word: Word) -> Option<Duration> {
+    pub(crate) fn retry_after(&self, word: Word) -> Option<Duration> {
         match word.phase() {
             Phase::Closed | Phase::ForcedClosed => None,
             Phase::ForcedOpen => Some(self.forced_open().retry_after),
@@ -168,7 +174,6 @@ impl Circuit {
         }
     }
 
-    #[inline(always)]
     fn admission(&self, generation: u32, is_probe: bool) -> Admission {
         Admission {
             generation,
@@ -198,24 +203,29 @@ impl Circuit {
 
     // --- observation
 
+    /// How many transitions there were up to a generation.
+    fn age(&self, generation: u32) -> u32 {
+        Word::generations(self.first_generation, generation)
+    }
+
     pub(crate) fn state(&self) -> State {
-        state(self.word.load().phase())
+        state(self.slot.word.load().phase())
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let history = self.history();
-        let word = self.word.load();
-        let now = self.stamp(word.generation(), self.clock.now());
+        let word = self.slot.word.load();
+        let now = self.slot.stamp(word.generation());
         let window = |window: &Window| match word.phase() {
             Phase::Closed => window.totals(now),
             _ => Totals::default(),
         };
-        let totals = window(&self.window);
+        let totals = window(&self.slot.window);
         let last_failure = self.last_failure.load(Ordering::Acquire);
         Snapshot {
             state: state(word.phase()),
             forced: matches!(word.phase(), Phase::ForcedOpen | Phase::ForcedClosed),
-            generation: word.generation(),
+            generation: self.age(word.generation()),
             consecutive_failures: word.consecutive_failures(),
             calls: totals.calls,
             failures: totals.marked,
@@ -224,17 +234,23 @@ impl Circuit {
             last_failure: (last_failure > 0).then(|| Instant::from_nanos(last_failure)),
             half_open_in_flight: word.in_flight(),
             half_open_successes: word.successes(),
-            retry_after: self.retry_after_unless_closed(word),
+            retry_after: self.retry_after(word),
             open_count: history.open_count,
             failed_recoveries: history.failed_recoveries,
         }
     }
 }
 
+impl Drop for Circuit {
+    fn drop(&mut self) {
+        self.slot.vacate();
+    }
+}
+
 impl fmt::Debug for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Circuit")
-            .field("word", &self.word.load())
+            .field("word", &self.slot.word.load())
             .field("config", &self.config)
             .finish_non_exhaustive()
     }

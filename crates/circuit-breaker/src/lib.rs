@@ -54,8 +54,9 @@
 //!
 //! State, generation and the counts that go with them are one atomic word, which calls only
 //! read while nothing fails. The window is ten words, of which a call writes one. A call reads
-//! the clock once, when its outcome is known. Calls neither allocate nor lock; the one lock is
-//! for those that change the state.
+//! the clock once, when its outcome is known. Calls neither allocate nor count references, and
+//! lock only for an instant when they fail, and to change the state. What all calls touch, half a
+//! kilobyte a breaker, is not freed with it but kept for the next one.
 //!
 //! # Placement
 //!
@@ -92,6 +93,7 @@ mod layer;
 mod padded;
 mod permit;
 mod service;
+mod slot;
 mod snapshot;
 mod sync;
 mod ticks;

@@ -54,6 +54,11 @@ impl Word {
         (self.0 >> GENERATION_SHIFT) as u32 & GENERATION_MASK
     }
 
+    /// How many generations lie between two.
+    pub(crate) fn generations(from: u32, to: u32) -> u32 {
+        to.wrapping_sub(from) & GENERATION_MASK
+    }
+
     /// Failures since the last success. Zero unless closed.
     #[inline]
     pub(crate) fn consecutive_failures(self) -> u32 {

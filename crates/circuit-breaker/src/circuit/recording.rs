@@ -2,37 +2,37 @@ use bartizan_classify::Outcome;
 use bartizan_clock::Instant;
 
 use super::{Admission, Circuit};
-use crate::{
-    Reason, SlowCall,
-    sync::Ordering,
-    window::{Stamp, Window},
-    word::Phase,
-};
+use crate::{Reason, SlowCall, sync::Ordering, window::Window, word::Phase};
 
 /// What becomes of outcomes.
 impl Circuit {
-    #[inline(always)]
+    /// Whatever the call is.
+    #[cold]
+    pub(crate) fn record(&self, admission: &Admission, outcome: Outcome) {
+        if admission.is_probe {
+            self.record_probe(admission, outcome);
+        } else {
+            self.record_call(admission, outcome);
+        }
+    }
+
+    /// What becomes of a call that was admitted while the circuit was closed.
     pub(crate) fn record_call(&self, admission: &Admission, outcome: Outcome) {
         let generation = admission.generation;
-        let word = self.word.load();
+        let word = self.slot.word.load();
         let counts = word.generation() == generation && word.phase() == Phase::Closed;
         if !counts || outcome == Outcome::Ignored {
             return;
         }
-        // The one reading of the clock. It belongs here and not to admission, for then calls
-        // that take longer than the window would be counted in the past, or not at all.
-        let now = self.clock.now();
         let is_success = outcome == Outcome::Success;
-        self.window
-            .record(self.stamp(generation, now), !is_success, || {
-                self.fresh_stamp(generation)
-            });
+        self.slot.count(generation, !is_success);
+        let now = self.clock.now();
         if let Some(slow_window) = &self.slow_window {
             self.record_duration(slow_window, admission, now);
         }
         if is_success {
             if word.consecutive_failures() != 0 {
-                self.word.succeeded(generation);
+                self.slot.word.succeeded(generation);
             }
         } else {
             self.record_failure(generation, outcome, now);
@@ -43,7 +43,7 @@ impl Circuit {
     fn record_failure(&self, generation: u32, outcome: Outcome, now: Instant) {
         let hint = outcome.retry_after();
         if matches!(outcome, Outcome::Failure { .. }) {
-            let Some(failures) = self.word.failed(generation) else {
+            let Some(failures) = self.slot.word.failed(generation) else {
                 return;
             };
             self.stamp_failure(now);
@@ -56,7 +56,7 @@ impl Circuit {
             }
         }
         if let Some(ratio) = self.config.failure_ratio() {
-            let totals = self.window.totals(self.stamp(generation, now));
+            let totals = self.slot.window.totals(self.slot.stamp(generation));
             if totals.reach(ratio, self.config.minimum_calls()) {
                 self.open(generation, Reason::FailureRatio, hint, now);
             }
@@ -69,9 +69,9 @@ impl Circuit {
             return;
         };
         let generation = admission.generation;
-        let stamp = self.stamp(generation, now);
+        let stamp = self.slot.stamp(generation);
         let is_slow = self.is_slow(admission, now);
-        slow_window.record(stamp, is_slow, || self.fresh_stamp(generation));
+        slow_window.record(stamp, is_slow, || self.slot.fresh_stamp(generation));
         if is_slow
             && slow_window
                 .totals(stamp)
@@ -81,51 +81,31 @@ impl Circuit {
         }
     }
 
-    #[cold]
-    pub(crate) fn record_probe(&self, admission: &Admission, outcome: Outcome) {
+    fn record_probe(&self, admission: &Admission, outcome: Outcome) {
         let generation = admission.generation;
         if outcome == Outcome::Ignored {
-            return self.give_back(admission);
+            return self.slot.word.give_back_probe(generation);
         }
         let now = self.clock.now();
         if outcome == Outcome::Success && !self.is_slow(admission, now) {
-            let successes = self.word.probe_succeeded(generation);
+            let successes = self.slot.word.probe_succeeded(generation);
             if successes.is_some_and(|n| n >= self.config.half_open_max_calls()) {
                 self.close(generation, now);
             }
             return;
         }
-        if matches!(outcome, Outcome::Failure { .. }) && self.word.load().generation() == generation
+        if matches!(outcome, Outcome::Failure { .. })
+            && self.slot.word.load().generation() == generation
         {
             self.stamp_failure(now);
         }
         self.open(generation, Reason::ProbeFailed, outcome.retry_after(), now);
     }
 
-    /// Takes back the permit of a probe that has no outcome.
-    #[cold]
-    pub(crate) fn give_back(&self, admission: &Admission) {
-        self.word.give_back_probe(admission.generation);
-    }
-
     fn is_slow(&self, admission: &Admission, now: Instant) -> bool {
         self.config
             .slow_call()
             .is_some_and(|slow| now - admission.started >= slow.threshold)
-    }
-
-    #[inline]
-    pub(super) fn stamp(&self, generation: u32, now: Instant) -> Stamp {
-        Stamp {
-            tick: self.ticks.at(now),
-            generation,
-        }
-    }
-
-    #[cold]
-    fn fresh_stamp(&self, generation: u32) -> Option<Stamp> {
-        (self.word.load().generation() == generation)
-            .then(|| self.stamp(generation, self.clock.now()))
     }
 
     fn stamp_failure(&self, now: Instant) {

@@ -24,7 +24,7 @@ impl Circuit {
         now: Instant,
     ) {
         let mut history = self.history();
-        let word = self.word.load();
+        let word = self.slot.word.load();
         if word.generation() != generation {
             return;
         }
@@ -46,7 +46,7 @@ impl Circuit {
     /// Lets the caller be the first probe, if the circuit is still in `generation`.
     pub(super) fn half_open(&self, generation: u32, now: Instant) -> Option<u32> {
         let history = self.history();
-        let word = self.word.load();
+        let word = self.slot.word.load();
         if word.generation() != generation {
             return None;
         }
@@ -56,7 +56,7 @@ impl Circuit {
 
     pub(super) fn close(&self, generation: u32, now: Instant) {
         let mut history = self.history();
-        let word = self.word.load();
+        let word = self.slot.word.load();
         if word.generation() != generation {
             return;
         }
@@ -66,7 +66,7 @@ impl Circuit {
 
     pub(crate) fn force_open(&self) {
         let mut history = self.history();
-        let word = self.word.load();
+        let word = self.slot.word.load();
         if word.phase() == Phase::ForcedOpen {
             return;
         }
@@ -78,7 +78,7 @@ impl Circuit {
 
     pub(crate) fn force_close(&self) {
         let history = self.history();
-        let word = self.word.load();
+        let word = self.slot.word.load();
         if word.phase() == Phase::ForcedClosed {
             return;
         }
@@ -94,7 +94,7 @@ impl Circuit {
 
     pub(crate) fn reset(&self) {
         let mut history = self.history();
-        let (word, now) = (self.word.load(), self.clock.now());
+        let (word, now) = (self.slot.word.load(), self.clock.now());
         history.opened_at = None;
         history.failed_recoveries = 0;
         self.last_failure.store(0, Ordering::Release);
@@ -111,9 +111,9 @@ impl Circuit {
         now: Instant,
     ) -> Option<u32> {
         let in_flight = u32::from(to == Phase::HalfOpen);
-        let generation = self.word.advance(from.generation(), to, in_flight)?;
+        let generation = self.slot.word.advance(from.generation(), to, in_flight)?;
         if to == Phase::Closed {
-            self.window.forget_others(generation);
+            self.slot.window.forget_others(generation);
             if let Some(slow_window) = &self.slow_window {
                 slow_window.forget_others(generation);
             }
@@ -123,7 +123,7 @@ impl Circuit {
             listener(&Transition {
                 from: state(from.phase()),
                 to: state(to),
-                generation,
+                generation: self.age(generation),
                 at: now,
                 reason,
             });
