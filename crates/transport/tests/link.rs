@@ -60,7 +60,10 @@ async fn says(end: &WireEnd, message: impl Into<Bytes>) {
 }
 
 async fn hears(end: &mut WireEnd) -> Bytes {
-    end.outgoing.recv().await.expect("the link lives")
+    let heard = tokio::time::timeout(Duration::from_secs(10), end.outgoing.recv()).await;
+    heard
+        .expect("the link says something")
+        .expect("the link lives")
 }
 
 async fn hears_json(end: &mut WireEnd) -> Value {
