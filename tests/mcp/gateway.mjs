@@ -1,7 +1,10 @@
 // The gateway under test.
 import { start } from './processes.mjs';
 
-/** How a service is reached: `{ transport, endpoint }`, or `{ transport: 'stdio', command, args, env, cwd }`. */
+/**
+ * How a service is reached: `{ transport, endpoint }`, or `{ transport: 'stdio', command, args, env, cwd }`;
+ * and in `variables` whatever else its configuration says, by the last part of each variable's name.
+ */
 function variables(name, service) {
     const prefix = `MCP_SERVICE_${name.toUpperCase()}_`;
     const env = {
@@ -14,6 +17,7 @@ function variables(name, service) {
     if (service.command) env[`${prefix}COMMAND`] = service.command;
     if (service.args) env[`${prefix}ARGS`] = JSON.stringify(service.args);
     if (service.cwd) env[`${prefix}WORKING_DIR`] = service.cwd;
+    for (const [key, value] of Object.entries(service.variables ?? {})) env[`${prefix}${key}`] = value;
     for (const [key, value] of Object.entries(service.env ?? {})) env[`${prefix}ENV_${key}`] = value;
     return env;
 }

@@ -20,8 +20,9 @@ writeFileSync(config, JSON.stringify({ mcpServers: { target: { ...server, protoc
 
 async function ask(method, ...args) {
     const command = [inspector, '--cli', '--config', config, '--server', 'target', '--method', method, '--format', 'json', ...args];
-    // A home of its own, because the Inspector keeps files there.
-    const { code, stdout, stderr } = await run(process.execPath, command, { env: { HOME: folder }, patience: 40_000 });
+    // A home of its own, because the Inspector keeps files there, and no keyring, which it would ask the desktop for.
+    const env = { HOME: folder, MCP_INSPECTOR_SECRET_STORE: 'memory' };
+    const { code, stdout, stderr } = await run(process.execPath, command, { env, patience: 40_000 });
     if (code !== 0) throw new Error(`${method} ended with ${code}: ${(stderr || stdout).slice(-600)}`);
     return JSON.parse(stdout);
 }
