@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use bartizan_protocol::{Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID};
-use bartizan_transport::{
-    bridge::{self, Abilities, Local, Verdict},
-    sessions::SessionId,
+use bartizan_protocol::{
+    Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID,
 };
+use bartizan_transport::bridge::{self, Abilities, Local, Verdict};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
@@ -94,7 +93,7 @@ pub(super) async fn initialize(door: &Door, request: &Request) -> Response<Body>
         Err(error) => return ask::untranslatable(door, &error).response(Some(&request.id)),
     };
     let mut response = json(result_message(&request.id, &result), Era::Legacy);
-    let token = Session::seal(door, SessionId::random(), &request.body, None, "");
+    let token = Session::seal(door, door.service.id(), &request.body, None, "");
     if let Some(token) = token {
         response.headers_mut().insert(MCP_SESSION_ID, token);
     }
@@ -141,7 +140,10 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
         return news::stream(door, &client, &session.id());
     }
     door.shared.mcp().end(session.id(), &door.caller);
-    door.shared.mcp().clients().remove(&session.id(), &door.caller);
+    door.shared
+        .mcp()
+        .clients()
+        .remove(&session.id(), &door.caller);
     for upstream in client.upstreams() {
         upstream.end(door).await;
     }
@@ -154,7 +156,7 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
 /// # Errors
 ///
 /// When its token does not hold what it takes, or there is no room.
-fn client(door: &Door, session: &Session) -> Result<Arc<ClientSession>, Refusal> {
+pub(super) fn client(door: &Door, session: &Session) -> Result<Arc<ClientSession>, Refusal> {
     let clients = door.shared.mcp().clients();
     if let Some(client) = clients.get(&session.id(), &door.caller) {
         return Ok(client);
@@ -167,7 +169,12 @@ fn client(door: &Door, session: &Session) -> Result<Arc<ClientSession>, Refusal>
 }
 
 /// What a client says without asking anything.
-async fn aside(door: &Door, client: &ClientSession, envelope: &Envelope<'_>, body: &Bytes) {
+pub(super) async fn aside(
+    door: &Door,
+    client: &ClientSession,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) {
     match envelope.kind() {
         Kind::Response | Kind::Error => {
             if let Some(id) = envelope.id() {

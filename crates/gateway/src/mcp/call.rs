@@ -75,6 +75,14 @@ impl Door {
         }
     }
 
+    /// The same request at the door of another service.
+    pub(crate) fn at(&self, service: &Arc<Service>) -> Self {
+        Self {
+            service: Arc::clone(service),
+            ..self.clone()
+        }
+    }
+
     /// What may happen to a message: reads may be sent twice; a tool's call only by the
     /// operator's word, the annotations of a trusted server, or with an idempotency key.
     pub(crate) fn class(&self, envelope: &Envelope<'_>) -> RequestClass {

@@ -113,7 +113,10 @@ impl ClientSession {
             }
             asked.insert(id.clone(), sender);
         }
-        let _forget = Forget { session: self, id: &id };
+        let _forget = Forget {
+            session: self,
+            id: &id,
+        };
         out.say(question(&id)).await;
         match answer.await {
             Ok(answer) => answer,

@@ -131,7 +131,11 @@ impl House {
     /// The body of an answer that is one JSON value.
     pub(crate) fn whole(&self, stream: Stream) -> Body {
         let cap = self.max_message_bytes as u64;
-        if stream.size_hint().exact().is_some_and(|length| length <= cap) {
+        if stream
+            .size_hint()
+            .exact()
+            .is_some_and(|length| length <= cap)
+        {
             return Body::new(stream);
         }
         Body::new(Capped::new(stream, cap))

@@ -1,8 +1,7 @@
 use std::borrow::Cow;
 
 use bartizan_protocol::{
-    Envelope, Era, Version,
-    error as code,
+    Envelope, Era, Version, error as code,
     headers::{self, MCP_METHOD, MCP_PROTOCOL_VERSION},
 };
 use http::{HeaderMap, StatusCode};

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 
+use self::{ask::Request, refusal::JSON};
 pub(crate) use self::{
     call::{Caller, Door, Message},
     eras::Eras,
@@ -36,7 +37,6 @@ pub(crate) use self::{
     refusal::Refusal,
     session::Session,
 };
-use self::{ask::Request, refusal::JSON};
 
 /// Answers one message.
 pub(crate) async fn message(

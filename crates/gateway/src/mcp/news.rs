@@ -313,8 +313,11 @@ pub(super) async fn listen(
     let wanted = match Listen::read(&request.body) {
         Ok(wanted) => wanted,
         Err(invalid) => {
-            let refusal =
-                Refusal::new(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, invalid.to_string());
+            let refusal = Refusal::new(
+                StatusCode::BAD_REQUEST,
+                code::INVALID_PARAMS,
+                invalid.to_string(),
+            );
             return refusal.response(Some(&request.id));
         }
     };

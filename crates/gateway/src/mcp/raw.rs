@@ -6,7 +6,9 @@ use axum::body::Body;
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
     Envelope,
-    headers::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+    headers::{
+        LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID,
+    },
 };
 use bytes::Bytes;
 use http::{
@@ -15,16 +17,13 @@ use http::{
 };
 
 use super::{
-    Door, Exchange, Refusal,
-    call::Message,
-    exchange::is_event_stream,
-    refusal::JSON,
-    session::Session,
-    upstream::final_message,
+    Door, Exchange, Refusal, call::Message, exchange::is_event_stream, refusal::JSON,
+    session::Session, upstream::final_message,
 };
 use crate::service::Payload;
 
-pub(super) const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+pub(super) const EITHER: HeaderValue =
+    HeaderValue::from_static("application/json, text/event-stream");
 pub(super) const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -118,7 +117,11 @@ pub(super) async fn initialize(
     if is_unauthorized(status) {
         return Err(Refusal::unauthorized(door.service.name()));
     }
-    let said = final_message(Exchange::new(response, door.shared.mcp().max_message_bytes())).await;
+    let said = final_message(Exchange::new(
+        response,
+        door.shared.mcp().max_message_bytes(),
+    ))
+    .await;
     let is_result = said
         .as_deref()
         .and_then(|said| Envelope::read(said).ok())
@@ -126,7 +129,11 @@ pub(super) async fn initialize(
     let mut answer = match said {
         Some(said) => Response::new(Body::from(said)),
         None => {
-            let text = format!("{} did not begin a session: status {}", door.service.name(), status);
+            let text = format!(
+                "{} did not begin a session: status {}",
+                door.service.name(),
+                status
+            );
             let code = bartizan_protocol::error::BAD_ANSWER;
             Refusal::answer(code, text).response(envelope.id().as_ref().map(|id| id.as_raw()))
         }
@@ -161,7 +168,11 @@ pub(super) async fn end(
         door.shared.mcp().end(session.id(), &door.caller);
     }
     if let Some(session) = session
-        && let Some(other) = door.shared.mcp().replaced().remove(&session.id(), &door.caller)
+        && let Some(other) = door
+            .shared
+            .mcp()
+            .replaced()
+            .remove(&session.id(), &door.caller)
     {
         other.end(door).await;
         return Response::new(Body::empty());
@@ -178,7 +189,11 @@ async fn bodiless(
     let message = |upstream: Option<&HeaderValue>, instance| {
         let mut own = legacy_headers(headers, EVENTS, upstream);
         own.retain(|(name, _)| name != CONTENT_TYPE);
-        own.extend(headers.get(LAST_EVENT_ID).map(|id| (LAST_EVENT_ID, id.clone())));
+        own.extend(
+            headers
+                .get(LAST_EVENT_ID)
+                .map(|id| (LAST_EVENT_ID, id.clone())),
+        );
         Message {
             method: method.clone(),
             body: Bytes::new(),
@@ -230,15 +245,23 @@ fn answer(door: &Door, response: Response<Payload>) -> Response<Body> {
     let body = match payload.stream {
         Some(stream) if is_stream => {
             let silence = door.service.mcp().map(|mcp| mcp.stream_idle_timeout());
-            door.shared.mcp().events(stream, silence.unwrap_or(Duration::MAX))
-        },
+            door.shared
+                .mcp()
+                .events(stream, silence.unwrap_or(Duration::MAX))
+        }
         Some(stream) => door.shared.mcp().whole(stream),
         None => Body::from(payload.bytes),
     };
     let mut answer = Response::new(body);
     *answer.status_mut() = head.status;
     let headers = answer.headers_mut();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, MCP_PROTOCOL_VERSION, http::header::RETRY_AFTER, http::header::ALLOW] {
+    for name in [
+        CONTENT_TYPE,
+        CONTENT_LENGTH,
+        MCP_PROTOCOL_VERSION,
+        http::header::RETRY_AFTER,
+        http::header::ALLOW,
+    ] {
         if let Some(value) = head.headers.get(&name) {
             headers.insert(name, value.clone());
         }

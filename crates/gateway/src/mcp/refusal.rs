@@ -86,7 +86,9 @@ impl Refusal {
     pub(crate) fn unauthorized(service: &str) -> Self {
         Self::answer(
             code::CREDENTIAL,
-            format!("{service} does not accept the gateway's credential: its operator must see to it"),
+            format!(
+                "{service} does not accept the gateway's credential: its operator must see to it"
+            ),
         )
     }
 

@@ -20,9 +20,7 @@ pub(super) fn accepted() -> Response<Body> {
 
 /// A response that is all there is to say, with the status that its era gives it.
 pub(super) fn json(message: Bytes, era: Era) -> Response<Body> {
-    let code = Envelope::read(&message)
-        .ok()
-        .and_then(|it| it.error_code());
+    let code = Envelope::read(&message).ok().and_then(|it| it.error_code());
     let mut response = Response::new(Body::from(message));
     if let Some(code) = code {
         *response.status_mut() = error::http_status(code, era);

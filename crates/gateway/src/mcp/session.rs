@@ -36,12 +36,21 @@ impl Session {
     ///
     /// That there is no such session, whatever is wrong with the token.
     pub(crate) fn open(door: &Door, token: &HeaderValue) -> Result<Self, Refusal> {
-        Self::read(door, token)
+        Self::open_at(door, door.service.id(), token)
+    }
+
+    /// The same for the sessions of another place than the door's service.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub(crate) fn open_at(door: &Door, place: u64, token: &HeaderValue) -> Result<Self, Refusal> {
+        Self::read(door, place, token)
             .filter(|session| !door.shared.mcp().has_ended(&session.id, &door.caller))
             .ok_or_else(Refusal::session_not_found)
     }
 
-    fn read(door: &Door, token: &HeaderValue) -> Option<Self> {
+    fn read(door: &Door, place: u64, token: &HeaderValue) -> Option<Self> {
         let mcp = door.shared.mcp();
         let opened = mcp.keys().open(
             Purpose::Session,
@@ -51,7 +60,7 @@ impl Session {
         );
         let opened = opened.ok()?;
         let token = SessionToken::decode(opened.payload()).ok()?;
-        if token.service != door.service.id() {
+        if token.service != place {
             return None;
         }
         let version = Version::parse(token.protocol_version)?;
@@ -79,13 +88,14 @@ impl Session {
         response: &Response<Payload>,
     ) -> Option<HeaderValue> {
         let upstream = response.headers().get(MCP_SESSION_ID)?.to_str().ok()?;
-        Self::seal(door, SessionId::random(), request, Some(upstream), &response.body().endpoint)
+        let (place, instance) = (door.service.id(), &response.body().endpoint);
+        Self::seal(door, place, request, Some(upstream), instance)
     }
 
     /// The token of a session that `request`, an `initialize`, asked for.
     pub(super) fn seal(
         door: &Door,
-        id: SessionId,
+        place: u64,
         request: &[u8],
         upstream: Option<&str>,
         instance: &str,
@@ -93,8 +103,8 @@ impl Session {
         let version = edit::get(request, &["params", "protocolVersion"]).and_then(edit::text);
         let now = door.shared.unix_seconds();
         let token = SessionToken {
-            session: id,
-            service: door.service.id(),
+            session: SessionId::random(),
+            service: place,
             instance,
             upstream_session: upstream,
             protocol_version: Version::negotiate_legacy(&version.unwrap_or_default()).as_str(),
@@ -164,9 +174,8 @@ impl Session {
             service = &**door.service.name(),
             "the upstream lost a client's session; beginning another"
         );
-        let other = replaced.get_or_insert(self.id, &door.caller, || {
-            UpstreamSession::new(introduction)
-        })?;
+        let other =
+            replaced.get_or_insert(self.id, &door.caller, || UpstreamSession::new(introduction))?;
         other
             .send(door, |live| message(live.id(), live.instance()))
             .await

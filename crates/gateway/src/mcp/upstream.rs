@@ -20,9 +20,7 @@ use http::{
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, broadcast};
 
-use super::{
-    Door, Exchange, Message, Refusal, news::Attendance, raw::EITHER, refusal::JSON,
-};
+use super::{Door, Exchange, Message, Refusal, news::Attendance, raw::EITHER, refusal::JSON};
 use crate::service::Payload;
 
 /// How much news a listener may fall behind before it misses some.

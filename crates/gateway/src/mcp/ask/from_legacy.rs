@@ -37,7 +37,8 @@ pub(super) async fn to_modern(
     for _ in 0..MAX_ROUNDS {
         let answer = modern_upstream::exchange(door, body, request, out).await?;
         if ResultKind::read(&answer) != ResultKind::InputRequired {
-            return bridge::answer_to_legacy(&request.method, &answer).map_err(|it| unreadable(&it));
+            return bridge::answer_to_legacy(&request.method, &answer)
+                .map_err(|it| unreadable(&it));
         }
         let required = match InputRequired::read(&request.method, &answer, client.abilities()) {
             Ok(required) => required,

@@ -77,7 +77,9 @@ pub(super) async fn to_legacy(
                 let info = edit::get(call.live().result(), &["serverInfo"]);
                 let mut edit = bartizan_protocol::Edit::new(&response);
                 edit.set(&["id"], &request.id);
-                let response = edit.finish().map_err(|error| untranslatable(door, &error))?;
+                let response = edit
+                    .finish()
+                    .map_err(|error| untranslatable(door, &error))?;
                 return bridge::answer_to_modern(&request.method, &response, info)
                     .map_err(|error| untranslatable(door, &error));
             }

@@ -1,10 +1,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use bartizan_classify::RequestClass;
-use bartizan_protocol::{
-    Edit, Envelope, Kind, edit,
-    headers::LAST_EVENT_ID,
-};
+use bartizan_protocol::{Edit, Envelope, Kind, edit, headers::LAST_EVENT_ID};
 use bartizan_transport::{
     bridge::{CapabilitiesDigest, Route, server_notification},
     sessions::SessionId,
@@ -33,7 +30,13 @@ fn pool_key(door: &Door, client: &ModernClient) -> SessionId {
     let mut low = std::hash::DefaultHasher::new();
     (door.service.id(), door.caller.owner(), digest.as_bytes()).hash(&mut low);
     let mut high = std::hash::DefaultHasher::new();
-    (1u8, low.finish(), door.caller.principal(), digest.as_bytes()).hash(&mut high);
+    (
+        1u8,
+        low.finish(),
+        door.caller.principal(),
+        digest.as_bytes(),
+    )
+        .hash(&mut high);
     let mut key = [0; 16];
     key[..8].copy_from_slice(&low.finish().to_ne_bytes());
     key[8..].copy_from_slice(&high.finish().to_ne_bytes());
@@ -99,7 +102,9 @@ impl Call {
         if let Some(token) = &token {
             edit.set(&["params", "_meta", "progressToken"], token);
         }
-        let body = edit.finish().map_err(|error| untranslatable(door, &error))?;
+        let body = edit
+            .finish()
+            .map_err(|error| untranslatable(door, &error))?;
         let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
         let class = door.class(&envelope);
         let (response, live) = session
@@ -155,7 +160,8 @@ impl Call {
                 }
                 Kind::Request => return Ok(Heard::Request(message)),
                 Kind::Notification => {
-                    if server_notification(envelope.method().unwrap_or_default()) == Route::Subscribers
+                    if server_notification(envelope.method().unwrap_or_default())
+                        == Route::Subscribers
                     {
                         self.session.tell(message);
                         continue;
@@ -241,6 +247,8 @@ impl Drop for Call {
 
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Call")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -16,18 +16,14 @@ use bartizan_protocol::{Envelope, Kind};
 use bartizan_transport::bridge::{Abilities, LogLevel};
 use bytes::Bytes;
 
+pub(crate) use self::parked::Parked;
 pub(super) use self::{
     from_modern::answer_locally,
     legacy_upstream::pooled,
     modern_upstream::{discover, mirror},
 };
-pub(crate) use self::parked::Parked;
 use super::{
-    Door, Refusal,
-    client::ClientSession,
-    exchange::ExchangeError,
-    probe,
-    talk::Outgoing,
+    Door, Refusal, client::ClientSession, exchange::ExchangeError, probe, talk::Outgoing,
     upstream::Introduction,
 };
 
@@ -90,9 +86,7 @@ pub(crate) async fn ask(door: &Door, client: &Client, request: &Request, out: &O
         (Client::Legacy(client), Ok(false)) => {
             from_legacy::to_legacy(door, client, request, out).await
         }
-        (Client::Modern(_), Ok(true)) => {
-            from_modern::to_modern(door, request, out).await
-        }
+        (Client::Modern(_), Ok(true)) => from_modern::to_modern(door, request, out).await,
         (Client::Modern(client), Ok(false)) => {
             from_modern::to_legacy(door, client, request, out).await
         }

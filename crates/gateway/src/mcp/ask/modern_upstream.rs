@@ -104,7 +104,9 @@ pub(in crate::mcp) async fn discover(door: &Door) -> Result<String, Refusal> {
     let response = door.send(message).await?;
     let limit = door.shared.mcp().max_message_bytes();
     let answer = final_message(Exchange::new(response, limit)).await;
-    let result = answer.as_deref().and_then(|answer| Envelope::read(answer).ok()?.result());
+    let result = answer
+        .as_deref()
+        .and_then(|answer| Envelope::read(answer).ok()?.result());
     result
         .map(str::to_owned)
         .ok_or_else(|| broken_off(door, None))

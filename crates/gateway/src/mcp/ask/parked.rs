@@ -56,9 +56,7 @@ pub(super) fn park(door: &Door, request: &Request, waiting: Waiting) -> Result<B
             waiting: Mutex::new(Some(waiting)),
         },
     );
-    parked
-        .map(|_| answer)
-        .map_err(|error| no_room(&error))
+    parked.map(|_| answer).map_err(|error| no_room(&error))
 }
 
 /// The call that `request` goes on with, and the raw answer to its question; none if it is a
@@ -67,7 +65,10 @@ pub(super) fn park(door: &Door, request: &Request, waiting: Waiting) -> Result<B
 /// # Errors
 ///
 /// When its state is not one that was given to this client for this request, or too old.
-pub(super) fn take(door: &Door, request: &Request) -> Result<Option<(Waiting, Option<String>)>, Refusal> {
+pub(super) fn take(
+    door: &Door,
+    request: &Request,
+) -> Result<Option<(Waiting, Option<String>)>, Refusal> {
     let Some(responses) = InputResponses::read(&request.body) else {
         return Ok(None);
     };
@@ -85,7 +86,11 @@ pub(super) fn take(door: &Door, request: &Request) -> Result<Option<(Waiting, Op
         responses.request_state().unwrap_or_default(),
     );
     let opened = opened.map_err(|_| expired())?;
-    let handle = opened.payload().first_chunk().copied().ok_or_else(expired)?;
+    let handle = opened
+        .payload()
+        .first_chunk()
+        .copied()
+        .ok_or_else(expired)?;
     let handle = SessionId::from_bytes(handle);
     if opened.payload() != state(door, request, handle) {
         return Err(expired());
