@@ -201,7 +201,8 @@ impl CircuitBreakerConfigBuilder {
     /// How far the ratios look back, between 10 ms and a day. Default: 30 s.
     ///
     /// The window slides in tenths: an outcome counts fully for nine tenths of the window, and
-    /// not at all once it is older than the window.
+    /// not at all once it is older than the window; give or take 10 ms if the window is a second
+    /// or longer, as a clock will do then that is read in half the time.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
