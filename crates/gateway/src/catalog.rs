@@ -26,6 +26,10 @@ impl Catalog {
         self.by_name.get(name).map(|index| &self.services[*index])
     }
 
+    pub(crate) fn services(&self) -> &[Arc<Service>] {
+        &self.services
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.services.iter()
     }

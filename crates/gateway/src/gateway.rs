@@ -9,7 +9,13 @@ use bartizan_telemetry::Metrics;
 use thiserror::Error;
 
 use crate::{
-    BuildError, catalog::Catalog, edge::Edge, front, mcp::{House, InvalidHouse}, service::Service, shared::Shared,
+    BuildError,
+    catalog::Catalog,
+    edge::Edge,
+    front,
+    mcp::{House, InvalidHouse},
+    service::Service,
+    shared::Shared,
 };
 
 /// A gateway: services, the doors in front of them, and what both share.
@@ -88,7 +94,9 @@ impl Gateway {
             .map(|service| Ok(Arc::new(Service::new(service, &client, &metrics, clock)?)))
             .collect::<Result<_, BuildError>>()?;
         let house = House::new(settings, clock)?;
-        let shared = Shared::new(settings, Catalog::new(services), metrics, clock, house);
+        let shelf = house.shelf(*settings.mcp.list_timeout)?;
+        let catalog = Catalog::new(services);
+        let shared = Shared::new(settings, catalog, metrics, clock, house, shelf);
         Ok(Self {
             shared: Arc::new(shared),
             server: server(settings),

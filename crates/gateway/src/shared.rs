@@ -19,7 +19,10 @@ use crate::{
     catalog::Catalog,
     cors::Cors,
     error::Error,
-    mcp::{Caller, House},
+    mcp::{
+        Caller, House,
+        all::{Places, Shelf},
+    },
     service::Owner,
 };
 
@@ -29,6 +32,8 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) struct Shared {
     catalog: Catalog,
     mcp: House,
+    places: Places,
+    shelf: Shelf,
     clock: Clock,
     cors: Cors,
     api_keys: Box<[Secret]>,
@@ -48,11 +53,14 @@ impl Shared {
         metrics: Metrics,
         clock: Clock,
         mcp: House,
+        shelf: Shelf,
     ) -> Self {
         let api_keys = settings.api_keys.as_ref();
         Self {
+            places: Places::new(catalog.services(), &settings.mcp.separator),
             catalog,
             mcp,
+            shelf,
             clock,
             cors: cors(&settings.cors_origins),
             api_keys: api_keys.map_or_else(Box::default, |keys| keys.value().as_slice().into()),
@@ -80,6 +88,15 @@ impl Shared {
 
     pub(crate) fn mcp(&self) -> &House {
         &self.mcp
+    }
+
+    /// Which services are behind the address of all of them.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// Who sent a request, as far as its key tells.

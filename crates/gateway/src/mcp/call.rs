@@ -83,6 +83,14 @@ impl Door {
         }
     }
 
+    /// The same door for the gateway itself, on nobody's behalf.
+    pub(crate) fn for_house(&self) -> Self {
+        Self {
+            caller: Caller::new(Bytes::new(), Owner::default()),
+            ..self.clone()
+        }
+    }
+
     /// What may happen to a message: reads may be sent twice; a tool's call only by the
     /// operator's word, the annotations of a trusted server, or with an idempotency key.
     pub(crate) fn class(&self, envelope: &Envelope<'_>) -> RequestClass {

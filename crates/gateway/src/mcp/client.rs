@@ -96,6 +96,15 @@ impl ClientSession {
         self.upstreams.lock().values().cloned().collect()
     }
 
+    /// The same, with the services that they are with.
+    pub(crate) fn upstreams_by_service(&self) -> Vec<(u64, Arc<UpstreamSession>)> {
+        let upstreams = self.upstreams.lock();
+        upstreams
+            .iter()
+            .map(|(service, session)| (*service, Arc::clone(session)))
+            .collect()
+    }
+
     /// Puts a question to the client, on the stream of the call that it belongs to, and waits
     /// for the answer.
     ///

@@ -18,7 +18,9 @@ use bartizan_transport::{
 use http_body::Body as _;
 use thiserror::Error;
 
-use super::{Caller, Refusal, ask::Parked, client::ClientSession, upstream::UpstreamSession};
+use super::{
+    Caller, Refusal, all::Shelf, ask::Parked, client::ClientSession, upstream::UpstreamSession,
+};
 use crate::service::Stream;
 
 /// What all doors of MCP share.
@@ -74,6 +76,20 @@ impl House {
             max_stream_bytes: *mcp.max_stream_bytes as u64,
             clock,
         })
+    }
+
+    /// Where the lists of services are kept, under the limits of sessions.
+    ///
+    /// # Errors
+    ///
+    /// When the limits allow nothing.
+    pub(crate) fn shelf(&self, timeout: Duration) -> Result<Shelf, InvalidHouse> {
+        let limits = *self.parked.limits();
+        let limits = SessionLimits {
+            idle: SessionLimits::default().idle,
+            ..limits
+        };
+        Ok(Shelf::new(timeout, limits, self.clock)?)
     }
 
     pub(crate) fn keys(&self) -> &Keys {

@@ -4,6 +4,7 @@
 //! an upstream of another transport says is made to look like Streamable HTTP before it gets
 //! here, so there is one way to talk to all of them.
 
+pub(crate) mod all;
 mod ask;
 mod bridged;
 mod call;

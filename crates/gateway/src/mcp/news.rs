@@ -78,7 +78,7 @@ pub(super) fn stream(
 
 /// The next of the news. Who fell behind misses some: they say that something changed, which is
 /// as true of the next.
-async fn next(news: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {
+pub(super) async fn next(news: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {
     loop {
         match news.recv().await {
             Ok(message) => return Some(message),

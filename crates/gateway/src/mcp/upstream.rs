@@ -38,6 +38,17 @@ pub(crate) struct Introduction {
     pub(crate) info: Arc<str>,
 }
 
+impl Introduction {
+    /// The gateway itself, which can do nothing that an upstream might ask for.
+    pub(crate) fn of_gateway() -> Self {
+        Self {
+            version: Version::LATEST_LEGACY,
+            capabilities: "{}".into(),
+            info: super::bridged::GATEWAY_INFO.into(),
+        }
+    }
+}
+
 /// A session of the gateway's own with an upstream of an older revision.
 ///
 /// Begun when it is first needed, and begun again when the upstream has lost it; whoever comes

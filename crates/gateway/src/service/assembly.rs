@@ -33,8 +33,7 @@ use tower_layer::Layer;
 use super::{
     Outbound, Service, Upstream, affinity::Elsewhere, blame::Blame, deadline::Deadline,
     definition::Definitions, endpoint::Endpoint, failure::Flatten, policy::CallPolicy,
-    prepare::Prepare,
-    stream::UntilStreamEnd,
+    prepare::Prepare, stream::UntilStreamEnd,
 };
 
 use crate::mcp::Eras;

@@ -11,7 +11,10 @@ use http::{
 };
 use tower_service::Service;
 
-use super::{Outbound, outbound::{Form, Parts}};
+use super::{
+    Outbound,
+    outbound::{Form, Parts},
+};
 use crate::ids::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
 
 const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
@@ -34,11 +37,7 @@ pub(crate) struct Prepare<S> {
 }
 
 impl<S> Prepare<S> {
-    pub(crate) fn new(
-        inner: S,
-        clock: Clock,
-        fixed: Arc<[(HeaderName, HeaderValue)]>,
-    ) -> Self {
+    pub(crate) fn new(inner: S, clock: Clock, fixed: Arc<[(HeaderName, HeaderValue)]>) -> Self {
         Self {
             inner,
             clock,

@@ -1,4 +1,5 @@
-//! MCP itself: Streamable HTTP of every revision, to one service at `/mcp/{service}`.
+//! MCP itself: Streamable HTTP of every revision, to one service at `/mcp/{service}` and to all
+//! of them at `/mcp`.
 
 use std::sync::Arc;
 
@@ -9,24 +10,34 @@ use axum::{
     routing::any,
 };
 use bartizan_protocol::{
-    Envelope, Era,
-    error as code,
+    Envelope, Era, error as code,
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
 };
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
+    request::Parts,
 };
 
 use crate::{
     error::Error,
     mcp::{self, Door, Refusal, Session},
+    service::Service,
     shared::Shared,
 };
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
-    Router::new().route("/mcp/{service}", any(one))
+    Router::new()
+        .route("/mcp/{service}", any(one))
+        .route("/mcp", any(all))
+}
+
+/// Which door a request came to.
+#[derive(Clone, Copy)]
+enum At {
+    One,
+    All,
 }
 
 async fn one(
@@ -35,36 +46,67 @@ async fn one(
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    if let Err(refused) = shared.mcp().origin().check(&head.headers, head.uri.authority()) {
-        let refusal = Refusal::new(StatusCode::FORBIDDEN, code::INVALID_REQUEST, refused.to_string());
-        return refusal.response(None);
-    }
-    let Some(service) = shared.catalog().service(&name).filter(|it| it.mcp().is_some()) else {
+    let service = shared.catalog().service(&name);
+    let Some(service) = service.filter(|it| it.mcp().is_some()) else {
         return Refusal::from(Error::UnknownService(name)).response(None);
     };
+    enter(&shared, service, At::One, head, body).await
+}
+
+async fn all(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Some(service) = shared.places().services().first() else {
+        let text = "no MCP service is configured";
+        return Refusal::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, text).response(None);
+    };
+    enter(&shared, service, At::All, head, body).await
+}
+
+async fn enter(
+    shared: &Arc<Shared>,
+    service: &Arc<Service>,
+    at: At,
+    head: Parts,
+    body: Body,
+) -> Response<Body> {
+    let authority = head.uri.authority();
+    if let Err(refused) = shared.mcp().origin().check(&head.headers, authority) {
+        let (status, code) = (StatusCode::FORBIDDEN, code::INVALID_REQUEST);
+        return Refusal::new(status, code, refused.to_string()).response(None);
+    }
     let caller = shared.caller(&head.headers);
-    let door = Door::new(&shared, service, caller, &head.headers);
+    let door = Door::new(shared, service, caller, &head.headers);
     match head.method {
         Method::POST => match shared.collect(body).await {
-            Ok(bytes) => post(&door, &head.headers, bytes).await,
+            Ok(bytes) => post(&door, at, &head.headers, bytes).await,
             Err(error) => Refusal::from(error).response(None),
         },
-        Method::GET | Method::DELETE => bodiless(&door, &head.headers, &head.method).await,
+        Method::GET | Method::DELETE => bodiless(&door, at, &head.headers, &head.method).await,
         _ => not_allowed("GET, POST, DELETE"),
     }
 }
 
-async fn post(door: &Door, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+async fn post(door: &Door, at: At, headers: &HeaderMap, body: Bytes) -> Response<Body> {
     if !is_json(headers) {
         let text = "Content-Type must be application/json";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Refusal::new(status, code::INVALID_REQUEST, text).response(None);
     }
     if bartizan_protocol::is_batch(&body) {
-        return mcp::batch(door, headers, &body).await;
+        return match at {
+            At::One => mcp::batch(door, headers, &body).await,
+            At::All => {
+                let text = "the address of all services takes one message at a time";
+                let status = StatusCode::BAD_REQUEST;
+                Refusal::new(status, code::INVALID_REQUEST, text).response(None)
+            }
+        };
     }
     match Envelope::read(&body) {
-        Ok(envelope) => mcp::message(door, headers, &envelope, &body).await,
+        Ok(envelope) => match at {
+            At::One => mcp::message(door, headers, &envelope, &body).await,
+            At::All => mcp::all::message(door, headers, &envelope, &body).await,
+        },
         Err(error) => {
             let refusal = Refusal::new(StatusCode::BAD_REQUEST, error.code(), error.to_string());
             refusal.response(error.id())
@@ -72,7 +114,7 @@ async fn post(door: &Door, headers: &HeaderMap, body: Bytes) -> Response<Body> {
     }
 }
 
-async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) -> Response<Body> {
+async fn bodiless(door: &Door, at: At, headers: &HeaderMap, method: &Method) -> Response<Body> {
     let version = headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes);
     let modern = version
         .and_then(|name| std::str::from_utf8(name).ok())
@@ -80,6 +122,9 @@ async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) -> Response
         .is_some_and(|version| version.era() == Era::Modern);
     if modern {
         return not_allowed("POST");
+    }
+    if matches!(at, At::All) {
+        return mcp::all::bodiless(door, headers, method).await;
     }
     let session = match headers.get(MCP_SESSION_ID) {
         Some(token) => match Session::open(door, token) {

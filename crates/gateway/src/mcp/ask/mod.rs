@@ -12,7 +12,7 @@ mod parked;
 
 use std::sync::Arc;
 
-use bartizan_protocol::{Envelope, Kind};
+use bartizan_protocol::{Envelope, Era, Kind};
 use bartizan_transport::bridge::{Abilities, LogLevel};
 use bytes::Bytes;
 
@@ -34,6 +34,22 @@ pub(crate) enum Client {
     Legacy(Arc<ClientSession>),
     /// A client of 2026-07-28, as its request describes it.
     Modern(Arc<ModernClient>),
+}
+
+impl Client {
+    pub(crate) fn era(&self) -> Era {
+        match self {
+            Self::Legacy(_) => Era::Legacy,
+            Self::Modern(_) => Era::Modern,
+        }
+    }
+
+    pub(crate) fn introduction(&self) -> &Introduction {
+        match self {
+            Self::Legacy(client) => client.introduction(),
+            Self::Modern(client) => &client.introduction,
+        }
+    }
 }
 
 /// What a request of 2026-07-28 says of its client.

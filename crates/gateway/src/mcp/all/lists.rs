@@ -1,0 +1,567 @@
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use axum::body::Body;
+use bartizan_clock::{Clock, Instant};
+use bartizan_protocol::{Envelope, edit, error as code, method};
+use bartizan_transport::{
+    bridge::{self, CapabilitiesDigest, ClientMeta},
+    sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::future::join_all;
+use http::{HeaderName, HeaderValue, Response};
+use parking_lot::Mutex;
+
+use crate::{
+    mcp::{
+        Door, Refusal,
+        ask::{self, Client, Request},
+        client::ClientSession,
+        news,
+        respond::json,
+        talk::{Said, Talk},
+        upstream::Introduction,
+    },
+    service::Service,
+};
+
+/// How long a list is taken for what its service would say now, if the service does not say
+/// itself that it changed.
+const FRESH: Duration = Duration::from_secs(60);
+/// The most pages of one list, and the most items of all of them.
+const MAX_PAGES: usize = 1000;
+const MAX_ITEMS: usize = 100_000;
+
+/// Says which services a list is without.
+const X_MISSING: HeaderName = HeaderName::from_static("x-bartizan-missing-services");
+
+/// What services said when they were last asked for their lists, by service, caller and what
+/// the caller's client can do.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    lists: Sessions<Arc<Lists>>,
+    watches: Mutex<HashMap<u64, Arc<Watch>>>,
+    timeout: Duration,
+    clock: Clock,
+}
+
+/// The lists of one service.
+#[derive(Debug, Default)]
+struct Lists {
+    slots: [Slot; 4],
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    list: ArcSwapOption<List>,
+    /// One asks, the others wait for what it hears.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A list, as it was at one time.
+#[derive(Debug)]
+struct List {
+    items: Vec<Item>,
+    /// All items with commas between them.
+    joined: Bytes,
+    fresh_until: Instant,
+    /// The count of changes that the service had announced.
+    generation: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    /// The name or URI that it goes by.
+    key: Box<str>,
+    /// The name that its service knows.
+    original: Box<str>,
+    raw: Bytes,
+}
+
+/// Counts the changes that a service announces.
+#[derive(Debug)]
+struct Watch {
+    generation: Arc<AtomicU64>,
+    /// Listens for as long as it is here.
+    _listener: Arc<ClientSession>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl Kind {
+    fn of(method: &str) -> Option<Self> {
+        Some(match method {
+            "tools/list" => Self::Tools,
+            "prompts/list" => Self::Prompts,
+            "resources/list" => Self::Resources,
+            "resources/templates/list" => Self::Templates,
+            _ => return None,
+        })
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Self::Tools => method::TOOLS_LIST,
+            Self::Prompts => method::PROMPTS_LIST,
+            Self::Resources => method::RESOURCES_LIST,
+            Self::Templates => method::RESOURCES_TEMPLATES_LIST,
+        }
+    }
+
+    fn member(self) -> &'static str {
+        method::list_member(self.method()).unwrap_or_default()
+    }
+
+    /// The member that tells items apart.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
+    fn has_names(self) -> bool {
+        matches!(self, Self::Tools | Self::Prompts)
+    }
+}
+
+impl Shelf {
+    /// Asks services for no longer than `timeout` while a caller waits.
+    ///
+    /// # Errors
+    ///
+    /// When the limits allow nothing.
+    pub(crate) fn new(
+        timeout: Duration,
+        limits: SessionLimits,
+        clock: Clock,
+    ) -> Result<Self, InvalidLimits> {
+        Ok(Self {
+            lists: Sessions::new(limits, clock)?,
+            watches: Mutex::default(),
+            timeout,
+            clock,
+        })
+    }
+
+    fn lists(&self, door: &Door, client: &Client) -> Result<Arc<Lists>, Refusal> {
+        let id = key(door, client);
+        let principal = door.caller.principal();
+        if let Some(lists) = self.lists.get(&id, principal) {
+            return Ok(Arc::clone(&lists));
+        }
+        let lists = self.lists.insert(id, principal, Arc::default());
+        lists
+            .map(|lists| Arc::clone(&lists))
+            .map_err(|error| crate::mcp::house::no_room(&error))
+    }
+
+    /// How often the service said that something changed; listens from the first time on.
+    fn generation(&self, door: &Door) -> Arc<AtomicU64> {
+        let mut watches = self.watches.lock();
+        let watch = watches.entry(door.service.id()).or_insert_with(|| {
+            let listener = Arc::new(ClientSession::new(Introduction::of_gateway()));
+            let generation = Arc::new(AtomicU64::new(0));
+            news::attend(&door.for_house(), &listener);
+            let (mut changes, counted) = (listener.news(), Arc::clone(&generation));
+            tokio::spawn(async move {
+                while news::next(&mut changes).await.is_some() {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            Arc::new(Watch {
+                generation,
+                _listener: listener,
+            })
+        });
+        Arc::clone(&watch.generation)
+    }
+}
+
+/// What a caller's list of one service is kept under.
+fn key(door: &Door, client: &Client) -> SessionId {
+    let digest = CapabilitiesDigest::of(&client.introduction().capabilities);
+    let half = |number: u8| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (number, door.service.id(), door.caller.principal()).hash(&mut hasher);
+        digest.as_bytes().hash(&mut hasher);
+        hasher.finish().to_ne_bytes()
+    };
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&half(0));
+    id[8..].copy_from_slice(&half(1));
+    SessionId::from_bytes(id)
+}
+
+/// The answer to a list request: the lists of all services, one after the other.
+pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> Response<Body> {
+    let era = client.era();
+    let Some(kind) = Kind::of(&request.method) else {
+        let refusal = Refusal::answer(code::METHOD_NOT_FOUND, "no such list");
+        return json(request.refused(&refusal), era);
+    };
+    if edit::get(&request.body, &["params", "cursor"]).is_some_and(|cursor| cursor != "null") {
+        let text = "unknown cursor: this list has one page";
+        return json(
+            request.refused(&Refusal::answer(code::INVALID_PARAMS, text)),
+            era,
+        );
+    }
+    let services = door.shared.places().services();
+    let heard = join_all(
+        services
+            .iter()
+            .map(|service| listed(door.at(service), client, kind)),
+    )
+    .await;
+    let missing = services
+        .iter()
+        .zip(&heard)
+        .filter(|(_, list)| list.is_none());
+    let missing: Vec<_> = missing.map(|(service, _)| &**service.name()).collect();
+    let lists: Vec<_> = heard.iter().flatten().collect();
+
+    let room = lists
+        .iter()
+        .map(|list| list.joined.len() + 1)
+        .sum::<usize>();
+    let mut message = BytesMut::with_capacity(room + request.id.len() + 256);
+    for part in [
+        r#"{"jsonrpc":"2.0","id":"#,
+        &*request.id,
+        r#","result":{""#,
+        kind.member(),
+        r#"":["#,
+    ] {
+        message.extend_from_slice(part.as_bytes());
+    }
+    let twice = (!kind.has_names())
+        .then(|| twice(&lists))
+        .unwrap_or_default();
+    let before = message.len();
+    for list in lists {
+        let clean = twice.is_empty();
+        let whole = clean.then_some(&list.joined).filter(|it| !it.is_empty());
+        let kept = list.items.iter().filter(|it| !twice.contains(&*it.key));
+        let parts = kept.map(|it| &it.raw).filter(|_| !clean);
+        for part in whole.into_iter().chain(parts) {
+            if message.len() > before {
+                message.extend_from_slice(b",");
+            }
+            message.extend_from_slice(part);
+        }
+    }
+    message.extend_from_slice(b"]");
+    if era == bartizan_protocol::Era::Modern {
+        let hints = br#","resultType":"complete","ttlMs":0,"cacheScope":"private""#;
+        message.extend_from_slice(hints);
+    }
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|name| edit::string(name)).collect();
+        let meta = format!(
+            r#","_meta":{{"bartizan/missingServices":[{}]}}"#,
+            names.join(",")
+        );
+        message.extend_from_slice(meta.as_bytes());
+    }
+    message.extend_from_slice(b"}}");
+    let mut response = Response::new(Body::from(message.freeze()));
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, crate::mcp::refusal::JSON);
+    if !missing.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&missing.join(", "))
+    {
+        headers.insert(X_MISSING, names);
+    }
+    response
+}
+
+/// What more than one service claims: nobody could say whose it is, so it is nobody's.
+fn twice(lists: &[&Arc<List>]) -> HashSet<Box<str>> {
+    let mut seen = HashSet::new();
+    let mut twice = HashSet::new();
+    for item in lists.iter().flat_map(|list| &list.items) {
+        if !seen.insert(&*item.key) && twice.insert(item.key.clone()) {
+            tracing::warn!(
+                uri = &*item.key,
+                "several services have this; none does at /mcp"
+            );
+        }
+    }
+    twice
+}
+
+/// The list of one service: what is known if it is fresh, else what the service says now, else
+/// what it said last.
+async fn listed(door: Door, client: &Client, kind: Kind) -> Option<Arc<List>> {
+    let shelf = door.shared.shelf();
+    let lists = shelf.lists(&door, client).ok()?;
+    let generation = shelf.generation(&door);
+    let known = lists.slots[kind as usize].list.load_full();
+    let now = shelf.clock.now();
+    if let Some(known) = &known
+        && known.generation == generation.load(Ordering::Relaxed)
+    {
+        if now < known.fresh_until {
+            return Some(Arc::clone(known));
+        }
+        // Old, but nobody said that it changed: good enough while it is asked for again.
+        let _ = tokio::spawn(refresh(door, client.clone(), kind, lists, generation));
+        return Some(Arc::clone(known));
+    }
+    // In a task of its own: whoever gives up waiting leaves the answer to the next.
+    let (timeout, name) = (shelf.timeout, Arc::clone(door.service.name()));
+    let asked = tokio::spawn(refresh(door, client.clone(), kind, lists, generation));
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(Ok(Ok(list))) => Some(list),
+        Ok(Ok(Err(reason))) => {
+            tracing::warn!(service = &*name, list = kind.method(), reason, "no list");
+            known
+        }
+        Ok(Err(_)) => known,
+        Err(_) => {
+            tracing::warn!(
+                service = &*name,
+                list = kind.method(),
+                ?timeout,
+                "no list in time"
+            );
+            known
+        }
+    }
+}
+
+async fn refresh(
+    door: Door,
+    client: Client,
+    kind: Kind,
+    lists: Arc<Lists>,
+    generation: Arc<AtomicU64>,
+) -> Result<Arc<List>, String> {
+    let slot = &lists.slots[kind as usize];
+    let before = slot.list.load_full();
+    let _turn = slot.turn.lock().await;
+    // Somebody else's answer is as good, if it came while this one waited.
+    if let Some(now) = slot.list.load_full()
+        && before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
+    {
+        return Ok(now);
+    }
+    let counted = generation.load(Ordering::Relaxed);
+    let items = fetch(&door, &client, kind).await?;
+    let joined = join(&items);
+    let list = Arc::new(List {
+        items,
+        joined,
+        fresh_until: door.shared.clock().now() + FRESH,
+        generation: counted,
+    });
+    slot.list.store(Some(Arc::clone(&list)));
+    Ok(list)
+}
+
+fn join(items: &[Item]) -> Bytes {
+    let room = items.iter().map(|item| item.raw.len() + 1).sum();
+    let mut joined = BytesMut::with_capacity(room);
+    for item in items {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b",");
+        }
+        joined.extend_from_slice(&item.raw);
+    }
+    joined.freeze()
+}
+
+/// All pages of a list.
+///
+/// # Errors
+///
+/// A text that says what the service did instead.
+async fn fetch(door: &Door, client: &Client, kind: Kind) -> Result<Vec<Item>, String> {
+    let mut items = Vec::new();
+    let mut keys = HashSet::new();
+    let mut cursors: HashSet<String> = HashSet::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let answer = page(door, client, kind, cursor.as_deref()).await?;
+        let envelope = Envelope::read(&answer).map_err(|error| error.to_string())?;
+        if envelope.error_code() == Some(code::METHOD_NOT_FOUND) {
+            return Ok(items);
+        }
+        let result = envelope.result().ok_or_else(|| error_text(&answer))?;
+        let elements = edit::get(result.as_bytes(), &[kind.member()])
+            .and_then(|list| edit::elements(list.as_bytes()))
+            .ok_or_else(|| format!("the answer has no list {}", kind.member()))?;
+        for raw in elements {
+            let Some(item) = item(door, kind, &answer, raw) else {
+                continue;
+            };
+            if items.len() == MAX_ITEMS {
+                return Err(format!("the list has more than {MAX_ITEMS} items"));
+            }
+            if keys.insert(item.key.clone()) {
+                items.push(item);
+            } else {
+                let (service, key) = (&**door.service.name(), &*item.key);
+                tracing::warn!(service, key, "listed twice; the first counts");
+            }
+        }
+        let next = edit::get(result.as_bytes(), &["nextCursor"]).and_then(edit::text);
+        let Some(next) = next.map(Cow::into_owned) else {
+            return Ok(items);
+        };
+        if !cursors.insert(next.clone()) {
+            return Err("the list goes in circles: a cursor came twice".to_owned());
+        }
+        cursor = Some(next);
+    }
+    Err(format!("the list has more than {MAX_PAGES} pages"))
+}
+
+async fn page(
+    door: &Door,
+    client: &Client,
+    kind: Kind,
+    cursor: Option<&str>,
+) -> Result<Bytes, String> {
+    let id = "\"bartizan-list\"";
+    let params = cursor.map_or_else(
+        || "{}".to_owned(),
+        |cursor| format!(r#"{{"cursor":{}}}"#, edit::string(cursor)),
+    );
+    let mut body = code::request(id, kind.method(), Some(&params));
+    if let Client::Modern(client) = client {
+        let meta = ClientMeta {
+            capabilities: &client.introduction.capabilities,
+            info: Some(&client.introduction.info),
+            log_level: None,
+        };
+        body = bridge::request_to_modern(&body, &meta).map_err(|error| error.to_string())?;
+    }
+    let request = Request {
+        body,
+        id: id.into(),
+        method: kind.method().into(),
+    };
+    let (door, client) = (door.clone(), client.clone());
+    let mut talk =
+        Talk::new(|out| async move { Some(ask::ask(&door, &client, &request, &out).await) });
+    while let Some(said) = talk.next().await {
+        if let Said::Response(answer) = said {
+            return Ok(answer);
+        }
+    }
+    Err("no answer".to_owned())
+}
+
+fn error_text(answer: &[u8]) -> String {
+    let message = edit::get(answer, &["error", "message"]).and_then(edit::text);
+    message.map_or_else(|| "no result".to_owned(), Cow::into_owned)
+}
+
+/// An item of a list, under the name that it has among those of all services.
+fn item(door: &Door, kind: Kind, answer: &Bytes, raw: &str) -> Option<Item> {
+    let named = edit::get(raw.as_bytes(), &[kind.key()])?;
+    let original = edit::text(named)?;
+    if !kind.has_names() {
+        return Some(Item {
+            key: (&*original).into(),
+            original: original.into(),
+            raw: answer.slice_ref(raw.as_bytes()),
+        });
+    }
+    let Some(joined) = door.shared.places().join(&door.service, &original) else {
+        let (service, name) = (&**door.service.name(), &*original);
+        tracing::warn!(service, name, "no sound name for all services; left out");
+        return None;
+    };
+    let renamed = edit::replace(raw.as_bytes(), &[(named, &edit::string(&joined))]).ok()?;
+    Some(Item {
+        key: joined.into(),
+        original: original.into(),
+        raw: renamed,
+    })
+}
+
+/// The name at its service of what goes by `joined`.
+pub(super) async fn original(
+    door: &Door,
+    client: &Client,
+    list: &str,
+    joined: &str,
+) -> Option<String> {
+    let list = listed(door.clone(), client, Kind::of(list)?).await?;
+    let item = list.items.iter().find(|item| &*item.key == joined)?;
+    Some(item.original.as_ref().to_owned())
+}
+
+/// The services that may have a resource, the likeliest first.
+pub(super) async fn of_resource(door: &Door, client: &Client, uri: &str) -> Vec<Door> {
+    let services = door.shared.places().services();
+    let listed_at = owners(door, client, Kind::Resources, services, |key| key == uri).await;
+    if let [service] = &listed_at[..] {
+        return vec![door.at(service)];
+    }
+    let templates = owners(door, client, Kind::Templates, services, |template| {
+        template
+            .split_once('{')
+            .is_some_and(|(start, _)| !start.is_empty() && uri.starts_with(start))
+    })
+    .await;
+    let likely = listed_at.into_iter().chain(templates);
+    // A tool's answer may speak of resources that no list has.
+    let mut doors: Vec<Door> = Vec::new();
+    for service in likely.chain(services.iter().cloned()) {
+        if !doors.iter().any(|door| door.service.id() == service.id()) {
+            doors.push(door.at(&service));
+        }
+    }
+    doors
+}
+
+/// The service that has a resource template.
+pub(super) async fn of_template(door: &Door, client: &Client, template: &str) -> Option<Door> {
+    let services = door.shared.places().services();
+    let owners = owners(door, client, Kind::Templates, services, |key| {
+        key == template
+    })
+    .await;
+    owners.first().map(|service| door.at(service))
+}
+
+async fn owners(
+    door: &Door,
+    client: &Client,
+    kind: Kind,
+    services: &[Arc<Service>],
+    is_it: impl Fn(&str) -> bool,
+) -> Vec<Arc<Service>> {
+    let lists = join_all(
+        services
+            .iter()
+            .map(|service| listed(door.at(service), client, kind)),
+    );
+    let lists = lists.await;
+    let owners = services.iter().zip(lists).filter(|(_, list)| {
+        list.as_ref()
+            .is_some_and(|list| list.items.iter().any(|item| is_it(&item.key)))
+    });
+    owners.map(|(service, _)| Arc::clone(service)).collect()
+}

@@ -1,0 +1,214 @@
+//! All services behind one address: their tools and prompts under `service__name`, their
+//! resources under their own URIs.
+//!
+//! The gateway answers for itself what concerns no service. Lists are put together from what
+//! each service last said, and a service that says nothing costs its own part of them only.
+//! Everything else goes to the one service it is about, with nothing changed but the name.
+
+mod completion;
+mod handshake;
+mod listen;
+mod lists;
+mod places;
+mod route;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bartizan_protocol::{Envelope, Era, error as code, headers::MCP_SESSION_ID};
+use bartizan_transport::bridge::{self, Local, Verdict};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+pub(crate) use self::{lists::Shelf, places::Places};
+use super::{
+    Door, Refusal, Session,
+    ask::{self, Client, Request},
+    bridged,
+    client::ClientSession,
+    inbound, news,
+    respond::{accepted, json, respond},
+    talk::{Outgoing, Talk},
+};
+
+/// The place of sessions with all services. No service's name has this hash but by an accident
+/// of one in 2⁶⁴.
+const EVERYWHERE: u64 = 0;
+
+/// Answers one message to all services; the door may be any one's.
+pub(crate) async fn message(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Response<Body> {
+    let id = envelope.id();
+    let refuse = |refusal: Refusal| refusal.response(id.as_ref().map(|id| id.as_raw()));
+    let era = match inbound::era(headers, envelope) {
+        Ok(era) => era,
+        Err(refusal) => return refuse(refusal),
+    };
+    if era == Era::Modern {
+        return match inbound::check(headers, envelope) {
+            Ok(()) => modern(door, headers, envelope, body).await,
+            Err(refusal) => refuse(refusal),
+        };
+    }
+    if envelope.method() == Some("initialize") && !headers.contains_key(MCP_SESSION_ID) {
+        return handshake::initialize(door, body, envelope);
+    }
+    match session(door, headers) {
+        Ok(session) => legacy(door, headers, envelope, body, &session).await,
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn session(door: &Door, headers: &HeaderMap) -> Result<Session, Refusal> {
+    match headers.get(MCP_SESSION_ID) {
+        Some(token) => Session::open_at(door, EVERYWHERE, token),
+        None => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            code::INVALID_REQUEST,
+            "Bad Request: Mcp-Session-Id is required; initialize to get one",
+        )),
+    }
+}
+
+async fn modern(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Response<Body> {
+    let Some(request) = Request::read(body, envelope) else {
+        return accepted();
+    };
+    let client = Arc::new(bridged::modern_client(envelope));
+    match bridge::from_modern(&request.method) {
+        Verdict::Refuse(reason) => {
+            Refusal::new(StatusCode::NOT_FOUND, code::METHOD_NOT_FOUND, reason)
+                .response(Some(&request.id))
+        }
+        Verdict::Answer(_) => handshake::discover(door, &request),
+        Verdict::Listen => listen::listen(door, headers, &client, &request).await,
+        Verdict::Forward => forward(door, headers, Client::Modern(client), request).await,
+    }
+}
+
+async fn legacy(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+    session: &Session,
+) -> Response<Body> {
+    let client = match bridged::client(door, session) {
+        Ok(client) => client,
+        Err(refusal) => return refusal.response(None),
+    };
+    let Some(request) = Request::read(body, envelope) else {
+        bridged::aside(door, &client, envelope, body).await;
+        return accepted();
+    };
+    let answer = match bridge::from_legacy(&request.method) {
+        Verdict::Refuse(reason) => bridge::refusal(&request.id, reason),
+        Verdict::Listen => bridge::refusal(&request.id, "this revision has no such method"),
+        Verdict::Answer(Local::SetLevel) => listen::set_level(door, &client, &request).await,
+        Verdict::Answer(Local::Subscribe | Local::Unsubscribe) => {
+            listen::subscribe(door, &client, &request).await
+        }
+        Verdict::Answer(Local::Ping) => bridge::empty_result(&request.id),
+        Verdict::Answer(_) => request.refused(&Refusal::answer(
+            code::INVALID_REQUEST,
+            "the session has begun already",
+        )),
+        Verdict::Forward => {
+            return forward(door, headers, Client::Legacy(client), request).await;
+        }
+    };
+    json(answer, Era::Legacy)
+}
+
+/// Answers a `GET` or `DELETE` of the older revisions.
+pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) -> Response<Body> {
+    let begun = session(door, headers).and_then(|session| {
+        let client = bridged::client(door, &session)?;
+        Ok((session, client))
+    });
+    let (session, client) = match begun {
+        Ok(begun) => begun,
+        Err(refusal) => return refusal.response(None),
+    };
+    if method == Method::GET {
+        for service in door.shared.places().services() {
+            news::attend(&door.at(service), &client);
+        }
+        return news::stream(door, &client, &session.id());
+    }
+    door.shared.mcp().end(session.id(), &door.caller);
+    door.shared
+        .mcp()
+        .clients()
+        .remove(&session.id(), &door.caller);
+    end_upstreams(door, &client).await;
+    Response::new(Body::empty())
+}
+
+/// Ends every session that a client has with an upstream.
+async fn end_upstreams(door: &Door, client: &ClientSession) {
+    let services = door.shared.places().services();
+    for (id, session) in client.upstreams_by_service() {
+        if let Some(service) = services.iter().find(|service| service.id() == id) {
+            session.end(&door.at(service)).await;
+        }
+    }
+}
+
+/// Answers from the lists, or asks the one service that a request is about.
+async fn forward(
+    door: &Door,
+    headers: &HeaderMap,
+    client: Client,
+    request: Request,
+) -> Response<Body> {
+    let era = client.era();
+    if bartizan_protocol::method::is_list(&request.method) {
+        return lists::answer(door, &client, &request).await;
+    }
+    let inner = door.clone();
+    let talk = Talk::new(|out| async move {
+        let cancelled = match &client {
+            Client::Legacy(client) => Some(client.under_way(&request.id)),
+            Client::Modern(_) => None,
+        };
+        let asked = async {
+            match route::find(&inner, &client, &request).await {
+                Ok((doors, request)) => ask_in_turn(&doors, &client, &request, &out).await,
+                Err(refusal) => request.refused(&refusal),
+            }
+        };
+        match cancelled {
+            None => Some(asked.await),
+            Some(cancelled) => tokio::select! {
+                response = asked => Some(response),
+                // Who cancels wants no response.
+                Ok(()) = cancelled => None,
+            },
+        }
+    });
+    respond(door.shared.mcp(), talk, headers, era).await
+}
+
+/// The answer of the first that has one, or of the first if none has.
+async fn ask_in_turn(doors: &[Door], client: &Client, request: &Request, out: &Outgoing) -> Bytes {
+    let mut first = None;
+    for door in doors {
+        let answer = ask::ask(door, client, request, out).await;
+        let is_result = Envelope::read(&answer).is_ok_and(|it| it.result().is_some());
+        if is_result {
+            return answer;
+        }
+        first.get_or_insert(answer);
+    }
+    first.unwrap_or_default()
+}

@@ -1,0 +1,106 @@
+use std::borrow::Cow;
+
+use bartizan_protocol::{edit, error as code};
+use bytes::Bytes;
+
+use super::{completion, lists};
+use crate::mcp::{
+    Door, Refusal,
+    ask::{Client, Request},
+};
+
+/// The services that a request may be about, the likeliest first, and the request in their
+/// words. More than one only if it does no harm to ask all of them.
+///
+/// # Errors
+///
+/// When there is none.
+pub(super) async fn find(
+    door: &Door,
+    client: &Client,
+    request: &Request,
+) -> Result<(Vec<Door>, Request), Refusal> {
+    match &*request.method {
+        "tools/call" => named(door, client, request, "tools/list", &["params", "name"])
+            .await
+            .map(one),
+        "prompts/get" => named(door, client, request, "prompts/list", &["params", "name"])
+            .await
+            .map(one),
+        "resources/read" => {
+            let uri = text(request, &["params", "uri"])?;
+            let doors = lists::of_resource(door, client, &uri).await;
+            if doors.is_empty() {
+                return Err(unknown_resource(client, &uri));
+            }
+            Ok((doors, request.clone()))
+        }
+        "completion/complete" => completion::find(door, client, request).await.map(one),
+        method => Err(Refusal::new(
+            http::StatusCode::NOT_FOUND,
+            code::METHOD_NOT_FOUND,
+            format!("{method} is about no service: use the address of one, /mcp/<service>"),
+        )),
+    }
+}
+
+fn one((door, request): (Door, Request)) -> (Vec<Door>, Request) {
+    (vec![door], request)
+}
+
+/// The service that a name at `path` begins with, and the request with the name as the service
+/// knows it.
+pub(super) async fn named(
+    door: &Door,
+    client: &Client,
+    request: &Request,
+    list: &'static str,
+    path: &[&str],
+) -> Result<(Door, Request), Refusal> {
+    let joined = text(request, path)?;
+    let unknown = || {
+        let what = list.trim_end_matches("s/list");
+        Refusal::answer(
+            code::INVALID_PARAMS,
+            format!("unknown {what} {joined}: the names are those of {list}"),
+        )
+    };
+    let (service, rest) = door.shared.places().split(&joined).ok_or_else(unknown)?;
+    let door = door.at(service);
+    // Only a name that was shortened needs the list to be understood.
+    let name = if joined.len() < 64 {
+        Cow::Borrowed(rest)
+    } else {
+        let known = lists::original(&door, client, list, &joined).await;
+        known.map_or(Cow::Borrowed(rest), Cow::Owned)
+    };
+    let raw = edit::get(&request.body, path).ok_or_else(unknown)?;
+    let body = edit::replace(&request.body, &[(raw, &edit::string(&name))]);
+    let body: Bytes = body.map_err(|_| unknown())?;
+    Ok((
+        door,
+        Request {
+            body,
+            ..request.clone()
+        },
+    ))
+}
+
+pub(super) fn text(request: &Request, path: &[&str]) -> Result<String, Refusal> {
+    let text = edit::get(&request.body, path).and_then(edit::text);
+    text.map(Cow::into_owned).ok_or_else(|| {
+        Refusal::answer(
+            code::INVALID_PARAMS,
+            format!("{} must be a string", path.join(".")),
+        )
+    })
+}
+
+fn unknown_resource(client: &Client, uri: &str) -> Refusal {
+    let code = match client {
+        Client::Legacy(_) => code::RESOURCE_NOT_FOUND,
+        Client::Modern(_) => code::INVALID_PARAMS,
+    };
+    Refusal::answer(code, "Resource not found")
+        .with_data(format!(r#"{{"uri":{}}}"#, edit::string(uri)))
+}
