@@ -1,6 +1,13 @@
 //! Bodies that stream, on tokio's paused clock.
 
-use std::{convert::Infallible, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bartizan_clock::Clock;
 use bartizan_protocol::sse::Event;
@@ -9,7 +16,7 @@ use bartizan_transport::stream::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::{sync::mpsc, time::advance};
 
@@ -257,10 +264,30 @@ async fn a_body_longer_than_its_cap_fails_and_is_dropped() {
 
 #[tokio::test]
 async fn a_body_that_announces_too_much_fails_before_its_first_byte() {
-    let full = |text: &'static str| Full::new(Bytes::from(text));
-    assert!(Capped::new(full("abcdef"), 6).collect().await.is_ok());
-    let mut body = Box::pin(Capped::new(full("abcdefg"), 6));
-    let error = body.frame().await.unwrap().unwrap_err();
+    /// Says that it is seven bytes long, and would wait for ever for the first.
+    struct Announced;
+    impl Body for Announced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(7)
+        }
+    }
+    assert!(
+        now(&mut Box::pin(Capped::new(Announced, 7)))
+            .await
+            .is_none()
+    );
+    let mut body = Box::pin(Capped::new(Announced, 6));
+    let error = now(&mut body).await.unwrap().unwrap().unwrap_err();
     assert_eq!(error, CappedError::TooLong { cap: 6 });
 }
 
@@ -308,6 +335,23 @@ async fn a_body_without_a_first_byte_ends_its_readers_wait() {
         IdleError::Silent { limit: seconds(60) }
     );
     assert!(clock.now() - start < seconds(61));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shorter_limit_holds_from_the_first_byte_on() {
+    let limits = IdleLimits {
+        first_byte: seconds(600),
+        between: seconds(10),
+    };
+    let (sender, body) = chunks();
+    let clock = Clock::tokio();
+    let start = clock.now();
+    let mut body = Box::pin(Idle::new(body, limits, clock));
+    assert!(now(&mut body).await.is_none());
+    sender.send(b"x").await.unwrap();
+    assert!(body.frame().await.unwrap().is_ok());
+    assert!(body.frame().await.unwrap().is_err());
+    assert!(clock.now() - start < seconds(11));
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,6 +75,13 @@ fn another_layout_is_not_read() {
     assert_eq!(SessionToken::decode(&payload), Err(InvalidSessionToken));
 }
 
+#[test]
+fn nothing_may_follow() {
+    let mut payload = token().encode().unwrap();
+    payload.push(0);
+    assert_eq!(SessionToken::decode(&payload), Err(InvalidSessionToken));
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(
