@@ -4,6 +4,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.path.join(os.path.dirname(HERE), "target/release")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 UP = "127.0.0.1:19100"
+AGG = [f"127.0.0.1:{19101 + i}" for i in range(10)]
 G = "http://127.0.0.1:19200"
 REQUEST = ('{"id":"request-123","timestamp":"2025-01-21T10:30:00Z","service":"user-service","operation":"small",'
     '"parameters":{"userId":"123"},"metadata":{"correlationId":"corr-123","timeout":30000,"priority":"normal","agentId":"chatbot-agent"}}')
@@ -29,6 +30,27 @@ def floor(mode):
 def floor_mcp(run):
     c = [os.path.join(BIN, "gwb-floor"), "--mode", "mcp", "--listen", "19200", "--path", "/mcp", "--upstream", UP]
     return dict(cmd=c, ready=("http", G + "/small"), urls={**rest(G), "mcp": G + "/mcp", "modern": G + "/mcp"})
+def floor_agg(ttl):
+    def f(run):
+        c = [os.path.join(BIN, "gwb-floor"), "--mode", "mcp", "--listen", "19200", "--path", "/mcp", "--list-ttl-ms", ttl] + sum([["--upstream", u] for u in AGG], [])
+        return dict(cmd=c, ready=("list", G + "/mcp"), ready_args=["--expect-tools", "500"], urls={"agg": G + "/mcp"}, tools={"agg": "u7_echo"})
+    return f
+def mcp_service(name, url):
+    """A service with everything on, and limits that admit every call and are still asked."""
+    p = "MCP_SERVICE_" + name.upper() + "_"
+    return {p + "TRANSPORT": "streamable-http", p + "ENDPOINT": url, p + "AUTH_TYPE": "bearer", p + "TOKEN": "d2VsbC1rZXB0",
+        p + "RATE_LIMIT_RPM": "60000000", p + "RATE_LIMIT_BURST": "1000000"}
+def bartizan_mcp(run):
+    """MCP services at their own addresses."""
+    e = exe("GWB_BARTIZAN", os.path.join(ROOT, "target/release/bartizan"))
+    env = {"MCP_GATEWAY_HOST": "127.0.0.1", "PORT": "19200", "MCP_SERVICES": "up,stream", **mcp_service("up", f"http://{UP}/mcp"), **mcp_service("stream", f"http://{UP}/mcp-sse")}
+    return e and dict(cmd=[e, "serve"], env=env, ready=("call", G + "/mcp/up"), urls={"mcp": G + "/mcp/up", "mcp_sse": G + "/mcp/stream", "modern": G + "/mcp/up"})
+def bartizan_agg(run):
+    """Ten MCP services behind one address."""
+    e = exe("GWB_BARTIZAN", os.path.join(ROOT, "target/release/bartizan"))
+    env = {"MCP_GATEWAY_HOST": "127.0.0.1", "PORT": "19200", "MCP_SERVICES": ",".join(f"u{i}" for i in range(10))}
+    for i, u in enumerate(AGG): env.update(mcp_service(f"u{i}", f"http://{u}/mcp"))
+    return e and dict(cmd=[e, "serve"], env=env, ready=("list", G + "/mcp"), ready_args=["--expect-tools", "500"], urls={"agg": G + "/mcp"}, tools={"agg": "u7__echo"})
 def bartizan(run):
     """Everything on that is on by default; the limits are set so high that they admit every call, and are still asked."""
     e = exe("GWB_BARTIZAN", os.path.join(ROOT, "target/release/bartizan"))
@@ -37,4 +59,5 @@ def bartizan(run):
         "MCP_SERVICE_USER_SERVICE_RATE_LIMIT_BURST": "1000000"}
     return e and dict(cmd=[e, "serve"], env=env, ready=("http", G + "/livez"), ready_args=["--expect", "ok\n"], urls={"request": G + "/mcp/request"})
 
-PEERS = {"direct": direct, "floor-tcp": floor("tcp"), "floor-hyper": floor("hyper"), "floor-mcp": floor_mcp, "bartizan": bartizan}
+PEERS = {"direct": direct, "floor-tcp": floor("tcp"), "floor-hyper": floor("hyper"), "floor-mcp": floor_mcp, "bartizan": bartizan,
+    "floor-agg": floor_agg("0"), "floor-agg-cached": floor_agg("60000"), "bartizan-mcp": bartizan_mcp, "bartizan-agg": bartizan_agg}
