@@ -42,8 +42,7 @@ impl Bucket {
     }
 }
 
-/// A breaker: a counted reference for the outcome, one reading of the clock, one
-/// compare-and-swap.
+/// A breaker: one reading of the coarse clock, one compare-and-swap. No reference is counted.
 pub(crate) struct Breaker {
     state: AtomicU64,
     buckets: [AtomicU64; 16],
@@ -51,23 +50,23 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    pub(crate) fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(clock: Clock) -> &'static Self {
+        Box::leak(Box::new(Self {
             state: AtomicU64::new(0),
             buckets: Default::default(),
             clock,
-        })
+        }))
     }
 
     #[inline]
-    fn admit(self: &Arc<Self>) -> Arc<Self> {
+    fn admit(&'static self) -> &'static Self {
         assert_eq!(self.state.load(Relaxed), 0);
-        Arc::clone(self)
+        self
     }
 
     #[inline]
     fn succeed(&self) {
-        let tick = self.clock.now().as_nanos() >> 32;
+        let tick = self.clock.coarse_nanos() >> 32;
         let bucket = &self.buckets[tick as usize % 16];
         let counted = bucket.fetch_update(Relaxed, Relaxed, |calls| Some(calls + 1));
         assert!(counted.is_ok());
@@ -138,7 +137,7 @@ impl<Req> Kind<Req> for Bucket {
     fn after((): &mut ()) {}
 }
 
-impl<Req> Kind<Req> for Arc<Breaker> {
+impl<Req> Kind<Req> for &'static Breaker {
     type Held = Self;
 
     #[inline]
@@ -177,14 +176,14 @@ impl<Req> Kind<Req> for Turns {
 pub(crate) struct Five {
     pub(crate) paid_in: Arc<AtomicU64>,
     pub(crate) bucket: Bucket,
-    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) breaker: &'static Breaker,
     pub(crate) header: HeaderValue,
     pub(crate) fleet: Arc<Fleet>,
 }
 
 pub(crate) struct FiveHeld {
     _copy: Request<()>,
-    breaker: Arc<Breaker>,
+    breaker: &'static Breaker,
     busy: Arc<Endpoint>,
 }
 

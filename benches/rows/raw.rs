@@ -31,6 +31,9 @@ fn primitives(instrument: &mut impl Instrument) {
     instrument.call("one reading of the clock", |_| {
         hint::black_box(clock.now());
     });
+    instrument.call("one reading of the coarse clock", |_| {
+        hint::black_box(clock.coarse_nanos());
+    });
     instrument.call("one reading of std's clock", |_| {
         hint::black_box(std_clock());
     });
