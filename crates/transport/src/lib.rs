@@ -1,6 +1,8 @@
 //! Connections that carry MCP, whoever is at the other end and whatever revision they speak.
 
 pub mod bridge;
+pub mod front;
+pub mod host;
 pub mod link;
 pub mod origin;
 pub mod seal;

@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use bartizan_clock::{Clock, Instant};
+use parking_lot::Mutex;
+
+use super::HostError;
+use crate::stdio::{Cause, ExitReport, RestartPolicy};
+
+/// When a program whose processes keep dying may be started again.
+///
+/// Unlike [`Supervisor`](crate::stdio::Supervisor), which starts the one process that all share,
+/// it judges many processes of one program, of which each session has its own.
+#[derive(Debug)]
+pub(super) struct Pace {
+    policy: RestartPolicy,
+    /// Locked when a process begins and when it ends.
+    deaths: Mutex<Deaths>,
+}
+
+#[derive(Debug)]
+struct Deaths {
+    /// Those in a row that came too soon.
+    count: u32,
+    next_start: Instant,
+    random: fastrand::Rng,
+}
+
+impl Pace {
+    pub(super) fn new(policy: RestartPolicy) -> Self {
+        Self {
+            policy,
+            deaths: Mutex::new(Deaths {
+                count: 0,
+                next_start: Instant::from_nanos(0),
+                random: fastrand::Rng::new(),
+            }),
+        }
+    }
+
+    /// Waits for a pause that is due.
+    ///
+    /// # Errors
+    ///
+    /// Instead of waiting, if too many processes died in a row.
+    pub(super) async fn wait(&self, clock: Clock) -> Result<(), HostError> {
+        let pause = self.pause(clock.now())?;
+        if !pause.is_zero() {
+            clock.sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    fn pause(&self, now: Instant) -> Result<Duration, HostError> {
+        let deaths = self.deaths.lock();
+        let pause = deaths.next_start - now;
+        if pause.is_zero() || deaths.count < self.policy.flapping_after {
+            return Ok(pause);
+        }
+        let count = deaths.count;
+        Err(HostError::Unsent {
+            reason: format!("the process ended too soon {count} times in a row").into(),
+            retry_after: Some(pause),
+        })
+    }
+
+    /// Notes how a process ended.
+    pub(super) fn judge(&self, report: &ExitReport, now: Instant) {
+        let mut deaths = self.deaths.lock();
+        let asked_for = matches!(report.cause, Cause::Stopped | Cause::Abandoned);
+        if report.uptime >= self.policy.stable_after {
+            deaths.count = 0;
+        } else if !asked_for {
+            // What died long before the last one has nothing to do with it.
+            if now - deaths.next_start >= self.policy.stable_after {
+                deaths.count = 0;
+            }
+            deaths.count = deaths.count.saturating_add(1);
+            let count = deaths.count;
+            deaths.next_start = now + self.policy.backoff.delay(count, &mut deaths.random);
+        }
+    }
+}
