@@ -38,7 +38,11 @@ impl<T> Owners<T> {
 
     #[cfg(test)]
     pub(super) fn total(&self) -> usize {
-        let of = |part: &Mutex<Part<T>>| part.lock().0.values().map(Vec::len).sum::<usize>();
+        let of = |part: &Mutex<Part<T>>| {
+            let part = part.lock();
+            assert!(part.0.values().all(|sessions| !sessions.is_empty()));
+            part.0.values().map(Vec::len).sum::<usize>()
+        };
         self.parts.iter().map(of).sum()
     }
 }

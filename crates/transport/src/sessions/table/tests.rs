@@ -197,6 +197,40 @@ async fn the_longest_idle_makes_room() {
     assert_eq!(audit(&sessions), 3);
 }
 
+/// One look through a large table finds several; they must still go in turn.
+#[tokio::test(start_paused = true)]
+async fn those_that_make_room_go_in_turn() {
+    let sessions = sessions(200, 200);
+    for number in 0..200 {
+        drop(sessions.insert(id(number), b"alice", ()).unwrap());
+        advance(Duration::from_millis(1)).await;
+    }
+    let mut rest = Vec::from_iter(0..200_u8);
+    for round in 0..20 {
+        // One is used again just before its turn, and is spared.
+        if round == 1 {
+            drop(sessions.get(&id(rest[0]), b"alice").unwrap());
+            rest.rotate_left(1);
+        }
+        drop(sessions.insert(SessionId::random(), b"bob", ()).unwrap());
+        rest.remove(0);
+        advance(Duration::from_millis(1)).await;
+        // Looked at without using them, which would change whose turn it is.
+        let mut found = Vec::new();
+        for shard in &sessions.0.shards {
+            shard.each(|entry| {
+                if *entry.owner == *b"alice" {
+                    found.push(entry.id.as_bytes()[0]);
+                }
+            });
+        }
+        found.sort_unstable();
+        let mut expected = rest.clone();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "round {round}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_owner_makes_room_for_itself() {
     let sessions = sessions(10, 2);
