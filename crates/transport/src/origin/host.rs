@@ -34,7 +34,9 @@ impl<'a> Host<'a> {
             None if rest.is_empty() => None,
             // A colon without a port means the usual one, says RFC 3986.
             Some("") => None,
-            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(port.parse().ok()?)
+            }
             _ => return None,
         };
         Some(Self { name, port })
