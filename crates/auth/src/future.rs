@@ -6,11 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{
+    Request, Response, StatusCode,
+    header::{AUTHORIZATION, HeaderMap},
+};
 use pin_project::pin_project;
 use tower_service::Service;
 
-use crate::{Error, Token, TokenCache, TokenClient, TokenError};
+use crate::{Error, Token, TokenCache, TokenClient, TokenError, authorize::Challenge};
 
 /// The future of an [`Auth`](crate::Auth) service.
 ///
@@ -34,7 +37,8 @@ pub(crate) struct Again<Inner, B> {
     pub(crate) request: Request<B>,
 }
 
-/// The token that a service was shown, and what to do if it refuses it.
+/// The token that a service was shown, or that it was shown none (generation zero), and what to
+/// do if it refuses.
 pub(crate) struct Shown<Inner, S, B> {
     pub(crate) cache: TokenCache<S>,
     pub(crate) generation: u64,
@@ -137,10 +141,13 @@ where
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::Inner(error))),
                     Poll::Ready(Ok(response)) => {
-                        if response.status() != StatusCode::UNAUTHORIZED {
+                        let status = response.status();
+                        if status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN {
                             return Poll::Ready(Ok(response));
                         }
-                        let Some(refused) = shown.take().and_then(Shown::refuse) else {
+                        let shown = shown.take();
+                        let refused = shown.and_then(|it| it.refuse(status, response.headers()));
+                        let Some(refused) = refused else {
                             return Poll::Ready(Ok(response));
                         };
                         let refused = refused.answered(response);
@@ -178,6 +185,11 @@ where
         };
         let next = match (self.as_mut().project_replace(Self::Done), event) {
             (Owned::Waiting(waiting), Event::Fetched(Ok(token))) => waiting.call(&token),
+            (Owned::Waiting(waiting), Event::Fetched(Err(error)))
+                if error.kind().is_unchallenged() =>
+            {
+                waiting.call_bare()
+            }
             (Owned::Waiting(_), Event::Fetched(Err(error))) => {
                 return Poll::Ready(Some(Err(Error::Token(error))));
             }
@@ -243,13 +255,23 @@ where
 {
     fn call(mut self, token: &Token) -> State<Inner, S, B> {
         self.first.show(token);
+        self.call_shown(token.generation())
+    }
+
+    /// Sends the request as it is, for the service to say what it wants.
+    fn call_bare(mut self) -> State<Inner, S, B> {
+        self.first.request.headers_mut().remove(AUTHORIZATION);
+        self.call_shown(0)
+    }
+
+    fn call_shown(self, generation: u64) -> State<Inner, S, B> {
         let Again { service, request } = &self.first;
         let again = (self.may_repeat).then(|| Box::new(Again::copy(service, request)));
         State::Calling {
             future: self.first.call(),
             shown: Some(Shown {
                 cache: self.cache,
-                generation: token.generation(),
+                generation,
                 again,
             }),
         }
@@ -259,11 +281,19 @@ where
 impl<Inner, S: TokenClient, B> Shown<Inner, S, B> {
     /// Tells the cache of a refusal; what to do about it, if the request is to be repeated.
     #[cold]
-    fn refuse(self) -> Option<Refused<Inner, B, ()>> {
-        let replaced = self.cache.unauthorized(self.generation);
+    fn refuse(self, status: StatusCode, headers: &HeaderMap) -> Option<Refused<Inner, B, ()>> {
+        let shared = self.cache.shared();
+        let replaced = match &shared.flow {
+            Some(flow) => {
+                let challenge = Challenge::read(status, headers)?;
+                shared.challenged(flow, self.generation, challenge)
+            }
+            None if status == StatusCode::UNAUTHORIZED => self.cache.unauthorized(self.generation),
+            None => false,
+        };
         let again = self.again.filter(|_| replaced)?;
         Some(Refused {
-            token: fetch(&self.cache),
+            token: replace(&self.cache),
             generation: self.generation,
             again,
             unauthorized: (),
@@ -285,6 +315,11 @@ impl<Inner, B> Refused<Inner, B, ()> {
 fn fetch<S: TokenClient>(cache: &TokenCache<S>) -> Fetching {
     let cache = cache.clone();
     Box::pin(async move { cache.token().await })
+}
+
+fn replace<S: TokenClient>(cache: &TokenCache<S>) -> Fetching {
+    let cache = cache.clone();
+    Box::pin(async move { cache.replacement().await })
 }
 
 impl<Inner, S, B> fmt::Debug for ResponseFuture<Inner, S, B>

@@ -27,6 +27,9 @@
 //! ```
 //!
 //! Tokens are fetched by a tower service that the program provides; this crate opens no socket.
+//! Where it is not known who issues tokens for a service, `Authorize` (with the feature `authorize`)
+//! finds out from what the service says when it refuses a request, and asks a user or for itself.
+//!
 //! With a token at hand a request costs a read of the clock and of an atomic pointer, and no
 //! allocation beyond that of the header map. A request that may be repeated after a 401 is
 //! copied first; [`NeverRepeat`] avoids that.
@@ -37,6 +40,7 @@
 //! else can be tricked with them. Exchange it ([`Grant::TokenExchange`]) for one that is meant for
 //! the service. To check who is calling *us* is another matter, and another crate's.
 
+mod authorize;
 mod cookie;
 mod credential;
 mod error;
@@ -51,6 +55,14 @@ mod secret;
 mod service;
 mod sync;
 
+pub use authorize::AuthorizeError;
+#[cfg(feature = "authorize")]
+pub use authorize::{
+    AuthorizationFile, Authorize, AuthorizeBuilder, Callback, CallbackFuture, InvalidAuthorize,
+    Listening, LogAddress, PrivateKey, SigningAlgorithm, UserAgent,
+};
+#[cfg(feature = "callback")]
+pub use authorize::{BrowserCommand, LoopbackCallback};
 pub use credential::Credential;
 pub use error::{Error, InvalidCredential, Unplaceable};
 pub use future::ResponseFuture;

@@ -3,7 +3,9 @@ use http::Request;
 
 /// Decides whether a request may be sent again after a service answered 401 to its token.
 ///
-/// A service that checks tokens first has done nothing yet, but not every service does. Asked of
+/// A service that checks tokens first has done nothing yet, but not every service does. Under
+/// RFC 9110, section 15.5.2, a 401 says that the request has not been applied; a service that is
+/// known to keep to it can be asked again whatever the request. Asked of
 /// requests with an OAuth2 token only; a request for which the answer is yes is copied before it
 /// is sent. Implemented by functions and closures from `&Request<B>` to `bool`.
 pub trait RepeatPolicy<B> {

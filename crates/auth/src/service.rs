@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
 use crate::{
@@ -38,18 +38,30 @@ impl<Inner, S, P> Auth<Inner, S, P> {
         &self.inner
     }
 
-    /// Sends `request` when there is a token, by the service that has been made ready.
+    /// Sends `request` when there is a token, by the service that has been made ready; at once if
+    /// only the service can say how to get one.
     #[cold]
     fn wait<B>(
         &mut self,
         cache: TokenCache<S>,
-        request: Request<B>,
+        mut request: Request<B>,
         may_repeat: bool,
     ) -> ResponseFuture<Inner, S, B>
     where
         Inner: Service<Request<B>> + Clone,
         S: TokenClient,
+        B: Clone,
     {
+        if cache.shared().is_unchallenged() {
+            request.headers_mut().remove(AUTHORIZATION);
+            let again = may_repeat.then(|| Box::new(Again::copy(&self.inner, &request)));
+            let shown = Shown {
+                cache,
+                generation: 0,
+                again,
+            };
+            return ResponseFuture::calling(self.inner.call(request), Some(shown));
+        }
         let unready = self.inner.clone();
         let service = mem::replace(&mut self.inner, unready);
         ResponseFuture::waiting(cache, Again { service, request }, may_repeat)

@@ -3,6 +3,10 @@ use std::{fmt, sync::Arc};
 use bartizan_clock::{Clock, Instant};
 use http::header::{AUTHORIZATION, HeaderMap};
 
+use crate::authorize::Challenge;
+#[cfg(feature = "authorize")]
+use crate::{Authorize, authorize::Flow};
+
 use super::{
     OAuth2Config, Token, TokenClient, TokenError, TokenErrorKind,
     shared::{Boarding, Shared},
@@ -60,6 +64,20 @@ impl<S> TokenCache<S> {
         Self {
             shared: Arc::new(Shared::new(config, client, clock)),
         }
+    }
+
+    /// A cache that finds out how to authorize when a service has refused a request.
+    #[cfg(feature = "authorize")]
+    pub fn authorize(authorize: Authorize, client: S, clock: Clock) -> Self {
+        let mut shared = Shared::new(authorize.oauth2.clone(), client, clock);
+        shared.flow = Some(Arc::new(Flow::new(authorize)));
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
+        &self.shared
     }
 
     /// The token, if there is one that has not expired. Never starts anything.
@@ -142,6 +160,10 @@ impl<S: TokenClient> TokenCache<S> {
     ///
     /// Outside a tokio runtime with its timer enabled.
     pub fn unauthorized(&self, generation: u64) -> bool {
+        if let Some(flow) = &self.shared.flow {
+            let challenge = Challenge::default();
+            return self.shared.challenged(flow, generation, challenge);
+        }
         self.shared.unauthorized(generation)
     }
 

@@ -297,7 +297,10 @@ fn secrets(grant: &Grant) -> impl Iterator<Item = &Secret> {
 }
 
 /// Both parts are form-encoded before they are joined, as RFC 6749 wants it.
-fn client_authorization(id: &str, secret: &Secret) -> Result<HeaderValue, InvalidOAuth2Config> {
+pub(crate) fn client_authorization(
+    id: &str,
+    secret: &Secret,
+) -> Result<HeaderValue, InvalidOAuth2Config> {
     let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret.expose())));
     sensitive(&basic_text(&pair)).map_err(|_| InvalidOAuth2Config::EmptySecret)
 }

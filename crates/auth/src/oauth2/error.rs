@@ -3,6 +3,8 @@ use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 use http::StatusCode;
 use thiserror::Error;
 
+use crate::AuthorizeError;
+
 /// Why there is no access token.
 ///
 /// All who waited for the same token get the same error, and so does whoever asks while it is
@@ -72,6 +74,9 @@ pub enum TokenErrorKind {
     /// The saved refresh token could not be read, and the configured one may be spent.
     #[error("the saved refresh token cannot be read")]
     Store(#[source] Arc<io::Error>),
+    /// There is no authorization for the service.
+    #[error(transparent)]
+    Authorize(AuthorizeError),
     /// The task that fetched the token was ended, by the shutdown of its runtime or a panic.
     #[error("the fetching of the token was abandoned")]
     Abandoned,

@@ -10,8 +10,8 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use crate::{
-    Grant, OAuth2Config, Secret, TokenErrorKind, credential::bearer_text, prepared::sensitive,
-    query,
+    AuthorizeError, Grant, OAuth2Config, Secret, TokenErrorKind, credential::bearer_text,
+    prepared::sensitive, query,
 };
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -30,6 +30,12 @@ pub(crate) struct Granted {
 pub(crate) struct Refusal {
     pub(crate) kind: TokenErrorKind,
     pub(crate) retry_after: Option<Duration>,
+}
+
+impl From<AuthorizeError> for Refusal {
+    fn from(error: AuthorizeError) -> Self {
+        TokenErrorKind::from(error).into()
+    }
 }
 
 impl From<TokenErrorKind> for Refusal {
@@ -99,10 +105,24 @@ fn form(config: &OAuth2Config, refresh: Option<&Secret>) -> String {
     form.0
 }
 
-struct Form(String);
+/// A form, encoded as it grows.
+pub(crate) struct Form(String);
 
 impl Form {
-    fn add(&mut self, name: &str, value: &str) {
+    /// A form with one field.
+    #[cfg(feature = "authorize")]
+    pub(crate) fn with(name: &str, value: &str) -> Self {
+        let mut form = Self(String::with_capacity(512));
+        form.add(name, value);
+        form
+    }
+
+    #[cfg(feature = "authorize")]
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
         }

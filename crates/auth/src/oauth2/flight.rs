@@ -8,7 +8,7 @@ use super::{
     shared::Shared,
     state::Landing,
 };
-use crate::Secret;
+use crate::{AuthorizeError, Secret};
 
 /// How long an answer is waited for after all callers have been sent away, when a refresh token
 /// was presented: the issuer may have replaced it, and whoever does not hear of it is left with
@@ -28,8 +28,13 @@ pub(crate) async fn fly<S: TokenClient>(shared: Arc<Shared<S>>, landing: watch::
     let result = match timeout(patience, granted.as_mut()).await {
         Ok(result) => result,
         Err(_) if matches!(shared.config.grant, Grant::RefreshToken { .. }) => {
-            flight.delay();
+            flight.delay(TokenErrorKind::TimedOut);
             let late = timeout(LATE, granted).await;
+            late.unwrap_or_else(|_| Err(TokenErrorKind::TimedOut.into()))
+        }
+        Err(_) if let Some(flow) = &shared.flow => {
+            flight.delay(AuthorizeError::Awaiting.into());
+            let late = timeout(flow.longest(), granted).await;
             late.unwrap_or_else(|_| Err(TokenErrorKind::TimedOut.into()))
         }
         Err(_) => Err(TokenErrorKind::TimedOut.into()),
@@ -47,8 +52,8 @@ struct Flight<'a, S> {
 
 impl<S> Flight<'_, S> {
     /// Sends the callers away, and stays up.
-    fn delay(&self) {
-        let error = self.shared.fail(&TokenErrorKind::TimedOut.into(), true);
+    fn delay(&self, reason: TokenErrorKind) {
+        let error = self.shared.fail(&reason.into(), true);
         self.landing.send_replace(Some(Err(error)));
     }
 
@@ -72,6 +77,9 @@ impl<S> Drop for Flight<'_, S> {
 }
 
 async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> {
+    if let Some(flow) = &shared.flow {
+        return flow.obtain(&shared.client, shared.clock).await;
+    }
     let refresh = newest_refresh_token(shared).await?;
     let request = exchange::request(&shared.config, refresh.as_ref());
     let client = shared.client.lock().clone();

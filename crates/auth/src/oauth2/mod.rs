@@ -22,3 +22,13 @@ pub use invalid::InvalidOAuth2Config;
 pub use refresh_token_file::RefreshTokenFile;
 pub use refresh_token_store::{RefreshTokenStore, SavedRefreshToken, StoreFuture};
 pub use token::Token;
+
+pub(crate) use exchange::{Granted, Refusal};
+pub(crate) use shared::Shared;
+
+#[cfg(feature = "authorize")]
+pub(crate) use {
+    config::client_authorization,
+    exchange::{Form, read as read_token},
+    refresh_token_file::{about, blocking, read as read_file, replace as replace_file},
+};

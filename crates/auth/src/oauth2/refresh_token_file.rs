@@ -31,7 +31,7 @@ impl RefreshTokenStore for RefreshTokenFile {
     fn load(&self) -> StoreFuture<'_, Option<SavedRefreshToken>> {
         let path = self.path.clone();
         Box::pin(blocking(move || {
-            read(&path).map_err(|error| about(&path, &error))
+            load(&path).map_err(|error| about(&path, &error))
         }))
     }
 
@@ -43,7 +43,7 @@ impl RefreshTokenStore for RefreshTokenFile {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
@@ -51,17 +51,25 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn about(path: &Path, error: &io::Error) -> io::Error {
+pub(crate) fn about(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn read(path: &Path) -> io::Result<Option<SavedRefreshToken>> {
+/// What is in a file, so far as it can be a file of ours; `None` if there is no file.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn load(path: &Path) -> io::Result<Option<SavedRefreshToken>> {
+    let Some(bytes) = read(path)? else {
+        return Ok(None);
+    };
     let saved: Option<Value> = serde_json::from_slice(&bytes).ok();
     let token = |name: &str| Some(Secret::new(saved.as_ref()?.get(name)?.as_str()?));
     match (token("configured"), token("current")) {
@@ -82,6 +90,11 @@ fn write(path: &Path, token: &SavedRefreshToken) -> io::Result<()> {
         "current": token.current.expose(),
     });
     let text = Zeroizing::new(text.to_string());
+    replace(path, text.as_bytes())
+}
+
+/// Puts `text` into a file that only its owner can read, all of it or nothing.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
@@ -95,7 +108,7 @@ fn write(path: &Path, token: &SavedRefreshToken) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&new)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     sync_directory(path)

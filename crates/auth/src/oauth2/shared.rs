@@ -6,6 +6,8 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::{AuthorizeError, authorize::Flow};
+
 use super::{
     OAuth2Config, Token, TokenClient, TokenError,
     exchange::{Granted, Refusal},
@@ -24,6 +26,8 @@ pub(crate) struct Shared<S> {
     pub(crate) state: Mutex<State>,
     /// Only to be cloned, once a flight; clients need not be `Sync`.
     pub(crate) client: Mutex<S>,
+    /// What finds out how to authorize, where that is not configured.
+    pub(crate) flow: Option<Arc<Flow>>,
 }
 
 /// What a caller who wants a token gets.
@@ -50,7 +54,14 @@ impl<S> Shared<S> {
             current: ArcSwapOption::new(first),
             client: Mutex::new(client),
             config,
+            flow: None,
         }
+    }
+
+    /// Whether nothing can be done about a missing token before a service has asked for it.
+    pub(crate) fn is_unchallenged(&self) -> bool {
+        let flow = self.flow.as_ref();
+        flow.is_some_and(|flow| !flow.can_grant() && self.state.lock().flight.is_none())
     }
 
     /// Makes the granted token the current one.
@@ -141,6 +152,15 @@ impl<S: TokenClient> Shared<S> {
         {
             return Boarding::Token(token);
         }
+        if state.flight.is_none() && self.flow.as_ref().is_some_and(|flow| !flow.can_grant()) {
+            let unchallenged = AuthorizeError::Unchallenged.into();
+            return Boarding::Failed(TokenError::new(unchallenged, Some(Duration::ZERO)));
+        }
+        if self.flow.is_some()
+            && let Some(flight) = &state.flight
+        {
+            return Boarding::Wait(flight.clone());
+        }
         if let Some(error) = state.blocked(now) {
             return Boarding::Failed(error);
         }
@@ -152,6 +172,11 @@ impl<S: TokenClient> Shared<S> {
     pub(crate) fn renew(self: &Arc<Self>, token: &Arc<Token>, now: Instant) -> bool {
         if !token.is_valid(now) {
             return false;
+        }
+        if self.flow.as_ref().is_some_and(|flow| !flow.can_grant()) {
+            // Nobody is asked before the service says so, when the token has expired.
+            token.renewal.rearm(u64::MAX);
+            return true;
         }
         if token.renewal.claim(now.as_nanos()) {
             let mut state = self.state.lock();
@@ -190,7 +215,7 @@ impl<S: TokenClient> Shared<S> {
     }
 
     /// The flight under way, or a new one.
-    fn flight(self: &Arc<Self>, state: &mut State) -> watch::Receiver<Landing> {
+    pub(crate) fn flight(self: &Arc<Self>, state: &mut State) -> watch::Receiver<Landing> {
         if let Some(flight) = &state.flight {
             return flight.clone();
         }

@@ -1,0 +1,42 @@
+//! What stands in for the flow where the crate is built without it: there is none.
+
+use std::time::Duration;
+
+use bartizan_clock::Clock;
+use parking_lot::Mutex;
+
+use super::Challenge;
+use crate::{
+    TokenClient,
+    oauth2::{Granted, Refusal},
+};
+
+#[derive(Debug)]
+pub(crate) enum Flow {}
+
+impl Flow {
+    pub(crate) fn can_grant(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn admits(&self, _: &Challenge) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn expect(&self, _: Challenge) {
+        match *self {}
+    }
+
+    pub(crate) fn longest(&self) -> Duration {
+        match *self {}
+    }
+
+    #[allow(clippy::unused_async, reason = "as where there is a flow")]
+    pub(crate) async fn obtain<S: TokenClient>(
+        &self,
+        _: &Mutex<S>,
+        _: Clock,
+    ) -> Result<Granted, Refusal> {
+        match *self {}
+    }
+}

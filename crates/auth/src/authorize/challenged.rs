@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use super::{AuthorizeError, Challenge, Flow};
+use crate::{Token, TokenCache, TokenClient, TokenError, TokenErrorKind, oauth2::Shared};
+
+impl From<AuthorizeError> for TokenErrorKind {
+    fn from(error: AuthorizeError) -> Self {
+        Self::Authorize(error)
+    }
+}
+
+impl TokenErrorKind {
+    /// Whether a request without a token is what can help: its refusal begins anew.
+    pub(crate) fn is_unchallenged(&self) -> bool {
+        matches!(self, Self::Authorize(AuthorizeError::Unchallenged))
+    }
+}
+
+impl<S: TokenClient> Shared<S> {
+    /// Takes notice that a service refused a token, or a request without one, and of what it
+    /// said; whether another token is there or on its way.
+    pub(crate) fn challenged(
+        self: &Arc<Self>,
+        flow: &Flow,
+        generation: u64,
+        challenge: Challenge,
+    ) -> bool {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let current = self.current.load_full();
+        let is_newer = |token: &Arc<Token>| token.generation() != generation && token.is_valid(now);
+        if current.as_ref().is_some_and(is_newer) || state.flight.is_some() {
+            return true;
+        }
+        let blocked = state.blocked(now);
+        if blocked.is_some_and(|error| !error.kind().is_unchallenged())
+            || !flow.admits(&challenge)
+            || !state.admit_refusal(now, &self.config.failure_pause)
+        {
+            return false;
+        }
+        let (issuer, wider) = (self.issuer(), challenge.insufficient_scope);
+        tracing::info!(
+            issuer,
+            generation,
+            wider,
+            "the service asks for authorization"
+        );
+        if !wider {
+            state.refused = self.current.swap(None);
+        }
+        flow.expect(challenge);
+        self.flight(&mut state);
+        true
+    }
+}
+
+impl<S: TokenClient> TokenCache<S> {
+    /// The token that comes of the flight under way, if one is; a token that is there is of no
+    /// use to who needs a wider one.
+    pub(crate) async fn replacement(&self) -> Result<Arc<Token>, TokenError> {
+        let shared = self.shared();
+        let flight = shared
+            .flow
+            .as_ref()
+            .and_then(|_| shared.state.lock().flight.clone());
+        let Some(mut flight) = flight else {
+            return self.token().await;
+        };
+        let landed = flight.wait_for(Option::is_some).await;
+        let landing = landed.ok().and_then(|landing| landing.clone());
+        landing.unwrap_or_else(|| Err(TokenError::new(TokenErrorKind::Abandoned, None)))
+    }
+}
