@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bartizan_classify::retry_after_seconds;
+use bartizan_transport::host::HostError;
 use http::StatusCode;
 use thiserror::Error;
 
@@ -49,6 +50,13 @@ pub(crate) enum Error {
         reason: String,
         retry_after: Option<Duration>,
     },
+    /// A process cannot be started now.
+    #[error("{service}: {reason}")]
+    Busy {
+        service: Arc<str>,
+        reason: Arc<str>,
+        retry_after: Duration,
+    },
     #[error("internal error")]
     Internal,
 }
@@ -62,9 +70,10 @@ impl Error {
             Self::SlowBody => "TIMEOUT_ERROR",
             Self::Disconnected => "NETWORK_ERROR",
             Self::UnknownService(_) => "CONFIGURATION_ERROR",
-            Self::CircuitOpen { .. } | Self::RateLimited { .. } | Self::NoInstances { .. } => {
-                "MCP_ERROR"
-            }
+            Self::CircuitOpen { .. }
+            | Self::RateLimited { .. }
+            | Self::NoInstances { .. }
+            | Self::Busy { .. } => "MCP_ERROR",
             Self::Internal => "PROCESSING_ERROR",
         }
     }
@@ -78,7 +87,9 @@ impl Error {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownService(_) => StatusCode::NOT_FOUND,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::CircuitOpen { .. } | Self::NoInstances { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CircuitOpen { .. } | Self::NoInstances { .. } | Self::Busy { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Credential { .. } => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -87,9 +98,9 @@ impl Error {
     /// Whole seconds after which it may be worth asking again.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::CircuitOpen { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Self::CircuitOpen { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::Busy { retry_after, .. } => Some(*retry_after),
             Self::NoInstances { retry_after, .. } | Self::Credential { retry_after, .. } => {
                 *retry_after
             }
@@ -124,10 +135,27 @@ impl Error {
                 reason: error.to_string(),
                 retry_after: error.retry_after(),
             },
+            Cause::Host {
+                error:
+                    HostError::Overloaded {
+                        reason,
+                        retry_after,
+                    }
+                    | HostError::Unsent {
+                        reason,
+                        retry_after: Some(retry_after),
+                    },
+                ..
+            } => Self::Busy {
+                service,
+                reason,
+                retry_after,
+            },
             Cause::Internal => Self::Internal,
-            Cause::TimedOut { .. } | Cause::Deadline | Cause::Exchange { .. } => {
-                return Err(failure);
-            }
+            Cause::TimedOut { .. }
+            | Cause::Deadline
+            | Cause::Exchange { .. }
+            | Cause::Host { .. } => return Err(failure),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     edge::Edge,
     front,
     mcp::{House, InvalidHouse},
-    service::Service,
+    service::{Hosting, Service},
     shared::Shared,
 };
 
@@ -88,10 +88,12 @@ impl Gateway {
         let tls = tls
             .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))
             .transpose()?;
+        let hosting = Hosting::new(settings);
+        let service = |service| Service::new(service, &client, &hosting, &metrics, clock);
         let services = configuration
             .services
             .iter()
-            .map(|service| Ok(Arc::new(Service::new(service, &client, &metrics, clock)?)))
+            .map(|settings| Ok(Arc::new(service(settings)?)))
             .collect::<Result<_, BuildError>>()?;
         let house = House::new(settings, clock)?;
         let shelf = house.shelf(*settings.mcp.list_timeout)?;
@@ -142,7 +144,7 @@ impl Gateway {
 
     /// Serves until `shutdown` completes, then drains: `/readyz` says no, after the configured
     /// delay no connection is accepted any more, and calls under way are finished within the
-    /// configured time.
+    /// configured time. In the end the processes of services are [stopped](Gateway::close).
     ///
     /// # Cancellation
     ///
@@ -157,10 +159,26 @@ impl Gateway {
             clock.sleep(drain_delay).await;
         };
         let serve = bound.serve(self.service(), shutdown);
-        tokio::select! {
+        let drained = tokio::select! {
             drained = serve => drained,
             () = self.upkeep() => unreachable!("upkeep never ends"),
-        }
+        };
+        self.close().await;
+        drained
+    }
+
+    /// Stops the processes of services, which cannot be called any more, and waits until they are
+    /// gone: some seconds at most, as they are killed if they do not end by themselves.
+    ///
+    /// For programs with a server of their own. Dropping the last clone of the gateway and of its
+    /// service stops the processes, too, but nobody knows when that is done.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the processes to end in the background.
+    pub async fn close(&self) {
+        let services = self.shared.catalog().iter();
+        futures_util::future::join_all(services.map(|service| service.close())).await;
     }
 
     /// Keeps the recorded durations from piling up when nobody looks at the metrics.

@@ -1,13 +1,12 @@
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
-use bartizan_client::ClientError;
 use bartizan_protocol::sse::{Decoder, TooLarge};
 use bytes::{Bytes, BytesMut};
 use http::{Response, header::CONTENT_TYPE};
 use http_body::Body;
 use thiserror::Error;
 
-use crate::service::{Payload, Stream};
+use crate::service::{Payload, Stream, StreamError};
 
 /// The messages of one answer, in order: of a JSON body its only one, of an event stream each
 /// as it arrives.
@@ -32,7 +31,7 @@ enum Form {
 #[derive(Debug, Error)]
 pub(crate) enum ExchangeError {
     #[error(transparent)]
-    Interrupted(#[from] ClientError),
+    Interrupted(#[from] StreamError),
     #[error("the answer is larger than {limit} bytes")]
     TooLarge { limit: usize },
 }

@@ -150,6 +150,7 @@ impl From<Error> for Refusal {
                 (StatusCode::OK, code::CIRCUIT_OPEN)
             }
             Error::RateLimited { .. } => (StatusCode::OK, code::RATE_LIMITED),
+            Error::Busy { .. } => (StatusCode::OK, code::OVERLOADED),
             Error::Credential { .. } => (StatusCode::OK, code::CREDENTIAL),
             Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
             other => (other.status(), code::INVALID_REQUEST),

@@ -31,9 +31,17 @@ use thiserror::Error;
 use tower_layer::Layer;
 
 use super::{
-    Outbound, Service, Upstream, affinity::Elsewhere, blame::Blame, deadline::Deadline,
-    definition::Definitions, endpoint::Endpoint, failure::Flatten, policy::CallPolicy,
-    prepare::Prepare, stream::UntilStreamEnd,
+    Outbound, Service, Upstream,
+    affinity::Elsewhere,
+    blame::Blame,
+    deadline::Deadline,
+    definition::Definitions,
+    endpoint::Endpoint,
+    failure::Flatten,
+    hosting::{Hosting, Reached},
+    policy::CallPolicy,
+    prepare::Prepare,
+    stream::UntilStreamEnd,
 };
 
 use crate::mcp::Eras;
@@ -109,10 +117,11 @@ impl Service {
     pub(crate) fn new(
         settings: &ServiceSettings,
         client: &Client,
+        hosting: &Hosting,
         metrics: &Metrics,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        assemble(settings, client, metrics, clock).map_err(|reason| BuildError {
+        assemble(settings, client, hosting, metrics, clock).map_err(|reason| BuildError {
             service: settings.name.clone(),
             reason,
         })
@@ -122,12 +131,15 @@ impl Service {
 fn assemble(
     settings: &ServiceSettings,
     client: &Client,
+    hosting: &Hosting,
     metrics: &Metrics,
     clock: Clock,
 ) -> Result<Service, Reason> {
     let name: Arc<str> = settings.name.as_str().into();
     let metrics = Arc::new(metrics.service(&name));
-    let balancer = balancer(settings, client, clock)?;
+    let reached = hosting.of(settings, client, clock);
+    let processes = reached.processes();
+    let balancer = balancer(settings, client, reached, clock)?;
     let limiter = RateLimiter::new(quota(settings)?, clock);
     let breaker = breaker(&settings.circuit_breaker, &name, &metrics, clock)?;
     let (credential, tokens) = credential(&settings.auth, client, clock)?;
@@ -180,6 +192,7 @@ fn assemble(
         stack: retry.layer(Flatten(limit.layer(attempt))),
         bypass: Deadline::new(exchange, clock),
         _checker: checker,
+        processes,
         clock,
     })
 }
@@ -196,7 +209,11 @@ fn fixed_headers(settings: &ServiceSettings) -> Arc<[(HeaderName, HeaderValue)]>
     sealed.collect()
 }
 
+/// Where a service is, for people.
 fn text(settings: &ServiceSettings) -> Box<str> {
+    if settings.kind.stdio().is_some() {
+        return process_id(settings).into();
+    }
     let endpoints: Vec<_> = settings
         .endpoints
         .iter()
@@ -205,16 +222,27 @@ fn text(settings: &ServiceSettings) -> Box<str> {
     endpoints.join(",").into()
 }
 
+/// What the only instance of a service that is a program is called.
+fn process_id(settings: &ServiceSettings) -> String {
+    format!("stdio://{}", settings.name)
+}
+
 fn balancer(
     settings: &ServiceSettings,
     client: &Client,
+    reached: Reached,
     clock: Clock,
 ) -> Result<Balancer<Endpoint>, Reason> {
-    let instances = settings
-        .endpoints
-        .iter()
-        .map(|endpoint| Instance::new(endpoint.as_str())?.with_weight(endpoint.weight().get()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let instances = if settings.kind.stdio().is_some() {
+        // Nobody connects to the address; it is no place that the client would go to.
+        vec![Instance::new("stdio://localhost")?.with_id(process_id(settings))?]
+    } else {
+        settings
+            .endpoints
+            .iter()
+            .map(|endpoint| Instance::new(endpoint.as_str())?.with_weight(endpoint.weight().get()))
+            .collect::<Result<Vec<_>, _>>()?
+    };
     let strategy = match *settings.strategy {
         bartizan_config::Strategy::RoundRobin => Strategy::RoundRobin,
         bartizan_config::Strategy::Weighted => Strategy::WeightedRoundRobin,
@@ -229,7 +257,8 @@ fn balancer(
     Ok(Balancer::builder(strategy, clock)
         .outlier(OutlierConfig::default())
         .build(&instances, move |instance| {
-            Endpoint::new(instance, &client, attempt_timeout, clock)
+            let host = reached.host(instance);
+            Endpoint::new(instance, &client, host, attempt_timeout, clock)
         })?)
 }
 
@@ -386,7 +415,12 @@ fn checker(
     /// Probes of one service under way at once.
     const CONCURRENT: usize = 10;
 
-    let Some(health) = &settings.health else {
+    // A process is not probed: one that does not run is started when it is needed.
+    let Some(health) = settings
+        .health
+        .as_ref()
+        .filter(|_| settings.kind.stdio().is_none())
+    else {
         return Ok(None);
     };
     let config = HealthConfig::builder()

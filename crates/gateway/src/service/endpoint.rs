@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -10,6 +11,7 @@ use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{Buffered, BufferedFuture, Client, ClientError, ResponseFuture};
 use bartizan_clock::Clock;
 use bartizan_discovery::Instance;
+use bartizan_transport::host::{Host, HostBody, HostError};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
@@ -34,6 +36,8 @@ pub(crate) struct Endpoint {
     target: Arc<Target>,
     client: Client,
     buffered: Buffered,
+    /// Answers messages, if the instance does not speak Streamable HTTP.
+    host: Option<Host>,
     attempt_timeout: Option<Duration>,
     clock: Clock,
 }
@@ -82,6 +86,8 @@ pub(crate) enum EndpointErrorKind {
     },
     #[error(transparent)]
     Exchange(ClientError),
+    #[error(transparent)]
+    Host(HostError),
 }
 
 impl Fault for EndpointError {
@@ -89,7 +95,26 @@ impl Fault for EndpointError {
         match &self.kind {
             EndpointErrorKind::TimedOut { .. } => FaultKind::TimedOut,
             EndpointErrorKind::Exchange(error) => error.fault(),
+            EndpointErrorKind::Host(error) => host_fault(error),
         }
+    }
+}
+
+/// How far a message got that a host was given.
+pub(super) fn host_fault(error: &HostError) -> FaultKind {
+    match error {
+        HostError::Unsent {
+            retry_after: None, ..
+        } => FaultKind::NotSent,
+        // The program was not started, since that has failed too often: asking again at once
+        // cannot help.
+        HostError::Unsent { retry_after, .. } => FaultKind::Rejected {
+            retry_after: *retry_after,
+        },
+        HostError::Overloaded { retry_after, .. } => FaultKind::Rejected {
+            retry_after: Some(*retry_after),
+        },
+        _ => FaultKind::Interrupted,
     }
 }
 
@@ -97,6 +122,7 @@ impl Endpoint {
     pub(crate) fn new(
         instance: &Instance,
         client: &Client,
+        host: Option<Host>,
         attempt_timeout: Option<Duration>,
         clock: Clock,
     ) -> Self {
@@ -106,18 +132,19 @@ impl Endpoint {
             .cloned()
             .unwrap_or_else(|| Authority::from_static("localhost"));
         let scheme = uri.scheme().cloned().unwrap_or(Scheme::HTTP);
-        let host = host_header(&scheme, &authority);
+        let host_header = host_header(&scheme, &authority);
         Self {
             target: Arc::new(Target {
                 base: uri.path().trim_end_matches('/').into(),
                 text: Arc::clone(instance.id()),
                 scheme,
                 authority,
-                host,
+                host: host_header,
                 uri: uri.clone(),
             }),
             buffered: client.buffered(),
             client: client.clone(),
+            host,
             attempt_timeout,
             clock,
         }
@@ -166,25 +193,37 @@ impl Service<Request<Outbound>> for Endpoint {
         let left = request.body().deadline() - self.clock.now();
         let limit = self.attempt_timeout.filter(|limit| *limit < left);
         request.body().set_timed(true);
-        let is_message = matches!(request.body().parts().form, Form::Message { .. });
-        let mut request = request.map(|outbound| Full::new(outbound.parts().body.clone()));
-        request.headers_mut().insert(HOST, self.target.host.clone());
-        let exchange = if is_message {
-            *request.uri_mut() = self.target.uri.clone();
-            Exchange::Streamed(self.client.send(request))
-        } else {
-            // A target that does not fit together is refused by the client, which names it.
-            if let Ok(uri) = self.target.uri(request.uri()) {
-                *request.uri_mut() = uri;
-            }
-            Exchange::Collected(self.buffered.send(request))
-        };
         EndpointFuture {
-            exchange,
+            exchange: self.exchange(request),
             sleep: self.clock.sleep(limit.unwrap_or(left)),
             limit,
             target: Arc::clone(&self.target),
         }
+    }
+}
+
+impl Endpoint {
+    fn exchange(&self, request: Request<Outbound>) -> Exchange {
+        let owner = match &request.body().parts().form {
+            Form::Message { owner, .. } => Some(*owner),
+            Form::Operation => None,
+        };
+        if let (Some(owner), Some(host)) = (owner, &self.host) {
+            let host = host.clone();
+            let request = request.map(|outbound| outbound.parts().body.clone());
+            return Exchange::Hosted(Box::pin(async move { host.call(request, owner.0).await }));
+        }
+        let mut request = request.map(|outbound| Full::new(outbound.parts().body.clone()));
+        request.headers_mut().insert(HOST, self.target.host.clone());
+        if owner.is_some() {
+            *request.uri_mut() = self.target.uri.clone();
+            return Exchange::Streamed(self.client.send(request));
+        }
+        // A target that does not fit together is refused by the client, which names it.
+        if let Ok(uri) = self.target.uri(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        Exchange::Collected(self.buffered.send(request))
     }
 }
 
@@ -198,23 +237,40 @@ pub(crate) struct EndpointFuture {
     target: Arc<Target>,
 }
 
-#[derive(Debug)]
 enum Exchange {
     Collected(BufferedFuture),
     Streamed(ResponseFuture),
+    // Boxed, since what a host does is an `async fn`, whose type has no name; next to a message
+    // through a pipe the allocation is nothing.
+    Hosted(Pin<Box<dyn Future<Output = Result<Response<HostBody>, HostError>> + Send>>),
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Collected(_) => "Collected",
+            Self::Streamed(_) => "Streamed",
+            Self::Hosted(_) => "Hosted",
+        })
+    }
 }
 
 impl Exchange {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<(Bytes, Option<Stream>)>, ClientError>> {
+    ) -> Poll<Result<Response<(Bytes, Option<Stream>)>, EndpointErrorKind>> {
+        let streamed = |stream: Stream| (Bytes::new(), Some(stream));
         Poll::Ready(match self {
-            Self::Collected(future) => {
-                ready!(Pin::new(future).poll(cx)).map(|it| it.map(|bytes| (bytes, None)))
-            }
+            Self::Collected(future) => ready!(Pin::new(future).poll(cx))
+                .map(|it| it.map(|bytes| (bytes, None)))
+                .map_err(EndpointErrorKind::Exchange),
             Self::Streamed(future) => ready!(Pin::new(future).poll(cx))
-                .map(|it| it.map(|body| (Bytes::new(), Some(Stream::new(body))))),
+                .map(|it| it.map(|body| streamed(body.into())))
+                .map_err(EndpointErrorKind::Exchange),
+            Self::Hosted(future) => ready!(future.as_mut().poll(cx))
+                .map(|it| it.map(|body| streamed(body.into())))
+                .map_err(EndpointErrorKind::Host),
         })
     }
 }
@@ -225,7 +281,7 @@ impl Future for EndpointFuture {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = match this.exchange.poll(cx) {
-            Poll::Ready(result) => result.map_err(EndpointErrorKind::Exchange),
+            Poll::Ready(result) => result,
             Poll::Pending => {
                 ready!(this.sleep.poll(cx));
                 Err(EndpointErrorKind::TimedOut { limit: *this.limit })

@@ -12,6 +12,7 @@ use bartizan_circuit_breaker as circuit_breaker;
 use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::ClientError;
 use bartizan_rate_limit as rate_limit;
+use bartizan_transport::host::HostError;
 use http::Response;
 use pin_project::pin_project;
 use thiserror::Error;
@@ -20,7 +21,7 @@ use tower_service::Service;
 use super::{
     Outbound, Payload,
     deadline::DeadlineError,
-    endpoint::{EndpointError, EndpointErrorKind},
+    endpoint::{EndpointError, EndpointErrorKind, host_fault},
 };
 
 /// A call that got no answer from its backend.
@@ -60,6 +61,12 @@ pub(crate) enum Cause {
         endpoint: Arc<str>,
         error: ClientError,
     },
+    /// A process or a stream of HTTP+SSE gave no answer.
+    #[error("{error}")]
+    Host {
+        endpoint: Arc<str>,
+        error: HostError,
+    },
 }
 
 /// The error of the layers below retry, each wrapping the next.
@@ -95,6 +102,7 @@ impl From<Nested> for Cause {
             Balance::Inner(EndpointError { endpoint, kind }) => match kind {
                 EndpointErrorKind::TimedOut { limit } => Self::TimedOut { endpoint, limit },
                 EndpointErrorKind::Exchange(error) => Self::Exchange { endpoint, error },
+                EndpointErrorKind::Host(error) => Self::Host { endpoint, error },
             },
             _ => Self::Internal,
         }
@@ -112,6 +120,7 @@ impl Fault for Failure {
             Cause::Internal => FaultKind::Caller,
             Cause::NoEndpoints(none) => rejected(none.retry_after),
             Cause::Exchange { error, .. } => error.fault(),
+            Cause::Host { error, .. } => host_fault(error),
         }
     }
 }

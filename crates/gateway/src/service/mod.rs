@@ -7,6 +7,7 @@ mod deadline;
 mod definition;
 mod endpoint;
 mod failure;
+mod hosting;
 mod outbound;
 mod policy;
 mod prepare;
@@ -26,6 +27,7 @@ use bartizan_clock::Clock;
 use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
 use bartizan_telemetry::ServiceMetrics;
+use bartizan_transport::host::Host;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, uri::PathAndQuery};
 use parking_lot::Mutex;
@@ -40,8 +42,9 @@ use self::{
 pub(crate) use self::{
     endpoint::Payload,
     failure::{Cause, Failure},
+    hosting::Hosting,
     outbound::{Form, Outbound, Owner, Parts},
-    stream::Stream,
+    stream::{Stream, StreamError},
 };
 use crate::{ids, mcp::Eras};
 
@@ -63,6 +66,8 @@ pub(crate) struct Service {
     bypass: Bypass,
     /// Probes the instances for as long as the service is there.
     _checker: Option<Checker>,
+    /// Has processes that are to be stopped.
+    processes: Option<Host>,
     clock: Clock,
     id: u64,
     mcp: Option<Upstream>,
@@ -99,6 +104,13 @@ impl Service {
     /// What is known of it as a server of MCP, if it is one.
     pub(crate) fn mcp(&self) -> Option<&Upstream> {
         self.mcp.as_ref()
+    }
+
+    /// Stops its processes, if it has any, and waits for them.
+    pub(crate) async fn close(&self) {
+        if let Some(processes) = &self.processes {
+            processes.close().await;
+        }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -251,7 +263,9 @@ fn outcome(result: &Result<Response<Payload>, Failure>) -> bartizan_telemetry::C
             Cause::TimedOut { .. } | Cause::Deadline => CallOutcome::TimedOut,
             Cause::NoEndpoints(_) => CallOutcome::NoEndpoints,
             Cause::Token(_) => CallOutcome::Credential,
-            Cause::Exchange { .. } | Cause::Internal => CallOutcome::Unreachable,
+            Cause::Exchange { .. } | Cause::Host { .. } | Cause::Internal => {
+                CallOutcome::Unreachable
+            }
         },
     }
 }

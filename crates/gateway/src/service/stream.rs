@@ -5,45 +5,84 @@ use std::{
 
 use bartizan_balance::{Busy, TrackCompletion};
 use bartizan_client::{ClientError, ResponseBody};
+use bartizan_transport::host::{HostBody, HostError};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use thiserror::Error;
 
 use super::Payload;
 
 /// The answer to a message while it arrives. Its instance is busy until it has ended.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    body: ResponseBody,
+    source: Source,
     busy: Option<Busy>,
 }
 
-impl Stream {
-    pub(super) fn new(body: ResponseBody) -> Self {
-        Self { body, busy: None }
+/// Where an answer comes from.
+#[derive(Debug)]
+enum Source {
+    Http(ResponseBody),
+    Host(HostBody),
+}
+
+/// An answer that broke off.
+#[derive(Debug, Error)]
+pub(crate) enum StreamError {
+    #[error(transparent)]
+    Http(#[from] ClientError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl From<ResponseBody> for Stream {
+    fn from(body: ResponseBody) -> Self {
+        Self {
+            source: Source::Http(body),
+            busy: None,
+        }
+    }
+}
+
+impl From<HostBody> for Stream {
+    fn from(body: HostBody) -> Self {
+        Self {
+            source: Source::Host(body),
+            busy: None,
+        }
     }
 }
 
 impl Body for Stream {
     type Data = Bytes;
-    type Error = ClientError;
+    type Error = StreamError;
 
     #[inline]
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        match &mut self.source {
+            Source::Http(body) => Pin::new(body).poll_frame(cx).map_err(StreamError::Http),
+            Source::Host(body) => Pin::new(body).poll_frame(cx).map_err(StreamError::Host),
+        }
     }
 
     #[inline]
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Http(body) => body.is_end_stream(),
+            Source::Host(body) => body.is_end_stream(),
+        }
     }
 
     #[inline]
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Http(body) => body.size_hint(),
+            Source::Host(body) => body.size_hint(),
+        }
     }
 }
 

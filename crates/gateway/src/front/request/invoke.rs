@@ -262,7 +262,9 @@ impl Dialect<'_> {
         };
         let about = About {
             endpoint: match &failure.cause {
-                Cause::Exchange { endpoint, .. } | Cause::TimedOut { endpoint, .. } => endpoint,
+                Cause::Exchange { endpoint, .. }
+                | Cause::Host { endpoint, .. }
+                | Cause::TimedOut { endpoint, .. } => endpoint,
                 _ => service.endpoint(),
             },
             attempts: failure.attempts,
@@ -282,6 +284,9 @@ impl Dialect<'_> {
                 StatusCode::BAD_GATEWAY,
                 "NETWORK_ERROR",
             ),
+            Cause::Host { error, .. } => {
+                (error.to_string(), StatusCode::BAD_GATEWAY, "NETWORK_ERROR")
+            }
             other => (other.to_string(), StatusCode::BAD_GATEWAY, "MCP_ERROR"),
         };
         let failure = BackendFailure {

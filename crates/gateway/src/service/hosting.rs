@@ -1,0 +1,131 @@
+//! Servers of MCP that do not speak Streamable HTTP themselves.
+
+use std::ffi::OsString;
+
+use bartizan_client::Client;
+use bartizan_clock::Clock;
+use bartizan_config::{GatewaySettings, McpTransport, ServiceSettings, StdioSettings};
+use bartizan_discovery::Instance;
+use bartizan_transport::{
+    host::{Capacity, Connect, Host, HostLimits},
+    sse::SseLimits,
+    stdio::{Command, Limits, RestartPolicy},
+};
+
+/// What all services share that are processes or speak HTTP+SSE.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosting {
+    /// For processes.
+    children: HostLimits,
+    /// For streams.
+    streams: HostLimits,
+    max_message_bytes: usize,
+}
+
+impl Hosting {
+    pub(crate) fn new(settings: &GatewaySettings) -> Self {
+        let mcp = &settings.mcp;
+        let of_caller = mcp.max_sessions_per_caller.get() as usize;
+        let limits = |connections: usize| HostLimits {
+            capacity: Capacity::new(connections),
+            per_owner: of_caller.min(connections),
+            ..HostLimits::default()
+        };
+        Self {
+            children: limits(mcp.max_children.get() as usize),
+            streams: HostLimits {
+                idle: *mcp.session_idle_timeout,
+                ..limits(mcp.max_sessions.get() as usize)
+            },
+            max_message_bytes: *settings.max_response_bytes,
+        }
+    }
+
+    /// How the instances of a service are reached.
+    pub(super) fn of(&self, settings: &ServiceSettings, client: &Client, clock: Clock) -> Reached {
+        let Some(mcp) = settings.kind.mcp() else {
+            return Reached::Directly;
+        };
+        match (*mcp.transport, &mcp.stdio) {
+            (McpTransport::Stdio, Some(stdio)) => Reached::ByProcess(self.process(stdio, clock)),
+            (McpTransport::Sse, _) => Reached::ByStream {
+                hosting: self.clone(),
+                client: client.clone(),
+                clock,
+            },
+            (McpTransport::StreamableHttp | McpTransport::Stdio, _) => Reached::Directly,
+        }
+    }
+
+    fn process(&self, stdio: &StdioSettings, clock: Clock) -> Host {
+        let limits = HostLimits {
+            idle: *stdio.idle_timeout,
+            lifetime: *stdio.max_lifetime,
+            ..self.children.clone()
+        };
+        let child = Limits {
+            max_message_bytes: self.max_message_bytes,
+            ..Limits::default()
+        };
+        let connect = Connect::stdio(command(stdio), child, RestartPolicy::default());
+        Host::new(connect, limits, clock)
+    }
+
+    fn stream(&self, instance: &Instance, client: &Client, clock: Clock) -> Host {
+        let limits = SseLimits {
+            event_bytes: self.max_message_bytes,
+            ..SseLimits::default()
+        };
+        let connect = Connect::sse(client.clone(), instance.uri().clone(), limits);
+        Host::new(connect, self.streams.clone(), clock)
+    }
+}
+
+fn command(stdio: &StdioSettings) -> Command {
+    let mut command = Command::new(stdio.command.value())
+        .args(stdio.args.iter().map(OsString::from))
+        .inherited(stdio.inherited.clone());
+    for (name, value) in &stdio.env {
+        command = command.env(name, value.expose());
+    }
+    match &stdio.working_dir {
+        Some(directory) => command.working_dir(directory.value()),
+        None => command,
+    }
+}
+
+/// How the instances of one service are reached.
+pub(super) enum Reached {
+    /// They speak HTTP as it is spoken to them.
+    Directly,
+    /// The only instance is a program.
+    ByProcess(Host),
+    ByStream {
+        hosting: Hosting,
+        client: Client,
+        clock: Clock,
+    },
+}
+
+impl Reached {
+    /// What plays the server of Streamable HTTP in front of `instance`, if anything has to.
+    pub(super) fn host(&self, instance: &Instance) -> Option<Host> {
+        match self {
+            Self::Directly => None,
+            Self::ByProcess(host) => Some(host.clone()),
+            Self::ByStream {
+                hosting,
+                client,
+                clock,
+            } => Some(hosting.stream(instance, client, *clock)),
+        }
+    }
+
+    /// What has processes that are to be stopped.
+    pub(super) fn processes(&self) -> Option<Host> {
+        match self {
+            Self::ByProcess(host) => Some(host.clone()),
+            Self::Directly | Self::ByStream { .. } => None,
+        }
+    }
+}
