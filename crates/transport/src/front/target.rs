@@ -1,0 +1,20 @@
+use http::{HeaderMap, HeaderValue, Uri, header::HOST};
+
+/// Where the messages of a client go.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The path at which the service speaks Streamable HTTP.
+    pub path: Uri,
+    /// What goes with every request: `Host`, and who the client is.
+    pub headers: HeaderMap,
+}
+
+impl Target {
+    /// A path, for a client of this machine that shows no credential.
+    #[must_use]
+    pub fn local(path: Uri) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
+        Self { path, headers }
+    }
+}
