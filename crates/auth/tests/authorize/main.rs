@@ -1,1 +1,10 @@
-//! Finding out how to authorize.
+//! Finding out how to authorize, against a resource and authorization servers on loopback.
+
+mod asked;
+mod discovery;
+mod issuer;
+mod kept;
+mod refresh;
+mod stage;
+mod step_up;
+mod user;

@@ -1,0 +1,208 @@
+//! Who answers, and as whom we ask.
+
+use bartizan_auth::{AuthorizeError, PrivateKey, Secret, SigningAlgorithm};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::json;
+
+use crate::stage::{Caller, Resource, Server, cast, itself, user};
+
+#[tokio::test]
+async fn only_the_issuer_that_was_asked_can_answer() {
+    // Whether it announces to name itself, what it says, whether that is believed.
+    for (announced, said, believed) in [
+        (json!(true), Some("{issuer}"), true),
+        (json!(true), None, false),
+        (json!(null), Some("{issuer}"), true),
+        (json!(null), None, true),
+        (json!(true), Some("https://evil.example"), false),
+        (json!(null), Some("https://evil.example"), false),
+        (json!(true), Some("{issuer}/"), false),
+    ] {
+        let (server, resource, browser) = cast().await;
+        server.script(|it| {
+            it.metadata = json!({"authorization_response_iss_parameter_supported": announced});
+            it.redirect = said
+                .iter()
+                .map(|said| ("iss", (*said).to_owned()))
+                .collect();
+        });
+        let caller = Caller::new(user(&resource, &browser));
+        let status = caller.call(&resource).await;
+        assert_eq!(
+            status,
+            if believed { 200 } else { 401 },
+            "{announced} {said:?}"
+        );
+        assert_eq!(server.requests("/token").len(), usize::from(believed));
+        if !believed {
+            assert_eq!(caller.error(), Some(AuthorizeError::Answer));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_known_client_comes_before_a_document_and_that_before_a_registration() {
+    let document = "https://gate.example/client.json";
+    for (known, documents, expected) in [
+        (true, true, "gate"),
+        (false, true, document),
+        (false, false, "access-client-1"),
+    ] {
+        let (server, resource, browser) = cast().await;
+        server
+            .script(|it| it.metadata = json!({"client_id_metadata_document_supported": documents}));
+        let mut builder = user(&resource, &browser).client_metadata_url(document);
+        if known {
+            builder = builder.client_id("gate");
+        }
+        assert_eq!(Caller::new(builder).call(&resource).await, 200);
+        assert_eq!(browser.opened()[0]["client_id"], expected);
+        let registered = usize::from(!known && !documents);
+        assert_eq!(server.requests("/register").len(), registered);
+    }
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.metadata = json!({"registration_endpoint": null}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(caller.error(), Some(AuthorizeError::NoClient));
+}
+
+#[tokio::test]
+async fn the_proof_is_one_that_the_server_takes() {
+    for (methods, registered, basic, body) in [
+        (json!(["none"]), None, false, false),
+        (json!(null), None, true, false),
+        (json!(["client_secret_basic"]), None, true, false),
+        (json!(["client_secret_post"]), None, false, true),
+        (
+            json!(["client_secret_basic", "client_secret_post"]),
+            Some("client_secret_post"),
+            false,
+            true,
+        ),
+    ] {
+        let (server, resource, browser) = cast().await;
+        server.script(|it| {
+            it.metadata = json!({"token_endpoint_auth_methods_supported": methods});
+            it.registration = json!({"client_id": "a b", "client_secret": "s%cr t"});
+            if let Some(method) = registered {
+                it.registration["token_endpoint_auth_method"] = json!(method);
+            }
+        });
+        assert_eq!(
+            Caller::new(user(&resource, &browser)).call(&resource).await,
+            200
+        );
+        let request = &server.requests("/token")[0];
+        let header = basic.then(|| format!("Basic {}", STANDARD.encode("a%20b:s%25cr%20t")));
+        assert_eq!(request.header("authorization"), header.as_deref());
+        let form = &server.asked("/token")[0];
+        assert_eq!(form.contains_key("client_secret"), body);
+        assert_eq!(form.contains_key("client_id"), !basic);
+    }
+    let (server, resource, browser) = cast().await;
+    server.script(|it| {
+        it.metadata = json!({"token_endpoint_auth_methods_supported": ["tls_client_auth"]})
+    });
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(caller.error(), Some(AuthorizeError::ClientAuth));
+}
+
+#[tokio::test]
+async fn a_service_asks_for_itself() {
+    let (server, resource, _) = cast().await;
+    server.script(|it| it.metadata = json!({"token_endpoint_auth_methods_supported": ["client_secret_basic"], "authorization_endpoint": null, "code_challenge_methods_supported": null}));
+    let caller = Caller::new(itself(&resource).scopes(["read"]));
+    assert_eq!(caller.call(&resource).await, 200);
+    let form = &server.asked("/token")[0];
+    assert_eq!(form["grant_type"], "client_credentials");
+    assert_eq!(form["scope"], "read");
+    assert_eq!(form["resource"], resource.url());
+    let header = format!("Basic {}", STANDARD.encode("gate:s3cr3t"));
+    assert_eq!(
+        server.requests("/token")[0].header("authorization"),
+        Some(&*header)
+    );
+}
+
+#[tokio::test]
+async fn a_service_signs_for_itself() {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let der = STANDARD.encode(pair.to_pkcs8v1().unwrap());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
+    let key = PrivateKey::from_pem(&Secret::new(pem), SigningAlgorithm::Es256).unwrap();
+    let (server, resource, _) = cast().await;
+    server.script(|it| {
+        it.metadata = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]})
+    });
+    let authorize = bartizan_auth::Authorize::client_credentials(resource.url());
+    let caller = Caller::new(authorize.client_id("gate").private_key(key));
+    assert_eq!(caller.call(&resource).await, 200);
+    let form = &server.asked("/token")[0];
+    assert_eq!(
+        form["client_assertion_type"],
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    );
+    assert_eq!(form["client_assertion"].split('.').count(), 3);
+    assert!(!form.contains_key("client_secret"));
+}
+
+#[tokio::test]
+async fn nothing_of_one_issuer_is_shown_to_another() {
+    let (first, resource, browser) = cast().await;
+    let second = Server::start("second").await;
+    first.script(|it| it.token["refresh_token"] = json!("refresh-{n}"));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    let issuer = second.issuer();
+    resource.guard(|guard| {
+        guard.good = "second".into();
+        guard.metadata["authorization_servers"] = json!([issuer]);
+    });
+    assert_eq!(caller.call(&resource).await, 200);
+    assert_eq!(first.grants(), ["authorization_code"]);
+    assert_eq!(second.grants(), ["authorization_code"]);
+    assert_eq!(second.requests("/register").len(), 1);
+    assert_eq!(browser.opened()[1]["client_id"], "second-client-1");
+    assert_eq!(
+        resource.shown().last().unwrap().as_deref(),
+        Some("Bearer second-1")
+    );
+}
+
+#[tokio::test]
+async fn a_secret_stays_with_the_issuer_that_it_was_first_shown_to() {
+    let (first, resource, _) = cast().await;
+    let second = Server::start("second").await;
+    let methods = json!({"token_endpoint_auth_methods_supported": ["client_secret_basic"]});
+    first.script(|it| it.metadata = methods.clone());
+    second.script(|it| it.metadata = methods.clone());
+    let caller = Caller::new(itself(&resource));
+    assert_eq!(caller.call(&resource).await, 200);
+    let issuer = second.issuer();
+    resource.guard(|guard| {
+        guard.good = "second".into();
+        guard.metadata["authorization_servers"] = json!([issuer]);
+    });
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(caller.error(), Some(AuthorizeError::NoClient));
+    assert!(second.requests("/token").is_empty());
+}
+
+#[tokio::test]
+async fn an_operator_can_name_the_only_issuer() {
+    let (server, resource, browser) = cast().await;
+    let other = Server::start("other").await;
+    let names = json!([other.issuer(), server.issuer()]);
+    resource.guard(|guard| guard.metadata["authorization_servers"] = names);
+    let caller = Caller::new(user(&resource, &browser).issuer(server.issuer()));
+    assert_eq!(caller.call(&resource).await, 200);
+    assert!(other.paths().is_empty());
+    let resource = Resource::start(&other).await;
+    let caller = Caller::new(user(&resource, &browser).issuer(server.issuer()));
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(caller.error(), Some(AuthorizeError::UntrustedIssuer));
+}

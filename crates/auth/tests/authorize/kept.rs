@@ -1,0 +1,69 @@
+//! What outlives a process.
+
+use bartizan_auth::AuthorizationFile;
+use serde_json::json;
+
+use crate::stage::{Caller, Server, cast, user};
+
+#[tokio::test]
+async fn a_restart_does_not_ask_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = || AuthorizationFile::new(directory.path().join("authorization"));
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let before = Caller::new(user(&resource, &browser).store(file()));
+    assert_eq!(before.call(&resource).await, 200);
+    drop(before);
+    let after = Caller::new(user(&resource, &browser).store(file()));
+    assert_eq!(after.call(&resource).await, 200);
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+    assert_eq!(server.asked("/token")[1]["refresh_token"], "refresh-1");
+    assert_eq!(browser.times(), 1);
+    assert_eq!(server.requests("/register").len(), 1);
+
+    let third = Caller::new(user(&resource, &browser).store(file()));
+    assert_eq!(third.call(&resource).await, 200);
+    assert_eq!(
+        server.asked("/token")[2]["refresh_token"],
+        "refresh-2",
+        "the newest"
+    );
+}
+
+#[tokio::test]
+async fn what_was_kept_for_another_issuer_is_of_no_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = || AuthorizationFile::new(directory.path().join("authorization"));
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"refresh_token": "refresh-{n}"}));
+    let before = Caller::new(user(&resource, &browser).store(file()));
+    assert_eq!(before.call(&resource).await, 200);
+    let second = Server::start("second").await;
+    let issuer = second.issuer();
+    resource.guard(|guard| {
+        guard.good = "second".into();
+        guard.metadata["authorization_servers"] = json!([issuer]);
+    });
+    let after = Caller::new(user(&resource, &browser).store(file()));
+    assert_eq!(after.call(&resource).await, 200);
+    assert_eq!(second.grants(), ["authorization_code"]);
+    assert_eq!(server.grants(), ["authorization_code"]);
+}
+
+#[tokio::test]
+async fn a_client_without_a_refresh_token_is_still_a_client() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = || AuthorizationFile::new(directory.path().join("authorization"));
+    let (server, resource, browser) = cast().await;
+    for _ in 0..2 {
+        let caller = Caller::new(user(&resource, &browser).store(file()));
+        assert_eq!(caller.call(&resource).await, 200);
+    }
+    assert_eq!(browser.times(), 2);
+    let pages = browser.opened();
+    assert_eq!(
+        pages[0]["redirect_uri"], pages[1]["redirect_uri"],
+        "the port is the same"
+    );
+    assert_eq!(server.requests("/register").len(), 1);
+}

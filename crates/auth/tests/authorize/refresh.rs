@@ -1,0 +1,129 @@
+//! Tokens that grow old or are revoked. The names say which lesson taught what.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::stage::{Caller, cast, user};
+
+#[tokio::test]
+async fn lesson_15_a_refresh_token_is_used_and_rotated() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    for number in 2..=3 {
+        resource.guard(|guard| guard.good = format!("access-{number}"));
+        assert_eq!(caller.call(&resource).await, 200);
+        let form = server.asked("/token").pop().unwrap();
+        let refreshed = number == 2;
+        if refreshed {
+            assert_eq!(form["grant_type"], "refresh_token");
+            assert_eq!(form["refresh_token"], "refresh-1");
+            assert_eq!(form["resource"], resource.url());
+            assert_eq!(form["client_id"], "access-client-1");
+        } else {
+            // Refused right after a refresh: only the user can help.
+            assert_eq!(form["grant_type"], "authorization_code");
+        }
+    }
+    assert_eq!(browser.times(), 2);
+}
+
+#[tokio::test]
+async fn lesson_15_a_token_is_renewed_before_it_expires() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 1, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    while caller.cache.snapshot().generation < 2 {
+        assert_eq!(caller.call(&resource).await, 200);
+    }
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+    assert_eq!(browser.times(), 1);
+}
+
+#[tokio::test]
+async fn lesson_15_a_service_that_refuses_everything_ends_in_401_and_silence() {
+    let (server, resource, browser) = cast().await;
+    resource.guard(|guard| guard.good = "no such token".into());
+    let caller = Caller::new(user(&resource, &browser));
+    for _ in 0..30 {
+        assert_eq!(caller.call(&resource).await, 401);
+    }
+    assert!(browser.times() <= 3, "{}", browser.times());
+    assert!(server.requests("/token").len() <= 3);
+}
+
+#[tokio::test]
+async fn lesson_16_a_revoked_token_is_replaced_whatever_the_clock_says() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 86400, "refresh_token": "refresh"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    resource.guard(|guard| guard.good = "access-2".into());
+    assert_eq!(caller.call(&resource).await, 200);
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+    assert_eq!(browser.times(), 1);
+}
+
+#[tokio::test]
+async fn lesson_16_a_revoked_grant_leads_back_to_the_user() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 86400, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    resource.guard(|guard| guard.good = "access-2".into());
+    server.script(|it| it.refuse = vec![(400, "invalid_grant")]);
+    assert_eq!(caller.call(&resource).await, 200);
+    let grants = ["authorization_code", "refresh_token", "authorization_code"];
+    assert_eq!(server.grants(), grants);
+    assert_eq!(browser.times(), 2);
+}
+
+#[tokio::test]
+async fn a_grant_that_ends_unnoticed_begins_anew_with_the_next_call() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 1, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    server.script(|it| it.refuse = vec![(400, "invalid_grant")]);
+    resource.guard(|guard| guard.good = "access-2".into());
+    while caller.cache.current().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(caller.call(&resource).await, 200);
+    let grants = ["authorization_code", "refresh_token", "authorization_code"];
+    assert_eq!(server.grants(), grants);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_refusals_ask_one_user_once() {
+    let (server, resource, browser) = cast().await;
+    let caller = Caller::new(user(&resource, &browser));
+    let resource = Arc::new(resource);
+    let calls = (0..100).map(|_| {
+        let (caller, resource) = (caller.clone(), Arc::clone(&resource));
+        tokio::spawn(async move { caller.call(&resource).await })
+    });
+    for status in join_all(calls).await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    assert_eq!(browser.times(), 1);
+    assert_eq!(server.requests("/token").len(), 1);
+    assert_eq!(server.requests("/register").len(), 1);
+}
+
+#[tokio::test]
+async fn a_forgotten_client_is_registered_again() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.refuse = vec![(401, "invalid_client")]);
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 401);
+    while caller.call(&resource).await != 200 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(browser.opened()[1]["client_id"], "access-client-2");
+}

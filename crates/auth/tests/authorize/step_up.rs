@@ -1,0 +1,102 @@
+//! More scopes than the last time.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::stage::{Caller, Resource, Script, Server, cast, itself, user};
+
+fn demand(resource: &Resource, server: &Server, scope: &str) {
+    let script: Arc<Mutex<Script>> = server.shared();
+    resource.guard(|guard| guard.scope = Some((scope.into(), script)));
+}
+
+#[tokio::test]
+async fn a_wider_scope_is_asked_for_on_top_of_the_others() {
+    let (server, resource, browser) = cast().await;
+    resource.guard(|guard| guard.challenge = Some("Bearer scope=\"basic\"".into()));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    assert_eq!(caller.call(&resource).await, 200);
+    let scopes: Vec<_> = browser
+        .opened()
+        .iter()
+        .map(|page| page["scope"].clone())
+        .collect();
+    assert_eq!(scopes, ["basic", "basic write"]);
+    assert_eq!(
+        server.requests("/register").len(),
+        1,
+        "the client is still known"
+    );
+}
+
+#[tokio::test]
+async fn a_scope_that_was_asked_for_is_not_asked_for_again() {
+    let (server, resource, browser) = cast().await;
+    resource.guard(|guard| guard.challenge = Some("Bearer scope=\"admin\"".into()));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    // It was granted, so it is said; but the service never finds it.
+    server.script(|it| it.granted.clear());
+    demand(&resource, &server, "admin");
+    for _ in 0..5 {
+        assert_eq!(caller.call(&resource).await, 403);
+    }
+    assert_eq!(browser.times(), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_always_wants_more_gets_it_three_times() {
+    let (server, resource, browser) = cast().await;
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    for number in 0..8 {
+        demand(&resource, &server, &format!("scope{number}"));
+        server.script(|it| it.granted.clear());
+        let _ = caller.call(&resource).await;
+    }
+    assert!(browser.times() <= 3, "{}", browser.times());
+}
+
+#[tokio::test]
+async fn others_go_on_while_a_user_is_asked() {
+    let (server, resource, browser) = cast().await;
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    browser.stays.store(1, std::sync::atomic::Ordering::SeqCst);
+    let (waiting, place) = (caller.clone(), Arc::new(resource));
+    let asked = Arc::clone(&place);
+    let task = tokio::spawn(async move { waiting.call(&asked).await });
+    while browser.times() < 2 {
+        tokio::task::yield_now().await;
+    }
+    place.guard(|guard| guard.scope = None);
+    assert_eq!(
+        caller.call(&place).await,
+        200,
+        "with the token that is there"
+    );
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_service_widens_its_own_scope() {
+    let (server, resource, _) = cast().await;
+    server.script(|it| {
+        it.metadata = json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]})
+    });
+    let caller = Caller::new(itself(&resource).scopes(["read"]));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    assert_eq!(caller.call(&resource).await, 200);
+    let scopes: Vec<_> = server
+        .asked("/token")
+        .iter()
+        .map(|form| form["scope"].clone())
+        .collect();
+    assert_eq!(scopes, ["read", "read write"]);
+}
