@@ -1,6 +1,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use bartizan_classify::RequestClass;
+use bartizan_clock::Instant;
 use bartizan_protocol::{Envelope, method};
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
@@ -43,6 +44,9 @@ pub(crate) struct Door {
     pub(crate) service: Arc<Service>,
     pub(crate) caller: Caller,
     ids: Ids,
+    priority: Priority,
+    /// When the caller wants it to be over, if that is sooner than the service's own limit.
+    deadline: Option<Instant>,
 }
 
 /// What joins our records with those of others.
@@ -72,7 +76,22 @@ impl Door {
                 tracestate: trace.state,
                 idempotency_key: headers.get(IDEMPOTENCY_KEY).cloned(),
             },
+            priority: Priority::Normal,
+            deadline: None,
         }
+    }
+
+    /// The same request on terms that its caller named.
+    pub(crate) fn on_terms(
+        mut self,
+        priority: Priority,
+        deadline: Instant,
+        idempotency_key: Option<HeaderValue>,
+    ) -> Self {
+        self.priority = priority;
+        self.deadline = Some(deadline);
+        self.ids.idempotency_key = idempotency_key.or(self.ids.idempotency_key);
+        self
     }
 
     /// The same request at the door of another service.
@@ -126,14 +145,15 @@ impl Door {
     /// When no answer came, in the words for its client.
     pub(crate) async fn send(&self, message: Message) -> Result<Response<Payload>, Refusal> {
         let timeout = self.service.timeout();
-        let now = self.shared.clock().now();
+        let latest = self.shared.clock().now() + timeout;
+        let deadline = self.deadline.map_or(latest, |deadline| deadline.min(latest));
         let outbound = Outbound::new(Parts {
             method: message.method,
             path: PathAndQuery::from_static("/"),
             body: message.body,
             class: message.class,
-            priority: Priority::Normal,
-            deadline: now + timeout,
+            priority: self.priority,
+            deadline,
             correlation_id: self.ids.request_id.clone(),
             request_id: self.ids.request_id.clone(),
             agent_id: None,

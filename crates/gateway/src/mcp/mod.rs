@@ -20,6 +20,7 @@ mod refusal;
 mod respond;
 mod session;
 mod talk;
+pub(crate) mod tool;
 mod upstream;
 
 use axum::body::Body;

@@ -27,6 +27,10 @@ use crate::{
     body::Body,
     error::Error,
     ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
+    mcp::{
+        Door,
+        tool::{self, Called},
+    },
     operation::backend_path,
     service::{Cause, Failure, Form, Outbound, Parts, Payload, Service},
     shared::Shared,
@@ -65,7 +69,7 @@ pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
 }
 
 async fn answer(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     headers: &HeaderMap,
     body: &Bytes,
     received: Instant,
@@ -84,6 +88,9 @@ async fn answer(
     let Some(service) = shared.catalog().service(&envelope.service) else {
         return dialect.refuse(&Error::UnknownService(envelope.service.into_owned()));
     };
+    if service.mcp().is_some() {
+        return tool(service, &envelope, headers, &dialect).await;
+    }
     let (outbound, timeout) = match outbound(service, &envelope, headers, body, &dialect) {
         Ok(outbound) => outbound,
         Err(error) => return dialect.refuse(&error),
@@ -93,6 +100,55 @@ async fn answer(
     match result {
         Ok(response) => dialect.answered(&response),
         Err(failure) => dialect.failed(service, failure, timeout),
+    }
+}
+
+/// A call of a service that speaks MCP: the operation is the tool, the parameters are its
+/// arguments, and the data of the answer is its result.
+async fn tool(
+    service: &Arc<Service>,
+    envelope: &Envelope<'_>,
+    headers: &HeaderMap,
+    dialect: &Dialect<'_>,
+) -> Response<Body> {
+    let metadata = &envelope.metadata;
+    let terms = timeout(metadata.timeout, service.timeout()).and_then(|timeout| {
+        let key = metadata.idempotency_key.as_deref();
+        let key = key.map(|key| header("metadata.idempotencyKey", key));
+        Ok((dialect.received + timeout, key.transpose()?))
+    });
+    let (deadline, key) = match terms {
+        Ok(terms) => terms,
+        Err(error) => return dialect.refuse(&error),
+    };
+    let shared = dialect.shared;
+    let door = Door::new(shared, service, shared.caller(headers), headers);
+    let door = door.on_terms(priority(metadata.priority), deadline, key);
+    let arguments = envelope.parameters.map_or("{}", RawValue::get);
+    let about = About {
+        endpoint: service.endpoint(),
+        attempts: 1,
+    };
+    let (message, details) = match tool::call(&door, &envelope.operation, arguments).await {
+        Called::Result(result) => return render::success(&dialect.context(), &result, about),
+        Called::Failed(result, message) => (message, Some(result)),
+        Called::Refused(message) => (message, None),
+    };
+    let failure = BackendFailure {
+        message,
+        details: details.as_deref().map(|result| (StatusCode::OK, result)),
+        strict_status: StatusCode::BAD_GATEWAY,
+        strict_code: "MCP_ERROR",
+        retry_after_seconds: None,
+    };
+    dialect.backend_failure(&failure, about)
+}
+
+fn priority(asked: Option<envelope::Priority>) -> Priority {
+    match asked {
+        Some(envelope::Priority::Low) => Priority::Low,
+        Some(envelope::Priority::High) => Priority::High,
+        Some(envelope::Priority::Normal) | None => Priority::Normal,
     }
 }
 
@@ -126,11 +182,7 @@ fn outbound(
         path,
         body: parameters(envelope.parameters, body),
         class: service.class(&envelope.operation, idempotency_key.is_some()),
-        priority: match metadata.priority {
-            Some(envelope::Priority::Low) => Priority::Low,
-            Some(envelope::Priority::High) => Priority::High,
-            Some(envelope::Priority::Normal) | None => Priority::Normal,
-        },
+        priority: priority(metadata.priority),
         deadline: dialect.received + timeout,
         request_id: ids::header(headers),
         correlation_id: header("metadata.correlationId", dialect.correlation_id)?,
@@ -183,7 +235,7 @@ fn header(name: &str, value: &str) -> Result<HeaderValue, Error> {
 
 /// One request's way of being answered.
 struct Dialect<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     request_id: Option<&'a RawValue>,
     correlation_id: &'a str,
     received: Instant,

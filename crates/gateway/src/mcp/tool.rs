@@ -1,0 +1,79 @@
+use std::{borrow::Cow, sync::Arc};
+
+use bartizan_protocol::{Envelope, edit, error, method};
+use bartizan_transport::bridge::{Abilities, ClientMeta, request_to_modern};
+use bytes::Bytes;
+
+use super::{
+    Door,
+    ask::{self, Client, ModernClient, Request},
+    talk::{Said, Talk},
+    upstream::Introduction,
+};
+
+/// What became of a tool's call that came in by another door than MCP's.
+#[derive(Debug)]
+pub(crate) enum Called {
+    /// The result, as JSON.
+    Result(Bytes),
+    /// The tool ran, and says that it failed: its result, as JSON, and in words.
+    Failed(Bytes, String),
+    /// There is no result, in words.
+    Refused(String),
+}
+
+/// Calls a tool for a caller who can neither be asked back nor hear of progress.
+pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
+    let params = format!(
+        r#"{{"name":{},"arguments":{arguments}}}"#,
+        edit::string(tool)
+    );
+    let id = "\"bartizan-call\"";
+    let introduction = Introduction::of_gateway();
+    let meta = ClientMeta {
+        capabilities: &introduction.capabilities,
+        info: Some(&introduction.info),
+        log_level: None,
+    };
+    let body = error::request(id, method::TOOLS_CALL, Some(&params));
+    let body = match request_to_modern(&body, &meta) {
+        Ok(body) => body,
+        Err(error) => return Called::Refused(format!("parameters: {error}")),
+    };
+    let request = Request {
+        body,
+        id: id.into(),
+        method: method::TOOLS_CALL.into(),
+    };
+    let client = Client::Modern(Arc::new(ModernClient {
+        introduction,
+        abilities: Abilities::default(),
+        log_level: None,
+    }));
+    let door = door.clone();
+    let mut talk =
+        Talk::new(|out| async move { Some(ask::ask(&door, &client, &request, &out).await) });
+    while let Some(said) = talk.next().await {
+        if let Said::Response(response) = said {
+            return read(&response);
+        }
+    }
+    Called::Refused("no answer".to_owned())
+}
+
+fn read(response: &Bytes) -> Called {
+    let Ok(envelope) = Envelope::read(response) else {
+        return Called::Refused("the answer cannot be read".to_owned());
+    };
+    let Some(result) = envelope.result() else {
+        let message = edit::get(response, &["error", "message"]).and_then(edit::text);
+        return Called::Refused(message.map_or_else(|| "no result".to_owned(), Cow::into_owned));
+    };
+    let bytes = response.slice_ref(result.as_bytes());
+    if edit::get(result.as_bytes(), &["isError"]) == Some("true") {
+        let text = edit::get(result.as_bytes(), &["content", "0", "text"]).and_then(edit::text);
+        let text = text.map_or_else(|| "the tool failed".to_owned(), Cow::into_owned);
+        return Called::Failed(bytes, text);
+    }
+    Called::Result(bytes)
+}
