@@ -14,6 +14,7 @@ mod exchange;
 mod house;
 mod inbound;
 mod news;
+mod pages;
 mod probe;
 mod raw;
 mod refusal;

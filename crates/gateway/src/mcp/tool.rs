@@ -2,7 +2,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use bartizan_protocol::{Envelope, edit, error, method};
 use bartizan_transport::bridge::{Abilities, ClientMeta, request_to_modern};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{
     Door,
@@ -45,11 +45,7 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
         id: id.into(),
         method: method::TOOLS_CALL.into(),
     };
-    let client = Client::Modern(Arc::new(ModernClient {
-        introduction,
-        abilities: Abilities::default(),
-        log_level: None,
-    }));
+    let client = nobody();
     let door = door.clone();
     let mut talk =
         Talk::new(|out| async move { Some(ask::ask(&door, &client, &request, &out).await) });
@@ -59,6 +55,37 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
         }
     }
     Called::Refused("no answer".to_owned())
+}
+
+/// What the service can do, in the form of the definitions of REST services: its tools are the
+/// operations.
+///
+/// # Errors
+///
+/// A text that says what the service did instead.
+pub(crate) async fn definition(door: &Door) -> Result<Bytes, String> {
+    let tools = super::pages::all(door, &nobody(), method::TOOLS_LIST).await?;
+    let mut definition = BytesMut::new();
+    let name = edit::string(door.service.name());
+    let start = format!(r#"{{"name":{name},"protocol":"mcp","operations":["#);
+    definition.extend_from_slice(start.as_bytes());
+    for (index, tool) in tools.iter().enumerate() {
+        if index > 0 {
+            definition.extend_from_slice(b",");
+        }
+        definition.extend_from_slice(tool);
+    }
+    definition.extend_from_slice(b"]}");
+    Ok(definition.freeze())
+}
+
+/// A client that can do nothing but call.
+fn nobody() -> Client {
+    Client::Modern(Arc::new(ModernClient {
+        introduction: Introduction::of_gateway(),
+        abilities: Abilities::default(),
+        log_level: None,
+    }))
 }
 
 fn read(response: &Bytes) -> Called {

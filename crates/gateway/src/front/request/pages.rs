@@ -7,11 +7,17 @@ use axum::{
     response::Response,
 };
 use bartizan_circuit_breaker::{Snapshot, State as BreakerState};
-use http::{Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
 
 use super::render;
-use crate::{body::Body, error::Error, service::Service, shared::Shared};
+use crate::{
+    body::Body,
+    error::Error,
+    mcp::{Door, tool},
+    service::Service,
+    shared::Shared,
+};
 
 #[derive(Serialize)]
 struct Health<'a> {
@@ -95,6 +101,7 @@ pub(super) async fn services(State(shared): State<Arc<Shared>>) -> Response {
 pub(super) async fn definition(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Response {
     let not_found = |message: String| {
         let error = Error::Invalid(message);
@@ -104,7 +111,13 @@ pub(super) async fn definition(
     let Some(service) = shared.catalog().service(&name) else {
         return not_found(format!("Service {name} not found"));
     };
-    match service.fetch_definition().await {
+    let definition = if service.mcp().is_some() {
+        let door = Door::new(&shared, service, shared.caller(&headers), &headers);
+        tool::definition(&door).await
+    } else {
+        service.fetch_definition().await
+    };
+    match definition {
         Ok(definition) => render::response(StatusCode::OK, render::JSON, Body::from(definition))
             .map(axum::body::Body::new),
         Err(reason) => not_found(format!(

@@ -1,5 +1,4 @@
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     hash::{Hash, Hasher},
     sync::{
@@ -12,9 +11,9 @@ use std::{
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use bartizan_clock::{Clock, Instant};
-use bartizan_protocol::{Envelope, edit, error as code, method};
+use bartizan_protocol::{edit, error as code, method};
 use bartizan_transport::{
-    bridge::{self, CapabilitiesDigest, ClientMeta},
+    bridge::CapabilitiesDigest,
     sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
 };
 use bytes::{Bytes, BytesMut};
@@ -25,11 +24,10 @@ use parking_lot::Mutex;
 use crate::{
     mcp::{
         Door, Refusal,
-        ask::{self, Client, Request},
+        ask::{Client, Request},
         client::ClientSession,
-        news,
+        news, pages,
         respond::json,
-        talk::{Said, Talk},
         upstream::Introduction,
     },
     service::Service,
@@ -38,10 +36,6 @@ use crate::{
 /// How long a list is taken for what its service would say now, if the service does not say
 /// itself that it changed.
 const FRESH: Duration = Duration::from_secs(60);
-/// The most pages of one list, and the most items of all of them.
-const MAX_PAGES: usize = 1000;
-const MAX_ITEMS: usize = 100_000;
-
 /// Says which services a list is without.
 const X_MISSING: HeaderName = HeaderName::from_static("x-bartizan-missing-services");
 
@@ -389,102 +383,37 @@ fn join(items: &[Item]) -> Bytes {
     joined.freeze()
 }
 
-/// All pages of a list.
+/// Everything in a list, under the names that it has among all services.
 ///
 /// # Errors
 ///
 /// A text that says what the service did instead.
 async fn fetch(door: &Door, client: &Client, kind: Kind) -> Result<Vec<Item>, String> {
-    let mut items = Vec::new();
     let mut keys = HashSet::new();
-    let mut cursors: HashSet<String> = HashSet::new();
-    let mut cursor: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let answer = page(door, client, kind, cursor.as_deref()).await?;
-        let envelope = Envelope::read(&answer).map_err(|error| error.to_string())?;
-        if envelope.error_code() == Some(code::METHOD_NOT_FOUND) {
-            return Ok(items);
-        }
-        let result = envelope.result().ok_or_else(|| error_text(&answer))?;
-        let elements = edit::get(result.as_bytes(), &[kind.member()])
-            .and_then(|list| edit::elements(list.as_bytes()))
-            .ok_or_else(|| format!("the answer has no list {}", kind.member()))?;
-        for raw in elements {
-            let Some(item) = item(door, kind, &answer, raw) else {
-                continue;
-            };
-            if items.len() == MAX_ITEMS {
-                return Err(format!("the list has more than {MAX_ITEMS} items"));
-            }
-            if keys.insert(item.key.clone()) {
-                items.push(item);
-            } else {
-                let (service, key) = (&**door.service.name(), &*item.key);
-                tracing::warn!(service, key, "listed twice; the first counts");
-            }
-        }
-        let next = edit::get(result.as_bytes(), &["nextCursor"]).and_then(edit::text);
-        let Some(next) = next.map(Cow::into_owned) else {
-            return Ok(items);
+    let mut items = Vec::new();
+    for raw in pages::all(door, client, kind.method()).await? {
+        let Some(item) = item(door, kind, raw) else {
+            continue;
         };
-        if !cursors.insert(next.clone()) {
-            return Err("the list goes in circles: a cursor came twice".to_owned());
-        }
-        cursor = Some(next);
-    }
-    Err(format!("the list has more than {MAX_PAGES} pages"))
-}
-
-async fn page(
-    door: &Door,
-    client: &Client,
-    kind: Kind,
-    cursor: Option<&str>,
-) -> Result<Bytes, String> {
-    let id = "\"bartizan-list\"";
-    let params = cursor.map_or_else(
-        || "{}".to_owned(),
-        |cursor| format!(r#"{{"cursor":{}}}"#, edit::string(cursor)),
-    );
-    let mut body = code::request(id, kind.method(), Some(&params));
-    if let Client::Modern(client) = client {
-        let meta = ClientMeta {
-            capabilities: &client.introduction.capabilities,
-            info: Some(&client.introduction.info),
-            log_level: None,
-        };
-        body = bridge::request_to_modern(&body, &meta).map_err(|error| error.to_string())?;
-    }
-    let request = Request {
-        body,
-        id: id.into(),
-        method: kind.method().into(),
-    };
-    let (door, client) = (door.clone(), client.clone());
-    let mut talk =
-        Talk::new(|out| async move { Some(ask::ask(&door, &client, &request, &out).await) });
-    while let Some(said) = talk.next().await {
-        if let Said::Response(answer) = said {
-            return Ok(answer);
+        if keys.insert(item.key.clone()) {
+            items.push(item);
+        } else {
+            let (service, key) = (&**door.service.name(), &*item.key);
+            tracing::warn!(service, key, "listed twice; the first counts");
         }
     }
-    Err("no answer".to_owned())
-}
-
-fn error_text(answer: &[u8]) -> String {
-    let message = edit::get(answer, &["error", "message"]).and_then(edit::text);
-    message.map_or_else(|| "no result".to_owned(), Cow::into_owned)
+    Ok(items)
 }
 
 /// An item of a list, under the name that it has among those of all services.
-fn item(door: &Door, kind: Kind, answer: &Bytes, raw: &str) -> Option<Item> {
-    let named = edit::get(raw.as_bytes(), &[kind.key()])?;
+fn item(door: &Door, kind: Kind, raw: Bytes) -> Option<Item> {
+    let named = edit::get(&raw, &[kind.key()])?;
     let original = edit::text(named)?;
     if !kind.has_names() {
         return Some(Item {
             key: (&*original).into(),
             original: original.into(),
-            raw: answer.slice_ref(raw.as_bytes()),
+            raw,
         });
     }
     let Some(joined) = door.shared.places().join(&door.service, &original) else {
@@ -492,7 +421,7 @@ fn item(door: &Door, kind: Kind, answer: &Bytes, raw: &str) -> Option<Item> {
         tracing::warn!(service, name, "no sound name for all services; left out");
         return None;
     };
-    let renamed = edit::replace(raw.as_bytes(), &[(named, &edit::string(&joined))]).ok()?;
+    let renamed = edit::replace(&raw, &[(named, &edit::string(&joined))]).ok()?;
     Some(Item {
         key: joined.into(),
         original: original.into(),
