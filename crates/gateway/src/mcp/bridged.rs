@@ -17,6 +17,7 @@ use super::{
     news,
     respond::{accepted, json, respond},
     talk::Talk,
+    tools,
     upstream::Introduction,
 };
 
@@ -49,7 +50,10 @@ pub(super) async fn modern(
             Err(refusal) => refusal.response(Some(&request.id)),
         },
         Verdict::Listen => news::listen(door, &client, &request, headers).await,
-        Verdict::Forward => talk(door, headers, Client::Modern(client), request).await,
+        Verdict::Forward => match tools::check(door, headers, envelope).await {
+            Ok(()) => talk(door, headers, Client::Modern(client), request).await,
+            Err(refusal) => refusal.response(Some(&request.id)),
+        },
     }
 }
 

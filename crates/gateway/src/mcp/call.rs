@@ -1,14 +1,17 @@
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use bartizan_classify::RequestClass;
-use bartizan_clock::Instant;
-use bartizan_protocol::{Envelope, method};
+use bartizan_clock::{Clock, Instant};
+use bartizan_protocol::{Envelope, Kind, method};
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, uri::PathAndQuery};
 use parking_lot::Mutex;
 
-use super::Refusal;
+use super::{Exchange, Refusal, tools};
 use crate::{
     ids::{self, IDEMPOTENCY_KEY},
     service::{Form, Outbound, Owner, Parts, Payload, Service},
@@ -104,9 +107,21 @@ impl Door {
 
     /// The same door for the gateway itself, on nobody's behalf.
     pub(crate) fn for_house(&self) -> Self {
-        Self {
-            caller: Caller::new(Bytes::new(), Owner::default()),
-            ..self.clone()
+        let mut door = self.clone();
+        door.caller = Caller::new(Bytes::new(), Owner::default());
+        door
+    }
+
+    /// Learns of the tool that a call is about, if what it is decides what may happen to the
+    /// call: without a trusted server's word on it the call is sent once at most.
+    pub(crate) async fn learn(&self, envelope: &Envelope<'_>) {
+        let trusted = self.service.mcp().is_some_and(|mcp| mcp.tools().trusted());
+        if trusted
+            && envelope.method() == Some(method::TOOLS_CALL)
+            && self.class(envelope) == RequestClass::Unsafe
+        {
+            let tool = envelope.subject().unwrap_or_default();
+            tools::find(self, &tool).await;
         }
     }
 
@@ -122,8 +137,11 @@ impl Door {
         match method {
             "tools/call" => {
                 let tool = envelope.subject().unwrap_or_default();
-                self.service
-                    .class(&tool, self.ids.idempotency_key.is_some())
+                let has_key = self.ids.idempotency_key.is_some();
+                match (self.service.class(&tool, has_key), self.service.mcp()) {
+                    (RequestClass::Unsafe, Some(mcp)) => mcp.tools().class(&tool),
+                    (known, _) => known,
+                }
             }
             // Another session, should one be made in vain, costs nobody anything.
             "initialize" => RequestClass::Idempotent,
@@ -134,8 +152,58 @@ impl Door {
 
     /// The headers that mirror a tool's arguments, as far as the tool asks for any.
     pub(crate) async fn params(&self, envelope: &Envelope<'_>) -> Vec<(HeaderName, HeaderValue)> {
-        let _ = envelope;
-        Vec::new()
+        let (Some(method::TOOLS_CALL), Some(name)) = (envelope.method(), envelope.subject()) else {
+            return Vec::new();
+        };
+        let Some(tool) = tools::find(self, &name).await else {
+            return Vec::new();
+        };
+        let arguments = envelope.arguments().unwrap_or("{}");
+        let params = tool.params.iter();
+        params
+            .filter_map(|param| Some((param.header_name().clone(), param.value(arguments)?)))
+            .collect()
+    }
+
+    /// Notes what a message of the service's says about what is known of it.
+    pub(super) fn heard(&self, envelope: &Envelope<'_>) {
+        if envelope.method() == Some(method::NOTIFICATION_TOOLS_LIST_CHANGED)
+            && let Some(mcp) = self.service.mcp()
+        {
+            mcp.tools().doubt(self.shared.clock().now());
+        }
+    }
+
+    /// Reads an answer, no message of which may be larger than a message may be.
+    pub(super) fn exchange(&self, response: Response<Payload>) -> Exchange {
+        let house = self.shared.mcp();
+        let silence = self.service.mcp().map(|mcp| mcp.stream_idle_timeout());
+        let silence = silence.unwrap_or(Duration::MAX);
+        Exchange::new(response, house.max_message_bytes(), silence, house.clock())
+    }
+
+    /// The response that ends an answer to one of the gateway's own requests, past all that
+    /// comes before it; none if it does not come in the time that a call may take.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future closes the answer.
+    pub(super) async fn final_message(&self, response: Response<Payload>) -> Option<Bytes> {
+        let limit = self.shared.clock().sleep(self.service.timeout());
+        tokio::select! {
+            biased;
+            message = final_message(self.exchange(response)) => message,
+            () = limit => None,
+        }
+    }
+
+    /// What is left to be sent when this door is gone.
+    pub(super) fn errand(&self) -> Errand {
+        Errand {
+            service: Arc::clone(&self.service),
+            owner: self.caller.owner,
+            clock: self.shared.clock(),
+        }
     }
 
     /// Sends a message through the service's stack.
@@ -146,33 +214,75 @@ impl Door {
     pub(crate) async fn send(&self, message: Message) -> Result<Response<Payload>, Refusal> {
         let timeout = self.service.timeout();
         let latest = self.shared.clock().now() + timeout;
-        let deadline = self.deadline.map_or(latest, |deadline| deadline.min(latest));
-        let outbound = Outbound::new(Parts {
-            method: message.method,
-            path: PathAndQuery::from_static("/"),
-            body: message.body,
-            class: message.class,
-            priority: self.priority,
-            deadline,
-            correlation_id: self.ids.request_id.clone(),
-            request_id: self.ids.request_id.clone(),
-            agent_id: None,
-            idempotency_key: self.ids.idempotency_key.clone(),
-            traceparent: self.ids.traceparent.clone(),
-            tracestate: self.ids.tracestate.clone(),
-            form: Form::Message {
-                headers: message.headers,
-                owner: self.caller.owner,
-                instance: message.instance,
-            },
-            tried: Mutex::default(),
-            timed: AtomicBool::new(false),
-        });
+        let deadline = self
+            .deadline
+            .map_or(latest, |deadline| deadline.min(latest));
+        let priority = self.priority;
+        let outbound = outbound(message, self.caller.owner, deadline, priority, &self.ids);
         self.service
             .call(outbound)
             .await
             .map_err(|failure| Refusal::of_failure(self.service.name(), failure, timeout))
     }
+}
+
+/// What it takes to send a message of the gateway's own when nobody is at the door any more.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    service: Arc<Service>,
+    owner: Owner,
+    clock: Clock,
+}
+
+impl Errand {
+    /// Sends the message, whose answer nobody waits for; outside a runtime it is not sent.
+    pub(super) fn run(&self, message: Message) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let trace = ids::new_trace();
+        let ids = Ids {
+            request_id: ids::new_request_id(),
+            traceparent: trace.parent,
+            tracestate: trace.state,
+            idempotency_key: None,
+        };
+        let deadline = self.clock.now() + self.service.timeout();
+        let outbound = outbound(message, self.owner, deadline, Priority::Normal, &ids);
+        let service = Arc::clone(&self.service);
+        runtime.spawn(async move { service.call(outbound).await.map(drop) });
+    }
+}
+
+fn outbound(
+    message: Message,
+    owner: Owner,
+    deadline: Instant,
+    priority: Priority,
+    ids: &Ids,
+) -> Outbound {
+    Outbound::new(Parts {
+        method: message.method,
+        path: PathAndQuery::from_static("/"),
+        body: message.body,
+        class: message.class,
+        priority,
+        deadline,
+        correlation_id: ids.request_id.clone(),
+        request_id: ids.request_id.clone(),
+        agent_id: None,
+        // It names the client's call, and none of the messages that the call leads to.
+        idempotency_key: ids.idempotency_key.clone().filter(|_| message.is_clients),
+        traceparent: ids.traceparent.clone(),
+        tracestate: ids.tracestate.clone(),
+        form: Form::Message {
+            headers: message.headers,
+            owner,
+            instance: message.instance,
+        },
+        tried: Mutex::default(),
+        timed: AtomicBool::new(false),
+    })
 }
 
 /// A message on its way to an upstream.
@@ -183,4 +293,17 @@ pub(crate) struct Message {
     pub(crate) class: RequestClass,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) instance: Option<Arc<str>>,
+    /// Whether it is the client's own request, and not one that the gateway makes of it.
+    pub(crate) is_clients: bool,
+}
+
+/// The response in an answer, past all that comes before it.
+async fn final_message(mut exchange: Exchange) -> Option<Bytes> {
+    while let Some(Ok(message)) = exchange.next().await {
+        let kind = Envelope::read(&message).ok()?.kind();
+        if matches!(kind, Kind::Response | Kind::Error) {
+            return Some(message);
+        }
+    }
+    None
 }

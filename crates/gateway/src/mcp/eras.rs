@@ -12,6 +12,8 @@ pub(crate) struct Eras {
     modern: Known,
     legacy: Known,
     asking: Mutex<()>,
+    /// How often nobody answered who was asked.
+    failures: AtomicU64,
 }
 
 /// Nobody asked, no or yes.
@@ -22,6 +24,7 @@ struct Known {
     doubt: AtomicU64,
 }
 
+const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
 const YES: u8 = 2;
 
@@ -58,8 +61,23 @@ impl Eras {
         self.modern.set(answer, now);
     }
 
+    /// The upstream spoke as if it were of the other era: it is asked again.
+    pub(crate) fn doubt_modern(&self) {
+        self.modern.answer.store(UNKNOWN, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_legacy(&self, answer: bool, now: Instant) {
         self.legacy.set(answer, now);
+    }
+
+    /// How often the upstream was asked in vain. Whoever waited for somebody else's answer and
+    /// finds this changed need not ask again.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits for its turn to ask; whoever comes second finds the answer of the first.

@@ -1,6 +1,8 @@
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
+use bartizan_clock::Clock;
 use bartizan_protocol::sse::{Decoder, TooLarge};
+use bartizan_transport::stream::{Idle, IdleError, IdleLimits};
 use bytes::{Bytes, BytesMut};
 use http::{Response, header::CONTENT_TYPE};
 use http_body::Body;
@@ -14,9 +16,12 @@ use crate::service::{Payload, Stream, StreamError};
 /// Dropping it early closes the stream, which tells the upstream that nobody waits any more.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    body: Option<Stream>,
+    // Boxed: its timer must not move, and an exchange does.
+    body: Option<Pin<Box<Idle<Stream>>>>,
     form: Form,
     limit: usize,
+    silence: Duration,
+    clock: Clock,
     last_event_id: Option<Bytes>,
     retry: Option<Duration>,
 }
@@ -32,8 +37,23 @@ enum Form {
 pub(crate) enum ExchangeError {
     #[error(transparent)]
     Interrupted(#[from] StreamError),
+    #[error("nothing came for {}", humantime::format_duration(*.limit))]
+    Silent { limit: Duration },
     #[error("the answer is larger than {limit} bytes")]
     TooLarge { limit: usize },
+}
+
+impl From<IdleError<StreamError>> for ExchangeError {
+    fn from(error: IdleError<StreamError>) -> Self {
+        match error {
+            IdleError::Inner(error) => Self::Interrupted(error),
+            IdleError::Silent { limit } => Self::Silent { limit },
+            // No other reason is known.
+            _ => Self::Silent {
+                limit: Duration::ZERO,
+            },
+        }
+    }
 }
 
 impl From<TooLarge> for ExchangeError {
@@ -56,17 +76,34 @@ fn starts_with_ignore_case(text: &[u8], start: &[u8]) -> bool {
 }
 
 impl Exchange {
-    /// Reads `response`; no message of it may have more than `limit` bytes.
-    pub(crate) fn new(response: Response<Payload>, limit: usize) -> Self {
-        let form = if is_event_stream(&response) {
-            Form::Events(Box::new(Decoder::new(limit)))
+    /// Reads `response`; no message of it may have more than `limit` bytes, and nothing of it
+    /// may keep its reader waiting for longer than `silence`.
+    pub(crate) fn new(
+        response: Response<Payload>,
+        limit: usize,
+        silence: Duration,
+        clock: Clock,
+    ) -> Self {
+        let is_stream = is_event_stream(&response);
+        let payload = response.into_body();
+        let form = if is_stream {
+            let mut events = Decoder::new(limit);
+            events.push(payload.bytes);
+            Form::Events(Box::new(events))
         } else {
-            Form::Whole(BytesMut::new())
+            Form::Whole(BytesMut::from(payload.bytes))
         };
+        let limits = IdleLimits {
+            first_byte: silence,
+            between: silence,
+        };
+        let body = payload.stream;
         Self {
-            body: response.into_body().stream,
+            body: body.map(|stream| Box::pin(Idle::new(stream, limits, clock))),
             form,
             limit,
+            silence,
+            clock,
             last_event_id: None,
             retry: None,
         }
@@ -98,8 +135,10 @@ impl Exchange {
                 }
                 continue;
             }
-            let body = self.body.as_mut()?;
-            let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+            let Some(body) = self.body.as_mut() else {
+                return self.rest().map(Ok);
+            };
+            let frame = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
             match (frame, &mut self.form) {
                 (Some(Ok(frame)), form) => {
                     let Ok(data) = frame.into_data() else {
@@ -109,34 +148,44 @@ impl Exchange {
                         Form::Events(events) => events.push(data),
                         Form::Whole(all) if all.len() + data.len() > self.limit => {
                             self.body = None;
+                            all.clear();
                             return Some(Err(ExchangeError::TooLarge { limit: self.limit }));
                         }
                         Form::Whole(all) => all.extend_from_slice(&data),
                     }
                 }
-                (Some(Err(error)), _) => {
+                (Some(Err(error)), form) => {
                     self.body = None;
+                    if let Form::Whole(all) = form {
+                        all.clear();
+                    }
                     return Some(Err(error.into()));
                 }
-                (None, Form::Whole(all)) => {
+                (None, _) => {
                     self.body = None;
-                    let all = std::mem::take(all).freeze();
-                    return (!all.trim_ascii().is_empty()).then_some(Ok(all));
-                }
-                (None, Form::Events(_)) => {
-                    self.body = None;
-                    return None;
+                    return self.rest().map(Ok);
                 }
             }
         }
     }
 
+    /// What an answer that has ended leaves: all of a JSON body, nothing of a stream.
+    fn rest(&mut self) -> Option<Bytes> {
+        match &mut self.form {
+            Form::Whole(all) => {
+                let all = std::mem::take(all).freeze();
+                (!all.trim_ascii().is_empty()).then_some(all)
+            }
+            Form::Events(_) => None,
+        }
+    }
+
     /// The same exchange, taken up again by `response`.
-    pub(crate) fn resumed(&self, response: Response<Payload>, limit: usize) -> Self {
+    pub(crate) fn resumed(&self, response: Response<Payload>) -> Self {
         Self {
             last_event_id: self.last_event_id.clone(),
             retry: self.retry,
-            ..Self::new(response, limit)
+            ..Self::new(response, self.limit, self.silence, self.clock)
         }
     }
 

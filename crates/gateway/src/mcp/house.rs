@@ -15,7 +15,6 @@ use bartizan_transport::{
     sessions::{InsertError, InvalidLimits, SessionId, SessionLimits, Sessions},
     stream::{Capped, Idle, IdleLimits, KeepAlive, KeepAliveInterval},
 };
-use http_body::Body as _;
 use thiserror::Error;
 
 use super::{
@@ -40,8 +39,6 @@ pub(crate) struct House {
 
 /// How long a parked call waits for its client.
 const PARKED: Duration = Duration::from_secs(300);
-/// How long nothing at all is waited for on a stream that has begun, beyond what a service says.
-const FIRST_BYTE: Duration = Duration::from_secs(3600);
 
 impl House {
     /// # Errors
@@ -145,27 +142,23 @@ impl House {
     }
 
     /// The body of an answer that is one JSON value.
-    pub(crate) fn whole(&self, stream: Stream) -> Body {
-        let cap = self.max_message_bytes as u64;
-        if stream
-            .size_hint()
-            .exact()
-            .is_some_and(|length| length <= cap)
-        {
-            return Body::new(stream);
-        }
-        Body::new(Capped::new(stream, cap))
+    pub(crate) fn whole(&self, stream: Stream, silence: Duration) -> Body {
+        let body = Idle::new(stream, self.silence(silence), self.clock);
+        Body::new(Capped::new(body, self.max_message_bytes as u64))
     }
 
     /// The body of an answer that is a stream of events.
     pub(crate) fn events(&self, stream: Stream, silence: Duration) -> Body {
-        let limits = IdleLimits {
-            first_byte: FIRST_BYTE,
-            between: silence,
-        };
-        let body = Idle::new(stream, limits, self.clock);
+        let body = Idle::new(stream, self.silence(silence), self.clock);
         let body = Capped::new(body, self.max_stream_bytes);
         Body::new(KeepAlive::new(body, self.keep_alive, self.clock))
+    }
+
+    fn silence(&self, limit: Duration) -> IdleLimits {
+        IdleLimits {
+            first_byte: limit,
+            between: limit,
+        }
     }
 
     /// Forgets what nobody uses any more.

@@ -13,6 +13,8 @@ mod eras;
 mod exchange;
 mod house;
 mod inbound;
+mod late;
+mod lost;
 mod news;
 mod pages;
 mod probe;
@@ -22,6 +24,7 @@ mod respond;
 mod session;
 mod talk;
 pub(crate) mod tool;
+mod tools;
 mod upstream;
 
 use axum::body::Body;
@@ -39,6 +42,7 @@ pub(crate) use self::{
     house::{House, InvalidHouse},
     refusal::Refusal,
     session::Session,
+    tools::Tools,
 };
 
 /// Answers one message.
@@ -65,7 +69,7 @@ pub(crate) async fn message(
         Ok(Era::Legacy) => match headers.get(MCP_SESSION_ID) {
             Some(token) => match Session::open(door, token) {
                 Ok(session) if session.passes_through() => {
-                    raw::legacy(door, headers, envelope, body, Some(&session)).await
+                    raw::legacy(door, headers, envelope, body, Some(session)).await
                 }
                 Ok(session) => bridged::legacy(door, headers, envelope, body, &session).await,
                 Err(refusal) => refuse(refusal),
@@ -117,14 +121,14 @@ pub(crate) async fn bodiless(
     door: &Door,
     headers: &HeaderMap,
     method: &Method,
-    session: Option<&Session>,
+    session: Option<Session>,
 ) -> Response<Body> {
     match session {
         Some(session) if !session.passes_through() => {
-            bridged::bodiless(door, session, method).await
+            bridged::bodiless(door, &session, method).await
         }
-        _ if *method == Method::GET => raw::listen(door, headers, session).await,
-        _ => raw::end(door, headers, session).await,
+        session if *method == Method::GET => raw::listen(door, headers, session).await,
+        session => raw::end(door, headers, session).await,
     }
 }
 

@@ -20,18 +20,20 @@ use bartizan_transport::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, Method, Response, StatusCode, header::ACCEPT};
+use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
     Door, Exchange, Message, Refusal,
     ask::{self, ModernClient, Request},
     client::ClientSession,
-    raw::EVENTS,
+    lost,
+    raw::LISTENING,
     respond::respond,
     talk::Talk,
     upstream::UpstreamSession,
 };
+use crate::service::Payload;
 
 /// A task that ends with the last who wanted it.
 #[derive(Debug)]
@@ -124,27 +126,49 @@ pub(super) fn unsubscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
 }
 
 async fn follow(door: Door, client: Weak<ClientSession>) {
-    let modern = super::probe::speaks_modern(&door).await.unwrap_or(false);
     let mut pause = Pause::new();
-    while let Some(client) = client.upgrade() {
-        let heard = if modern {
-            let request = listen_request(&client);
-            drop_while_waiting(&door, request, client).await
-        } else {
-            let session = client.upstream(&door);
-            let mut news = session.news();
-            let watching = session.watch(&door);
-            drop(session);
-            let weak = Arc::downgrade(&client);
-            drop(client);
-            while let (Some(message), Some(client)) = (next(&mut news).await, weak.upgrade()) {
-                client.tell(message);
+    while client.strong_count() > 0 {
+        let heard = match super::probe::speaks_modern(&door).await {
+            Ok(true) => follow_modern(&door, &client).await,
+            Ok(false) => {
+                follow_legacy(&door, &client).await;
+                Followed::Nothing
             }
-            drop(watching);
-            false
+            Err(_) => Followed::Nothing,
         };
-        pause.after(&door, heard).await;
+        if heard == Followed::InVain {
+            return std::future::pending().await;
+        }
+        pause.after(&door, heard == Followed::Something).await;
     }
+}
+
+/// How following a stream to its end went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Followed {
+    Something,
+    Nothing,
+    /// The upstream has no such stream.
+    InVain,
+}
+
+/// Follows the news of a session with an older upstream for as long as the client is there.
+async fn follow_legacy(door: &Door, client: &Weak<ClientSession>) {
+    let Some(strong) = client.upgrade() else {
+        return;
+    };
+    let session = strong.upstream(door);
+    let uris = strong.watched();
+    drop(strong);
+    let mut news = session.news();
+    let watching = session.watch(door);
+    let uris = uris.iter().map(|uri| &**uri);
+    let watched = Watched::begin(door, &session, uris).await;
+    drop(session);
+    while let (Some(message), Some(client)) = (next(&mut news).await, client.upgrade()) {
+        client.tell(message);
+    }
+    drop((watching, watched));
 }
 
 fn listen_request(client: &ClientSession) -> Option<Bytes> {
@@ -162,23 +186,15 @@ fn listen_request(client: &ClientSession) -> Option<Bytes> {
     listen.request(&meta).ok()
 }
 
-/// Follows one stream of an upstream of 2026-07-28 to its end; whether anything was heard.
-async fn drop_while_waiting(
-    door: &Door,
-    request: Option<Bytes>,
-    client: Arc<ClientSession>,
-) -> bool {
-    // The client's session is not to live for the sake of its news.
-    let client = {
-        let weak = Arc::downgrade(&client);
-        drop(client);
-        weak
-    };
+/// Follows one stream of an upstream of 2026-07-28 to its end. The client's session does not
+/// live for the sake of its news.
+async fn follow_modern(door: &Door, client: &Weak<ClientSession>) -> Followed {
+    let request = client.upgrade().and_then(|client| listen_request(&client));
     let Some(body) = request else {
-        return false;
+        return Followed::Nothing;
     };
     let Ok(envelope) = Envelope::read(&body) else {
-        return false;
+        return Followed::Nothing;
     };
     let message = Message {
         method: Method::POST,
@@ -186,27 +202,43 @@ async fn drop_while_waiting(
         headers: ask::mirror(&envelope),
         body: body.clone(),
         instance: None,
+        is_clients: false,
     };
     let Ok(response) = door.send(message).await else {
-        return false;
+        return Followed::Nothing;
     };
-    let mut exchange = Exchange::new(response, door.shared.mcp().max_message_bytes());
-    let mut heard = false;
+    let mut exchange = listening(door, response);
+    let mut heard = Followed::Nothing;
     while let Some(Ok(message)) = exchange.next().await {
-        heard = true;
-        let Some(client) = client.upgrade() else {
+        let Ok(envelope) = Envelope::read(&message) else {
             return heard;
         };
-        let is_news = Envelope::read(&message)
-            .ok()
-            .and_then(|it| Some(server_notification(it.method()?) == Route::Subscribers));
-        if is_news == Some(true)
+        if envelope.error_code() == Some(code::METHOD_NOT_FOUND) {
+            return Followed::InVain;
+        }
+        let (Some(client), Some(method)) = (client.upgrade(), envelope.method()) else {
+            return heard;
+        };
+        heard = Followed::Something;
+        door.heard(&envelope);
+        if server_notification(method) == Route::Subscribers
             && let Ok(message) = unstamp(&message)
         {
             client.tell(message);
         }
     }
     heard
+}
+
+/// Reads a stream that may have nothing to tell for as long as it likes.
+fn listening(door: &Door, response: Response<Payload>) -> Exchange {
+    let house = door.shared.mcp();
+    Exchange::new(
+        response,
+        house.max_message_bytes(),
+        LISTENING,
+        house.clock(),
+    )
 }
 
 /// The pause before a broken stream is opened again.
@@ -249,58 +281,46 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
         let Some(strong) = session.upgrade() else {
             return;
         };
-        let sent = strong
-            .send(&door, |live| {
-                let mut headers = live.headers();
-                headers.retain(|(name, _)| *name != http::header::CONTENT_TYPE);
-                for (name, value) in &mut headers {
-                    if *name == ACCEPT {
-                        *value = EVENTS;
-                    }
-                }
-                Message {
-                    method: Method::GET,
-                    body: Bytes::new(),
-                    class: RequestClass::Safe,
-                    headers,
-                    instance: Some(live.instance()),
-                }
-            })
-            .await;
+        let sent = strong.send(&door, |live| live.listen()).await;
         drop(strong);
         let mut heard = false;
         if let Ok((response, live)) = sent {
-            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            if has_no_stream(response.status()) {
                 // It has no news to tell, now or ever.
                 return std::future::pending().await;
             }
-            let mut exchange = Exchange::new(response, door.shared.mcp().max_message_bytes());
+            let mut exchange = listening(&door, response);
             while let Some(Ok(message)) = exchange.next().await {
-                heard = true;
                 let Some(strong) = session.upgrade() else {
                     return;
                 };
                 let Ok(envelope) = Envelope::read(&message) else {
                     continue;
                 };
+                heard = true;
                 if envelope.kind() == Kind::Request {
                     let id = envelope.id().map_or("null", |id| id.as_raw());
-                    let body = ask::answer_locally(id, &message);
-                    let answer = Message {
-                        method: Method::POST,
-                        body,
-                        class: RequestClass::Idempotent,
-                        headers: live.headers(),
-                        instance: Some(live.instance()),
-                    };
-                    let _ = door.send(answer).await;
+                    let answer = ask::answer_locally(id, &message);
+                    let _ = door.send(live.aside(answer)).await;
                 } else {
+                    door.heard(&envelope);
                     strong.tell(message);
                 }
             }
         }
         pause.after(&door, heard).await;
     }
+}
+
+/// Whether the answer to a `GET` means that there is nothing to be had by one.
+fn has_no_stream(status: StatusCode) -> bool {
+    status == StatusCode::NOT_IMPLEMENTED
+        || status.is_client_error()
+            && !lost::is_credential(status)
+            && !matches!(
+                status,
+                StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+            )
 }
 
 /// The stream that a client of 2026-07-28 asks an older upstream for.
@@ -336,7 +356,7 @@ pub(super) async fn listen(
     let talk = Talk::new(|out| async move {
         let mut news = session.news();
         let watching = session.watch(&door_of_talk);
-        let watched = Watched::begin(&door_of_talk, &session, &honoured).await;
+        let watched = Watched::begin(&door_of_talk, &session, honoured.uris()).await;
         out.say(honoured.acknowledged()).await;
         while let Some(message) = next(&mut news).await {
             let Ok(envelope) = Envelope::read(&message) else {
@@ -364,13 +384,17 @@ struct Watched {
 }
 
 impl Watched {
-    async fn begin(door: &Door, session: &Arc<UpstreamSession>, listen: &Listen) -> Self {
+    async fn begin(
+        door: &Door,
+        session: &Arc<UpstreamSession>,
+        uris: impl Iterator<Item = &str>,
+    ) -> Self {
         let mut watched = Self {
             door: door.clone(),
             session: Arc::clone(session),
             uris: Vec::new(),
         };
-        for uri in listen.uris() {
+        for uri in uris {
             watched.uris.push(uri.into());
             if session.count_watch(uri) {
                 session

@@ -11,9 +11,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 
-use super::{
-    Door, Exchange, Message, Refusal, raw::EITHER, refusal::JSON, upstream::final_message,
-};
+use super::{Door, Message, Refusal, lost, raw::EITHER, refusal::JSON};
 
 /// A `server/discover` of the gateway's own.
 pub(super) const DISCOVER: &str = concat!(
@@ -24,9 +22,6 @@ pub(super) const DISCOVER: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     r#""}}}}"#
 );
-
-/// The most bytes of an answer that tells an era.
-const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Whether the service speaks 2026-07-28. Asked once; several callers wait for one answer.
 ///
@@ -40,10 +35,24 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
     if let Some(known) = eras.modern(door.shared.clock().now()) {
         return Ok(known);
     }
+    let failures = eras.failures();
     let _turn = eras.turn().await;
     if let Some(known) = eras.modern(door.shared.clock().now()) {
         return Ok(known);
     }
+    if eras.failures() != failures {
+        let text = format!("{} did not answer just now", door.service.name());
+        return Err(Refusal::answer(code::UNREACHABLE, text));
+    }
+    let asked = ask(door).await;
+    match &asked {
+        Ok(modern) => eras.set_modern(*modern, door.shared.clock().now()),
+        Err(_) => eras.failed(),
+    }
+    asked
+}
+
+async fn ask(door: &Door) -> Result<bool, Refusal> {
     let version = HeaderValue::from_static(Version::LATEST.as_str());
     let message = Message {
         method: Method::POST,
@@ -56,16 +65,19 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
             (MCP_METHOD, HeaderValue::from_static("server/discover")),
         ],
         instance: None,
+        is_clients: false,
     };
     let response = door.send(message).await?;
     let status = response.status();
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        let text = format!("{} answered with status {status}", door.service.name());
-        return Err(Refusal::answer(code::BAD_ANSWER, text));
+    let service = door.service.name();
+    if lost::is_credential(status) {
+        return Err(Refusal::unauthorized(service, status));
     }
-    let answer = final_message(Exchange::new(response, MAX_ANSWER)).await;
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Refusal::of_status(service, status, response.headers()));
+    }
+    let answer = door.final_message(response).await;
     let modern = answer.is_some_and(|answer| is_modern(&answer));
-    eras.set_modern(modern, door.shared.clock().now());
     tracing::debug!(service = &**door.service.name(), modern, "era found");
     Ok(modern)
 }

@@ -1,32 +1,43 @@
 //! Messages between two of the same era, passed as they are.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
     Envelope,
     headers::{
-        LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID,
+        LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION,
+        MCP_SESSION_ID, accepts,
     },
 };
+use bartizan_transport::stream::set_headers;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
+    header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
+use http_body::Body as _;
 
 use super::{
-    Door, Exchange, Refusal, call::Message, exchange::is_event_stream, refusal::JSON,
-    session::Session, upstream::final_message,
+    Door, Refusal,
+    call::Message,
+    exchange::is_event_stream,
+    late::{self, Waiting},
+    lost,
+    refusal::JSON,
+    session::Session,
 };
 use crate::service::Payload;
 
 pub(super) const EITHER: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
 pub(super) const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// How long a client that listens waits for the upstream to say whether there is anything to
+/// be heard.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How long an upstream that is only listened to may have nothing to tell.
+pub(super) const LISTENING: Duration = Duration::from_secs(24 * 3600);
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
 
@@ -37,6 +48,7 @@ pub(super) async fn modern(
     envelope: &Envelope<'_>,
     body: &Bytes,
 ) -> Response<Body> {
+    door.learn(envelope).await;
     let mut own = Headers::with_capacity(8);
     own.extend([(CONTENT_TYPE, JSON), (ACCEPT, EITHER)]);
     for name in [MCP_PROTOCOL_VERSION, MCP_METHOD, MCP_NAME] {
@@ -53,10 +65,46 @@ pub(super) async fn modern(
         class: door.class(envelope),
         headers: own,
         instance: None,
+        is_clients: true,
     };
-    match door.send(message).await {
-        Ok(response) => answer(door, response),
-        Err(refusal) => refuse(&refusal, envelope),
+    let id = id(envelope);
+    let (own_door, own_id) = (door.clone(), id.clone());
+    let answered = async move {
+        let answered = async {
+            let response = own_door.send(message).await?;
+            if response.status().is_client_error() {
+                let response = lost::look(&own_door, response).await?;
+                doubt(&own_door, &response);
+                return Ok(response);
+            }
+            Ok(response)
+        };
+        answer(&own_door, answered.await, own_id.as_deref()).await
+    };
+    in_time(door, headers, id, answered).await
+}
+
+/// Has the era of an upstream asked again that refuses a message of 2026-07-28 in words that
+/// nobody has there.
+fn doubt(door: &Door, response: &Response<Payload>) {
+    let status = response.status();
+    let knows_methods = !matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    let envelope = Envelope::read(&response.body().bytes).ok();
+    let is_legacy = envelope
+        .and_then(|it| it.error_code())
+        .is_none_or(|code| (-32_019..=-32_000).contains(&code));
+    if !knows_methods
+        && is_legacy
+        && let Some(mcp) = door.service.mcp()
+    {
+        mcp.eras().doubt_modern();
     }
 }
 
@@ -66,24 +114,56 @@ pub(super) async fn legacy(
     headers: &HeaderMap,
     envelope: &Envelope<'_>,
     body: &Bytes,
-    session: Option<&Session>,
+    session: Option<Session>,
 ) -> Response<Body> {
-    let message = |upstream: Option<&HeaderValue>, instance| Message {
+    door.learn(envelope).await;
+    let (class, body) = (door.class(envelope), body.clone());
+    let version = version(headers);
+    let message = move |upstream: Option<&HeaderValue>, instance| Message {
         method: Method::POST,
         body: body.clone(),
-        class: door.class(envelope),
-        headers: legacy_headers(headers, EITHER, upstream),
+        class,
+        headers: legacy_headers(version.clone(), EITHER, upstream),
         instance,
+        is_clients: true,
     };
-    let result = match session {
-        Some(session) => session.send(door, |id, at| message(id, Some(at))).await,
-        None => door.send(message(None, None)).await,
+    let id = id(envelope);
+    let (own_door, own_id) = (door.clone(), id.clone());
+    let answered = async move {
+        let result = match session {
+            Some(session) => {
+                session
+                    .send(&own_door, |id, at| message(id, Some(at)))
+                    .await
+            }
+            None => own_door.send(message(None, None)).await,
+        };
+        answer(&own_door, result, own_id.as_deref()).await
     };
-    let response = match result {
-        Ok(response) => response,
-        Err(refusal) => return refuse(&refusal, envelope),
-    };
-    answer(door, response)
+    in_time(door, headers, id, answered).await
+}
+
+/// The raw id of a request; none of anything else.
+fn id(envelope: &Envelope<'_>) -> Option<Box<str>> {
+    envelope.method()?;
+    Some(envelope.id()?.as_raw().into())
+}
+
+/// The answer to a message; to a request whose client reads streams, as one if it comes late.
+async fn in_time(
+    door: &Door,
+    headers: &HeaderMap,
+    id: Option<Box<str>>,
+    answer: impl Future<Output = Response<Body>> + Send + 'static,
+) -> Response<Body> {
+    let house = door.shared.mcp();
+    match id {
+        Some(id) if headers.contains_key(ACCEPT) && accepts(headers).event_stream => {
+            let patience = house.keep_alive().duration();
+            late::answer(house, Waiting::Request(id), patience, answer).await
+        }
+        _ => answer.await,
+    }
 }
 
 /// The answer of an upstream to an `initialize`.
@@ -108,20 +188,17 @@ pub(super) async fn initialize(
         method: Method::POST,
         body: body.clone(),
         class: door.class(envelope),
-        headers: legacy_headers(headers, EITHER, None),
+        headers: legacy_headers(version(headers), EITHER, None),
         instance: None,
+        is_clients: true,
     };
     let response = door.send(message).await?;
     let token = Session::begin(door, body, &response);
     let status = response.status();
-    if is_unauthorized(status) {
-        return Err(Refusal::unauthorized(door.service.name()));
+    if lost::is_credential(status) {
+        return Err(Refusal::unauthorized(door.service.name(), status));
     }
-    let said = final_message(Exchange::new(
-        response,
-        door.shared.mcp().max_message_bytes(),
-    ))
-    .await;
+    let said = door.final_message(response).await;
     let is_result = said
         .as_deref()
         .and_then(|said| Envelope::read(said).ok())
@@ -150,106 +227,138 @@ pub(super) async fn initialize(
 }
 
 /// What a `GET` of an older revision asks for: messages that nobody asked for.
+///
+/// The client need not wait for an upstream that has nothing to tell yet.
 pub(super) async fn listen(
     door: &Door,
     headers: &HeaderMap,
-    session: Option<&Session>,
+    session: Option<Session>,
 ) -> Response<Body> {
-    bodiless(door, headers, session, Method::GET).await
+    let last = headers.get(LAST_EVENT_ID).cloned();
+    let version = version(headers);
+    let own = door.clone();
+    let answered = async move {
+        let message = |upstream: Option<&HeaderValue>, instance| {
+            let mut message = bodiless(Method::GET, version.clone(), upstream, instance);
+            message
+                .headers
+                .extend(last.clone().map(|id| (LAST_EVENT_ID, id)));
+            message
+        };
+        let result = match session {
+            Some(session) => session.send(&own, |id, at| message(id, Some(at))).await,
+            None => own.send(message(None, None)).await,
+        };
+        answer_with(&own, result, None, LISTENING).await
+    };
+    late::answer(door.shared.mcp(), Waiting::Listener, AT_ONCE, answered).await
 }
 
 /// What a `DELETE` of an older revision asks for: the end of a session.
 pub(super) async fn end(
     door: &Door,
     headers: &HeaderMap,
-    session: Option<&Session>,
+    session: Option<Session>,
 ) -> Response<Body> {
-    if let Some(session) = session {
-        door.shared.mcp().end(session.id(), &door.caller);
+    let house = door.shared.mcp();
+    if let Some(session) = &session {
+        house.end(session.id(), &door.caller);
+        if let Some(other) = house.replaced().remove(&session.id(), &door.caller) {
+            other.end(door).await;
+            return Response::new(Body::empty());
+        }
     }
-    if let Some(session) = session
-        && let Some(other) = door
-            .shared
-            .mcp()
-            .replaced()
-            .remove(&session.id(), &door.caller)
-    {
-        other.end(door).await;
-        return Response::new(Body::empty());
-    }
-    bodiless(door, headers, session, Method::DELETE).await
+    let upstream = session.as_ref().and_then(Session::upstream);
+    let instance = session.as_ref().map(Session::instance);
+    let message = bodiless(Method::DELETE, version(headers), upstream, instance);
+    answer(door, door.send(message).await, None).await
 }
 
-async fn bodiless(
-    door: &Door,
-    headers: &HeaderMap,
-    session: Option<&Session>,
+fn bodiless(
     method: Method,
-) -> Response<Body> {
-    let message = |upstream: Option<&HeaderValue>, instance| {
-        let mut own = legacy_headers(headers, EVENTS, upstream);
-        own.retain(|(name, _)| name != CONTENT_TYPE);
-        own.extend(
-            headers
-                .get(LAST_EVENT_ID)
-                .map(|id| (LAST_EVENT_ID, id.clone())),
-        );
-        Message {
-            method: method.clone(),
-            body: Bytes::new(),
-            class: RequestClass::Idempotent,
-            headers: own,
-            instance,
-        }
-    };
-    let result = match session {
-        Some(session) if method == Method::DELETE => {
-            door.send(message(session.upstream(), None)).await
-        }
-        Some(session) => session.send(door, |id, at| message(id, Some(at))).await,
-        None => door.send(message(None, None)).await,
-    };
-    match result {
-        Ok(response) => answer(door, response),
-        Err(refusal) => refusal.response(None),
+    version: Option<HeaderValue>,
+    upstream: Option<&HeaderValue>,
+    instance: Option<Arc<str>>,
+) -> Message {
+    let mut own = legacy_headers(version, EVENTS, upstream);
+    own.retain(|(name, _)| name != CONTENT_TYPE);
+    Message {
+        method,
+        body: Bytes::new(),
+        class: RequestClass::Idempotent,
+        headers: own,
+        instance,
+        is_clients: false,
     }
+}
+
+fn version(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(MCP_PROTOCOL_VERSION).cloned()
 }
 
 fn legacy_headers(
-    headers: &HeaderMap,
+    version: Option<HeaderValue>,
     accept: HeaderValue,
     upstream: Option<&HeaderValue>,
 ) -> Headers {
     let mut own = Headers::with_capacity(5);
     own.extend([(CONTENT_TYPE, JSON), (ACCEPT, accept)]);
-    let version = headers.get(MCP_PROTOCOL_VERSION);
-    own.extend(version.map(|value| (MCP_PROTOCOL_VERSION, value.clone())));
+    own.extend(version.map(|value| (MCP_PROTOCOL_VERSION, value)));
     own.extend(upstream.map(|id| (MCP_SESSION_ID, id.clone())));
     own
 }
 
-fn refuse(refusal: &Refusal, envelope: &Envelope<'_>) -> Response<Body> {
-    let id = envelope.id();
-    refusal.response(id.as_ref().map(|id| id.as_raw()))
-}
-
 /// An upstream's answer as its client gets it: the body as it arrives, and of the headers only
 /// what belongs to the body.
-fn answer(door: &Door, response: Response<Payload>) -> Response<Body> {
-    let is_stream = is_event_stream(&response);
-    let (head, payload) = response.into_parts();
+async fn answer(
+    door: &Door,
+    result: Result<Response<Payload>, Refusal>,
+    id: Option<&str>,
+) -> Response<Body> {
+    let silence = door.service.mcp().map(|mcp| mcp.stream_idle_timeout());
+    answer_with(door, result, id, silence.unwrap_or(Duration::MAX)).await
+}
+
+/// The same, where a stream may be silent for as long as this.
+async fn answer_with(
+    door: &Door,
+    result: Result<Response<Payload>, Refusal>,
+    id: Option<&str>,
+    silence: Duration,
+) -> Response<Body> {
+    let response = match result {
+        Ok(response) => response,
+        Err(refusal) => return refusal.response(id),
+    };
+    let house = door.shared.mcp();
+    let (service, status) = (door.service.name(), response.status());
     // Our credential was refused, which is nothing that the client could mend.
-    if is_unauthorized(head.status) {
-        return Refusal::unauthorized(door.service.name()).response(None);
+    if lost::is_credential(status) {
+        return Refusal::unauthorized(service, status).response(id);
     }
+    // To wherever it points, it is not for the client to go there.
+    if status.is_redirection() {
+        return Refusal::of_status(service, status, response.headers()).response(id);
+    }
+    let is_stream = is_event_stream(&response);
+    let response = match &response.body().stream {
+        Some(stream) if !is_stream => match stream.size_hint().exact() {
+            Some(length) if length > house.max_message_bytes() as u64 => {
+                return Refusal::too_large(service, house.max_message_bytes()).response(id);
+            }
+            Some(_) => response,
+            // What turns out to be too large can only be told as long as nothing was.
+            None => match lost::whole(door, response).await {
+                Ok(response) => response,
+                Err(refusal) => return refusal.response(id),
+            },
+        },
+        _ => response,
+    };
+    let (head, payload) = response.into_parts();
     let body = match payload.stream {
-        Some(stream) if is_stream => {
-            let silence = door.service.mcp().map(|mcp| mcp.stream_idle_timeout());
-            door.shared
-                .mcp()
-                .events(stream, silence.unwrap_or(Duration::MAX))
-        }
-        Some(stream) => door.shared.mcp().whole(stream),
+        Some(stream) if is_stream => house.events(stream, silence),
+        Some(stream) => house.whole(stream, silence),
         None => Body::from(payload.bytes),
     };
     let mut answer = Response::new(body);
@@ -259,25 +368,19 @@ fn answer(door: &Door, response: Response<Payload>) -> Response<Body> {
         CONTENT_TYPE,
         CONTENT_LENGTH,
         MCP_PROTOCOL_VERSION,
-        http::header::RETRY_AFTER,
-        http::header::ALLOW,
+        RETRY_AFTER,
+        ALLOW,
     ] {
         if let Some(value) = head.headers.get(&name) {
             headers.insert(name, value.clone());
         }
     }
     if is_stream {
-        headers.insert(http::header::CACHE_CONTROL, NO_CACHE);
-        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        let kind = headers.remove(CONTENT_TYPE);
+        set_headers(headers);
+        headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
         // It may grow by our comments.
         headers.remove(CONTENT_LENGTH);
     }
     answer
-}
-
-fn is_unauthorized(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
-    )
 }

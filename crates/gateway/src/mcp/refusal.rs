@@ -7,7 +7,7 @@ use bartizan_protocol::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
@@ -83,13 +83,38 @@ impl Refusal {
     }
 
     /// The service refused the gateway's own credential, or wants one and has none.
-    pub(crate) fn unauthorized(service: &str) -> Self {
+    pub(crate) fn unauthorized(service: &str, status: StatusCode) -> Self {
         Self::answer(
             code::CREDENTIAL,
             format!(
                 "{service} does not accept the gateway's credential: its operator must see to it"
             ),
         )
+        .with_data(format!(
+            r#"{{"state":"auth","status":{}}}"#,
+            status.as_u16()
+        ))
+    }
+
+    /// The answer of `service` has more bytes than an answer may have.
+    pub(crate) fn too_large(service: &str, limit: usize) -> Self {
+        Self::answer(
+            code::TOO_LARGE,
+            format!("{service}: the answer is larger than {limit} bytes"),
+        )
+    }
+
+    /// The service answered with a status that is no success and said nothing that MCP knows.
+    pub(crate) fn of_status(service: &str, status: StatusCode, headers: &HeaderMap) -> Self {
+        let text = format!("{service} answered with status {}", status.as_u16());
+        if status != StatusCode::TOO_MANY_REQUESTS {
+            return Self::answer(code::BAD_ANSWER, text);
+        }
+        let seconds = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+        Self {
+            retry_after: seconds.and_then(|it| it.trim().parse().ok()),
+            ..Self::answer(code::RATE_LIMITED, text)
+        }
     }
 
     /// What a call to `service` that got no answer is.
@@ -109,6 +134,11 @@ impl Refusal {
                 cause => Self::answer(code::UNREACHABLE, format!("{service}: {cause}")),
             },
         }
+    }
+
+    /// Whether the upstream may be at it still.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.code == code::TIMED_OUT
     }
 
     /// The message for the request of this id.
@@ -152,6 +182,7 @@ impl From<Error> for Refusal {
             Error::RateLimited { .. } => (StatusCode::OK, code::RATE_LIMITED),
             Error::Busy { .. } => (StatusCode::OK, code::OVERLOADED),
             Error::Credential { .. } => (StatusCode::OK, code::CREDENTIAL),
+            Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE),
             Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
             other => (other.status(), code::INVALID_REQUEST),
         };

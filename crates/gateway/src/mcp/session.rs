@@ -5,10 +5,10 @@ use bartizan_transport::{
     seal::{Purpose, SessionToken},
     sessions::SessionId,
 };
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 
 use super::{
-    Door, Message, Refusal,
+    Door, Message, Refusal, lost,
     upstream::{Introduction, UpstreamSession},
 };
 use crate::service::Payload;
@@ -130,6 +130,11 @@ impl Session {
         self.upstream.as_ref()
     }
 
+    /// Where the upstream's session is.
+    pub(super) fn instance(&self) -> Arc<str> {
+        Arc::clone(&self.instance)
+    }
+
     /// Whether messages of this session pass through to a session of the upstream's.
     pub(crate) fn passes_through(&self) -> bool {
         self.upstream.is_some()
@@ -163,7 +168,8 @@ impl Session {
         }
         let instance = Arc::clone(&self.instance);
         let response = door.send(message(self.upstream.as_ref(), instance)).await?;
-        if response.status() != StatusCode::NOT_FOUND || self.upstream.is_none() {
+        let response = lost::look(door, response).await?;
+        if self.upstream.is_none() || !lost::is_session_lost(&response) {
             return Ok(response);
         }
         // Without its words nobody can begin a session in the client's name: it will itself.

@@ -8,7 +8,7 @@ use std::{
 
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
-    Envelope, Kind, Version, edit, error,
+    Envelope, Version, edit, error,
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
 };
 use bartizan_transport::bridge;
@@ -20,13 +20,19 @@ use http::{
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, broadcast};
 
-use super::{Door, Exchange, Message, Refusal, news::Attendance, raw::EITHER, refusal::JSON};
+use super::{
+    Door, Message, Refusal,
+    ask::fresh_id,
+    call::Errand,
+    lost,
+    news::Attendance,
+    raw::{EITHER, EVENTS},
+    refusal::JSON,
+};
 use crate::service::Payload;
 
 /// How much news a listener may fall behind before it misses some.
 const NEWS: usize = 256;
-/// The most bytes of an answer to a handshake.
-const MAX_HANDSHAKE: usize = 1024 * 1024;
 
 /// What a client says of itself when it begins.
 #[derive(Clone, Debug)]
@@ -71,6 +77,19 @@ pub(crate) struct Live {
     instance: Arc<str>,
     /// The result of `initialize`.
     result: Bytes,
+    errand: Errand,
+    /// Whether the upstream knows that it is over.
+    is_over: AtomicBool,
+}
+
+impl Drop for Live {
+    /// Tells the upstream that nobody will come back: sessions that are forgotten here are not
+    /// to pile up there.
+    fn drop(&mut self) {
+        if self.id.is_some() && !self.is_over.load(Ordering::Relaxed) {
+            self.errand.run(self.farewell());
+        }
+    }
 }
 
 impl Live {
@@ -101,9 +120,42 @@ impl Live {
         Arc::clone(&self.instance)
     }
 
-    /// Whether an answer says that the upstream does not know this session.
-    fn is_lost(&self, response: &Response<Payload>) -> bool {
-        self.id.is_some() && response.status() == StatusCode::NOT_FOUND
+    fn farewell(&self) -> Message {
+        Message {
+            method: Method::DELETE,
+            body: Bytes::new(),
+            class: RequestClass::Idempotent,
+            headers: self.headers(),
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
+    }
+
+    /// A message of the gateway's own in this session.
+    pub(super) fn aside(&self, body: Bytes) -> Message {
+        Message {
+            method: Method::POST,
+            body,
+            class: RequestClass::Idempotent,
+            headers: self.headers(),
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
+    }
+
+    /// A `GET` of this session, for a stream.
+    pub(super) fn listen(&self) -> Message {
+        let mut headers = self.headers();
+        headers.retain(|(name, _)| *name != CONTENT_TYPE && *name != ACCEPT);
+        headers.push((ACCEPT, EVENTS));
+        Message {
+            method: Method::GET,
+            body: Bytes::new(),
+            class: RequestClass::Safe,
+            headers,
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
     }
 }
 
@@ -138,18 +190,35 @@ impl UpstreamSession {
 
     /// A session in the place of `lost`, which may have been replaced by somebody else already.
     async fn replace(&self, door: &Door, lost: &Arc<Live>) -> Result<Arc<Live>, Refusal> {
+        let mut live = self.live.lock().await;
+        if let Some(live) = &*live
+            && !Arc::ptr_eq(live, lost)
         {
-            let mut live = self.live.lock().await;
-            if live.as_ref().is_some_and(|live| Arc::ptr_eq(live, lost)) {
-                *live = None;
-                self.logs_everything.store(false, Ordering::Relaxed);
-            }
+            return Ok(Arc::clone(live));
         }
+        *live = None;
+        lost.is_over.store(true, Ordering::Relaxed);
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
         );
-        self.live(door).await
+        let begun = Arc::new(begin(door, &self.introduction).await?);
+        *live = Some(Arc::clone(&begun));
+        drop(live);
+        self.restore(door, &begun).await;
+        Ok(begun)
+    }
+
+    /// Has a new session know what the lost one knew.
+    async fn restore(&self, door: &Door, live: &Live) {
+        if self.logs_everything.load(Ordering::Relaxed) {
+            ask(door, live, "logging/setLevel", ALL_LEVELS).await;
+        }
+        let watched: Vec<_> = self.watched.lock().keys().cloned().collect();
+        for uri in watched {
+            let params = format!(r#"{{"uri":{}}}"#, edit::string(&uri));
+            ask(door, live, "resources/subscribe", &params).await;
+        }
     }
 
     /// Sends a message in this session; once more in another if the upstream had lost it, for
@@ -161,15 +230,15 @@ impl UpstreamSession {
     pub(crate) async fn send(
         &self,
         door: &Door,
-        message: impl Fn(&Live) -> Message,
+        message: impl Fn(&Arc<Live>) -> Message,
     ) -> Result<(Response<Payload>, Arc<Live>), Refusal> {
         let live = self.live(door).await?;
-        let response = door.send(message(&live)).await?;
-        if !live.is_lost(&response) {
+        let response = lost::look(door, door.send(message(&live)).await?).await?;
+        if live.id.is_none() || !lost::is_session_lost(&response) {
             return Ok((response, live));
         }
         let live = self.replace(door, &live).await?;
-        let response = door.send(message(&live)).await?;
+        let response = lost::look(door, door.send(message(&live)).await?).await?;
         Ok((response, live))
     }
 
@@ -207,17 +276,12 @@ impl UpstreamSession {
 
     /// Sends a request of the gateway's own and gives the response, if one came.
     pub(crate) async fn request(&self, door: &Door, method: &str, params: &str) -> Option<Bytes> {
-        let body = error::request(r#""bartizan-request""#, method, Some(params));
-        let message = |live: &Live| Message {
-            method: Method::POST,
-            body: body.clone(),
-            class: RequestClass::Idempotent,
-            headers: live.headers(),
-            instance: Some(live.instance()),
-        };
-        let (response, _) = self.send(door, message).await.ok()?;
-        let limit = door.shared.mcp().max_message_bytes();
-        final_message(Exchange::new(response, limit)).await
+        let body = error::request(&fresh_id(), method, Some(params));
+        let (response, _) = self
+            .send(door, |live| live.aside(body.clone()))
+            .await
+            .ok()?;
+        door.final_message(response).await
     }
 
     /// Sends a notification, if the session has begun.
@@ -225,15 +289,8 @@ impl UpstreamSession {
         let Some(live) = self.live.lock().await.clone() else {
             return;
         };
-        let message = Message {
-            method: Method::POST,
-            body,
-            class: RequestClass::Idempotent,
-            headers: live.headers(),
-            instance: Some(live.instance()),
-        };
         // Nobody waits for an answer to a notification.
-        let _ = door.send(message).await;
+        let _ = door.send(live.aside(body)).await;
     }
 
     /// Passes on what the upstream said to nobody in particular.
@@ -254,11 +311,12 @@ impl UpstreamSession {
     pub(crate) async fn log_everything(&self, door: &Door) -> Result<(), Refusal> {
         let live = self.live(door).await?;
         let logs = edit::get(live.result(), &["capabilities", "logging"]).is_some();
-        if !logs || self.logs_everything.swap(true, Ordering::Relaxed) {
+        if !logs || self.logs_everything.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.request(door, "logging/setLevel", r#"{"level":"debug"}"#)
-            .await;
+        // Twice is as good as once.
+        self.request(door, "logging/setLevel", ALL_LEVELS).await;
+        self.logs_everything.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -270,15 +328,19 @@ impl UpstreamSession {
         if live.id.is_none() {
             return;
         }
-        let message = Message {
-            method: Method::DELETE,
-            body: Bytes::new(),
-            class: RequestClass::Idempotent,
-            headers: live.headers(),
-            instance: Some(live.instance()),
-        };
+        live.is_over.store(true, Ordering::Relaxed);
         // Whether it listens is its own affair: it will have forgotten the session some day.
-        let _ = door.send(message).await;
+        let _ = door.send(live.farewell()).await;
+    }
+}
+
+const ALL_LEVELS: &str = r#"{"level":"debug"}"#;
+
+/// Sends a request in a session as it is, and waits for the response.
+async fn ask(door: &Door, live: &Live, method: &str, params: &str) {
+    let body = error::request(&fresh_id(), method, Some(params));
+    if let Ok(response) = door.send(live.aside(body)).await {
+        door.final_message(response).await;
     }
 }
 
@@ -298,12 +360,13 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         class: RequestClass::Idempotent,
         headers: vec![(CONTENT_TYPE, JSON), (ACCEPT, EITHER)],
         instance: None,
+        is_clients: false,
     };
     let response = door.send(message).await?;
     let status = response.status();
     let id = response.headers().get(MCP_SESSION_ID).cloned();
     let instance = Arc::clone(&response.body().endpoint);
-    let answer = final_message(Exchange::new(response, MAX_HANDSHAKE)).await;
+    let answer = door.final_message(response).await;
     let result = answer.as_deref().and_then(result_of);
     let Some(result) = result else {
         return Err(not_begun(door, status, answer.as_deref()));
@@ -317,15 +380,10 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         version,
         instance,
         result: Bytes::copy_from_slice(result.as_bytes()),
+        errand: door.errand(),
+        is_over: AtomicBool::new(false),
     };
-    let initialized = Message {
-        method: Method::POST,
-        body: Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
-        class: RequestClass::Idempotent,
-        headers: live.headers(),
-        instance: Some(live.instance()),
-    };
-    door.send(initialized).await?;
+    door.send(live.aside(bridge::INITIALIZED)).await?;
     Ok(live)
 }
 
@@ -333,21 +391,10 @@ fn result_of(message: &[u8]) -> Option<&str> {
     Envelope::read(message).ok()?.result()
 }
 
-/// The response that ends an exchange, past all that comes before it.
-pub(super) async fn final_message(mut exchange: Exchange) -> Option<Bytes> {
-    while let Some(Ok(message)) = exchange.next().await {
-        let kind = Envelope::read(&message).ok()?.kind();
-        if matches!(kind, Kind::Response | Kind::Error) {
-            return Some(message);
-        }
-    }
-    None
-}
-
 fn not_begun(door: &Door, status: StatusCode, answer: Option<&[u8]>) -> Refusal {
     let service = door.service.name();
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Refusal::unauthorized(service);
+    if lost::is_credential(status) {
+        return Refusal::unauthorized(service, status);
     }
     let said = answer.and_then(|answer| {
         let text = edit::get(answer, &["error", "message"])?;

@@ -44,7 +44,7 @@ use super::{
     stream::UntilStreamEnd,
 };
 
-use crate::mcp::Eras;
+use crate::mcp::{Eras, Tools};
 
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
 type Exchange = Prepare<
@@ -173,6 +173,7 @@ fn assemble(
         id: bartizan_balance::hash_key(settings.name.as_bytes()),
         mcp: settings.kind.mcp().map(|mcp| Upstream {
             eras: Eras::default(),
+            tools: Tools::new(*mcp.trust_annotations),
             stream_idle_timeout: *mcp.stream_idle_timeout,
         }),
         name,

@@ -46,7 +46,10 @@ pub(crate) use self::{
     outbound::{Form, Outbound, Owner, Parts},
     stream::{Stream, StreamError},
 };
-use crate::{ids, mcp::Eras};
+use crate::{
+    ids,
+    mcp::{Eras, Tools},
+};
 
 /// A service as the configuration describes it, with everything that outlives a call.
 #[derive(Debug)]
@@ -77,12 +80,18 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     eras: Eras,
+    tools: Tools,
     stream_idle_timeout: Duration,
 }
 
 impl Upstream {
     pub(crate) fn eras(&self) -> &Eras {
         &self.eras
+    }
+
+    /// What is known of its tools.
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
     }
 
     /// How long a stream of an answer may be silent.

@@ -122,6 +122,7 @@ pub fn to_legacy(method: &str, answer: &[u8]) -> Result<Bytes, EditError> {
 ///
 /// In an error only the code changes: `-32002` becomes `-32602`; `-32020` to `-32022`, which mean
 /// something only since 2026-07-28, and `-32042`, which means nothing any more, become `-32603`.
+/// A `-32021` stays that names the capabilities it wants: it means what its code says.
 /// Before that, an error that asks for the user to visit a URL can be told as
 /// [questions](super::Question::required_by).
 ///
@@ -136,6 +137,8 @@ pub fn to_modern(
     let Some(result) = edit::get(answer, &["result"]) else {
         return recode(answer, |code| match code {
             RESOURCE_NOT_FOUND => Some(INVALID_PARAMS),
+            // Older than its code is what it means, if it says which capabilities it means.
+            MISSING_CAPABILITY if requires_capabilities(answer) => None,
             UNSUPPORTED_VERSION..=HEADER_MISMATCH | URL_ELICITATION_REQUIRED => Some(INTERNAL),
             _ => None,
         });
@@ -187,6 +190,12 @@ fn recode(answer: &[u8], translate: impl FnOnce(i64) -> Option<i64>) -> Result<B
     let mut edit = Edit::new(answer);
     edit.set(&["error", "code"], &code.to_string());
     edit.finish()
+}
+
+/// Whether an error names capabilities that the client would have to have.
+fn requires_capabilities(answer: &[u8]) -> bool {
+    edit::get(answer, &["error", "data", "requiredCapabilities"])
+        .is_some_and(|required| required.starts_with('{'))
 }
 
 /// The code of an error; `None` for results and for codes that are no numbers.

@@ -133,7 +133,7 @@ async fn bodiless(door: &Door, at: At, headers: &HeaderMap, method: &Method) -> 
         },
         None => None,
     };
-    mcp::bodiless(door, headers, method, session.as_ref()).await
+    mcp::bodiless(door, headers, method, session).await
 }
 
 fn not_allowed(allow: &'static str) -> Response<Body> {

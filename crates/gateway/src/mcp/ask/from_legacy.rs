@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_protocol::{Edit, edit};
+use bartizan_protocol::{Edit, edit, method::TOOLS_LIST};
 use bartizan_transport::bridge::{self, ClientMeta, InputRequired, ResultKind, read_answer};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -13,7 +13,7 @@ use super::{
     modern_upstream::{self, fresh_id},
     untranslatable,
 };
-use crate::mcp::{Door, Refusal, client::ClientSession, talk::Outgoing};
+use crate::mcp::{Door, Refusal, client::ClientSession, talk::Outgoing, tools};
 
 /// How often a call may ask back before it is given up.
 const MAX_ROUNDS: usize = 16;
@@ -85,7 +85,11 @@ pub(super) async fn to_legacy(
                 Heard::Response(response) => {
                     let mut edit = Edit::new(&response);
                     edit.set(&["id"], &request.id);
-                    return edit.finish().map_err(|it| unreadable(&it));
+                    let answer = edit.finish().map_err(|it| unreadable(&it))?;
+                    if &*request.method == TOOLS_LIST {
+                        tools::learn(door, &answer);
+                    }
+                    return Ok(answer);
                 }
             }
         }

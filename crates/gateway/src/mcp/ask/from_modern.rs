@@ -1,6 +1,6 @@
 //! Clients of 2026-07-28.
 
-use bartizan_protocol::{Envelope, edit};
+use bartizan_protocol::{Envelope, edit, method::TOOLS_LIST};
 use bartizan_transport::bridge::{self, LogLevel, Question};
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use super::{
     parked::{self, Waiting},
     untranslatable,
 };
-use crate::mcp::{Door, Refusal, talk::Outgoing};
+use crate::mcp::{Door, Refusal, talk::Outgoing, tools};
 
 /// To an upstream that speaks as the client does: nothing changes but the id.
 pub(super) async fn to_modern(
@@ -74,17 +74,33 @@ pub(super) async fn to_legacy(
                 }
             }
             Heard::Response(response) => {
+                if let Some(questions) = demanded(client, &response) {
+                    let info = edit::get(call.live().result(), &["serverInfo"]);
+                    return Ok(parked::ask_first(door, request, &questions, info));
+                }
                 let info = edit::get(call.live().result(), &["serverInfo"]);
                 let mut edit = bartizan_protocol::Edit::new(&response);
                 edit.set(&["id"], &request.id);
                 let response = edit
                     .finish()
                     .map_err(|error| untranslatable(door, &error))?;
-                return bridge::answer_to_modern(&request.method, &response, info)
-                    .map_err(|error| untranslatable(door, &error));
+                let answer = bridge::answer_to_modern(&request.method, &response, info)
+                    .map_err(|error| untranslatable(door, &error))?;
+                if &*request.method == TOOLS_LIST {
+                    return Ok(tools::listed(door, answer));
+                }
+                return Ok(answer);
             }
         }
     }
+}
+
+/// The URLs that an older server demands to be visited before the call is sent again, if the
+/// client can be asked for that.
+fn demanded(client: &ModernClient, response: &[u8]) -> Option<Vec<Question>> {
+    let questions = Question::required_by(response)?;
+    let admitted = |it: &Question| it.admit(client.abilities).is_ok();
+    questions.iter().all(admitted).then_some(questions)
 }
 
 /// Log messages are for those who ask for them, request by request.

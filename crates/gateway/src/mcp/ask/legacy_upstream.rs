@@ -1,17 +1,21 @@
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bartizan_classify::RequestClass;
-use bartizan_protocol::{Edit, Envelope, Kind, edit, headers::LAST_EVENT_ID};
+use bartizan_protocol::{
+    Edit, Envelope, Kind, edit, error, headers::LAST_EVENT_ID, method::NOTIFICATION_CANCELLED,
+};
 use bartizan_transport::{
     bridge::{CapabilitiesDigest, Route, server_notification},
     sessions::SessionId,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method};
+use parking_lot::Mutex;
 
 use super::{ModernClient, Request, broken_off, modern_upstream::fresh_id, untranslatable};
 use crate::mcp::{
     Door, Exchange, Message, Refusal,
+    call::Errand,
+    lost,
     upstream::{Live, UpstreamSession},
 };
 
@@ -71,11 +75,40 @@ pub(crate) struct Call {
     live: Arc<Live>,
     exchange: Exchange,
     resumptions: u32,
+    /// Its progress token at the upstream.
+    token: Option<String>,
+    under_way: UnderWay,
+}
+
+/// A request that its upstream is told about if nobody waits for it any more.
+struct UnderWay {
+    errand: Errand,
     /// The request's id at the upstream, where several clients share a session.
     id: String,
-    /// Its progress token there.
-    token: Option<String>,
-    is_over: bool,
+    /// Where it was sent last; nowhere before it was sent, and once it is over.
+    live: Mutex<Option<Arc<Live>>>,
+}
+
+impl UnderWay {
+    fn is_over(&mut self) {
+        *self.live.get_mut() = None;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let Some(live) = self.live.get_mut().take() else {
+            return;
+        };
+        let cancelled = error::notification(
+            NOTIFICATION_CANCELLED,
+            Some(&format!(
+                r#"{{"requestId":{},"reason":"nobody waits for the answer any more"}}"#,
+                self.id
+            )),
+        );
+        self.errand.run(live.aside(cancelled));
+    }
 }
 
 /// Something that an upstream says in answer to a request.
@@ -106,26 +139,48 @@ impl Call {
             .finish()
             .map_err(|error| untranslatable(door, &error))?;
         let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
+        door.learn(&envelope).await;
         let class = door.class(&envelope);
-        let (response, live) = session
-            .send(door, |live| Message {
-                method: Method::POST,
-                body: body.clone(),
-                class,
-                headers: live.headers(),
-                instance: Some(live.instance()),
+        let mut under_way = UnderWay {
+            errand: door.errand(),
+            id,
+            live: Mutex::default(),
+        };
+        let sent = session
+            .send(door, |live| {
+                *under_way.live.lock() = Some(Arc::clone(live));
+                Message {
+                    method: Method::POST,
+                    body: body.clone(),
+                    class,
+                    headers: live.headers(),
+                    instance: Some(live.instance()),
+                    is_clients: true,
+                }
             })
-            .await?;
-        let limit = door.shared.mcp().max_message_bytes();
+            .await;
+        let checked = sent.and_then(|(response, live)| {
+            lost::check(door, &response)?;
+            Ok((response, live))
+        });
+        let (response, live) = match checked {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                // One that took too long may still be at it; others never began or are over.
+                if !refusal.is_timeout() {
+                    under_way.is_over();
+                }
+                return Err(refusal);
+            }
+        };
         Ok(Self {
             door: door.clone(),
             session: Arc::clone(session),
             live,
-            exchange: Exchange::new(response, limit),
+            exchange: door.exchange(response),
             resumptions: 0,
-            id,
             token,
-            is_over: false,
+            under_way,
         })
     }
 
@@ -152,14 +207,16 @@ impl Call {
             let envelope = Envelope::read(&message).map_err(|error| unreadable(&error))?;
             match envelope.kind() {
                 Kind::Response | Kind::Error => {
-                    if envelope.id().is_some_and(|id| id.as_raw() != self.id) {
+                    let id = &self.under_way.id;
+                    if envelope.id().is_some_and(|it| it.as_raw() != id) {
                         continue;
                     }
-                    self.is_over = true;
+                    self.under_way.is_over();
                     return Ok(Heard::Response(message));
                 }
                 Kind::Request => return Ok(Heard::Request(message)),
                 Kind::Notification => {
+                    self.door.heard(&envelope);
                     if server_notification(envelope.method().unwrap_or_default())
                         == Route::Subscribers
                     {
@@ -194,61 +251,26 @@ impl Call {
         };
         let wait = retry.unwrap_or(RESUME_AFTER).min(RESUME_AFTER_AT_MOST);
         self.door.shared.clock().sleep(wait).await;
-        let mut headers = self.live.headers();
-        headers.push((LAST_EVENT_ID, last));
-        let message = Message {
-            method: Method::GET,
-            body: Bytes::new(),
-            class: RequestClass::Safe,
-            headers,
-            instance: Some(self.live.instance()),
-        };
+        let mut message = self.live.listen();
+        message.headers.push((LAST_EVENT_ID, last));
         let response = self.door.send(message).await?;
         if !response.status().is_success() {
             return Err(broken_off(&self.door, None));
         }
-        let limit = self.door.shared.mcp().max_message_bytes();
-        self.exchange = self.exchange.resumed(response, limit);
+        self.exchange = self.exchange.resumed(response);
         Ok(())
     }
 
     /// Sends an answer to one of the upstream's own requests.
     pub(super) async fn answer(&self, answer: Bytes) -> Result<(), Refusal> {
-        self.door.send(self.aside(answer)).await.map(drop)
-    }
-
-    fn aside(&self, body: Bytes) -> Message {
-        Message {
-            method: Method::POST,
-            body,
-            class: RequestClass::Idempotent,
-            headers: self.live.headers(),
-            instance: Some(self.live.instance()),
-        }
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if mem::replace(&mut self.is_over, true) {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        let cancelled = Bytes::from(format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"the client went away"}}}}"#,
-            self.id
-        ));
-        let (door, message) = (self.door.clone(), self.aside(cancelled));
-        runtime.spawn(async move { door.send(message).await.map(drop) });
+        self.door.send(self.live.aside(answer)).await.map(drop)
     }
 }
 
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call")
-            .field("id", &self.id)
+            .field("id", &self.under_way.id)
             .finish_non_exhaustive()
     }
 }

@@ -20,7 +20,7 @@ pub(crate) use self::parked::Parked;
 pub(super) use self::{
     from_modern::answer_locally,
     legacy_upstream::pooled,
-    modern_upstream::{discover, mirror},
+    modern_upstream::{discover, fresh_id, mirror},
 };
 use super::{
     Door, Refusal, client::ClientSession, exchange::ExchangeError, probe, talk::Outgoing,
@@ -58,6 +58,17 @@ pub(crate) struct ModernClient {
     pub(crate) introduction: Introduction,
     pub(crate) abilities: Abilities,
     pub(crate) log_level: Option<LogLevel>,
+}
+
+impl ModernClient {
+    /// A client that can be asked for nothing and wants no log messages.
+    pub(crate) fn of(introduction: Introduction) -> Self {
+        Self {
+            introduction,
+            abilities: Abilities::default(),
+            log_level: None,
+        }
+    }
 }
 
 /// A request of a client's, read.
@@ -111,13 +122,16 @@ pub(crate) async fn ask(door: &Door, client: &Client, request: &Request, out: &O
 }
 
 /// What an answer that broke off is to its client.
-fn broken_off(door: &Door, error: Option<ExchangeError>) -> Refusal {
+pub(super) fn broken_off(door: &Door, error: Option<ExchangeError>) -> Refusal {
     use bartizan_protocol::error as code;
 
     let service = door.service.name();
     match error {
         Some(error @ ExchangeError::TooLarge { .. }) => {
             Refusal::answer(code::TOO_LARGE, format!("{service}: {error}"))
+        }
+        Some(error @ ExchangeError::Silent { .. }) => {
+            Refusal::answer(code::TIMED_OUT, format!("{service}: {error}"))
         }
         Some(error @ ExchangeError::Interrupted(_)) => {
             Refusal::answer(code::UNREACHABLE, format!("{service}: {error}"))

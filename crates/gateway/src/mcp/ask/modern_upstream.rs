@@ -2,7 +2,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bartizan_protocol::{
     Edit, Envelope, Kind, Version,
+    error::HEADER_MISMATCH,
     headers::{self, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION},
+    method::TOOLS_LIST,
 };
 use bartizan_transport::bridge::{self, Route};
 use bytes::Bytes;
@@ -12,10 +14,7 @@ use http::{
 };
 
 use super::{Request, broken_off, untranslatable};
-use crate::mcp::{
-    Door, Exchange, Message, Refusal, raw::EITHER, refusal::JSON, talk::Outgoing,
-    upstream::final_message,
-};
+use crate::mcp::{Door, Message, Refusal, lost, raw::EITHER, refusal::JSON, talk::Outgoing, tools};
 
 /// The headers of a message of 2026-07-28, which mirror what it says.
 pub(in crate::mcp) fn mirror(envelope: &Envelope<'_>) -> Vec<(HeaderName, HeaderValue)> {
@@ -36,7 +35,7 @@ pub(in crate::mcp) fn mirror(envelope: &Envelope<'_>) -> Vec<(HeaderName, Header
 }
 
 /// An id that no other request of the gateway has.
-pub(super) fn fresh_id() -> String {
+pub(in crate::mcp) fn fresh_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("\"bartizan-{}\"", NEXT.fetch_add(1, Ordering::Relaxed))
 }
@@ -50,17 +49,54 @@ pub(super) async fn exchange(
     out: &Outgoing,
 ) -> Result<Bytes, Refusal> {
     let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
-    let mut headers = mirror(&envelope);
-    headers.extend(door.params(&envelope).await);
+    door.learn(&envelope).await;
+    let params = door.params(&envelope).await;
+    let answer = once(door, &body, &envelope, params.clone(), original, out).await?;
+    let answer = if mismatches(&answer)
+        && let Some(mcp) = door.service.mcp()
+    {
+        // The tool's schema is another now: asked for again, and the call repeated, for the
+        // upstream did nothing with it.
+        mcp.tools().doubt(door.shared.clock().now());
+        match door.params(&envelope).await {
+            renewed if renewed == params => answer,
+            renewed => once(door, &body, &envelope, renewed, original, out).await?,
+        }
+    } else {
+        answer
+    };
+    if envelope.method() == Some(TOOLS_LIST) {
+        return Ok(tools::listed(door, answer));
+    }
+    Ok(answer)
+}
+
+fn mismatches(answer: &[u8]) -> bool {
+    let code = Envelope::read(answer).ok().and_then(|it| it.error_code());
+    code == Some(HEADER_MISMATCH)
+}
+
+async fn once(
+    door: &Door,
+    body: &Bytes,
+    envelope: &Envelope<'_>,
+    params: Vec<(HeaderName, HeaderValue)>,
+    original: &Request,
+    out: &Outgoing,
+) -> Result<Bytes, Refusal> {
+    let mut headers = mirror(envelope);
+    headers.extend(params);
     let message = Message {
         method: Method::POST,
-        class: door.class(&envelope),
+        class: door.class(envelope),
         body: body.clone(),
         headers,
         instance: None,
+        is_clients: true,
     };
-    let response = door.send(message).await?;
-    let mut exchange = Exchange::new(response, door.shared.mcp().max_message_bytes());
+    let response = lost::look(door, door.send(message).await?).await?;
+    lost::check(door, &response)?;
+    let mut exchange = door.exchange(response);
     loop {
         let message = match exchange.next().await {
             Some(Ok(message)) => message,
@@ -79,6 +115,7 @@ pub(super) async fn exchange(
                 return edit.finish().map_err(|error| untranslatable(door, &error));
             }
             Kind::Notification => {
+                door.heard(&heard);
                 let route = bridge::server_notification(heard.method().unwrap_or_default());
                 if route == Route::Exchange {
                     out.say(message).await;
@@ -100,10 +137,11 @@ pub(in crate::mcp) async fn discover(door: &Door) -> Result<String, Refusal> {
         headers: mirror(&envelope),
         body: body.clone(),
         instance: None,
+        is_clients: false,
     };
-    let response = door.send(message).await?;
-    let limit = door.shared.mcp().max_message_bytes();
-    let answer = final_message(Exchange::new(response, limit)).await;
+    let response = lost::look(door, door.send(message).await?).await?;
+    lost::check(door, &response)?;
+    let answer = door.final_message(response).await;
     let result = answer
         .as_deref()
         .and_then(|answer| Envelope::read(answer).ok()?.result());

@@ -16,6 +16,9 @@ const PATIENCE: u64 = 300;
 /// The one question of a round: an older server waits for one answer at a time.
 const KEY: &str = "question";
 
+/// In the place of a call's handle where there is no call that waits.
+const NOTHING_WAITS: SessionId = SessionId::from_bytes([0; 16]);
+
 /// A call whose upstream asked something and waits, while its client has the question.
 ///
 /// The client comes back with another request, which takes it out; if it does not, the table's
@@ -23,6 +26,23 @@ const KEY: &str = "question";
 #[derive(Debug)]
 pub(crate) struct Parked {
     waiting: Mutex<Option<Waiting>>,
+}
+
+impl Drop for Parked {
+    /// Nobody came back: the upstream is told what that means, and then that the call is over.
+    fn drop(&mut self) {
+        let Some(waiting) = self.waiting.get_mut().take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            let answer = waiting.question.give_up(&waiting.asked);
+            // Whatever comes of it, the call ends with this task.
+            let _ = waiting.call.answer(answer).await;
+        });
+    }
 }
 
 /// What an upstream waits for.
@@ -57,6 +77,27 @@ pub(super) fn park(door: &Door, request: &Request, waiting: Waiting) -> Result<B
         },
     );
     parked.map(|_| answer).map_err(|error| no_room(&error))
+}
+
+/// The result that asks a client for what must be done before its call is sent anew; nothing
+/// waits meanwhile.
+pub(super) fn ask_first(
+    door: &Door,
+    request: &Request,
+    questions: &[Question],
+    info: Option<&str>,
+) -> Bytes {
+    let sealed = door.shared.mcp().keys().seal(
+        Purpose::RequestState,
+        door.caller.principal(),
+        door.shared.unix_seconds() + PATIENCE,
+        &state(door, request, NOTHING_WAITS),
+    );
+    let keys: Vec<_> = (1..=questions.len())
+        .map(|n| format!("{KEY}-{n}"))
+        .collect();
+    let asked = keys.iter().map(String::as_str).zip(questions);
+    input_required(&request.id, asked, &sealed, info)
 }
 
 /// The call that `request` goes on with, and the raw answer to its question; none if it is a
@@ -94,6 +135,9 @@ pub(super) fn take(
     let handle = SessionId::from_bytes(handle);
     if opened.payload() != state(door, request, handle) {
         return Err(expired());
+    }
+    if handle == NOTHING_WAITS {
+        return Ok(None);
     }
     let principal = door.caller.principal();
     let parked = door.shared.mcp().parked().remove(&handle, principal);

@@ -120,6 +120,12 @@ fn errors_keep_all_but_their_code() {
 }
 
 #[test]
+fn an_older_server_may_ask_for_capabilities_by_their_own_code() {
+    let error = r#"{"jsonrpc":"2.0","id":5,"error":{"code":-32021,"message":"","data":{"requiredCapabilities":{"sampling":{}}}}}"#;
+    assert_eq!(modern("tools/call", error), error);
+}
+
+#[test]
 fn a_result_of_an_unknown_kind_is_an_error() {
     for kind in ["task", "input_required", "x\\\"y"] {
         let answer = format!(r#"{{"jsonrpc":"2.0","id":"q","result":{{"resultType":"{kind}"}}}}"#);

@@ -1,0 +1,368 @@
+//! What the gateway knows of a service's tools, for the calls that pass through it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bartizan_classify::RequestClass;
+use bartizan_clock::Instant;
+use bartizan_protocol::{
+    Envelope, edit, error,
+    headers::{self, Param},
+    method::{TOOLS_CALL, TOOLS_LIST},
+};
+use bartizan_transport::bridge::{self, ClientMeta};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use parking_lot::RwLock;
+use tokio::sync::Mutex;
+
+use super::{
+    Door, Message, Refusal,
+    ask::{self, fresh_id},
+    bridged::GATEWAY_INFO,
+    probe,
+    upstream::Introduction,
+};
+
+/// How many tools of one service are known; more are not asked for.
+const MAX_TOOLS: usize = 10_000;
+/// How many pages of a list are read.
+const MAX_PAGES: usize = 200;
+/// How long what is known is believed. Shorter if the service says that its tools changed.
+const BELIEVE: Duration = Duration::from_secs(300);
+/// How long nobody asks again after an attempt that failed.
+const GIVE_PEACE: Duration = Duration::from_secs(10);
+/// The longest that a call waits for what is to be known of its tool.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What matters of one tool.
+#[derive(Clone, Debug)]
+pub(crate) struct Tool {
+    /// The arguments that headers mirror.
+    pub(crate) params: Arc<[Param]>,
+    /// What its annotations say, if they are trusted.
+    class: RequestClass,
+    learned: Instant,
+}
+
+/// The tools of one service, as far as anybody had to know them.
+///
+/// Learned from lists that pass by, and asked for when a call needs to know a tool that nobody
+/// has seen. What is known stays when a list cannot be had.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    trusted: bool,
+    // Held for one look-up or one page of a list; only calls that must know their tool look.
+    known: RwLock<HashMap<Box<str>, Tool>>,
+    /// Until when nobody need ask for the whole list, in nanoseconds of the gateway's clock.
+    settled: AtomicU64,
+    /// What was learned before this is doubted.
+    doubted: AtomicU64,
+    asking: Mutex<()>,
+}
+
+impl Tools {
+    /// Nothing is known yet. `trusted` says whether annotations are believed.
+    pub(crate) fn new(trusted: bool) -> Self {
+        Self {
+            trusted,
+            known: RwLock::default(),
+            settled: AtomicU64::new(0),
+            doubted: AtomicU64::new(0),
+            asking: Mutex::default(),
+        }
+    }
+
+    /// Whether the service is believed when it calls a tool harmless.
+    pub(super) fn trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// What may happen to calls of a tool, as far as the service is trusted and the tool known.
+    pub(super) fn class(&self, name: &str) -> RequestClass {
+        if !self.trusted {
+            return RequestClass::Unsafe;
+        }
+        let known = self.known.read();
+        known.get(name).map_or(RequestClass::Unsafe, |it| it.class)
+    }
+
+    /// Learns from an answer to `tools/list`.
+    pub(super) fn learn(&self, answer: &[u8], now: Instant) {
+        let tools = read(answer, self.trusted, now);
+        let mut known = self.known.write();
+        for (name, tool) in tools {
+            if known.len() < MAX_TOOLS || known.contains_key(&name) {
+                known.insert(name, tool);
+            }
+        }
+    }
+
+    /// The service's tools have changed: what is known may be wrong.
+    pub(super) fn doubt(&self, now: Instant) {
+        self.settled.store(0, Ordering::Relaxed);
+        self.doubted.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// The tool, if there is no reason to doubt what is known.
+    fn believed(&self, name: &str, now: Instant) -> Option<Tool> {
+        let tool = self.known.read().get(name).cloned()?;
+        let doubted = self.doubted.load(Ordering::Relaxed) >= tool.learned.as_nanos();
+        (!doubted && now - tool.learned < BELIEVE).then_some(tool)
+    }
+
+    fn is_settled(&self, now: Instant) -> bool {
+        now.as_nanos() < self.settled.load(Ordering::Relaxed)
+    }
+
+    fn settle(&self, until: Instant) {
+        self.settled.store(until.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn last_known(&self, name: &str) -> Option<Tool> {
+        self.known.read().get(name).cloned()
+    }
+}
+
+/// What is known of the tool `name` of the door's service, which is asked if nobody knows.
+/// Several who want to know wait for one answer.
+pub(super) async fn find(door: &Door, name: &str) -> Option<Tool> {
+    let tools = door.service.mcp()?.tools();
+    let clock = door.shared.clock();
+    if let Some(tool) = tools.believed(name, clock.now()) {
+        return Some(tool);
+    }
+    if tools.is_settled(clock.now()) {
+        return tools.last_known(name);
+    }
+    let _turn = tools.asking.lock().await;
+    if tools.is_settled(clock.now()) {
+        return tools.last_known(name);
+    }
+    let patience = PATIENCE.min(door.service.timeout());
+    let house = door.for_house();
+    let listed = tokio::select! {
+        listed = list(&house) => listed,
+        () = clock.sleep(patience) => None,
+    };
+    let now = clock.now();
+    match listed {
+        Some(pages) => {
+            let pages = pages.iter().flat_map(|it| read(it, tools.trusted, now));
+            *tools.known.write() = pages.take(MAX_TOOLS).collect();
+            tools.settle(now + BELIEVE);
+        }
+        // What is known is all there is to go by.
+        None => {
+            tracing::debug!(
+                service = &**door.service.name(),
+                "the tools cannot be listed"
+            );
+            tools.settle(now + GIVE_PEACE);
+        }
+    }
+    tools.last_known(name)
+}
+
+/// All pages of the service's list; none if one of them cannot be had.
+async fn list(door: &Door) -> Option<Vec<Bytes>> {
+    let modern = probe::speaks_modern(door).await.ok()?;
+    let mut pages = Vec::new();
+    let mut cursors = HashSet::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = page(door, modern, cursor.as_deref()).await?;
+        let envelope = Envelope::read(&page).ok()?;
+        let next = edit::get(envelope.result()?.as_bytes(), &["nextCursor"])
+            .filter(|raw| *raw != "null")
+            .map(str::to_owned);
+        pages.push(page);
+        match next {
+            // A cursor that comes again leads round in a circle.
+            Some(next) if pages.len() < MAX_PAGES && cursors.insert(next.clone()) => {
+                cursor = Some(next);
+            }
+            Some(_) | None => return Some(pages),
+        }
+    }
+}
+
+/// One page; `cursor` is raw JSON.
+async fn page(door: &Door, modern: bool, cursor: Option<&str>) -> Option<Bytes> {
+    let params = cursor.map_or_else(|| "{}".to_owned(), |it| format!(r#"{{"cursor":{it}}}"#));
+    if !modern {
+        let session = ask::pooled(door, &ask::ModernClient::of(Introduction::of_gateway())).ok()?;
+        return session.request(door, TOOLS_LIST, &params).await;
+    }
+    let request = error::request(&fresh_id(), TOOLS_LIST, Some(&params));
+    let meta = ClientMeta {
+        capabilities: "{}",
+        info: Some(GATEWAY_INFO),
+        log_level: None,
+    };
+    let body = bridge::request_to_modern(&request, &meta).ok()?;
+    let envelope = Envelope::read(&body).ok()?;
+    let message = Message {
+        method: Method::POST,
+        class: RequestClass::Safe,
+        headers: ask::mirror(&envelope),
+        body: body.clone(),
+        instance: None,
+        is_clients: false,
+    };
+    let response = door.send(message).await.ok()?;
+    door.final_message(response).await
+}
+
+fn read(answer: &[u8], trusted: bool, now: Instant) -> Vec<(Box<str>, Tool)> {
+    let tools = edit::get(answer, &["result", "tools"]);
+    let tools = tools.and_then(|tools| edit::elements(tools.as_bytes()));
+    let tools = tools.unwrap_or_default().into_iter();
+    let named = tools.filter_map(|tool| {
+        let json = tool.as_bytes();
+        let name = edit::get(json, &["name"]).and_then(edit::text)?;
+        // Tools whose annotations are invalid are nobody's to call.
+        let params = edit::get(json, &["inputSchema"]).and_then(|it| Param::all(it).ok());
+        let tool = Tool {
+            params: params.unwrap_or_default().into(),
+            class: if trusted {
+                class(json)
+            } else {
+                RequestClass::Unsafe
+            },
+            learned: now,
+        };
+        Some((name.into(), tool))
+    });
+    named.collect()
+}
+
+/// What the annotations of a tool say of its calls.
+fn class(tool: &[u8]) -> RequestClass {
+    let says = |hint| edit::get(tool, &["annotations", hint]) == Some("true");
+    if says("readOnlyHint") {
+        RequestClass::Safe
+    } else if says("idempotentHint") {
+        RequestClass::Idempotent
+    } else {
+        RequestClass::Unsafe
+    }
+}
+
+/// An answer to `tools/list` without the tools that nobody may offer, and learned from.
+pub(super) fn listed(door: &Door, answer: Bytes) -> Bytes {
+    let answer = match bridge::drop_invalid_tools(&answer) {
+        Ok((kept, dropped)) => {
+            for tool in &dropped {
+                tracing::warn!(
+                    service = &**door.service.name(),
+                    tool = &*tool.name,
+                    reason = %tool.reason,
+                    "a tool with an invalid x-mcp-header is left out"
+                );
+            }
+            kept
+        }
+        Err(_) => answer,
+    };
+    learn(door, &answer);
+    answer
+}
+
+/// Learns from an answer to `tools/list`.
+pub(super) fn learn(door: &Door, answer: &[u8]) {
+    if let Some(mcp) = door.service.mcp() {
+        mcp.tools().learn(answer, door.shared.clock().now());
+    }
+}
+
+/// Holds a call of a client of 2026-07-28 to what its tool's schema says of headers, where the
+/// upstream is of an older revision and will not.
+///
+/// # Errors
+///
+/// When a header does not say what the arguments say.
+pub(super) async fn check(
+    door: &Door,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+) -> Result<(), Refusal> {
+    let (Some(TOOLS_CALL), Some(name)) = (envelope.method(), envelope.subject()) else {
+        return Ok(());
+    };
+    let Some(tool) = find(door, &name).await else {
+        return Ok(());
+    };
+    let arguments = envelope.arguments().unwrap_or("{}");
+    headers::check_params(&tool.params, headers, arguments).map_err(|mismatch| {
+        let status = StatusCode::BAD_REQUEST;
+        Refusal::new(status, error::HEADER_MISMATCH, mismatch.to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_clock::Clock;
+
+    use super::*;
+
+    const PAGE: &[u8] = br#"{"id":1,"result":{"tools":[
+        {"name":"look","inputSchema":{},"annotations":{"readOnlyHint":true}},
+        {"name":"put","inputSchema":{},"annotations":{"idempotentHint":true,"readOnlyHint":false}},
+        {"name":"send","inputSchema":{"type":"object","properties":{"to":{"type":"string","x-mcp-header":"To"}}}}
+    ]}}"#;
+
+    #[test]
+    fn annotations_count_only_if_they_are_trusted() {
+        let now = Clock::default().now();
+        let tools = Tools::new(true);
+        tools.learn(PAGE, now);
+        assert_eq!(tools.class("look"), RequestClass::Safe);
+        assert_eq!(tools.class("put"), RequestClass::Idempotent);
+        assert_eq!(tools.class("send"), RequestClass::Unsafe);
+        assert_eq!(tools.class("unknown"), RequestClass::Unsafe);
+        let untrusted = Tools::new(false);
+        untrusted.learn(PAGE, now);
+        assert_eq!(untrusted.class("look"), RequestClass::Unsafe);
+    }
+
+    #[test]
+    fn what_is_known_is_doubted_with_time_and_when_it_changed() {
+        let now = Clock::default().now();
+        let tools = Tools::new(false);
+        tools.learn(PAGE, now);
+        assert_eq!(tools.believed("send", now).unwrap().params.len(), 1);
+        assert!(tools.believed("send", now + BELIEVE).is_none());
+        let later = now + Duration::from_secs(1);
+        tools.doubt(later);
+        assert!(tools.believed("send", later).is_none());
+        assert!(tools.last_known("send").is_some());
+        tools.learn(PAGE, later + Duration::from_secs(1));
+        assert!(
+            tools
+                .believed("send", later + Duration::from_secs(2))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn no_more_than_so_many_tools_are_known() {
+        let now = Clock::default().now();
+        let tools = Tools::new(false);
+        let page = |from: usize, to: usize| {
+            let all: Vec<_> = (from..to)
+                .map(|n| format!(r#"{{"name":"t{n}"}}"#))
+                .collect();
+            format!(r#"{{"result":{{"tools":[{}]}}}}"#, all.join(","))
+        };
+        tools.learn(page(0, MAX_TOOLS - 1).as_bytes(), now);
+        tools.learn(page(MAX_TOOLS - 1, MAX_TOOLS + 9).as_bytes(), now);
+        assert_eq!(tools.known.read().len(), MAX_TOOLS);
+    }
+}
