@@ -5,8 +5,8 @@ use http::HeaderName;
 use url::{Host, Url};
 
 use crate::{
-    ApiKeyPlace, AuthType, ClientAuthentication, McpTransport, OAuth2Grant, Origin, Setting,
-    Variable,
+    ApiKeyPlace, AuthType, AuthorizeSettings, ClientAuthentication, McpTransport, OAuth2Grant,
+    Origin, Setting, Variable,
     reader::{Reader, Scope},
     table,
     value::{Fault, Value, items},
@@ -38,6 +38,8 @@ pub enum AuthSettings {
     },
     /// With an OAuth2 access token.
     OAuth2(Box<OAuth2Settings>),
+    /// With an OAuth2 access token from whoever the service says can issue one.
+    Authorize(Box<AuthorizeSettings>),
 }
 
 impl AuthSettings {
@@ -50,6 +52,7 @@ impl AuthSettings {
             Self::ApiKey { .. } => AuthType::ApiKey,
             Self::Basic { .. } => AuthType::Basic,
             Self::OAuth2(_) => AuthType::OAuth2,
+            Self::Authorize(_) => AuthType::Authorize,
         }
     }
 
@@ -89,6 +92,9 @@ impl AuthSettings {
             AuthType::ApiKey => Self::read_api_key(reader, scope)?,
             AuthType::Basic => Self::read_basic(reader, scope)?,
             AuthType::OAuth2 => Self::OAuth2(Box::new(OAuth2Settings::read(reader, scope)?)),
+            AuthType::Authorize => {
+                Self::Authorize(Box::new(AuthorizeSettings::read(reader, scope)?))
+            }
         };
         Some(auth_type.map(|_| settings))
     }
@@ -313,7 +319,7 @@ fn fits_cookie(secret: &str) -> bool {
         .all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte))
 }
 
-struct Scopes(Vec<String>);
+pub(crate) struct Scopes(pub(crate) Vec<String>);
 
 impl Value for Scopes {
     /// Scopes as [RFC 6749, section 3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)

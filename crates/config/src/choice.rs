@@ -93,6 +93,34 @@ choice! {
         Basic = "basic",
         /// With an OAuth2 access token, renewed if there is a token endpoint.
         OAuth2 = "oauth2",
+        /// With an OAuth2 access token from whoever the service says can issue one.
+        Authorize = "authorize",
+    }
+}
+
+choice! {
+    /// For whom the gateway asks for authorization.
+    pub enum AuthorizeGrant {
+        /// A user, who is sent to the authorization server.
+        AuthorizationCode = "authorization-code",
+        /// The gateway itself.
+        ClientCredentials = "client-credentials",
+    }
+}
+
+choice! {
+    /// How a private key signs.
+    pub enum KeyAlgorithm {
+        /// ECDSA with P-256.
+        Es256 = "es256",
+        /// ECDSA with P-384.
+        Es384 = "es384",
+        /// Ed25519.
+        EdDsa = "eddsa",
+        /// RSA with PKCS #1 padding.
+        Rs256 = "rs256",
+        /// RSA with PSS padding.
+        Ps256 = "ps256",
     }
 }
 

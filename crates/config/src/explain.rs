@@ -6,8 +6,8 @@ use bartizan_auth::Place;
 use thiserror::Error;
 
 use crate::{
-    AuthSettings, Configuration, GatewaySettings, Origin, ServiceSettings, Setting,
-    suggest::closest,
+    AuthSettings, AuthorizeSettings, Configuration, GatewaySettings, Origin, ServiceSettings,
+    Setting, suggest::closest,
 };
 
 /// What is in effect, value by value, and where each came from.
@@ -286,6 +286,45 @@ fn auth_rows(rows: &mut Rows, auth: &Setting<AuthSettings>) {
                 rows.shown(AUTH, "audience", audience);
             }
         }
+        AuthSettings::Authorize(authorize) => authorize_rows(rows, authorize),
+    }
+}
+
+fn authorize_rows(rows: &mut Rows, authorize: &AuthorizeSettings) {
+    const AUTH: &str = "auth";
+
+    rows.shown(AUTH, "grant", &authorize.grant);
+    let texts = [
+        ("client id", &authorize.client_id),
+        ("client metadata", &authorize.client_metadata_url),
+        ("issuer", &authorize.issuer),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            rows.shown(AUTH, name, text);
+        }
+    }
+    if let Some(secret) = &authorize.client_secret {
+        rows.shown(AUTH, "client secret", secret);
+    }
+    if let Some(key) = &authorize.private_key {
+        rows.shown(AUTH, "private key", key);
+        rows.shown(AUTH, "algorithm", &authorize.private_key_algorithm);
+        if let Some(id) = &authorize.private_key_id {
+            rows.shown(AUTH, "key id", id);
+        }
+    }
+    if let Some(scopes) = &authorize.scopes {
+        rows.add(AUTH, "scopes", scopes, |scopes| scopes.join(" "));
+    }
+    if let Some(command) = &authorize.command {
+        rows.add(AUTH, "browser", command, |words| shell_words::join(words));
+    }
+    if let Some(port) = &authorize.callback_port {
+        rows.shown(AUTH, "callback port", port);
+    }
+    if let Some(path) = &authorize.store {
+        rows.add(AUTH, "kept in", path, |path| path.display().to_string());
     }
 }
 

@@ -42,6 +42,7 @@
 
 mod arguments;
 mod auth;
+mod authorize;
 mod builder;
 mod check;
 mod choice;
@@ -75,14 +76,15 @@ mod variable;
 mod warning;
 
 pub use auth::{AuthSettings, OAuth2Settings};
+pub use authorize::AuthorizeSettings;
 pub use builder::{
     Auth, CircuitBreaker, GatewayConfig, GatewayConfigBuilder, RateLimit, RetryPolicy,
     ServiceConfig,
 };
 pub use check::Summary;
 pub use choice::{
-    ApiKeyPlace, AuthType, BackoffStrategy, ClientAuthentication, LogFormat, McpTransport,
-    OAuth2Grant, Strategy,
+    ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, KeyAlgorithm,
+    LogFormat, McpTransport, OAuth2Grant, Strategy,
 };
 pub use configuration::{Configuration, Mode};
 pub use cors::CorsOrigins;

@@ -1,8 +1,8 @@
 //! The table of variables.
 
 use crate::{
-    ApiKeyPlace, AuthType, BackoffStrategy, ClientAuthentication, LogFormat, OAuth2Grant, Strategy,
-    Variable,
+    ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, KeyAlgorithm,
+    LogFormat, OAuth2Grant, Strategy, Variable,
     mcp::Transport,
     variable::{
         Fallback::{Inherit, Required, Unset, Value},
@@ -254,6 +254,45 @@ variables! {
     AUDIENCE = "MCP_SERVICE_<NAME>_AUDIENCE", Authentication, Text("a name or URL"),
         Unset("not sent"), "",
         "The `audience` to ask a token for, which some issuers need.";
+    AUTHORIZE_GRANT = "MCP_SERVICE_<NAME>_AUTHORIZE_GRANT", Authentication,
+        Choice(AuthorizeGrant::WORDS),
+        Value("authorization-code", "what most services that ask for authorization offer"), "",
+        "For `authorize`, for whom authorization is asked: a user, in a browser, or the gateway \
+         itself, which needs a client id and a secret or private key.";
+    AUTHORIZE_COMMAND = "MCP_SERVICE_<NAME>_AUTHORIZE_COMMAND", Authentication,
+        Text("a program and its arguments"),
+        Unset("the address to open is a line in the log"), "",
+        "For `authorize`, what opens a page in the user's browser, such as `xdg-open`. The \
+         address is added as the last argument. No shell is involved.";
+    AUTHORIZE_CALLBACK_PORT = "MCP_SERVICE_<NAME>_AUTHORIZE_CALLBACK_PORT", Authentication,
+        Number { min: 1, max: 65_535, unit: "" },
+        Unset("one that is free"), "",
+        "For `authorize`, the port of 127.0.0.1 that the browser brings the answer to, at \
+         `/callback`. A client that is registered beforehand needs a fixed one.";
+    AUTHORIZE_STORE = "MCP_SERVICE_<NAME>_AUTHORIZE_STORE", Authentication, Path,
+        Unset("after a restart the user is asked again"), "",
+        "For `authorize`, a file that keeps the client that was registered and the latest \
+         refresh token. It is written by the gateway and readable by its user alone.";
+    AUTHORIZE_ISSUER = "MCP_SERVICE_<NAME>_AUTHORIZE_ISSUER", Authentication,
+        Text("a URL, exactly as the authorization server writes it"),
+        Unset("whichever the service names; a client id is shown to the first only"), "",
+        "For `authorize`, the only authorization server to deal with.";
+    CLIENT_METADATA_URL = "MCP_SERVICE_<NAME>_CLIENT_METADATA_URL", Authentication,
+        Text("an `https` URL with a path"),
+        Unset("the gateway registers itself where it is not known"), "",
+        "For `authorize`, where the gateway is described as a client, for authorization servers \
+         that know clients by such a document (CIMD). It has to list the callback's address.";
+    PRIVATE_KEY = "MCP_SERVICE_<NAME>_PRIVATE_KEY", Authentication, Secret,
+        Unset("the client secret proves who the gateway is"), "private key",
+        "For `authorize`, the key that signs what proves who the gateway is \
+         (`private_key_jwt`): PKCS #8 in PEM.";
+    PRIVATE_KEY_ALGORITHM = "MCP_SERVICE_<NAME>_PRIVATE_KEY_ALGORITHM", Authentication,
+        Choice(KeyAlgorithm::WORDS),
+        Value("es256", "the one that issuers are most likely to take"), "",
+        "How that key signs.";
+    PRIVATE_KEY_ID = "MCP_SERVICE_<NAME>_PRIVATE_KEY_ID", Authentication, Text("a name"),
+        Unset("not sent"), "",
+        "The name (`kid`) of that key at the authorization server.";
 
     RATE_LIMIT_RPM = "MCP_SERVICE_<NAME>_RATE_LIMIT_RPM", Resilience,
         Number { min: 1, max: 60_000_000, unit: "" },

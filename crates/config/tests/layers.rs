@@ -58,7 +58,7 @@ fn assemble(service: &ServiceSettings) {
             Credential::<()>::api_key(place.value().clone(), key).unwrap();
         }
         AuthSettings::None => {}
-        other @ AuthSettings::OAuth2(_) => panic!("{other:?}"),
+        other @ (AuthSettings::OAuth2(_) | AuthSettings::Authorize(_)) => panic!("{other:?}"),
     }
 }
 

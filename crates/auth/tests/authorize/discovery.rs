@@ -135,7 +135,7 @@ async fn what_must_not_be_believed_ends_it() {
     let table: [(Change, AuthorizeError); 9] = [
         (
             |_, resource| {
-                resource.guard(|it| it.metadata["resource"] = json!("https://evil.example/mcp"))
+                resource.guard(|it| it.metadata["resource"] = json!("https://evil.example/mcp"));
             },
             AuthorizeError::ResourceMismatch,
         ),
@@ -151,44 +151,44 @@ async fn what_must_not_be_believed_ends_it() {
             |_, resource| {
                 resource.guard(|it| {
                     it.challenge =
-                        Some("Bearer resource_metadata=\"http://169.254.169.254/\"".into())
-                })
+                        Some("Bearer resource_metadata=\"http://169.254.169.254/\"".into());
+                });
             },
             AuthorizeError::Address,
         ),
         (
             |_, resource| {
                 resource.guard(|it| {
-                    it.metadata["authorization_servers"] = json!(["http://login.example"])
-                })
+                    it.metadata["authorization_servers"] = json!(["http://login.example"]);
+                });
             },
             AuthorizeError::Address,
         ),
         (
             |server, _| {
-                server.script(|it| it.metadata = json!({"issuer": "https://attacker.example"}))
+                server.script(|it| it.metadata = json!({"issuer": "https://attacker.example"}));
             },
             AuthorizeError::IssuerMismatch,
         ),
         (
             |server, _| {
-                server.script(|it| it.metadata = json!({"code_challenge_methods_supported": null}))
+                server.script(|it| it.metadata = json!({"code_challenge_methods_supported": null}));
             },
             AuthorizeError::NoPkce,
         ),
         (
             |server, _| {
                 server.script(|it| {
-                    it.metadata = json!({"code_challenge_methods_supported": ["plain"]})
-                })
+                    it.metadata = json!({"code_challenge_methods_supported": ["plain"]});
+                });
             },
             AuthorizeError::NoPkce,
         ),
         (
             |server, _| {
                 server.script(|it| {
-                    it.metadata = json!({"authorization_endpoint": "javascript:alert(1)"})
-                })
+                    it.metadata = json!({"authorization_endpoint": "javascript:alert(1)"});
+                });
             },
             AuthorizeError::Address,
         ),

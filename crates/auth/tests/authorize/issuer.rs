@@ -102,7 +102,7 @@ async fn the_proof_is_one_that_the_server_takes() {
     }
     let (server, resource, browser) = cast().await;
     server.script(|it| {
-        it.metadata = json!({"token_endpoint_auth_methods_supported": ["tls_client_auth"]})
+        it.metadata = json!({"token_endpoint_auth_methods_supported": ["tls_client_auth"]});
     });
     let caller = Caller::new(user(&resource, &browser));
     assert_eq!(caller.call(&resource).await, 401);
@@ -136,7 +136,7 @@ async fn a_service_signs_for_itself() {
     let key = PrivateKey::from_pem(&Secret::new(pem), SigningAlgorithm::Es256).unwrap();
     let (server, resource, _) = cast().await;
     server.script(|it| {
-        it.metadata = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]})
+        it.metadata = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
     });
     let authorize = bartizan_auth::Authorize::client_credentials(resource.url());
     let caller = Caller::new(authorize.client_id("gate").private_key(key));

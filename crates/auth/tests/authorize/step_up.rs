@@ -87,7 +87,7 @@ async fn others_go_on_while_a_user_is_asked() {
 async fn a_service_widens_its_own_scope() {
     let (server, resource, _) = cast().await;
     server.script(|it| {
-        it.metadata = json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]})
+        it.metadata = json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]});
     });
     let caller = Caller::new(itself(&resource).scopes(["read"]));
     assert_eq!(caller.call(&resource).await, 200);

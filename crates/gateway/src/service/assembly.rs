@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bartizan_auth::{
-    Auth, AuthLayer, ClientAuth, Credential, Grant, InvalidCredential, InvalidOAuth2Config,
-    OAuth2Config, RefreshTokenFile, Secret, TokenCache,
+    Auth, AuthLayer, AuthorizationFile, Authorize, BrowserCommand, ClientAuth, Credential, Grant,
+    InvalidAuthorize, InvalidCredential, InvalidOAuth2Config, LogAddress, LoopbackCallback,
+    OAuth2Config, PrivateKey, RefreshTokenFile, Secret, SigningAlgorithm, TokenCache,
 };
 use bartizan_backoff::{Backoff, InvalidBackoff, Jitter};
 use bartizan_balance::{Balance, Balancer, InvalidBalance, OutlierConfig, Strategy};
@@ -16,8 +17,9 @@ use bartizan_classify::HttpClassifier;
 use bartizan_client::Client;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::{
-    AuthSettings, BackoffStrategy, CircuitBreakerSettings, ClientAuthentication, OAuth2Grant,
-    OAuth2Settings, RetrySettings, ServiceSettings,
+    AuthSettings, AuthorizeGrant, AuthorizeSettings, BackoffStrategy, CircuitBreakerSettings,
+    ClientAuthentication, KeyAlgorithm, OAuth2Grant, OAuth2Settings, RetrySettings,
+    ServiceSettings,
 };
 use bartizan_discovery::{Instance, InvalidInstance};
 use bartizan_health::{Checker, HealthConfig, HttpProbe, InvalidHealth};
@@ -97,6 +99,8 @@ enum Reason {
     #[error(transparent)]
     OAuth2(#[from] InvalidOAuth2Config),
     #[error(transparent)]
+    Authorize(#[from] InvalidAuthorize),
+    #[error(transparent)]
     Balance(#[from] InvalidBalance),
     #[error(transparent)]
     Health(#[from] InvalidHealth),
@@ -142,10 +146,14 @@ fn assemble(
     let balancer = balancer(settings, client, reached, clock)?;
     let limiter = RateLimiter::new(quota(settings)?, clock);
     let breaker = breaker(&settings.circuit_breaker, &name, &metrics, clock)?;
-    let (credential, tokens) = credential(&settings.auth, client, clock)?;
+    let (credential, tokens) = credential(settings, client, clock)?;
 
-    let may_repeat: fn(&Request<Outbound>) -> bool =
-        |request| request.body().parts().class.may_repeat();
+    let may_repeat: fn(&Request<Outbound>) -> bool = match *settings.auth {
+        // Services that ask for authorization do so before anything else, as RFC 9110, section
+        // 15.5.2, has it: a request that they refuse has not been applied.
+        AuthSettings::Authorize(_) => |_| true,
+        _ => |request| request.body().parts().class.may_repeat(),
+    };
     let auth = AuthLayer::new(credential)
         // Prepare starts from an empty map, so there is nothing of the caller's to strip.
         .strip([])
@@ -347,18 +355,73 @@ fn retry_layer(
 type Tokens = Option<TokenCache<Client>>;
 
 fn credential(
-    settings: &AuthSettings,
+    service: &ServiceSettings,
     client: &Client,
     clock: Clock,
 ) -> Result<(Credential<Client>, Tokens), Reason> {
-    let credential = match settings {
+    let credential = match service.auth.value() {
         AuthSettings::None => Credential::None,
         AuthSettings::Bearer { token } => Credential::bearer(token)?,
         AuthSettings::ApiKey { key, place } => Credential::api_key(place.value().clone(), key)?,
         AuthSettings::Basic { username, password } => Credential::basic(username, password)?,
         AuthSettings::OAuth2(settings) => return oauth2(settings, client, clock),
+        AuthSettings::Authorize(settings) => {
+            // Instances of one service are one resource.
+            let resource = service.endpoints.first().map_or("", |it| it.as_str());
+            let authorize = authorize(settings, resource)?;
+            let cache = TokenCache::authorize(authorize, client.clone(), clock);
+            return Ok((Credential::oauth2(cache.clone()), Some(cache)));
+        }
     };
     Ok((credential, None))
+}
+
+fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, Reason> {
+    let builder = match (*settings.grant, &settings.command) {
+        (AuthorizeGrant::ClientCredentials, _) => Authorize::client_credentials(resource),
+        (AuthorizeGrant::AuthorizationCode, command) => {
+            let port = settings.callback_port.as_ref().map_or(0, |port| **port);
+            let callback = LoopbackCallback::on_port(port);
+            match command {
+                Some(words) => {
+                    let browser = BrowserCommand::new(words.iter())?;
+                    Authorize::authorization_code(resource, callback, browser)
+                }
+                None => Authorize::authorization_code(resource, callback, LogAddress),
+            }
+        }
+    };
+    let mut builder = builder.scopes(settings.scopes.iter().flat_map(|it| it.iter()));
+    if let Some(id) = &settings.client_id {
+        builder = builder.client_id(id.value());
+    }
+    if let Some(secret) = &settings.client_secret {
+        builder = builder.client_secret(secret.value().clone());
+    }
+    if let Some(pem) = &settings.private_key {
+        let algorithm = match *settings.private_key_algorithm {
+            KeyAlgorithm::Es256 => SigningAlgorithm::Es256,
+            KeyAlgorithm::Es384 => SigningAlgorithm::Es384,
+            KeyAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
+            KeyAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+            KeyAlgorithm::Ps256 => SigningAlgorithm::Ps256,
+        };
+        let key = PrivateKey::from_pem(pem, algorithm)?;
+        builder = builder.private_key(match &settings.private_key_id {
+            Some(id) => key.with_id(id.value()),
+            None => key,
+        });
+    }
+    if let Some(url) = &settings.client_metadata_url {
+        builder = builder.client_metadata_url(url.value());
+    }
+    if let Some(issuer) = &settings.issuer {
+        builder = builder.issuer(issuer.value());
+    }
+    if let Some(path) = &settings.store {
+        builder = builder.store(AuthorizationFile::new(path.value()));
+    }
+    Ok(builder.build()?)
 }
 
 fn oauth2(

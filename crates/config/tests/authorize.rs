@@ -1,0 +1,135 @@
+//! Services that say themselves who authorizes access to them.
+
+mod common;
+
+use bartizan_config::{AuthSettings, AuthorizeGrant, AuthorizeSettings, KeyAlgorithm};
+use common::with;
+
+fn read(settings: &[(&str, &str)]) -> Result<AuthorizeSettings, Vec<String>> {
+    let service = |(name, value): &(&str, &str)| {
+        (
+            format!("MCP_SERVICE_USER_SERVICE_{name}"),
+            (*value).to_owned(),
+        )
+    };
+    let mut changes: Vec<_> = settings.iter().map(service).collect();
+    changes.push(service(&("TOKEN", "")));
+    changes.push(service(&("AUTH_TYPE", "authorize")));
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    match with(&changes) {
+        Ok(configuration) => match configuration.services[0].auth.value() {
+            AuthSettings::Authorize(settings) => Ok((**settings).clone()),
+            other => panic!("{other:?}"),
+        },
+        Err(errors) => {
+            let problems = errors.problems().iter();
+            Err(problems.map(|it| it.message().to_owned()).collect())
+        }
+    }
+}
+
+#[test]
+fn a_service_that_says_who_authorizes_needs_nothing_more() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(*settings.grant, AuthorizeGrant::AuthorizationCode);
+    assert_eq!(*settings.private_key_algorithm, KeyAlgorithm::Es256);
+    assert!(settings.client_id.is_none() && settings.command.is_none());
+    assert!(settings.callback_port.is_none() && settings.store.is_none());
+}
+
+#[test]
+fn everything_that_can_be_said() {
+    let settings = read(&[
+        ("AUTHORIZE_GRANT", "CLIENT_CREDENTIALS"),
+        ("CLIENT_ID", "gate"),
+        ("CLIENT_SECRET", "s3cr3t"),
+        ("CLIENT_METADATA_URL", "https://gate.example/client.json"),
+        ("PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----"),
+        ("PRIVATE_KEY_ALGORITHM", "EdDSA"),
+        ("PRIVATE_KEY_ID", "k1"),
+        ("SCOPES", "read, write"),
+        ("AUTHORIZE_COMMAND", "firefox --new-window 'a b'"),
+        ("AUTHORIZE_CALLBACK_PORT", "8123"),
+        ("AUTHORIZE_STORE", "/var/lib/gate/authorization"),
+        ("AUTHORIZE_ISSUER", "https://login.example"),
+    ])
+    .unwrap();
+    assert_eq!(*settings.grant, AuthorizeGrant::ClientCredentials);
+    assert_eq!(settings.client_id.as_ref().unwrap().as_str(), "gate");
+    assert_eq!(
+        settings.scopes.as_ref().unwrap().value(),
+        &["read", "write"]
+    );
+    let command = settings.command.as_ref().unwrap();
+    assert_eq!(command.value(), &["firefox", "--new-window", "a b"]);
+    assert_eq!(**settings.callback_port.as_ref().unwrap(), 8123);
+    assert_eq!(*settings.private_key_algorithm, KeyAlgorithm::EdDsa);
+    assert_eq!(
+        settings.issuer.as_ref().unwrap().as_str(),
+        "https://login.example"
+    );
+    assert!(!format!("{settings:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn what_could_not_work_is_said() {
+    let table: [(&[(&str, &str)], &str); 8] = [
+        (
+            &[
+                ("AUTHORIZE_GRANT", "client-credentials"),
+                ("CLIENT_ID", "c"),
+            ],
+            "OAuth2 client secret is required",
+        ),
+        (
+            &[
+                ("AUTHORIZE_GRANT", "client-credentials"),
+                ("CLIENT_SECRET", "s3"),
+            ],
+            "OAuth2 client id is required",
+        ),
+        (&[("CLIENT_SECRET", "s3")], "OAuth2 client id is required"),
+        (&[("PRIVATE_KEY", "pem")], "OAuth2 client id is required"),
+        (
+            &[("CLIENT_METADATA_URL", "http://gate.example/c")],
+            "CLIENT_METADATA_URL",
+        ),
+        (
+            &[("CLIENT_METADATA_URL", "https://gate.example")],
+            "CLIENT_METADATA_URL",
+        ),
+        (&[("AUTHORIZE_COMMAND", "'open")], "AUTHORIZE_COMMAND"),
+        (
+            &[("AUTHORIZE_CALLBACK_PORT", "0")],
+            "AUTHORIZE_CALLBACK_PORT",
+        ),
+    ];
+    for (settings, words) in table {
+        let problems = read(settings).unwrap_err();
+        assert!(
+            problems.iter().any(|it| it.contains(words)),
+            "{settings:?} {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn it_explains_itself_without_secrets() {
+    let configuration = with(&[
+        ("MCP_SERVICE_USER_SERVICE_TOKEN", ""),
+        ("MCP_SERVICE_USER_SERVICE_AUTH_TYPE", "authorize"),
+        ("MCP_SERVICE_USER_SERVICE_CLIENT_ID", "gate"),
+        ("MCP_SERVICE_USER_SERVICE_CLIENT_SECRET", "s3cr3t"),
+        ("MCP_SERVICE_USER_SERVICE_AUTHORIZE_COMMAND", "xdg-open"),
+    ])
+    .unwrap();
+    let text = configuration.explain("user-service").unwrap().to_string();
+    assert!(
+        text.contains("xdg-open") && text.contains("authorization-code"),
+        "{text}"
+    );
+    assert!(!text.contains("s3cr3t"), "{text}");
+}
