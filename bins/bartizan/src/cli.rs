@@ -16,6 +16,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve from the environment (the default)
     Serve,
+    /// Serve the program that starts this one, over standard input and output
+    Stdio {
+        /// The one service to serve, with the names that it gives its tools; all without
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
+    },
     /// Validate the configuration and say what it means, without serving
     Check,
     /// Show a service's effective stack: every layer in order, every value and its origin

@@ -1,8 +1,9 @@
-//! The gateway's command line: serve, check, explain, demo.
+//! The gateway's command line: serve, stdio, check, explain, demo.
 
 mod cli;
 mod commands;
 mod demo;
+mod stdin;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => commands::serve(&cli.source),
+        Command::Stdio { service } => commands::stdio(&cli.source, service.as_deref()),
         Command::Check => commands::check(&cli.source),
         Command::Explain { service } => commands::explain(&cli.source, service.as_deref()),
         Command::Demo { port } => commands::demo(port),

@@ -37,7 +37,8 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+    clients: front::mcp::sse::Clients,
     server: ServerConfig,
     drain_delay: Duration,
     address: SocketAddr,
@@ -99,8 +100,10 @@ impl Gateway {
         let shelf = house.shelf(*settings.mcp.list_timeout)?;
         let catalog = Catalog::new(services);
         let shared = Shared::new(settings, catalog, metrics, clock, house, shelf);
+        let clients = front::mcp::sse::Clients::new(&shared).map_err(InvalidHouse::from)?;
         Ok(Self {
             shared: Arc::new(shared),
+            clients,
             server: server(settings),
             drain_delay: *settings.drain_delay,
             address: settings.address(),
@@ -114,10 +117,12 @@ impl Gateway {
     /// timeouts are that server's concern.
     #[must_use]
     pub fn service(&self) -> Edge<Router> {
+        let core = front::mcp::routes().with_state(Arc::clone(&self.shared));
         let router = Router::new()
             .merge(front::probes::routes())
             .merge(front::request::routes())
             .merge(front::mcp::routes())
+            .merge(front::mcp::sse::routes(&self.shared, &self.clients, core))
             .fallback(front::request::not_found)
             .method_not_allowed_fallback(front::request::not_allowed)
             .with_state(Arc::clone(&self.shared));
@@ -182,7 +187,7 @@ impl Gateway {
     }
 
     /// Keeps the recorded durations from piling up when nobody looks at the metrics.
-    async fn upkeep(&self) {
+    pub(crate) async fn upkeep(&self) {
         let mut every = tokio::time::interval(Duration::from_secs(5));
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

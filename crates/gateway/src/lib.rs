@@ -28,5 +28,6 @@ mod service;
 mod shared;
 
 pub use edge::{Edge, EdgeFuture};
+pub use front::mcp::StdioError;
 pub use gateway::{Gateway, StartError};
 pub use service::BuildError;

@@ -26,7 +26,7 @@ use crate::{
     service::Owner,
 };
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -141,6 +141,11 @@ impl Shared {
         self.api_keys
             .iter()
             .fold(false, |known, ours| known | (*ours == key))
+    }
+
+    /// The most bytes of a request's body.
+    pub(crate) fn max_body_bytes(&self) -> usize {
+        self.max_body_bytes
     }
 
     /// A request's whole body.

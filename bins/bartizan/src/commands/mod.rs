@@ -3,11 +3,12 @@
 mod demo;
 mod inspect;
 mod serve;
+mod stdio;
 
 use std::io::{self, Write};
 
 use bartizan_config::{Configuration, Errors, Severity, Source, UnknownService};
-use bartizan_gateway::StartError;
+use bartizan_gateway::{StartError, StdioError};
 use bartizan_telemetry::logs::{self, Format, InvalidLogs};
 use thiserror::Error;
 
@@ -17,6 +18,7 @@ pub(crate) use self::{
     demo::demo,
     inspect::{check, explain, reference},
     serve::serve,
+    stdio::stdio,
 };
 
 /// Why a command did not do what it was asked to.
@@ -28,6 +30,8 @@ pub(crate) enum Failure {
     UnknownService(#[from] UnknownService),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Stdio(StdioError),
     #[error("logging: {0}")]
     Logs(#[from] InvalidLogs),
     #[error("{0}")]
@@ -51,8 +55,13 @@ fn print(text: &dyn std::fmt::Display) -> Result<(), Failure> {
     written.map_err(Failure::Output)
 }
 
-/// The configuration of this process: its environment, the file beside it, and files of servers.
+/// The configuration of this process.
 fn configuration(source: &cli::Source) -> Result<Configuration, Failure> {
+    Ok(Configuration::parse(&variables(source)?)?)
+}
+
+/// Where it comes from: the environment, the file beside it, and files of servers.
+fn variables(source: &cli::Source) -> Result<Source, Failure> {
     let environment = Source::environment();
     let variables = if source.is_default() {
         environment.with_file_if_present(&source.env_file)?
@@ -60,11 +69,8 @@ fn configuration(source: &cli::Source) -> Result<Configuration, Failure> {
         // A file that was asked for by name has to be there.
         environment.with_file(&source.env_file)?
     };
-    let all = source
-        .mcp_config
-        .iter()
-        .try_fold(variables, Source::with_mcp_config)?;
-    Ok(Configuration::parse(&all)?)
+    let mut servers = source.mcp_config.iter();
+    Ok(servers.try_fold(variables, Source::with_mcp_config)?)
 }
 
 /// Starts logging as configured, and logs what the configuration has to say.

@@ -1,6 +1,9 @@
 //! MCP itself: Streamable HTTP of every revision, to one service at `/mcp/{service}` and to all
 //! of them at `/mcp`.
 
+pub(crate) mod sse;
+mod stdio;
+
 use std::sync::Arc;
 
 use axum::{
@@ -26,6 +29,8 @@ use crate::{
     service::Service,
     shared::Shared,
 };
+
+pub use self::stdio::StdioError;
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
