@@ -378,7 +378,9 @@ async fn answer_with(
     if is_stream {
         let kind = headers.remove(CONTENT_TYPE);
         set_headers(headers);
-        headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+        if let Some(kind) = kind {
+            headers.insert(CONTENT_TYPE, kind);
+        }
         // It may grow by our comments.
         headers.remove(CONTENT_LENGTH);
     }
