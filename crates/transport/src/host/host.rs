@@ -120,17 +120,16 @@ impl Host {
         };
         let modern = headers
             .get(headers::MCP_PROTOCOL_VERSION)
-            .is_some_and(|version| version == Version::V2026_07_28.as_str());
+            .is_some_and(|version| version == Version::V2026_07_28.as_str())
+            || envelope.protocol_version().is_some();
         match session {
             Some(session) => {
                 self.in_session(session, headers, &envelope, &body, owner)
                     .await
             }
+            None if modern => self.without_session(headers, &envelope, &body, owner).await,
             None if envelope.method() == Some(method::INITIALIZE) => {
                 self.begin(headers, &envelope, &body, owner).await
-            }
-            None if modern || envelope.protocol_version().is_some() => {
-                self.without_session(headers, &envelope, &body, owner).await
             }
             None => {
                 let id = envelope.id();

@@ -28,7 +28,10 @@ impl Host {
         let state = &self.0.state;
         let id = envelope.id();
         let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
-        if !self.0.connect.may_be_modern() {
+        let method = envelope.method().unwrap_or_default();
+        // The revision knows no `initialize`, and a server of both eras would begin a session
+        // with it on a connection that is for all.
+        if !self.0.connect.may_be_modern() || method == method::INITIALIZE {
             return Ok(answer::method_not_found(id));
         }
         if envelope.kind() != Kind::Request {
@@ -44,7 +47,6 @@ impl Host {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |error| Err(error.into())),
         };
-        let method = envelope.method().unwrap_or_default();
         if method == method::SERVER_DISCOVER {
             return probe(state, &usage, &mut exchange, id).await;
         }

@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use bartizan_transport::host::{HostError, HostLimits};
+use http::{Method, StatusCode};
+
+use crate::{
+    processes::{eventually, gone},
+    server::{
+        FATAL, LEGACY, MODERN, SILENT, begin, events, host, modern, next, pid, post, request, send,
+        whole,
+    },
+};
+
+#[tokio::test]
+async fn concurrent_first_messages_start_one_process() {
+    let host = host(MODERN, HostLimits::default());
+    let message = modern("pid");
+    let (host, message) = (&host, &message);
+    let call = |owner| async move {
+        let answer = send(host, Method::POST, None, message, owner)
+            .await
+            .unwrap();
+        let result = whole(answer).await;
+        assert!(result.starts_with(br#"{"jsonrpc":"2.0","id":"seven","#));
+        pid(&result)
+    };
+    let (a, b, c, other) = tokio::join!(call(1), call(1), call(1), call(2));
+    assert!(a == b && b == c);
+    assert_ne!(a, other);
+    assert_eq!(host.connections(), 2);
+    // It stays for the next.
+    assert_eq!(call(1).await, a);
+}
+
+#[tokio::test]
+async fn errors_have_their_status() {
+    let host = host(MODERN, HostLimits::default());
+    let found = post(&host, None, &modern("server/discover")).await.unwrap();
+    assert_eq!(found.status(), StatusCode::OK);
+    let wrong = post(&host, None, &modern("wrong")).await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::NOT_FOUND);
+    assert_eq!(wrong.headers()["content-type"], "application/json");
+    assert_eq!(
+        whole(wrong).await,
+        r#"{"jsonrpc":"2.0","id":"seven","error":{"code":-32601,"message":"no"}}"#
+    );
+    let said = events(post(&host, None, &modern("noisy")).await.unwrap()).await;
+    assert_eq!(
+        said[1],
+        r#"{"jsonrpc":"2.0","id":"seven","result":{"x":1.10}}"#
+    );
+}
+
+#[tokio::test]
+async fn the_revision_knows_no_initialize() {
+    let host = host(MODERN, HostLimits::default());
+    let answer = post(&host, None, &modern("initialize")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(host.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_process_that_was_only_probed_does_not_linger() {
+    let limits = HostLimits {
+        probe: Duration::from_millis(50),
+        ..HostLimits::default()
+    };
+    for says in [LEGACY, SILENT, FATAL] {
+        let host = host(says, limits.clone());
+        let answer = post(&host, None, &modern("server/discover")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{says}");
+        let body = whole(answer).await;
+        assert!(body.starts_with(br#"{"jsonrpc":"2.0","id":"seven","error":{"code":-32601"#));
+        eventually("the end of the probed", || host.connections() == 0).await;
+        // The older era has a process of its own.
+        begin(&host, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_answers_stays_when_it_was_probed() {
+    let host = host(MODERN, HostLimits::default());
+    post(&host, None, &modern("server/discover")).await.unwrap();
+    let first = pid(&whole(post(&host, None, &modern("pid")).await.unwrap()).await);
+    let again = pid(&whole(post(&host, None, &modern("pid")).await.unwrap()).await);
+    assert_eq!(first, again);
+}
+
+#[tokio::test]
+async fn a_probe_that_is_let_go_leaves_no_process() {
+    let host = host(SILENT, HostLimits::default());
+    let message = modern("server/discover");
+    let probe = post(&host, None, &message);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), probe)
+            .await
+            .is_err()
+    );
+    eventually("the end of the probed", || host.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_of_notifications_arrives_as_it_is_said() {
+    let host = host(MODERN, HostLimits::default());
+    let answer = post(&host, None, &modern("begin")).await.unwrap();
+    let mut body = answer.into_body();
+    assert_eq!(
+        next(&mut body).await,
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":2}}"#
+    );
+    assert_eq!(host.connections(), 1);
+}
+
+#[tokio::test]
+async fn another_process_takes_the_place_of_one_that_died() {
+    let host = host(MODERN, HostLimits::default());
+    let first = pid(&whole(post(&host, None, &modern("pid")).await.unwrap()).await);
+    let died = post(&host, None, &modern("die")).await;
+    assert!(
+        matches!(died, Err(HostError::Interrupted { .. })),
+        "{died:?}"
+    );
+    gone(first).await;
+    let next = pid(&whole(post(&host, None, &modern("pid")).await.unwrap()).await);
+    assert_ne!(first, next);
+}
+
+#[tokio::test]
+async fn the_eras_do_not_share_a_process() {
+    let host = host(MODERN, HostLimits::default());
+    let shared = pid(&whole(post(&host, None, &modern("pid")).await.unwrap()).await);
+    let (session, own) = begin(&host, 0).await;
+    assert_ne!(shared, own);
+    let answer = post(&host, Some(&session), &request("pid")).await.unwrap();
+    assert_eq!(pid(&whole(answer).await), own);
+}
