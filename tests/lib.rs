@@ -7,8 +7,9 @@ use bartizan_config::{Configuration, Source};
 use bartizan_gateway::Gateway;
 use bartizan_server::Drained;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -164,6 +165,15 @@ impl Running {
             headers: head.headers,
             body: body.collect().await.expect("a whole body").to_bytes(),
         }
+    }
+
+    /// Sends a request whose answer is a stream.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        self.client.request(request).await.expect("an answer")
     }
 
     /// A request to a path of the gateway.

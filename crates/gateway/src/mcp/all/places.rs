@@ -13,12 +13,11 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Every service that speaks MCP and can be told from the others by a prefix. Two whose
-    /// prefixes are the same are both left out, and so is one that no tool's name could hold.
+    /// Every service that speaks MCP, but for those that no tool's name could hold.
     pub(crate) fn new(services: &[Arc<Service>], separator: &str) -> Self {
         let namespace = Namespace::new(separator, Namespace::DEFAULT_MAX_LEN).unwrap_or_default();
-        let mut by_prefix: HashMap<String, Vec<&Arc<Service>>> = HashMap::new();
-        let mut order = Vec::new();
+        let mut kept: Vec<Arc<Service>> = Vec::new();
+        let mut prefixes = HashMap::new();
         for service in services.iter().filter(|service| service.mcp().is_some()) {
             let prefix = prefix(service.name());
             if let Err(reason) = namespace.check_service(&prefix) {
@@ -29,30 +28,9 @@ impl Places {
                 );
                 continue;
             }
-            let same = by_prefix.entry(prefix.clone()).or_default();
-            if same.is_empty() {
-                order.push(prefix);
-            }
-            same.push(service);
-        }
-        let mut kept: Vec<Arc<Service>> = Vec::new();
-        let mut prefixes = HashMap::new();
-        for prefix in order {
-            match by_prefix.get(&prefix).map(Vec::as_slice) {
-                Some([service]) => {
-                    prefixes.insert(prefix.into(), kept.len());
-                    kept.push(Arc::clone(service));
-                }
-                Some(several) => {
-                    let names: Vec<_> = several.iter().map(|it| &**it.name()).collect();
-                    tracing::warn!(
-                        services = names.join(", "),
-                        prefix,
-                        "not among all services at /mcp: their tools would have the same names"
-                    );
-                }
-                None => {}
-            }
+            // Never the prefix of another: the configuration refuses names so alike.
+            prefixes.insert(prefix.into(), kept.len());
+            kept.push(Arc::clone(service));
         }
         Self {
             namespace,
