@@ -12,14 +12,14 @@ use std::{
 };
 
 use bartizan_clock::Clock;
-use bartizan_transport::front::{End, FrontLimits};
+use bartizan_transport::front::{End, FrontLimits, Target, relay};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use scripted::{
     Client, Dropped, Scripted, Seen, events, initialized, json, json_status, raw_events, result,
     status,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
@@ -655,4 +655,35 @@ async fn a_second_handshake_ends_the_first_session() {
     client.begin().await;
     let ended = service.arrived("DELETE", 1).await;
     assert_eq!(ended.header("mcp-session-id"), Some("s1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_is_older_carries_no_modern_messages() {
+    let service = Scripted::new(agreeable);
+    let (say, messages) = mpsc::channel(4);
+    let (out, mut said) = mpsc::channel(4);
+    let target = Target {
+        modern: false,
+        ..Target::local(http::Uri::from_static("/mcp/x"))
+    };
+    let relayed = tokio::spawn(relay(
+        service.clone(),
+        target,
+        messages,
+        out,
+        FrontLimits::default(),
+        std::future::pending(),
+    ));
+    let discover =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{META}}}}}"#);
+    say.send(discover.into()).await.unwrap();
+    let ping = Bytes::from_static(br#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
+    say.send(ping).await.unwrap();
+    let refused: serde_json::Value = serde_json::from_slice(&said.recv().await.unwrap()).unwrap();
+    assert_eq!(refused["error"]["code"], -32601);
+    let answer = said.recv().await.unwrap();
+    assert_eq!(answer, r#"{"jsonrpc":"2.0","id":2,"result":{}}"#);
+    assert_eq!(service.names(), ["ping"]);
+    drop(said);
+    assert_eq!(relayed.await.unwrap(), End::Gone);
 }

@@ -98,6 +98,12 @@ impl Bartizan {
         self.directory.path().join(name)
     }
 
+    /// Where its standard input comes from, which is empty otherwise.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Where its standard output goes, instead of into what [`run`](Self::run) gives back.
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.command.stdout(stdout);

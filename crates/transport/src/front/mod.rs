@@ -13,7 +13,7 @@
 //! | sessions | the id that `initialize` brings goes with what follows; one that is lost is begun again, once, and what was not done is repeated |
 //! | order | nothing overtakes `initialize` and `notifications/initialized`; requests do not wait for each other |
 //! | unasked messages | the `GET` stream is opened, kept open, and resumed |
-//! | 2026-07-28 | a message that says so in its `_meta` stands alone, and headers say what it says, arguments of tools included |
+//! | 2026-07-28 | a message that says so in its `_meta` stands alone, and headers say what it says, arguments of tools included; unless the [`Target`] is older |
 //! | cancelling | `notifications/cancelled` is sent in a session, and hangs up without one |
 //! | failing | every request is answered exactly once, unless it is cancelled or the client goes |
 //!

@@ -223,6 +223,13 @@ impl<U: Upstream> Relay<U> {
             }
         };
         let call = Arc::new(Call::of(message.clone(), &envelope));
+        if call.era == Era::Modern && !self.courier.target.modern {
+            let (code, text) = (
+                error::METHOD_NOT_FOUND,
+                "no method of 2026-07-28: initialize",
+            );
+            return self.courier.fail(&call, &call.ids, code, text).await;
+        }
         match (envelope.kind(), envelope.method()) {
             (Kind::Request, Some(method::INITIALIZE)) if call.era == Era::Legacy => {
                 self.introduce(call);

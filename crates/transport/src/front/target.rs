@@ -7,6 +7,9 @@ pub struct Target {
     pub path: Uri,
     /// What goes with every request: `Host`, and who the client is.
     pub headers: HeaderMap,
+    /// Whether messages of 2026-07-28 are carried. A transport that is older than that has none,
+    /// and a client that looks for them there is told so as an older server would.
+    pub modern: bool,
 }
 
 impl Target {
@@ -15,6 +18,10 @@ impl Target {
     pub fn local(path: Uri) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("localhost"));
-        Self { path, headers }
+        Self {
+            path,
+            headers,
+            modern: true,
+        }
     }
 }

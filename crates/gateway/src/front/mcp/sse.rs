@@ -126,6 +126,7 @@ async fn open(
     let target = Target {
         path: core,
         headers: identity(&head),
+        modern: false,
     };
     let limits = FrontLimits {
         answer_bytes: shared.mcp().max_message_bytes(),
