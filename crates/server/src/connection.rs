@@ -2,7 +2,7 @@ use std::{
     error::Error,
     future::poll_fn,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -135,9 +135,13 @@ impl Protocols {
         match &self.http2 {
             Some(http2) if h2 => {
                 ticket.activity().set_multiplexed();
-                drive(http2.serve_connection(io, exchanges), &mut ticket).await;
+                let connection = Box::pin(http2.serve_connection(io, exchanges));
+                drive(connection, &mut ticket).await;
             }
-            _ => drive(self.http1.serve_connection(io, exchanges), &mut ticket).await,
+            _ => {
+                let connection = Box::pin(self.http1.serve_connection(io, exchanges));
+                drive(connection, &mut ticket).await;
+            }
         }
     }
 }
@@ -153,12 +157,14 @@ async fn until_verdict<F: Future>(ticket: &mut Ticket, future: F) -> Option<F::O
 }
 
 /// Runs a connection to its end, or to the verdict that it must close.
-async fn drive<C>(connection: C, ticket: &mut Ticket)
+///
+/// Boxed, once a connection: a task has room for every kind of connection that it might have
+/// become, and for each place that one passes on its way here.
+async fn drive<C>(mut connection: Pin<Box<C>>, ticket: &mut Ticket)
 where
     C: GracefulConnection,
     C::Error: std::fmt::Display,
 {
-    let mut connection = pin!(connection);
     let mut finishing = false;
     poll_fn(|cx: &mut Context<'_>| {
         match ticket.verdict(cx) {
