@@ -21,8 +21,8 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// Why a message was not answered by an upstream, as JSON-RPC says it.
 ///
 /// What the gateway itself refuses for the sake of an upstream is a JSON-RPC error in an answer
-/// of status 200: clients of the field hand its text to their model, while they take a 429 or
-/// 503 for the end of their connection. What is wrong with the HTTP request has the status that
+/// of status 200: every client reads that as what it is, while some take a 429 or 503 for a
+/// failure of the transport. What is wrong with the HTTP request has the status that
 /// the protocol gives it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
