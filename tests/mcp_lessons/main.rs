@@ -1,0 +1,17 @@
+//! What users of other gateways complained of, each shown not to happen here.
+//!
+//! `lesson_NN` is the number of the thread that taught it; several tests may show one lesson.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the support of tests is for these tests"
+)]
+
+mod agent;
+mod cancel;
+mod limits;
+mod repeats;
+mod server;
+mod sessions;
+mod streams;
+mod tools;
