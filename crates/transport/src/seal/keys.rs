@@ -3,7 +3,6 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::{
     aead::{AES_256_GCM, LessSafeKey, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Salt},
-    rand,
 };
 use zeroize::Zeroizing;
 
@@ -180,8 +179,10 @@ impl KeyType for KeyId {
     }
 }
 
+/// Asks the kernel each time, which is once a session. aws-lc's own generator would first gather
+/// entropy from the processor's jitter for some 20 ms, all of it between start and first answer.
 pub(crate) fn fill_random(bytes: &mut [u8]) {
-    rand::fill(bytes).expect("the operating system gives random bytes");
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
 fn distinct_bytes(secret: &[u8]) -> usize {
