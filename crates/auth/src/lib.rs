@@ -58,8 +58,8 @@ mod sync;
 pub use authorize::AuthorizeError;
 #[cfg(feature = "authorize")]
 pub use authorize::{
-    AuthorizationFile, Authorize, AuthorizeBuilder, Callback, CallbackFuture, InvalidAuthorize,
-    Listening, LogAddress, PrivateKey, SigningAlgorithm, UserAgent,
+    AuthorizationFile, Authorize, AuthorizeBuilder, Callback, CallbackFuture, Identity,
+    InvalidAuthorize, Listening, LogAddress, PrivateKey, SigningAlgorithm, UserAgent,
 };
 #[cfg(feature = "callback")]
 pub use authorize::{BrowserCommand, LoopbackCallback};

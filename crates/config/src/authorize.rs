@@ -14,7 +14,7 @@ use crate::{
 /// How the gateway finds out who authorizes access to a service, and becomes authorized.
 ///
 /// What the grant needs is there: a client id, and a secret or a private key, for
-/// [`AuthorizeGrant::ClientCredentials`].
+/// [`AuthorizeGrant::ClientCredentials`]; an identity token for [`AuthorizeGrant::JwtBearer`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuthorizeSettings {
     /// For whom authorization is asked.
@@ -33,6 +33,10 @@ pub struct AuthorizeSettings {
     pub client_metadata_url: Option<Setting<String>>,
     /// The only authorization server to deal with.
     pub issuer: Option<Setting<String>>,
+    /// The file that holds what an identity provider says, which is read anew for each token.
+    pub identity_token: Option<Setting<PathBuf>>,
+    /// The identity provider that exchanges it for a grant to the authorization server.
+    pub identity_provider: Option<IdentityProvider>,
     /// The scopes to ask for in any case.
     pub scopes: Option<Setting<Vec<String>>>,
     /// The command that shows a page to the user, and its arguments.
@@ -41,6 +45,29 @@ pub struct AuthorizeSettings {
     pub callback_port: Option<Setting<u16>>,
     /// The file that keeps the authorization.
     pub store: Option<Setting<PathBuf>>,
+}
+
+/// Where what is said of a user becomes a grant to an authorization server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdentityProvider {
+    /// Its token endpoint.
+    pub url: Setting<Url>,
+    /// The gateway's name there.
+    pub client_id: Setting<String>,
+    /// The gateway's secret there.
+    pub client_secret: Option<Setting<Secret>>,
+}
+
+impl IdentityProvider {
+    fn read(reader: &mut Reader<'_>, scope: &Scope) -> Option<Self> {
+        let url = reader.optional(scope, &table::IDENTITY_PROVIDER_URL)?;
+        let id = &table::IDENTITY_PROVIDER_CLIENT_ID;
+        Some(Self {
+            url,
+            client_id: reader.required(scope, id, id.rule)?,
+            client_secret: reader.secret(scope, &table::IDENTITY_PROVIDER_CLIENT_SECRET),
+        })
+    }
 }
 
 impl AuthorizeSettings {
@@ -64,8 +91,16 @@ impl AuthorizeSettings {
         let metadata: Option<Setting<MetadataUrl>> =
             reader.optional(scope, &table::CLIENT_METADATA_URL);
         let issuer: Option<Setting<Issuer>> = reader.optional(scope, &table::AUTHORIZE_ISSUER);
+        let (mut identity_token, mut identity_provider) = (None, None);
+        if *grant == AuthorizeGrant::JwtBearer {
+            let token = &table::IDENTITY_TOKEN_FILE;
+            identity_token = Some(reader.required(scope, token, token.rule)?);
+            identity_provider = IdentityProvider::read(reader, scope);
+        }
         Some(Self {
             grant,
+            identity_token,
+            identity_provider,
             client_id,
             client_secret,
             private_key,

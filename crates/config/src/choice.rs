@@ -105,6 +105,8 @@ choice! {
         AuthorizationCode = "authorization-code",
         /// The gateway itself.
         ClientCredentials = "client-credentials",
+        /// Whoever an identity provider says that the gateway is or acts for.
+        JwtBearer = "jwt-bearer",
     }
 }
 

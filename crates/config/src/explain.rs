@@ -314,6 +314,16 @@ fn authorize_rows(rows: &mut Rows, authorize: &AuthorizeSettings) {
             rows.shown(AUTH, "key id", id);
         }
     }
+    if let Some(path) = &authorize.identity_token {
+        rows.add(AUTH, "identity token", path, |it| it.display().to_string());
+    }
+    if let Some(provider) = &authorize.identity_provider {
+        rows.shown(AUTH, "identity provider", &provider.url);
+        rows.shown(AUTH, "its client id", &provider.client_id);
+        if let Some(secret) = &provider.client_secret {
+            rows.shown(AUTH, "its client secret", secret);
+        }
+    }
     if let Some(scopes) = &authorize.scopes {
         rows.add(AUTH, "scopes", scopes, |scopes| scopes.join(" "));
     }

@@ -76,7 +76,7 @@ mod variable;
 mod warning;
 
 pub use auth::{AuthSettings, OAuth2Settings};
-pub use authorize::AuthorizeSettings;
+pub use authorize::{AuthorizeSettings, IdentityProvider};
 pub use builder::{
     Auth, CircuitBreaker, GatewayConfig, GatewayConfigBuilder, RateLimit, RetryPolicy,
     ServiceConfig,

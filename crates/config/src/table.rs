@@ -257,8 +257,9 @@ variables! {
     AUTHORIZE_GRANT = "MCP_SERVICE_<NAME>_AUTHORIZE_GRANT", Authentication,
         Choice(AuthorizeGrant::WORDS),
         Value("authorization-code", "what most services that ask for authorization offer"), "",
-        "For `authorize`, for whom authorization is asked: a user, in a browser, or the gateway \
-         itself, which needs a client id and a secret or private key.";
+        "For `authorize`, for whom authorization is asked: a user, in a browser; the gateway \
+         itself, which needs a client id and a secret or private key; or whoever the identity \
+         token says.";
     AUTHORIZE_COMMAND = "MCP_SERVICE_<NAME>_AUTHORIZE_COMMAND", Authentication,
         Text("a program and its arguments"),
         Unset("the address to open is a line in the log"), "",
@@ -293,6 +294,23 @@ variables! {
     PRIVATE_KEY_ID = "MCP_SERVICE_<NAME>_PRIVATE_KEY_ID", Authentication, Text("a name"),
         Unset("not sent"), "",
         "The name (`kid`) of that key at the authorization server.";
+    IDENTITY_TOKEN_FILE = "MCP_SERVICE_<NAME>_IDENTITY_TOKEN_FILE", Authentication, Path,
+        Unset("required for `jwt-bearer`"), "identity token file is required",
+        "A file with a JWT by which an identity provider says who the gateway is, or acts for. \
+         It is read anew for each access token, so that it can be replaced.";
+    IDENTITY_PROVIDER_URL = "MCP_SERVICE_<NAME>_IDENTITY_PROVIDER_URL", Authentication, Url,
+        Unset("the identity token is shown to the authorization server as it is"),
+        "invalid identity provider URL",
+        "The token endpoint of an enterprise's identity provider, which exchanges the user's ID \
+         token in that file for a grant to the authorization server (ID-JAG).";
+    IDENTITY_PROVIDER_CLIENT_ID = "MCP_SERVICE_<NAME>_IDENTITY_PROVIDER_CLIENT_ID",
+        Authentication, Text("a name"),
+        Unset("required with an identity provider"), "identity provider client id is required",
+        "The gateway's name at the identity provider.";
+    IDENTITY_PROVIDER_CLIENT_SECRET = "MCP_SERVICE_<NAME>_IDENTITY_PROVIDER_CLIENT_SECRET",
+        Authentication, Secret,
+        Unset("a public client"), "identity provider client secret",
+        "The gateway's secret at the identity provider.";
 
     RATE_LIMIT_RPM = "MCP_SERVICE_<NAME>_RATE_LIMIT_RPM", Resilience,
         Number { min: 1, max: 60_000_000, unit: "" },

@@ -75,6 +75,30 @@ fn everything_that_can_be_said() {
 }
 
 #[test]
+fn identity_tokens_come_from_a_file_and_may_be_exchanged() {
+    let grant = ("AUTHORIZE_GRANT", "jwt-bearer");
+    let token = ("IDENTITY_TOKEN_FILE", "/run/token");
+    let url = ("IDENTITY_PROVIDER_URL", "https://idp.example/token");
+    let settings = read(&[grant, token]).unwrap();
+    assert!(settings.identity_token.is_some() && settings.identity_provider.is_none());
+    let settings = read(&[grant, token, url, ("IDENTITY_PROVIDER_CLIENT_ID", "gate")]).unwrap();
+    assert_eq!(
+        settings.identity_provider.unwrap().client_id.as_str(),
+        "gate"
+    );
+    let problems = read(&[grant]).unwrap_err();
+    assert!(
+        problems[0].ends_with("identity token file is required"),
+        "{problems:?}"
+    );
+    let problems = read(&[grant, token, url]).unwrap_err();
+    assert!(
+        problems[0].ends_with("identity provider client id is required"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn what_could_not_work_is_said() {
     let table: [(&[(&str, &str)], &str); 8] = [
         (

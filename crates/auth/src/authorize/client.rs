@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     AuthorizeError, PrivateKey,
+    address::Address,
     document::{exchange, object, post, text},
     server::Server,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Client {
 pub(crate) enum Proof {
     /// Not at all: by PKCE and the redirect alone.
     None,
+    /// There is no client that could be named.
+    Nobody,
     Basic(Secret),
     Body(Secret),
     Key(Arc<PrivateKey>),
@@ -58,7 +61,7 @@ impl Proof {
     /// The name of the method, and the secret if it is one.
     pub(crate) fn parts(&self) -> (&'static str, Option<&Secret>) {
         match self {
-            Self::None => ("none", None),
+            Self::None | Self::Nobody => ("none", None),
             Self::Basic(secret) => ("client_secret_basic", Some(secret)),
             Self::Body(secret) => ("client_secret_post", Some(secret)),
             Self::Key(_) => ("private_key_jwt", None),
@@ -132,6 +135,7 @@ impl Client {
                 authorization = Some(header.map_err(|_| AuthorizeError::ClientAuth)?);
             }
             Proof::None => form.add("client_id", &self.id),
+            Proof::Nobody => {}
             Proof::Body(secret) => {
                 form.add("client_id", &self.id);
                 form.add("client_secret", secret.expose());
@@ -143,18 +147,29 @@ impl Client {
                 form.add("client_assertion", &assertion);
             }
         }
-        let mut request = Request::new(Full::from(form.into_text()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = server.token_endpoint.uri()?;
-        let headers = request.headers_mut();
-        let encoded = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(header::CONTENT_TYPE, encoded);
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request = post_form(&server.token_endpoint, form)?;
         if let Some(authorization) = authorization {
-            headers.insert(header::AUTHORIZATION, authorization);
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, authorization);
         }
         Ok(request)
     }
+}
+
+/// A form for a token endpoint.
+pub(crate) fn post_form(
+    endpoint: &Address,
+    form: Form,
+) -> Result<Request<Full<Bytes>>, AuthorizeError> {
+    let mut request = Request::new(Full::from(form.into_text()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = endpoint.uri()?;
+    let headers = request.headers_mut();
+    let encoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+    headers.insert(header::CONTENT_TYPE, encoded);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    Ok(request)
 }
 
 /// The syntax of a client's id in [RFC 6749, appendix A.1][rfc], and no longer than a URL.

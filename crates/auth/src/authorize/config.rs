@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use url::Url;
 
 use super::{
-    AuthorizationFile, Callback, InvalidAuthorize, PrivateKey, UserAgent, address::Address,
-    challenge::is_scope,
+    AuthorizationFile, Callback, Identity, InvalidAuthorize, PrivateKey, UserAgent,
+    address::Address, challenge::is_scope,
 };
 use crate::{Grant, OAuth2Config, Secret};
 
@@ -57,6 +57,8 @@ pub struct Authorize {
 pub(crate) enum Way {
     /// The client itself.
     Client,
+    /// Whoever an identity provider says we are, or act for.
+    Identity(Identity),
     /// Whoever answers in the browser.
     User {
         callback: Arc<dyn Callback>,
@@ -93,6 +95,13 @@ impl Authorize {
     /// no user to ask.
     pub fn client_credentials(resource: impl Into<String>) -> AuthorizeBuilder {
         AuthorizeBuilder::new(resource.into(), Way::Client)
+    }
+
+    /// Asks on the word of an identity provider, by the JWT bearer grant: for workloads, and for
+    /// enterprises that manage what their users may reach. The client may be nobody in
+    /// particular.
+    pub fn identity(resource: impl Into<String>, identity: Identity) -> AuthorizeBuilder {
+        AuthorizeBuilder::new(resource.into(), Way::Identity(identity))
     }
 }
 

@@ -69,6 +69,9 @@ pub enum AuthorizeError {
         /// [rfc]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1
         code: Option<Arc<str>>,
     },
+    /// The token that says who we are cannot be read, or its issuer does not exchange it.
+    #[error("there is no proof of identity to show to the authorization server")]
+    Identity,
     /// The file that keeps authorizations cannot be read.
     #[error("the saved authorization cannot be read")]
     Store,

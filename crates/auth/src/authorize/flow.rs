@@ -6,19 +6,20 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::{
-    Authorize, AuthorizeError, Callback, UserAgent,
+    Authorize, AuthorizeError, Callback, Identity, UserAgent,
     challenge::Challenge,
-    client::{Client, Proof},
+    client::{Client, Proof, post_form},
     config::Way,
-    document::exchange,
+    document::{exchange, object, text},
     file::Saved,
+    identity::IdentityProvider,
     pkce::{Pkce, nonce},
     redirect,
     resource::Resource,
     server::Server,
 };
 use crate::{
-    TokenClient, TokenErrorKind,
+    Secret, TokenClient, TokenErrorKind,
     oauth2::{Form, Granted, Refusal, read_token},
 };
 
@@ -79,7 +80,8 @@ impl Flow {
     /// Whether a token can be asked for without a refusal to begin with and without a user.
     pub(crate) fn can_grant(&self) -> bool {
         let memory = self.memory.lock();
-        let silent = matches!(self.config.way, Way::Client) || memory.saved.refresh.is_some();
+        let user = matches!(self.config.way, Way::User { .. });
+        let silent = !user || memory.saved.refresh.is_some();
         memory.found.is_some() && silent
     }
 
@@ -179,7 +181,7 @@ impl<S: TokenClient> Flight<'_, S> {
             return unchallenged();
         };
         match self.config.way {
-            Way::Client => {
+            Way::Client | Way::Identity(_) => {
                 let scopes = memory.saved.scopes.clone();
                 self.ask(&found, &mut memory, scopes).await
             }
@@ -292,6 +294,7 @@ impl<S: TokenClient> Flight<'_, S> {
         let list = scopes.join(" ");
         let granted = match &self.config.way {
             Way::Client => self.ask_itself(found, memory, &list).await,
+            Way::Identity(identity) => self.ask_as(identity, found, memory, &list).await,
             Way::User {
                 callback,
                 user_agent,
@@ -320,6 +323,69 @@ impl<S: TokenClient> Flight<'_, S> {
             form.add("scope", scopes);
         }
         self.token(found, &client, form).await
+    }
+
+    async fn ask_as(
+        &self,
+        identity: &Identity,
+        found: &Found,
+        memory: &mut Memory,
+        scopes: &str,
+    ) -> Result<Granted, Refusal> {
+        let nobody = Client {
+            id: String::new(),
+            proof: Proof::Nobody,
+            redirect_uri: None,
+        };
+        let client = self.known_client(&found.server, memory)?;
+        if client.is_none() && self.config.client.is_some() {
+            return Err(AuthorizeError::NoClient.into());
+        }
+        let mut assertion = identity.token().await?;
+        if let Some(provider) = &identity.provider {
+            assertion = self.exchange(provider, &assertion, found, scopes).await?;
+        }
+        let mut form = Form::with("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+        form.add("assertion", assertion.expose());
+        if !scopes.is_empty() {
+            form.add("scope", scopes);
+        }
+        self.token(found, &client.unwrap_or(nobody), form).await
+    }
+
+    /// Exchanges a user's ID token for a grant to the authorization server.
+    async fn exchange(
+        &self,
+        provider: &IdentityProvider,
+        token: &Secret,
+        found: &Found,
+        scopes: &str,
+    ) -> Result<Secret, Refusal> {
+        let id_jag = "urn:ietf:params:oauth:token-type:id-jag";
+        let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+        let mut form = Form::with("grant_type", grant);
+        form.add("requested_token_type", id_jag);
+        form.add("audience", &found.server.issuer);
+        form.add("resource", &found.resource);
+        form.add("subject_token", token.expose());
+        form.add(
+            "subject_token_type",
+            "urn:ietf:params:oauth:token-type:id_token",
+        );
+        form.add("client_id", &provider.client_id);
+        if let Some(secret) = &provider.client_secret {
+            form.add("client_secret", secret.expose());
+        }
+        if !scopes.is_empty() {
+            form.add("scope", scopes);
+        }
+        let request = post_form(&provider.token_endpoint, form)?;
+        let response = exchange(self.client, request).await?;
+        let answer = object(response.body()).filter(|_| response.status().is_success());
+        let answer = answer.ok_or(AuthorizeError::Identity)?;
+        let issued = text(&answer, "issued_token_type") == Some(id_jag);
+        let assertion = text(&answer, "access_token").filter(|_| issued);
+        Ok(Secret::new(assertion.ok_or(AuthorizeError::Identity)?))
     }
 
     async fn ask_user(
@@ -510,5 +576,24 @@ impl fmt::Debug for Flow {
         f.debug_struct("Flow")
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_asked_three_times_in_ten_minutes() {
+        let authorize = Authorize::client_credentials("https://api.example/")
+            .client_id("c")
+            .client_secret(Secret::new("s"));
+        let flow = Flow::new(authorize.build().unwrap());
+        let minute = |n| Instant::from_nanos(0) + Duration::from_secs(60 * n);
+        let admitted = [0, 1, 2, 3, 9, 10, 10, 11, 30].map(|n| flow.admit_consent(minute(n)));
+        assert_eq!(
+            admitted,
+            [true, true, true, false, false, true, false, true, true]
+        );
     }
 }

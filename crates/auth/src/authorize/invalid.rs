@@ -16,6 +16,9 @@ pub enum InvalidAuthorize {
     /// Only an `https` URL with a path can be a client's name and its description at once.
     #[error("the client's metadata must be at an https URL with a path")]
     MetadataUrl,
+    /// The identity provider would be reached in the clear.
+    #[error("the identity provider must be at an https URL, or be on this machine")]
+    IdentityProvider,
     /// The issuer is no URL.
     #[error("the issuer must be an absolute URL")]
     Issuer,

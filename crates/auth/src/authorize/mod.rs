@@ -27,6 +27,8 @@ mod file;
 #[cfg(feature = "authorize")]
 mod flow;
 #[cfg(feature = "authorize")]
+mod identity;
+#[cfg(feature = "authorize")]
 mod invalid;
 #[cfg(feature = "authorize")]
 mod pkce;
@@ -53,6 +55,7 @@ pub use {
     assertion::{PrivateKey, SigningAlgorithm},
     config::{Authorize, AuthorizeBuilder},
     file::AuthorizationFile,
+    identity::Identity,
     invalid::InvalidAuthorize,
     redirect::{Callback, CallbackFuture, Listening},
     user_agent::{LogAddress, UserAgent},

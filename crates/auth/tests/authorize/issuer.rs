@@ -1,6 +1,6 @@
 //! Who answers, and as whom we ask.
 
-use bartizan_auth::{AuthorizeError, PrivateKey, Secret, SigningAlgorithm};
+use bartizan_auth::{Authorize, AuthorizeError, Identity, PrivateKey, Secret, SigningAlgorithm};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
@@ -205,4 +205,84 @@ async fn an_operator_can_name_the_only_issuer() {
     let caller = Caller::new(user(&resource, &browser).issuer(server.issuer()));
     assert_eq!(caller.call(&resource).await, 401);
     assert_eq!(caller.error(), Some(AuthorizeError::UntrustedIssuer));
+}
+
+#[tokio::test]
+async fn a_workload_shows_what_its_platform_says_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "first\n").unwrap();
+    let (server, resource, _) = cast().await;
+    let identity = Identity::from_file(&path);
+    let caller = Caller::new(Authorize::identity(resource.url(), identity));
+    assert_eq!(caller.call(&resource).await, 200);
+    // The platform replaced it.
+    std::fs::write(&path, "second").unwrap();
+    resource.guard(|guard| guard.good = "access-2".into());
+    assert_eq!(caller.call(&resource).await, 200);
+    let forms = server.asked("/token");
+    for (form, assertion) in forms.iter().zip(["first", "second"]) {
+        assert_eq!(
+            form["grant_type"],
+            "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        );
+        assert_eq!(form["assertion"], assertion);
+        assert_eq!(form["resource"], resource.url());
+        assert!(!form.contains_key("client_id"));
+    }
+    assert_eq!(forms.len(), 2);
+    let missing = Identity::from_file(directory.path().join("missing"));
+    let caller = Caller::new(Authorize::identity(resource.url(), missing));
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(caller.error(), Some(AuthorizeError::Identity));
+}
+
+#[tokio::test]
+async fn an_enterprise_exchanges_what_it_knows_of_a_user() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "id-token").unwrap();
+    let (server, resource, _) = cast().await;
+    let methods = json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]});
+    server.script(|it| it.metadata = methods);
+    let provider = bartizan_testkit::Upstream::start_with(|_| {
+        let kind = "urn:ietf:params:oauth:token-type:id-jag";
+        let answer =
+            json!({"access_token": "grant", "issued_token_type": kind, "token_type": "N_A"});
+        bartizan_testkit::Reply::json(answer.to_string())
+    })
+    .await;
+    let endpoint = format!("{}/token", provider.url());
+    let caller = || {
+        let identity = Identity::from_file(&path);
+        let identity = identity
+            .exchanged_at(&endpoint, "gate-at-idp", None)
+            .unwrap();
+        let authorize = Authorize::identity(resource.url(), identity).scopes(["read"]);
+        Caller::new(authorize.client_id("gate").client_secret(Secret::new("s")))
+    };
+    assert_eq!(caller().call(&resource).await, 200);
+    let asked = crate::stage::pairs(&provider.requests()[0].body);
+    assert_eq!(asked["subject_token"], "id-token");
+    assert_eq!(asked["audience"], server.issuer());
+    assert_eq!(asked["resource"], resource.url());
+    assert_eq!(asked["client_id"], "gate-at-idp");
+    assert_eq!(asked["scope"], "read");
+    let form = &server.asked("/token")[0];
+    assert_eq!(form["assertion"], "grant");
+    assert_eq!(
+        (&*form["client_id"], &*form["client_secret"]),
+        ("gate", "s")
+    );
+
+    // Another kind of token is not what was asked for, and is shown to nobody.
+    provider.reply(bartizan_testkit::Reply::json(
+        r#"{"access_token":"a","token_type":"Bearer"}"#,
+    ));
+    let refused = caller();
+    assert_eq!(refused.call(&resource).await, 401);
+    assert_eq!(refused.error(), Some(AuthorizeError::Identity));
+    assert_eq!(server.asked("/token").len(), 1);
+    let plain = Identity::from_file("x").exchanged_at("http://idp.example/token", "c", None);
+    assert!(plain.is_err());
 }

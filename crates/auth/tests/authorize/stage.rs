@@ -369,17 +369,19 @@ pub(crate) fn itself(resource: &Resource) -> AuthorizeBuilder {
         .client_secret(Secret::new("s3cr3t"))
 }
 
+type Policy = fn(&Request<Full<Bytes>>) -> bool;
+
 /// What calls the resource.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) cache: TokenCache<Http>,
-    layer: AuthLayer<Http, fn(&Request<Full<Bytes>>) -> bool>,
+    layer: AuthLayer<Http, Policy>,
 }
 
 impl Caller {
     pub(crate) fn new(authorize: AuthorizeBuilder) -> Self {
         let cache = TokenCache::authorize(authorize.build().unwrap(), http(), Clock::default());
-        let always: fn(&Request<Full<Bytes>>) -> bool = |_| true;
+        let always: Policy = |_| true;
         let layer = AuthLayer::new(Credential::oauth2(cache.clone())).on_unauthorized(always);
         Self { cache, layer }
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bartizan_auth::{
     Auth, AuthLayer, AuthorizationFile, Authorize, BrowserCommand, ClientAuth, Credential, Grant,
-    InvalidAuthorize, InvalidCredential, InvalidOAuth2Config, LogAddress, LoopbackCallback,
-    OAuth2Config, PrivateKey, RefreshTokenFile, Secret, SigningAlgorithm, TokenCache,
+    Identity, InvalidAuthorize, InvalidCredential, InvalidOAuth2Config, LogAddress,
+    LoopbackCallback, OAuth2Config, PrivateKey, RefreshTokenFile, Secret, SigningAlgorithm,
+    TokenCache,
 };
 use bartizan_backoff::{Backoff, InvalidBackoff, Jitter};
 use bartizan_balance::{Balance, Balancer, InvalidBalance, OutlierConfig, Strategy};
@@ -379,6 +380,19 @@ fn credential(
 fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, Reason> {
     let builder = match (*settings.grant, &settings.command) {
         (AuthorizeGrant::ClientCredentials, _) => Authorize::client_credentials(resource),
+        (AuthorizeGrant::JwtBearer, _) => {
+            // The configuration has seen to it that there is one.
+            let path = settings.identity_token.as_ref();
+            let path = path.map_or_else(Default::default, |path| path.value().clone());
+            let mut identity = Identity::from_file(path);
+            if let Some(provider) = &settings.identity_provider {
+                let secret = provider.client_secret.as_ref();
+                let secret = secret.map(|secret| secret.value().clone());
+                let id = provider.client_id.value();
+                identity = identity.exchanged_at(provider.url.as_str(), id, secret)?;
+            }
+            Authorize::identity(resource, identity)
+        }
         (AuthorizeGrant::AuthorizationCode, command) => {
             let port = settings.callback_port.as_ref().map_or(0, |port| **port);
             let callback = LoopbackCallback::on_port(port);
