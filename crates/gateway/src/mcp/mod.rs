@@ -61,6 +61,12 @@ pub(crate) async fn message(
                 return refuse(refusal);
             }
             match probe::speaks_modern(door).await {
+                Ok(true) if door.service.is_process() => {
+                    match tools::check(door, headers, envelope).await {
+                        Ok(()) => raw::modern(door, headers, envelope, body).await,
+                        Err(refusal) => refuse(refusal),
+                    }
+                }
                 Ok(true) => raw::modern(door, headers, envelope, body).await,
                 Ok(false) => bridged::modern(door, headers, envelope, body).await,
                 Err(refusal) => refuse(refusal),

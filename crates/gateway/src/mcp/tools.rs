@@ -283,7 +283,7 @@ pub(super) fn learn(door: &Door, answer: &[u8]) {
 }
 
 /// Holds a call of a client of 2026-07-28 to what its tool's schema says of headers, where the
-/// upstream is of an older revision and will not.
+/// upstream never sees them or is of an older revision, and will not.
 ///
 /// # Errors
 ///

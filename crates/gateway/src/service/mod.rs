@@ -122,6 +122,11 @@ impl Service {
         }
     }
 
+    /// Whether it is a process, which gets messages without headers.
+    pub(crate) fn is_process(&self) -> bool {
+        self.processes.is_some()
+    }
+
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }

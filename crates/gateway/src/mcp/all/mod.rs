@@ -29,6 +29,7 @@ use super::{
     inbound, news,
     respond::{accepted, json, respond},
     talk::{Outgoing, Talk},
+    tools,
 };
 
 /// The place of sessions with all services. No service's name has this hash but by an accident
@@ -175,14 +176,21 @@ async fn forward(
     if bartizan_protocol::method::is_list(&request.method) {
         return lists::answer(door, &client, &request).await;
     }
-    let inner = door.clone();
+    let (inner, mirrored) = (door.clone(), headers.clone());
     let talk = Talk::new(|out| async move {
         let cancelled = match &client {
             Client::Legacy(client) => Some(client.under_way(&request.id)),
             Client::Modern(_) => None,
         };
         let asked = async {
-            match route::find(&inner, &client, &request).await {
+            let found = async {
+                let (doors, request) = route::find(&inner, &client, &request).await?;
+                if let (Client::Modern(_), [door]) = (&client, &doors[..]) {
+                    check(door, &mirrored, &request).await?;
+                }
+                Ok((doors, request))
+            };
+            match found.await {
                 Ok((doors, request)) => ask_in_turn(&doors, &client, &request, &out).await,
                 Err(refusal) => request.refused(&refusal),
             }
@@ -197,6 +205,15 @@ async fn forward(
         }
     });
     respond(door.shared.mcp(), talk, headers, era).await
+}
+
+/// Holds a call to what its tool's schema says of headers.
+async fn check(door: &Door, headers: &HeaderMap, request: &Request) -> Result<(), Refusal> {
+    match Envelope::read(&request.body) {
+        Ok(envelope) => tools::check(door, headers, &envelope).await,
+        // The name was replaced in what had been read before.
+        Err(_) => Ok(()),
+    }
 }
 
 /// The answer of the first that has one, or of the first if none has.
