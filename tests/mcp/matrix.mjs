@@ -161,7 +161,7 @@ const PREFIX = `${NAME}__`;
 /** Where a client finds a server behind the gateway's door `front`. */
 function behind(front, between, opened) {
     if (front === 'stdio') {
-        return { transport: 'stdio', command: process.env.BARTIZAN, args: ['stdio'], env: environment({ [NAME]: service(opened) }), prefix: PREFIX };
+        return { transport: 'stdio', command: process.env.BARTIZAN, args: ['stdio'], env: environment({ [NAME]: service(opened) }) };
     }
     if (front === 'aggregate') return { transport: 'http', url: between.url(), prefix: PREFIX };
     if (front === 'sse') return { transport: 'sse', url: `${between.url(NAME)}/sse` };
@@ -191,7 +191,7 @@ export async function pairs({ mode, only, scratch }) {
         const between = mode === 'direct' ? undefined : await gateway({ [NAME]: service(opened) });
         const play = async ({ name, front, era, modern, command, args }) => {
             const { started, prefix, ...target } = front === 'direct' ? opened : behind(front, between, opened);
-            const task = JSON.stringify({ target, mode: era, steps: front === 'aggregate' || front === 'stdio' ? toolsOnly(steps) : steps, prefix });
+            const task = JSON.stringify({ target, mode: era, steps: front === 'aggregate' ? toolsOnly(steps) : steps, prefix });
             const ended = await run(command, [...args, task], { patience: 120_000 });
             results.push({ name, error: verdict(ended, modern) });
             console.log(`${results.at(-1).error ? 'no' : 'ok'}  ${name}`);
