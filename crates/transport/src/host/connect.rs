@@ -99,7 +99,10 @@ impl Connect {
                 pace,
             } => {
                 pace.wait(clock).await?;
-                let child = spawn(command, limits).map_err(HostError::from)?;
+                let child = spawn(command, limits).map_err(|error| {
+                    tracing::warn!(%error, "server process not started");
+                    HostError::from(error)
+                })?;
                 let (wire, handle) = process::wire(child);
                 Ok(Opened {
                     wire,
