@@ -589,7 +589,7 @@ mod tests {
             .client_id("c")
             .client_secret(Secret::new("s"));
         let flow = Flow::new(authorize.build().unwrap());
-        let minute = |n| Instant::from_nanos(0) + Duration::from_secs(60 * n);
+        let minute = |n: u64| Instant::from_nanos(0) + Duration::from_secs(60 * n);
         let admitted = [0, 1, 2, 3, 9, 10, 10, 11, 30].map(|n| flow.admit_consent(minute(n)));
         assert_eq!(
             admitted,
