@@ -281,6 +281,47 @@ async fn a_signal_ends_it_while_its_input_is_open() {
 }
 
 #[tokio::test]
+async fn no_process_of_a_service_outlives_it() {
+    let server = json!({"command": "sh", "args": ["-c", "echo $$ > pid; exec sleep 1000"]});
+    let file = json!({"mcpServers": {"silent": server}}).to_string();
+    let arguments = ["stdio", "--mcp-config", "servers.json"];
+    for name in ["TERM", "INT"] {
+        let bartizan = Bartizan::new(&arguments).file("servers.json", &file);
+        let bartizan = bartizan.set("PATH", "/usr/bin:/bin");
+        let path = bartizan.path("pid");
+        let mut client = Client::start(bartizan);
+        client
+            .say(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}))
+            .await;
+        let begun = async {
+            loop {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                if let Ok(pid) = text.trim().parse::<u32>() {
+                    return pid;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let pid = timeout(PATIENCE, begun).await.expect("a process");
+        signal(&client.child, name).await;
+        timeout(PATIENCE, client.child.wait())
+            .await
+            .expect("it ends")
+            .unwrap();
+        let runs = || std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        let gone = async {
+            // One that nobody has waited for yet has ended, too.
+            while runs().is_ok_and(|stat| !stat.contains(") Z ")) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, gone)
+            .await
+            .unwrap_or_else(|_| panic!("{name}: {pid} runs"));
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_reads_no_more_is_no_failure() {
     let url = fixture().await;
     let mut client = Client::start(with_servers(&[], &["fx"], &url));

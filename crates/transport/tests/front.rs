@@ -687,3 +687,17 @@ async fn a_transport_that_is_older_carries_no_modern_messages() {
     drop(said);
     assert_eq!(relayed.await.unwrap(), End::Gone);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_input_is_noticed_during_a_handshake_that_hangs() {
+    let service = Scripted::new(|_| std::future::pending());
+    let mut client = Client::of(&service);
+    client.ask(0, "initialize", "{}").await;
+    client.notify("notifications/initialized", "{}").await;
+    client.ask(1, "tools/list", "{}").await;
+    client.hang_up().await;
+    let start = Clock::tokio().now();
+    assert_eq!(client.rest().await.1, End::Said);
+    assert_eq!((Clock::tokio().now() - start).as_secs(), 10);
+    assert_eq!(service.names(), ["initialize"]);
+}

@@ -9,8 +9,9 @@ pub struct FrontLimits {
     pub answer_bytes: usize,
     /// Requests under way. Default: 256. More wait for these to end.
     pub requests: usize,
-    /// Bytes of requests that wait, each counted as at least 1 KiB. Default: 16 MiB. Past that
-    /// requests are refused.
+    /// Bytes of requests that wait for others to end, each counted as at least 1 KiB. Default:
+    /// 16 MiB. Past that requests are refused. As much again may wait for a handshake, past which
+    /// nothing is read.
     pub waiting_bytes: usize,
     /// Streams of subscriptions. Default: 64. Past that they are refused, as waiting has no end.
     pub subscriptions: usize,

@@ -131,6 +131,9 @@ struct Relay<U> {
     courier: Courier<U>,
     tasks: JoinSet<Outcome>,
     under_way: HashMap<TaskId, UnderWay>,
+    /// What was said while nothing may be sent.
+    held: VecDeque<Bytes>,
+    held_bytes: usize,
     waiting: VecDeque<Arc<Call>>,
     waiting_bytes: usize,
     session: Option<Session>,
@@ -147,6 +150,8 @@ impl<U: Upstream> Relay<U> {
             courier,
             tasks: JoinSet::new(),
             under_way: HashMap::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             session: None,
@@ -159,13 +164,17 @@ impl<U: Upstream> Relay<U> {
     /// Takes messages until there are no more.
     async fn read(&mut self, messages: &mut mpsc::Receiver<Bytes>) {
         loop {
-            self.admit();
-            let may_read = self.first.is_none() && self.asides() < self.courier.limits.asides;
+            self.advance().await;
+            // Read even while nothing may be sent: it may be the end.
+            let may_read = self.held_bytes < self.courier.limits.waiting_bytes;
             tokio::select! {
                 biased;
                 Some(joined) = self.tasks.join_next_with_id() => self.ended(joined).await,
                 message = messages.recv(), if may_read => match message {
-                    Some(message) => self.take(message).await,
+                    Some(message) => {
+                        self.held_bytes += weight(&message);
+                        self.held.push_back(message);
+                    }
                     None => return,
                 },
                 else => return,
@@ -176,19 +185,32 @@ impl<U: Upstream> Relay<U> {
     /// Waits until everything that ends by itself has.
     async fn settle(&mut self) {
         loop {
-            self.admit();
+            self.advance().await;
             let awaited = |it: &UnderWay| match it.role {
                 Role::News => false,
                 Role::Request => !it.call.is_subscription(),
                 _ => true,
             };
-            if !self.under_way.values().any(awaited) && self.waiting.is_empty() {
+            let is_idle = self.held.is_empty() && self.waiting.is_empty();
+            if is_idle && !self.under_way.values().any(awaited) {
                 return;
             }
             match self.tasks.join_next_with_id().await {
                 Some(joined) => self.ended(joined).await,
                 None => return,
             }
+        }
+    }
+
+    /// Sends what may be sent now.
+    async fn advance(&mut self) {
+        self.admit();
+        while self.first.is_none() && self.asides() < self.courier.limits.asides {
+            let Some(message) = self.held.pop_front() else {
+                return;
+            };
+            self.held_bytes -= weight(&message);
+            self.take(message).await;
         }
     }
 
@@ -276,7 +298,7 @@ impl<U: Upstream> Relay<U> {
     /// Lets a request wait for its turn, if there is room for it.
     async fn request(&mut self, call: Arc<Call>) {
         let limits = &self.courier.limits;
-        let weight = weight(&call);
+        let weight = weight(&call.message);
         let refusal = if call.is_subscription() {
             let is_one = |it: &&UnderWay| it.call.is_subscription();
             (self.under_way.values().filter(is_one).count() >= limits.subscriptions)
@@ -308,7 +330,7 @@ impl<U: Upstream> Relay<U> {
                 return;
             }
             if let Some(call) = self.waiting.pop_front() {
-                self.waiting_bytes -= weight(&call);
+                self.waiting_bytes -= weight(&call.message);
                 self.send(call, Role::Request, false);
             }
         }
@@ -319,7 +341,7 @@ impl<U: Upstream> Relay<U> {
         if let Some(at) = self.waiting.iter().position(|call| call.has_id(id)) {
             // Nobody has heard of it yet.
             if let Some(call) = self.waiting.remove(at) {
-                self.waiting_bytes -= weight(&call);
+                self.waiting_bytes -= weight(&call.message);
             }
             return;
         }
@@ -495,7 +517,7 @@ impl<U: Upstream> Relay<U> {
     }
 }
 
-/// What a request that waits counts for.
-fn weight(call: &Call) -> usize {
-    call.message.len().max(1 << 10)
+/// What a message that waits counts for.
+fn weight(message: &Bytes) -> usize {
+    message.len().max(1 << 10)
 }
