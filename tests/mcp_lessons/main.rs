@@ -8,6 +8,7 @@
 )]
 
 mod agent;
+mod bytes;
 mod cancel;
 mod limits;
 mod repeats;
