@@ -11,6 +11,8 @@ mod absent;
 #[cfg(feature = "authorize")]
 mod address;
 #[cfg(feature = "authorize")]
+mod ask;
+#[cfg(feature = "authorize")]
 mod assertion;
 #[cfg(feature = "callback")]
 mod browser;
@@ -24,6 +26,8 @@ mod config;
 mod document;
 #[cfg(feature = "authorize")]
 mod file;
+#[cfg(feature = "authorize")]
+mod flight;
 #[cfg(feature = "authorize")]
 mod flow;
 #[cfg(feature = "authorize")]

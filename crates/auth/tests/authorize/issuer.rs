@@ -138,7 +138,7 @@ async fn a_service_signs_for_itself() {
     server.script(|it| {
         it.metadata = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
     });
-    let authorize = bartizan_auth::Authorize::client_credentials(resource.url());
+    let authorize = Authorize::client_credentials(resource.url());
     let caller = Caller::new(authorize.client_id("gate").private_key(key));
     assert_eq!(caller.call(&resource).await, 200);
     let form = &server.asked("/token")[0];

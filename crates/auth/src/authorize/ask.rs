@@ -1,0 +1,304 @@
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::{
+    AuthorizeError, Callback, Identity, UserAgent,
+    client::{Client, Proof, post_form},
+    config::Way,
+    document::{exchange, object, text},
+    flight::Flight,
+    flow::{Found, Memory},
+    identity::IdentityProvider,
+    pkce::{Pkce, nonce},
+    redirect,
+    server::Server,
+};
+use crate::{
+    Secret, TokenClient, TokenErrorKind,
+    oauth2::{Form, Granted, Refusal, read_token},
+};
+
+impl<S: TokenClient> Flight<'_, S> {
+    /// Asks for a token that nothing but a new authorization can bring.
+    pub(super) async fn ask(
+        &self,
+        found: &Found,
+        memory: &mut Memory,
+        scopes: Vec<String>,
+    ) -> Result<Granted, Refusal> {
+        let list = scopes.join(" ");
+        let granted = match &self.config.way {
+            Way::Client => self.ask_itself(found, memory, &list).await,
+            Way::Identity(identity) => self.ask_as(identity, found, memory, &list).await,
+            Way::User {
+                callback,
+                user_agent,
+            } => {
+                let user = (&**callback, &**user_agent);
+                self.ask_user(found, memory, &list, user).await
+            }
+        }?;
+        memory.saved.scopes = scopes;
+        memory.saved.refresh.clone_from(&granted.refresh);
+        memory.refreshed = None;
+        self.keep(memory).await;
+        Ok(granted)
+    }
+
+    async fn ask_itself(
+        &self,
+        found: &Found,
+        memory: &mut Memory,
+        scopes: &str,
+    ) -> Result<Granted, Refusal> {
+        let client = self.known_client(&found.server, memory)?;
+        let client = client.ok_or(AuthorizeError::NoClient)?;
+        let mut form = Form::with("grant_type", "client_credentials");
+        if !scopes.is_empty() {
+            form.add("scope", scopes);
+        }
+        self.token(found, &client, form).await
+    }
+
+    async fn ask_as(
+        &self,
+        identity: &Identity,
+        found: &Found,
+        memory: &mut Memory,
+        scopes: &str,
+    ) -> Result<Granted, Refusal> {
+        let nobody = Client {
+            id: String::new(),
+            proof: Proof::Nobody,
+            redirect_uri: None,
+        };
+        let client = self.known_client(&found.server, memory)?;
+        if client.is_none() && self.config.client.is_some() {
+            return Err(AuthorizeError::NoClient.into());
+        }
+        let mut assertion = identity.token().await?;
+        if let Some(provider) = &identity.provider {
+            assertion = self.exchange(provider, &assertion, found, scopes).await?;
+        }
+        let mut form = Form::with("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+        form.add("assertion", assertion.expose());
+        if !scopes.is_empty() {
+            form.add("scope", scopes);
+        }
+        self.token(found, &client.unwrap_or(nobody), form).await
+    }
+
+    /// Exchanges a user's ID token for a grant to the authorization server.
+    async fn exchange(
+        &self,
+        provider: &IdentityProvider,
+        token: &Secret,
+        found: &Found,
+        scopes: &str,
+    ) -> Result<Secret, Refusal> {
+        let id_jag = "urn:ietf:params:oauth:token-type:id-jag";
+        let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+        let mut form = Form::with("grant_type", grant);
+        form.add("requested_token_type", id_jag);
+        form.add("audience", &found.server.issuer);
+        form.add("resource", &found.resource);
+        form.add("subject_token", token.expose());
+        form.add(
+            "subject_token_type",
+            "urn:ietf:params:oauth:token-type:id_token",
+        );
+        form.add("client_id", &provider.client_id);
+        if let Some(secret) = &provider.client_secret {
+            form.add("client_secret", secret.expose());
+        }
+        if !scopes.is_empty() {
+            form.add("scope", scopes);
+        }
+        let request = post_form(&provider.token_endpoint, form)?;
+        let response = exchange(self.client, request).await?;
+        let answer = object(response.body()).filter(|_| response.status().is_success());
+        let answer = answer.ok_or(AuthorizeError::Identity)?;
+        let issued = text(&answer, "issued_token_type") == Some(id_jag);
+        let assertion = text(&answer, "access_token").filter(|_| issued);
+        Ok(Secret::new(assertion.ok_or(AuthorizeError::Identity)?))
+    }
+
+    async fn ask_user(
+        &self,
+        found: &Found,
+        memory: &mut Memory,
+        scopes: &str,
+        (callback, user_agent): (&dyn Callback, &dyn UserAgent),
+    ) -> Result<Granted, Refusal> {
+        let server = &found.server;
+        let endpoint = server.authorization_endpoint.as_ref();
+        let endpoint = endpoint.ok_or(AuthorizeError::Server)?;
+        if !server.pkce {
+            return Err(AuthorizeError::NoPkce.into());
+        }
+        if !self.flow.admit_consent(self.clock.now()) {
+            return Err(AuthorizeError::TooOften.into());
+        }
+        let (state, pkce) = (nonce()?, Pkce::new()?);
+        let registered = memory.saved.client.clone();
+        let before = registered
+            .as_ref()
+            .and_then(|it| it.redirect_uri.as_deref());
+        let nowhere = |error| {
+            tracing::error!(%error, "nobody can be asked for authorization");
+            AuthorizeError::Callback
+        };
+        let listening = callback.listen(&state, before).await.map_err(nowhere)?;
+        let redirect_uri = listening.redirect_uri;
+        let client = self.client(server, memory, &redirect_uri).await?;
+
+        let mut page = endpoint.url().clone();
+        // What the endpoint's own query says stays (RFC 6749, section 3.1).
+        page.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &client.id)
+            .append_pair("redirect_uri", &redirect_uri)
+            .append_pair("state", &state)
+            .append_pair("code_challenge", &pkce.challenge)
+            .append_pair("code_challenge_method", "S256")
+            .append_pair("resource", &found.resource);
+        if !scopes.is_empty() {
+            page.query_pairs_mut().append_pair("scope", scopes);
+        }
+        let issuer = &*server.issuer;
+        tracing::info!(issuer, scopes, "asking a user for authorization");
+        user_agent.open(page.as_str()).map_err(nowhere)?;
+
+        let answer = timeout(self.config.user_patience, listening.query).await;
+        let answer = answer.map_err(|_| AuthorizeError::Unanswered)?;
+        let code = redirect::code(&answer.map_err(nowhere)?, &state, server)?;
+        let mut form = Form::with("grant_type", "authorization_code");
+        form.add("code", code.expose());
+        form.add("redirect_uri", &redirect_uri);
+        form.add("code_verifier", pkce.verifier.expose());
+        // The server may have forgotten a client that it registered; the next is another.
+        let granted = self.token(found, &client, form).await;
+        if granted
+            .as_ref()
+            .is_err_and(|refusal| refusal.kind.is_unknown_client())
+        {
+            memory.saved.client = None;
+            self.keep(memory).await;
+        }
+        granted
+    }
+
+    pub(super) async fn refresh(
+        &self,
+        found: &Found,
+        memory: &mut Memory,
+    ) -> Result<Granted, Refusal> {
+        let presented = memory.saved.refresh.clone();
+        let presented = presented.ok_or(AuthorizeError::Unchallenged)?;
+        let client = match self.known_client(&found.server, memory)? {
+            Some(client) => client,
+            None => memory
+                .saved
+                .client
+                .clone()
+                .ok_or(AuthorizeError::NoClient)?,
+        };
+        let mut form = Form::with("grant_type", "refresh_token");
+        form.add("refresh_token", presented.expose());
+        let granted = self.token(found, &client, form).await;
+        match &granted {
+            Ok(granted) => {
+                if let Some(next) = &granted.refresh {
+                    memory.saved.refresh = Some(next.clone());
+                }
+            }
+            Err(refusal) if refusal.kind.is_unknown_client() => {
+                memory.saved.client = None;
+                memory.saved.refresh = None;
+            }
+            Err(refusal) if refusal.kind.is_terminal() => memory.saved.refresh = None,
+            Err(_) => {}
+        }
+        self.keep(memory).await;
+        granted
+    }
+
+    async fn token(
+        &self,
+        found: &Found,
+        client: &Client,
+        mut form: Form,
+    ) -> Result<Granted, Refusal> {
+        form.add("resource", &found.resource);
+        let request = client.token_request(&found.server, form, self.clock.wall())?;
+        let response = exchange(self.client, request).await?;
+        read_token(&response, self.clock.wall())
+    }
+
+    /// The client to ask as: the operator's, the one that a document describes, or one that is
+    /// registered now or was before with this redirect.
+    async fn client(
+        &self,
+        server: &Server,
+        memory: &mut Memory,
+        redirect_uri: &str,
+    ) -> Result<Client, TokenErrorKind> {
+        if let Some(client) = self.known_client(server, memory)? {
+            return Ok(client);
+        }
+        let same = |client: &&Client| client.redirect_uri.as_deref() == Some(redirect_uri);
+        if let Some(client) = memory.saved.client.as_ref().filter(same) {
+            return Ok(client.clone());
+        }
+        let name = &self.config.client_name;
+        let client = Client::register(self.client, server, name, redirect_uri).await?;
+        let issuer = &*server.issuer;
+        tracing::info!(issuer, client_id = client.id, "registered as a client");
+        memory.saved.client = Some(client.clone());
+        self.keep(memory).await;
+        Ok(client)
+    }
+
+    /// The client that needs no registration, if there is one for this issuer.
+    fn known_client(
+        &self,
+        server: &Server,
+        memory: &mut Memory,
+    ) -> Result<Option<Client>, AuthorizeError> {
+        let key = self.config.key.as_ref();
+        if let Some(known) = &self.config.client {
+            let bound = memory
+                .saved
+                .bound
+                .get_or_insert_with(|| server.issuer.clone());
+            if *bound == server.issuer {
+                return Ok(Some(Client {
+                    id: known.id.clone(),
+                    proof: Proof::choose(server, known.secret.as_ref(), key)?,
+                    redirect_uri: None,
+                }));
+            }
+        }
+        match &self.config.metadata_url {
+            Some(url) if server.metadata_documents => Ok(Some(Client {
+                id: url.clone(),
+                proof: Proof::None,
+                redirect_uri: None,
+            })),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl TokenErrorKind {
+    /// Whether the token endpoint does not know the client.
+    fn is_unknown_client(&self) -> bool {
+        match self {
+            Self::Refused { status, code } => {
+                code.as_deref() == Some("invalid_client")
+                    || (code.is_none() && *status == StatusCode::UNAUTHORIZED)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use std::{sync::Arc, time::Duration};
+
+use bartizan_clock::Clock;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use super::{
+    Authorize, AuthorizeError,
+    challenge::Challenge,
+    config::Way,
+    file::Saved,
+    flow::{Flow, Found, Memory},
+    resource::Resource,
+    server::Server,
+};
+use crate::{
+    TokenClient, TokenErrorKind,
+    oauth2::{Granted, Refusal},
+};
+
+/// A token that is refused so soon after it was refreshed needs more than another refresh.
+const REFRESHED: Duration = Duration::from_secs(60);
+
+/// A token asks for no more scopes than this.
+const MAX_SCOPES: usize = 64;
+
+/// One way to one token.
+pub(super) struct Flight<'a, S> {
+    pub(super) flow: &'a Flow,
+    pub(super) config: &'a Authorize,
+    pub(super) client: &'a Mutex<S>,
+    pub(super) clock: Clock,
+}
+
+impl<S: TokenClient> Flight<'_, S> {
+    pub(super) async fn run(&self, challenge: Option<Challenge>) -> Result<Granted, Refusal> {
+        let mut memory = self.recall().await?;
+        let Some(challenge) = challenge else {
+            return self.renew(memory).await;
+        };
+        let (found, scopes) = self.discover(&challenge, &mut memory).await?;
+        self.keep(&memory).await;
+        let now = self.clock.now();
+        let just_refreshed = memory.refreshed.is_some_and(|at| now - at < REFRESHED);
+        if memory.saved.refresh.is_some() && !challenge.insufficient_scope && !just_refreshed {
+            memory.refreshed = Some(now);
+            match self.refresh(&found, &mut memory).await {
+                Err(refusal) if refusal.kind.is_terminal() => {}
+                settled => return settled,
+            }
+        }
+        self.ask(&found, &mut memory, scopes).await
+    }
+
+    /// Replaces a token that has grown old, which nobody has refused.
+    async fn renew(&self, mut memory: Memory) -> Result<Granted, Refusal> {
+        let unchallenged = || Err(AuthorizeError::Unchallenged.into());
+        let Some(found) = memory.found.clone() else {
+            return unchallenged();
+        };
+        match self.config.way {
+            Way::Client | Way::Identity(_) => {
+                let scopes = memory.saved.scopes.clone();
+                self.ask(&found, &mut memory, scopes).await
+            }
+            Way::User { .. } if memory.saved.refresh.is_none() => unchallenged(),
+            Way::User { .. } => match self.refresh(&found, &mut memory).await {
+                Err(refusal) if refusal.kind.is_terminal() => unchallenged(),
+                settled => settled,
+            },
+        }
+    }
+
+    /// What is known, and what a former process knew.
+    async fn recall(&self) -> Result<Memory, Refusal> {
+        let mut memory = self.flow.memory.lock().clone();
+        if let Some(file) = self.config.file.as_ref().filter(|_| !memory.loaded) {
+            let loaded = file.load().await.map_err(|error| {
+                tracing::error!(%error, "the saved authorization cannot be read");
+                AuthorizeError::Store
+            })?;
+            let resource = self.config.resource.url().as_str();
+            memory.saved = loaded
+                .filter(|saved| saved.resource == resource)
+                .unwrap_or_default();
+        }
+        memory.loaded = true;
+        self.flow.memory.lock().clone_from(&memory);
+        Ok(memory)
+    }
+
+    /// Remembers what is known; in memory first, where nothing can fail.
+    pub(super) async fn keep(&self, memory: &Memory) {
+        self.flow.memory.lock().clone_from(memory);
+        if let Some(file) = &self.config.file {
+            let saved = timeout(Duration::from_secs(5), file.save(&memory.saved)).await;
+            let error = match saved {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => std::io::ErrorKind::TimedOut.into(),
+            };
+            tracing::error!(%error, "the authorization could not be saved");
+        }
+    }
+
+    /// Finds out who authorizes access, and which scopes to ask for.
+    async fn discover(
+        &self,
+        challenge: &Challenge,
+        memory: &mut Memory,
+    ) -> Result<(Arc<Found>, Vec<String>), TokenErrorKind> {
+        let home = &self.config.resource;
+        let resource = Resource::discover(self.client, home, challenge).await?;
+        let issuer = self.issuer(&resource, &memory.saved)?;
+        let server = Server::discover(self.client, issuer, home).await?;
+        if memory.saved.issuer != server.issuer {
+            // What one issuer gave is never shown to another.
+            memory.saved = Saved {
+                resource: home.url().as_str().to_owned(),
+                issuer: server.issuer.clone(),
+                bound: memory.saved.bound.take(),
+                ..Saved::default()
+            };
+            memory.refreshed = None;
+        }
+        let mut wanted = self.config.scopes.clone();
+        wanted.extend(challenge.scopes.iter().cloned());
+        if wanted.is_empty() {
+            wanted.clone_from(&resource.scopes);
+        }
+        let offline = "offline_access";
+        let user = matches!(self.config.way, Way::User { .. });
+        if user && !wanted.is_empty() && server.scopes.iter().any(|scope| scope == offline) {
+            wanted.push(offline.into());
+        }
+        // All that was asked for before, or a step up would lead down elsewhere.
+        let mut scopes = memory.saved.scopes.clone();
+        for scope in wanted {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        if scopes.len() > MAX_SCOPES {
+            return Err(AuthorizeError::Scopes.into());
+        }
+        let identifier = resource.identifier;
+        let found = Arc::new(Found {
+            resource: identifier,
+            server,
+        });
+        memory.found = Some(Arc::clone(&found));
+        Ok((found, scopes))
+    }
+
+    /// Which of a resource's issuers to deal with.
+    fn issuer<'r>(&self, resource: &'r Resource, saved: &Saved) -> Result<&'r str, AuthorizeError> {
+        let named = |name: &str| resource.servers.iter().find(|it| *it == name);
+        let issuer = match &self.config.issuer {
+            Some(only) => named(only).ok_or(AuthorizeError::UntrustedIssuer)?,
+            None => named(&saved.issuer).unwrap_or(&resource.servers[0]),
+        };
+        Ok(issuer)
+    }
+}
