@@ -10,6 +10,7 @@
 mod agent;
 mod bytes;
 mod cancel;
+mod guide;
 mod limits;
 mod repeats;
 mod server;
