@@ -199,7 +199,8 @@ async fn to_cancel_a_modern_request_hangs_up() {
     client
         .notify("notifications/cancelled", r#"{"requestId":1}"#)
         .await;
-    dropped.notified().await;
+    let hung_up = tokio::time::timeout(Duration::from_secs(60), dropped.notified()).await;
+    hung_up.expect("it hangs up");
     client.ask(2, "ping", "{}").await;
     assert_eq!(client.hear().await["id"], 2, "there is no answer to 1");
     assert_eq!(service.names(), ["tools/call", "ping"], "nothing is posted");
@@ -700,4 +701,36 @@ async fn the_end_of_input_is_noticed_during_a_handshake_that_hangs() {
     assert_eq!(client.rest().await.1, End::Said);
     assert_eq!((Clock::tokio().now() - start).as_secs(), 10);
     assert_eq!(service.names(), ["initialize"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_call_that_ends_without_an_answer_is_no_failure() {
+    let cancelled = Arc::new(Notify::new());
+    let service = Scripted::with_sessions(move |seen| {
+        let cancelled = Arc::clone(&cancelled);
+        async move {
+            match seen.what().as_str() {
+                "tools/call" => {
+                    cancelled.notified().await;
+                    events(stream::empty())
+                }
+                "notifications/cancelled" => {
+                    cancelled.notify_one();
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    status(202)
+                }
+                _ => agreeable(seen).await,
+            }
+        }
+    });
+    let mut client = Client::of(&service);
+    client.begin().await;
+    client.ask(1, "tools/call", "{}").await;
+    service.arrived("tools/call", 1).await;
+    client
+        .notify("notifications/cancelled", r#"{"requestId":1}"#)
+        .await;
+    service.arrived("notifications/cancelled", 1).await;
+    client.hang_up().await;
+    assert_eq!(client.rest().await.0, [""; 0]);
 }
