@@ -12,10 +12,10 @@ use fastrand::Rng;
 
 use crate::{
     CircuitBreakerConfig, CircuitOpen, Listener, Reason, Snapshot, State,
-    padded::Padded,
     slot::Slot,
+    stripes::Stripes,
     sync::{AtomicU64, Ordering},
-    window::{Totals, Window},
+    window::Totals,
     word::{Phase, Word},
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct Circuit {
     /// state that stays.
     history: Mutex<History>,
     /// Calls and slow calls.
-    slow_window: Option<Padded<Window>>,
+    slow_window: Option<Stripes>,
 }
 
 struct History {
@@ -95,7 +95,7 @@ impl Circuit {
                 failed_recoveries: 0,
                 random: Rng::new(),
             }),
-            slow_window: config.slow_call().map(|_| Padded::default()),
+            slow_window: config.slow_call().map(|_| Stripes::default()),
             config,
         });
         slot.occupy(Arc::downgrade(&circuit));
@@ -216,7 +216,7 @@ impl Circuit {
         let history = self.history();
         let word = self.slot.word.load();
         let now = self.slot.stamp(word.generation());
-        let window = |window: &Window| match word.phase() {
+        let window = |window: &Stripes| match word.phase() {
             Phase::Closed => window.totals(now),
             _ => Totals::default(),
         };
@@ -229,7 +229,7 @@ impl Circuit {
             consecutive_failures: word.consecutive_failures(),
             calls: totals.calls,
             failures: totals.marked,
-            slow_calls: self.slow_window.as_deref().map_or(0, |w| window(w).marked),
+            slow_calls: self.slow_window.as_ref().map_or(0, |w| window(w).marked),
             opened_at: history.opened_at,
             last_failure: (last_failure > 0).then(|| Instant::from_nanos(last_failure)),
             half_open_in_flight: word.in_flight(),

@@ -53,10 +53,11 @@
 //! # Cost
 //!
 //! State, generation and the counts that go with them are one atomic word, which calls only
-//! read while nothing fails. The window is ten words, of which a call writes one. A call reads
-//! the clock once, when its outcome is known. Calls neither allocate nor count references, and
-//! lock only for an instant when they fail, and to change the state. What all calls touch, half a
-//! kilobyte a breaker, is not freed with it but kept for the next one.
+//! read while nothing fails. The window is ten words for each of up to eight threads, of which a
+//! call writes one, so that calls on different threads have nothing to wait for; a failure
+//! adds up all. A call reads the clock once, when its outcome is known. Calls neither allocate nor
+//! count references, and lock only for an instant when they fail, and to change the state. What
+//! all calls touch, a good kilobyte a breaker, is not freed with it but kept for the next one.
 //!
 //! # Placement
 //!
@@ -95,6 +96,8 @@ mod permit;
 mod service;
 mod slot;
 mod snapshot;
+mod stripe;
+mod stripes;
 mod sync;
 mod ticks;
 mod transition;

@@ -9,9 +9,9 @@ use bartizan_clock::Clock;
 
 use crate::{
     circuit::{Admission, Circuit},
-    padded::Padded,
+    stripes::Stripes,
     ticks::Ticks,
-    window::{Stamp, Window},
+    window::Stamp,
     word::{Phase, StateWord},
 };
 
@@ -28,8 +28,9 @@ use crate::{
 pub(crate) struct Slot {
     pub(crate) word: StateWord,
     ticks: Ticks,
-    /// The only thing that every call writes, away from what every call reads.
-    pub(crate) window: Padded<Window>,
+    /// The only thing that every call writes, away from what every call reads and from what other
+    /// threads write.
+    pub(crate) window: Stripes,
     /// Locked when a call fails, and when a circuit is made or dropped; for an instant.
     occupant: Mutex<Weak<Circuit>>,
 }
@@ -44,7 +45,7 @@ impl Slot {
             Box::leak(Box::new(Self {
                 word: StateWord::new(),
                 ticks: Ticks::new(clock),
-                window: Padded::default(),
+                window: Stripes::default(),
                 occupant: Mutex::default(),
             }))
         });

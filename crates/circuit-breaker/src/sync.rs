@@ -1,3 +1,3 @@
-//! The atomics of `word.rs` and `window.rs`, which tests replace by loom's and by counting ones.
+//! The atomics of `word.rs`, `window.rs` and `stripes.rs`, which tests replace by loom's and by counting ones.
 
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};

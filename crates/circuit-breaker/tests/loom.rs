@@ -1,4 +1,5 @@
-//! Every interleaving of two or three threads over the state word and over one bucket.
+//! Every interleaving of two or three threads over the state word, over one bucket, and over
+//! buckets of which each thread has its own.
 //!
 //! The files under test are compiled a second time, with loom's atomics in place of the
 //! standard library's.
@@ -9,13 +10,32 @@
     reason = "the files under test are part of the crate"
 )]
 
+#[path = "../src/padded.rs"]
+mod padded;
+#[path = "../src/stripes.rs"]
+mod stripes;
 #[path = "../src/window.rs"]
 mod window;
 #[path = "../src/word.rs"]
 mod word;
 
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+}
+
+/// Two parts, and a thread has the one that its test says.
+mod stripe {
+    use std::cell::Cell;
+
+    pub(crate) const STRIPES: usize = 2;
+
+    loom::thread_local! {
+        pub(crate) static OWN: Cell<usize> = Cell::new(0);
+    }
+
+    pub(crate) fn own() -> usize {
+        OWN.with(Cell::get)
+    }
 }
 
 use loom::{
@@ -26,6 +46,7 @@ use loom::{
     },
     thread,
 };
+use stripes::Stripes;
 use window::{Stamp, Totals, Window};
 use word::{Phase, StateWord};
 
@@ -232,5 +253,48 @@ fn an_outcome_of_a_past_generation_erases_nothing() {
                 marked: 0
             }
         );
+    });
+}
+
+/// Early enough that the window has no other bucket.
+const FIRST: Stamp = Stamp {
+    tick: 0,
+    generation: 0,
+};
+
+fn fail_in(stripe: usize, stripes: &Stripes) -> u32 {
+    stripe::OWN.with(|own| own.set(stripe));
+    stripes.record(FIRST, true, || Some(FIRST));
+    stripes.totals(FIRST).marked
+}
+
+#[test]
+fn of_two_failures_in_two_stripes_one_sees_both() {
+    model(|| {
+        let stripes = Arc::new(Stripes::default());
+        let other = Arc::clone(&stripes);
+        let thread = thread::spawn(move || fail_in(1, &other));
+        let here = fail_in(0, &stripes);
+        let there = thread.join().unwrap();
+        assert_eq!(here.max(there), 2);
+    });
+}
+
+#[test]
+fn a_call_that_has_been_counted_is_in_the_totals() {
+    model(|| {
+        let stripes = Arc::new(Stripes::default());
+        let told = Arc::new(AtomicU64::new(0));
+        let (other, tell) = (Arc::clone(&stripes), Arc::clone(&told));
+        let thread = thread::spawn(move || {
+            stripe::OWN.with(|own| own.set(1));
+            other.record(FIRST, false, || Some(FIRST));
+            tell.store(1, Ordering::Release);
+        });
+        let told = told.load(Ordering::Acquire) as u32;
+        let calls = stripes.totals(FIRST).calls;
+        assert!(told <= calls && calls <= 1);
+        thread.join().unwrap();
+        assert_eq!(stripes.totals(FIRST).calls, 1);
     });
 }

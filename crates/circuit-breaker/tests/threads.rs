@@ -165,3 +165,30 @@ fn simultaneous_failures_open_the_circuit_once() {
         assert_eq!(snapshot.generation, 1);
     }
 }
+
+#[test]
+fn failures_of_many_threads_reach_the_ratio_together() {
+    const THREADS: u32 = 12;
+    for _ in 0..200 {
+        let config = CircuitBreakerConfig::builder()
+            .failure_threshold(None)
+            .failure_ratio(Some(1.0))
+            .minimum_calls(THREADS)
+            .build()
+            .unwrap();
+        let breaker = CircuitBreaker::new(config, Clock::default());
+        let start = Barrier::new(THREADS as usize);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                let permit = breaker.try_acquire().unwrap();
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    permit.record(Outcome::FAILURE);
+                });
+            }
+        });
+        let snapshot = breaker.snapshot();
+        assert_eq!((snapshot.state, snapshot.open_count), (State::Open, 1));
+    }
+}

@@ -2,7 +2,7 @@ use bartizan_classify::Outcome;
 use bartizan_clock::Instant;
 
 use super::{Admission, Circuit};
-use crate::{Reason, SlowCall, sync::Ordering, window::Window, word::Phase};
+use crate::{Reason, SlowCall, stripes::Stripes, sync::Ordering, word::Phase};
 
 /// What becomes of outcomes.
 impl Circuit {
@@ -64,7 +64,7 @@ impl Circuit {
     }
 
     #[cold]
-    fn record_duration(&self, slow_window: &Window, admission: &Admission, now: Instant) {
+    fn record_duration(&self, slow_window: &Stripes, admission: &Admission, now: Instant) {
         let Some(SlowCall { ratio, .. }) = self.config.slow_call() else {
             return;
         };
