@@ -17,7 +17,7 @@ function variables(name, service) {
     if (service.command) env[`${prefix}COMMAND`] = service.command;
     if (service.args) env[`${prefix}ARGS`] = JSON.stringify(service.args);
     if (service.cwd) env[`${prefix}WORKING_DIR`] = service.cwd;
-    for (const [key, value] of Object.entries(service.variables ?? {})) env[`${prefix}${key}`] = value;
+    for (const [key, value] of Object.entries(service.variables ?? {})) if (value !== undefined) env[`${prefix}${key}`] = value;
     for (const [key, value] of Object.entries(service.env ?? {})) env[`${prefix}ENV_${key}`] = value;
     return env;
 }

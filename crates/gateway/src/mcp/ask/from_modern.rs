@@ -1,7 +1,10 @@
 //! Clients of 2026-07-28.
 
-use bartizan_protocol::{Envelope, edit, method::TOOLS_LIST};
-use bartizan_transport::bridge::{self, LogLevel, Question};
+use bartizan_protocol::{
+    Envelope, edit,
+    method::{TOOLS_LIST, may_require_input},
+};
+use bartizan_transport::bridge::{self, LogLevel, Question, Undeclared};
 use bytes::Bytes;
 
 use super::{
@@ -60,6 +63,11 @@ pub(super) async fn to_legacy(
                 let id = edit::get(&asked, &["id"]).unwrap_or("null").to_owned();
                 match Question::read(&asked) {
                     None => call.answer(answer_locally(&id, &asked)).await?,
+                    // A list, say, cannot end with a question.
+                    Some(question) if !may_require_input(&request.method) => {
+                        let why = Undeclared::NoCallWaits;
+                        call.answer(question.refuse(&id, why)).await?;
+                    }
                     Some(question) => match question.admit(client.abilities) {
                         Err(why) => call.answer(question.refuse(&id, why)).await?,
                         Ok(()) => {
