@@ -255,11 +255,11 @@ impl fmt::Debug for Exchange {
     }
 }
 
+/// The whole body of an answer, or the rest of it.
+type Answered = Result<Response<(Bytes, Option<Stream>)>, EndpointErrorKind>;
+
 impl Exchange {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<(Bytes, Option<Stream>)>, EndpointErrorKind>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answered> {
         let streamed = |stream: Stream| (Bytes::new(), Some(stream));
         Poll::Ready(match self {
             Self::Collected(future) => ready!(Pin::new(future).poll(cx))

@@ -49,7 +49,7 @@ impl Hosting {
         match (*mcp.transport, &mcp.stdio) {
             (McpTransport::Stdio, Some(stdio)) => Reached::ByProcess(self.process(stdio, clock)),
             (McpTransport::Sse, _) => Reached::ByStream {
-                hosting: self.clone(),
+                hosting: Box::new(self.clone()),
                 client: client.clone(),
                 clock,
             },
@@ -101,7 +101,7 @@ pub(super) enum Reached {
     /// The only instance is a program.
     ByProcess(Host),
     ByStream {
-        hosting: Hosting,
+        hosting: Box<Hosting>,
         client: Client,
         clock: Clock,
     },

@@ -11,25 +11,30 @@ use crate::{
     },
 };
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_first_messages_start_one_process() {
-    let host = host(MODERN, HostLimits::default());
-    let message = modern("pid");
-    let (host, message) = (&host, &message);
-    let call = |owner| async move {
-        let answer = send(host, Method::POST, None, message, owner)
-            .await
-            .unwrap();
-        let result = whole(answer).await;
-        assert!(result.starts_with(br#"{"jsonrpc":"2.0","id":"seven","#));
-        pid(&result)
-    };
-    let (a, b, c, other) = tokio::join!(call(1), call(1), call(1), call(2));
-    assert!(a == b && b == c);
-    assert_ne!(a, other);
-    assert_eq!(host.connections(), 2);
-    // It stays for the next.
-    assert_eq!(call(1).await, a);
+    for _ in 0..20 {
+        let host = host(MODERN, HostLimits::default());
+        let call = |owner| {
+            let host = host.clone();
+            tokio::spawn(async move {
+                let answer = send(&host, Method::POST, None, &modern("pid"), owner).await;
+                let result = whole(answer.unwrap()).await;
+                assert!(result.starts_with(br#"{"jsonrpc":"2.0","id":"seven","#));
+                pid(&result)
+            })
+        };
+        let calls: Vec<_> = [1, 1, 1, 1, 2].into_iter().map(call).collect();
+        let mut pids = Vec::new();
+        for call in calls {
+            pids.push(call.await.unwrap());
+        }
+        assert!(pids[..4].iter().all(|pid| *pid == pids[0]), "{pids:?}");
+        assert_ne!(pids[0], pids[4]);
+        assert_eq!(host.connections(), 2);
+        // It stays for the next.
+        assert_eq!(call(1).await.unwrap(), pids[0]);
+    }
 }
 
 #[tokio::test]
