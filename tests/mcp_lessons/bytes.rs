@@ -96,8 +96,8 @@ const MODERN: [(&str, &str); 3] = [
 ];
 
 fn last_call(server: &Server) -> String {
-    let calls = server.heard().into_iter();
-    let call = calls.filter(|it| it.rpc() == "tools/call").next_back();
+    let mut calls = server.heard().into_iter();
+    let call = calls.rfind(|it| it.rpc() == "tools/call");
     String::from_utf8(call.expect("a call").body.to_vec()).expect("text")
 }
 

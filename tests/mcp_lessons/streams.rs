@@ -129,7 +129,7 @@ async fn lesson_12_a_late_answer_is_a_stream_with_comments() {
     let response = Agent::new(&gateway).with("accept", "application/json");
     let late = response.modern("ping", json!({})).await;
     assert_ne!(
-        late.headers.get("content-type").map(|it| &*it),
+        late.headers.get("content-type"),
         Some(&http::HeaderValue::from_static("text/event-stream"))
     );
 }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{Exchange, Refusal, tools};
 use crate::{
     ids::{self, IDEMPOTENCY_KEY},
-    service::{Form, Outbound, Owner, Parts, Payload, Service},
+    service::{Form, Outbound, Owner, Parts, Payload, Service, Upstream},
     shared::Shared,
 };
 
@@ -177,7 +177,7 @@ impl Door {
     /// Reads an answer, no message of which may be larger than a message may be.
     pub(super) fn exchange(&self, response: Response<Payload>) -> Exchange {
         let house = self.shared.mcp();
-        let silence = self.service.mcp().map(|mcp| mcp.stream_idle_timeout());
+        let silence = self.service.mcp().map(Upstream::stream_idle_timeout);
         let silence = silence.unwrap_or(Duration::MAX);
         Exchange::new(response, house.max_message_bytes(), silence, house.clock())
     }

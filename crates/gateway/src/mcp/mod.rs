@@ -44,6 +44,7 @@ pub(crate) use self::{
     session::Session,
     tools::Tools,
 };
+use crate::service::Upstream;
 
 /// Answers one message.
 pub(crate) async fn message(
@@ -53,7 +54,8 @@ pub(crate) async fn message(
     body: &Bytes,
 ) -> Response<Body> {
     let id = envelope.id();
-    let refuse = |refusal: Refusal| refusal.response(id.as_ref().map(|id| id.as_raw()));
+    let refuse =
+        |refusal: Refusal| refusal.response(id.as_ref().map(bartizan_protocol::Id::as_raw));
     match inbound::era(headers, envelope) {
         Err(refusal) => refuse(refusal),
         Ok(Era::Modern) => {
@@ -98,7 +100,7 @@ async fn initialize(
     let Some(request) = Request::read(body, envelope) else {
         return raw::legacy(door, headers, envelope, body, None).await;
     };
-    let eras = door.service.mcp().map(|mcp| mcp.eras());
+    let eras = door.service.mcp().map(Upstream::eras);
     let now = door.shared.clock().now();
     if eras.is_some_and(|eras| eras.legacy(now) == Some(false)) {
         return bridged::initialize(door, &request).await;
@@ -165,7 +167,7 @@ pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Res
                 let text = "initialize must not be part of a batch";
                 let code = bartizan_protocol::error::INVALID_REQUEST;
                 let id = envelope.id();
-                let id = id.as_ref().map(|id| id.as_raw());
+                let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
                 (Kind::Request, Refusal::answer(code, text).response(id))
             }
             // Boxed: a future that holds one of its own kind has no size.

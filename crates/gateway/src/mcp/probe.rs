@@ -12,6 +12,7 @@ use http::{
 };
 
 use super::{Door, Message, Refusal, lost, raw::EITHER, refusal::JSON};
+use crate::service::Upstream;
 
 /// A `server/discover` of the gateway's own.
 pub(super) const DISCOVER: &str = concat!(
@@ -29,7 +30,7 @@ pub(super) const DISCOVER: &str = concat!(
 ///
 /// When the service gave no answer that tells.
 pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
-    let Some(eras) = door.service.mcp().map(|mcp| mcp.eras()) else {
+    let Some(eras) = door.service.mcp().map(Upstream::eras) else {
         return Ok(false);
     };
     if let Some(known) = eras.modern(door.shared.clock().now()) {

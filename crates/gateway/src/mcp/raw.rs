@@ -28,7 +28,7 @@ use super::{
     refusal::JSON,
     session::Session,
 };
-use crate::service::Payload;
+use crate::service::{Payload, Upstream};
 
 pub(super) const EITHER: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
@@ -212,7 +212,8 @@ pub(super) async fn initialize(
                 status
             );
             let code = bartizan_protocol::error::BAD_ANSWER;
-            Refusal::answer(code, text).response(envelope.id().as_ref().map(|id| id.as_raw()))
+            Refusal::answer(code, text)
+                .response(envelope.id().as_ref().map(bartizan_protocol::Id::as_raw))
         }
     };
     let own = answer.headers_mut();
@@ -315,7 +316,7 @@ async fn answer(
     result: Result<Response<Payload>, Refusal>,
     id: Option<&str>,
 ) -> Response<Body> {
-    let silence = door.service.mcp().map(|mcp| mcp.stream_idle_timeout());
+    let silence = door.service.mcp().map(Upstream::stream_idle_timeout);
     answer_with(door, result, id, silence.unwrap_or(Duration::MAX)).await
 }
 
