@@ -3,6 +3,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll},
+    vec,
 };
 
 use bytes::Bytes;
@@ -47,6 +48,44 @@ impl http_body::Body for Body {
     }
 }
 
+/// The body of an answer of many chunks, none of them empty, handed on without copying.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    chunks: vec::IntoIter<Bytes>,
+    remaining: u64,
+}
+
+impl From<Vec<Bytes>> for Pieces {
+    fn from(chunks: Vec<Bytes>) -> Self {
+        Self {
+            remaining: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
+            chunks: chunks.into_iter(),
+        }
+    }
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.chunks.next();
+        self.remaining -= next.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        Poll::Ready(next.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http_body::Body as _;
@@ -61,5 +100,19 @@ mod tests {
         assert!(!body.is_end_stream());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
         assert!(Body::default().is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn pieces_know_how_much_is_left() {
+        let mut body = Pieces::from(vec![Bytes::from("ab"), Bytes::from("c")]);
+        assert_eq!(body.size_hint().exact(), Some(3));
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(
+            (&first[..], body.size_hint().exact()),
+            (&b"ab"[..], Some(1))
+        );
+        assert!(!body.is_end_stream());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "c");
+        assert!(Pieces::from(Vec::new()).is_end_stream());
     }
 }

@@ -16,12 +16,13 @@ use bartizan_transport::{
     bridge::CapabilitiesDigest,
     sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::join_all;
 use http::{HeaderName, HeaderValue, Response};
 use parking_lot::Mutex;
 
 use crate::{
+    body::Pieces,
     mcp::{
         Door, Refusal,
         ask::{Client, Request},
@@ -66,7 +67,7 @@ struct Slot {
 #[derive(Debug)]
 struct List {
     items: Vec<Item>,
-    /// All items with commas between them.
+    /// All items, with a comma before each.
     joined: Bytes,
     fresh_until: Instant,
     /// The count of changes that the service had announced.
@@ -155,8 +156,8 @@ impl Shelf {
         })
     }
 
-    fn lists(&self, door: &Door, client: &Client) -> Result<Arc<Lists>, Refusal> {
-        let id = key(door, client);
+    fn lists(&self, door: &Door, digest: &CapabilitiesDigest) -> Result<Arc<Lists>, Refusal> {
+        let id = key(door, digest);
         let principal = door.caller.principal();
         if let Some(lists) = self.lists.get(&id, principal) {
             return Ok(Arc::clone(&lists));
@@ -189,9 +190,13 @@ impl Shelf {
     }
 }
 
+/// What tells clients apart to whom a service may say different things.
+fn digest(client: &Client) -> CapabilitiesDigest {
+    CapabilitiesDigest::of(&client.introduction().capabilities)
+}
+
 /// What a caller's list of one service is kept under.
-fn key(door: &Door, client: &Client) -> SessionId {
-    let digest = CapabilitiesDigest::of(&client.introduction().capabilities);
+fn key(door: &Door, digest: &CapabilitiesDigest) -> SessionId {
     let half = |number: u8| {
         let mut hasher = std::hash::DefaultHasher::new();
         (number, door.service.id(), door.caller.principal()).hash(&mut hasher);
@@ -218,11 +223,12 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
             era,
         );
     }
+    let digest = digest(client);
     let services = door.shared.places().services();
     let heard = join_all(
         services
             .iter()
-            .map(|service| listed(door.at(service), client, kind)),
+            .map(|service| listed(door.at(service), client, &digest, kind)),
     )
     .await;
     let missing = services
@@ -232,11 +238,7 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
     let missing: Vec<_> = missing.map(|(service, _)| &**service.name()).collect();
     let lists: Vec<_> = heard.iter().flatten().collect();
 
-    let room = lists
-        .iter()
-        .map(|list| list.joined.len() + 1)
-        .sum::<usize>();
-    let mut message = BytesMut::with_capacity(room + request.id.len() + 256);
+    let mut head = BytesMut::with_capacity(request.id.len() + 64);
     for part in [
         r#"{"jsonrpc":"2.0","id":"#,
         &*request.id,
@@ -244,25 +246,30 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
         kind.member(),
         r#"":["#,
     ] {
-        message.extend_from_slice(part.as_bytes());
+        head.extend_from_slice(part.as_bytes());
     }
     let twice = (!kind.has_names())
         .then(|| twice(&lists))
         .unwrap_or_default();
-    let before = message.len();
+    // The lists are not copied: together they may be the largest answer that there is.
+    let mut pieces = Vec::with_capacity(lists.len() + 2);
+    pieces.push(head.freeze());
     for list in lists {
-        let clean = twice.is_empty();
-        let whole = clean.then_some(&list.joined).filter(|it| !it.is_empty());
-        let kept = list.items.iter().filter(|it| !twice.contains(&*it.key));
-        let parts = kept.map(|it| &it.raw).filter(|_| !clean);
-        for part in whole.into_iter().chain(parts) {
-            if message.len() > before {
-                message.extend_from_slice(b",");
-            }
-            message.extend_from_slice(part);
+        let mut piece = if twice.is_empty() {
+            list.joined.clone()
+        } else {
+            let kept = list.items.iter().filter(|it| !twice.contains(&*it.key));
+            join(&kept.collect::<Vec<_>>())
+        };
+        if piece.is_empty() {
+            continue;
         }
+        if pieces.len() == 1 {
+            piece.advance(COMMA.len());
+        }
+        pieces.push(piece);
     }
-    message.extend_from_slice(b"]");
+    let mut message = BytesMut::from(&b"]"[..]);
     if era == bartizan_protocol::Era::Modern {
         let hints = br#","resultType":"complete","ttlMs":0,"cacheScope":"private""#;
         message.extend_from_slice(hints);
@@ -276,7 +283,8 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
         message.extend_from_slice(meta.as_bytes());
     }
     message.extend_from_slice(b"}}");
-    let mut response = Response::new(Body::from(message.freeze()));
+    pieces.push(message.freeze());
+    let mut response = Response::new(Body::new(Pieces::from(pieces)));
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, crate::mcp::refusal::JSON);
     if !missing.is_empty()
@@ -304,9 +312,14 @@ fn twice(lists: &[&Arc<List>]) -> HashSet<Box<str>> {
 
 /// The list of one service: what is known if it is fresh, else what the service says now, else
 /// what it said last.
-async fn listed(door: Door, client: &Client, kind: Kind) -> Option<Arc<List>> {
+async fn listed(
+    door: Door,
+    client: &Client,
+    digest: &CapabilitiesDigest,
+    kind: Kind,
+) -> Option<Arc<List>> {
     let shelf = door.shared.shelf();
-    let lists = shelf.lists(&door, client).ok()?;
+    let lists = shelf.lists(&door, digest).ok()?;
     let generation = shelf.generation(&door);
     let known = lists.slots[kind as usize].list.load_full();
     let now = shelf.clock.now();
@@ -360,7 +373,7 @@ async fn refresh(
     }
     let counted = generation.load(Ordering::Relaxed);
     let items = fetch(&door, &client, kind).await?;
-    let joined = join(&items);
+    let joined = join(&items.iter().collect::<Vec<_>>());
     let list = Arc::new(List {
         items,
         joined,
@@ -371,13 +384,14 @@ async fn refresh(
     Ok(list)
 }
 
-fn join(items: &[Item]) -> Bytes {
-    let room = items.iter().map(|item| item.raw.len() + 1).sum();
-    let mut joined = BytesMut::with_capacity(room);
+const COMMA: &[u8] = b",";
+
+/// Items with a comma before each.
+fn join(items: &[&Item]) -> Bytes {
+    let room = items.iter().map(|item| COMMA.len() + item.raw.len());
+    let mut joined = BytesMut::with_capacity(room.sum());
     for item in items {
-        if !joined.is_empty() {
-            joined.extend_from_slice(b",");
-        }
+        joined.extend_from_slice(COMMA);
         joined.extend_from_slice(&item.raw);
     }
     joined.freeze()
@@ -436,7 +450,7 @@ pub(super) async fn original(
     list: &str,
     joined: &str,
 ) -> Option<String> {
-    let list = listed(door.clone(), client, Kind::of(list)?).await?;
+    let list = listed(door.clone(), client, &digest(client), Kind::of(list)?).await?;
     let item = list.items.iter().find(|item| &*item.key == joined)?;
     Some(item.original.as_ref().to_owned())
 }
@@ -482,10 +496,11 @@ async fn owners(
     services: &[Arc<Service>],
     is_it: impl Fn(&str) -> bool,
 ) -> Vec<Arc<Service>> {
+    let digest = digest(client);
     let lists = join_all(
         services
             .iter()
-            .map(|service| listed(door.at(service), client, kind)),
+            .map(|service| listed(door.at(service), client, &digest, kind)),
     );
     let lists = lists.await;
     let owners = services.iter().zip(lists).filter(|(_, list)| {
