@@ -58,6 +58,20 @@ def bartizan(run):
         "MCP_SERVICE_USER_SERVICE_AUTH_TYPE": "bearer", "MCP_SERVICE_USER_SERVICE_TOKEN": "d2VsbC1rZXB0", "MCP_SERVICE_USER_SERVICE_RATE_LIMIT_RPM": "60000000",
         "MCP_SERVICE_USER_SERVICE_RATE_LIMIT_BURST": "1000000"}
     return e and dict(cmd=[e, "serve"], env=env, ready=("http", G + "/livez"), ready_args=["--expect", "ok\n"], urls={"request": G + "/mcp/request"})
+def mcp_proxy_rs(name, backends, url_key):
+    """mcp-proxy 0.6.0 of crates.io (`cargo install mcp-proxy --version 0.6.0 --locked`) with as little turned on as it lets one."""
+    def f(run):
+        e = exe("GWB_MCP_PROXY_RS")
+        if not e: return None
+        path = os.path.join(run, f"mcp-proxy-{url_key}.toml")
+        with open(path, "w") as conf:
+            conf.write('[proxy]\nname = "floor"\nseparator = "__"\nlisten = { host = "127.0.0.1", port = 19200 }\n[observability]\naudit = false\nlog_level = "error"\n')
+            for backend, address in backends: conf.write(f'[[backends]]\nname = "{backend}"\ntransport = "http"\nurl = "http://{address}/mcp"\n')
+        tool = f"{name}__echo"
+        ready = dict(ready=("call", G + "/"), ready_args=["--tool", tool]) if url_key == "mcp" else dict(ready=("list", G + "/"), ready_args=["--expect-tools", "500"])
+        return dict(cmd=[e, "-c", path], urls={url_key: G + "/"}, tools={url_key: tool}, **ready)
+    return f
 
 PEERS = {"direct": direct, "floor-tcp": floor("tcp"), "floor-hyper": floor("hyper"), "floor-mcp": floor_mcp, "bartizan": bartizan,
-    "floor-agg": floor_agg("0"), "floor-agg-cached": floor_agg("60000"), "bartizan-mcp": bartizan_mcp, "bartizan-agg": bartizan_agg}
+    "floor-agg": floor_agg("0"), "floor-agg-cached": floor_agg("60000"), "bartizan-mcp": bartizan_mcp, "bartizan-agg": bartizan_agg,
+    "mcp-proxy-rs": mcp_proxy_rs("up", [("up", UP)], "mcp"), "mcp-proxy-rs-agg": mcp_proxy_rs("u7", [(f"u{i}", u) for i, u in enumerate(AGG)], "agg")}
