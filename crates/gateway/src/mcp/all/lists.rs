@@ -248,9 +248,11 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
     ] {
         head.extend_from_slice(part.as_bytes());
     }
-    let twice = (!kind.has_names())
-        .then(|| twice(&lists))
-        .unwrap_or_default();
+    let twice = if kind.has_names() {
+        HashSet::new()
+    } else {
+        twice(&lists)
+    };
     // The lists are not copied: together they may be the largest answer that there is.
     let mut pieces = Vec::with_capacity(lists.len() + 2);
     pieces.push(head.freeze());
@@ -330,7 +332,7 @@ async fn listed(
             return Some(Arc::clone(known));
         }
         // Old, but nobody said that it changed: good enough while it is asked for again.
-        let _ = tokio::spawn(refresh(door, client.clone(), kind, lists, generation));
+        drop(tokio::spawn(refresh(door, client.clone(), kind, lists, generation)));
         return Some(Arc::clone(known));
     }
     // In a task of its own: whoever gives up waiting leaves the answer to the next.

@@ -15,7 +15,7 @@ mod route;
 use std::sync::Arc;
 
 use axum::body::Body;
-use bartizan_protocol::{Envelope, Era, error as code, headers::MCP_SESSION_ID};
+use bartizan_protocol::{Envelope, Era, Id, error as code, headers::MCP_SESSION_ID};
 use bartizan_transport::bridge::{self, Local, Verdict};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -44,7 +44,7 @@ pub(crate) async fn message(
     body: &Bytes,
 ) -> Response<Body> {
     let id = envelope.id();
-    let refuse = |refusal: Refusal| refusal.response(id.as_ref().map(|id| id.as_raw()));
+    let refuse = |refusal: Refusal| refusal.response(id.as_ref().map(Id::as_raw));
     let era = match inbound::era(headers, envelope) {
         Ok(era) => era,
         Err(refusal) => return refuse(refusal),
