@@ -6,9 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use bartizan_clock::Clock;
 use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Answer, Running, Variables};
@@ -177,21 +178,22 @@ async fn lesson_09_a_slow_service_delays_a_list_by_no_more_than_its_time() {
     let gateway = gateway(&[("slow", &slow.url()), ("one", &one.url())])
         .start()
         .await;
-    let begun = Instant::now();
+    let clock = Clock::counter();
+    let begun = clock.now();
     assert_eq!(tools(&gateway).await.0, ["one__add"]);
     assert!(
-        begun.elapsed() < Duration::from_millis(900),
+        (clock.now() - begun) < Duration::from_millis(900),
         "{:?}",
-        begun.elapsed()
+        (clock.now() - begun)
     );
     // What it said in the end was not lost.
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    let begun = Instant::now();
+    let begun = clock.now();
     assert_eq!(tools(&gateway).await.0, ["slow__late", "one__add"]);
     assert!(
-        begun.elapsed() < Duration::from_millis(250),
+        (clock.now() - begun) < Duration::from_millis(250),
         "{:?}",
-        begun.elapsed()
+        (clock.now() - begun)
     );
 }
 

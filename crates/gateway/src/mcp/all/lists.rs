@@ -332,7 +332,13 @@ async fn listed(
             return Some(Arc::clone(known));
         }
         // Old, but nobody said that it changed: good enough while it is asked for again.
-        drop(tokio::spawn(refresh(door, client.clone(), kind, lists, generation)));
+        drop(tokio::spawn(refresh(
+            door,
+            client.clone(),
+            kind,
+            lists,
+            generation,
+        )));
         return Some(Arc::clone(known));
     }
     // In a task of its own: whoever gives up waiting leaves the answer to the next.
