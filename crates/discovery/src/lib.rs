@@ -33,8 +33,11 @@
 
 mod dns;
 mod endpoints;
+#[cfg(feature = "registry")]
+mod file;
 mod instance;
 mod publisher;
+mod registry;
 mod resolve;
 mod snapshot;
 mod static_list;
@@ -42,8 +45,17 @@ mod watch;
 
 pub use dns::{Dns, DnsBuilder, HOST, InvalidDns};
 pub use endpoints::{InvalidEndpoints, parse_endpoints};
+#[cfg(feature = "registry")]
+pub use file::{
+    Format, InvalidRegistry, InvalidRegistryFile, Listed, RegistryFile, RegistryFileBuilder,
+    RegistryStore, StoreError,
+};
 pub use instance::{Instance, InvalidInstance, MAX_WEIGHT};
 pub use publisher::Publisher;
+pub use registry::{
+    Balancing, Entry, Launch, Recorded, RegisteredService, Registry, RegistryState, RegistryWatch,
+    Remark, Tool, Transport,
+};
 pub use resolve::{Resolve, SystemResolver};
 pub use snapshot::{Instances, Snapshot};
 pub use static_list::Static;

@@ -2,7 +2,7 @@ use std::{collections::HashSet, fmt::Display, sync::Arc};
 
 use tokio::sync::watch;
 
-use crate::{Discover, Instance, Snapshot, Watch};
+use crate::{Discover, Instance, Instances, Snapshot, Watch};
 
 /// The writing end of a source: whoever learns of instances publishes them here.
 ///
@@ -77,6 +77,22 @@ impl Publisher {
             snapshot.stale = false;
             snapshot.error = None;
         });
+    }
+
+    /// Publishes what a source of sources has worked out; no two instances have one id.
+    pub(crate) fn put(&self, instances: Instances, stale: bool, error: Option<Arc<str>>) {
+        self.modify(|snapshot| {
+            if *snapshot.instances != *instances {
+                snapshot.instances = instances;
+            }
+            snapshot.stale = stale;
+            snapshot.error = error;
+        });
+    }
+
+    /// Whether anyone holds a watch.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.sender.receiver_count() > 0
     }
 
     fn modify(&self, change: impl FnOnce(&mut Snapshot)) {

@@ -1,0 +1,158 @@
+use std::borrow::Cow;
+
+use jsonc_parser::{
+    ParseOptions,
+    ast::{ObjectPropName, Value as Ast},
+    common::Ranged,
+    parse_to_ast,
+};
+
+use super::{
+    InvalidRegistry,
+    node::{Member, Node, Place, Value},
+};
+use crate::Remark;
+
+/// The value that a text of JSON holds: the JSON of RFC 8259, without comments or trailing
+/// commas, because what else writes the file does not know them.
+pub(crate) fn parse(text: &str) -> Result<Node<'_>, InvalidRegistry> {
+    let options = ParseOptions {
+        allow_comments: false,
+        allow_trailing_commas: false,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    let mut cursor = Cursor::new(text);
+    let problem = |place: Place, text: String| {
+        let Place { line, column } = place;
+        InvalidRegistry::new(vec![Remark { line, column, text }])
+    };
+    match parse_to_ast(text, &Default::default(), &options) {
+        Ok(parsed) => match parsed.value {
+            Some(value) => Ok(convert(value, &mut cursor)),
+            None => Err(problem(cursor.place(0), "the file is empty".into())),
+        },
+        Err(error) => {
+            let what = error.kind().to_string();
+            let mut what = what.trim_end_matches('.').to_owned();
+            if let Some(first) = what.get_mut(..1) {
+                first.make_ascii_lowercase();
+            }
+            Err(problem(cursor.place(error.range().start), what))
+        }
+    }
+}
+
+fn convert<'a>(ast: Ast<'a>, cursor: &mut Cursor<'a>) -> Node<'a> {
+    let range = ast.range();
+    let place = cursor.place(range.start);
+    let value = match ast {
+        Ast::NullKeyword(_) => Value::Null,
+        Ast::BooleanLit(it) => Value::Bool(it.value),
+        Ast::NumberLit(it) => Value::Number(Cow::Borrowed(it.value)),
+        Ast::StringLit(it) => Value::Text(it.value),
+        Ast::Array(it) => {
+            let convert = |element| convert(element, cursor);
+            Value::List(it.elements.into_iter().map(convert).collect())
+        }
+        Ast::Object(it) => {
+            let member = |property: jsonc_parser::ast::ObjectProp<'a>| Member {
+                place: cursor.place(property.range.start),
+                range: property.range.start..property.range.end,
+                key: match property.name {
+                    ObjectPropName::String(name) => name.value,
+                    ObjectPropName::Word(name) => Cow::Borrowed(name.value),
+                },
+                value: convert(property.value, cursor),
+            };
+            Value::Map(it.properties.into_iter().map(member).collect())
+        }
+    };
+    Node {
+        place,
+        range: range.start..range.end,
+        value,
+    }
+}
+
+/// Counts lines and columns while it goes through a text once.
+struct Cursor<'a> {
+    text: &'a [u8],
+    byte: usize,
+    place: Place,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            byte: 0,
+            place: Place { line: 1, column: 1 },
+        }
+    }
+
+    /// The place of a byte that is not before the last one asked for.
+    fn place(&mut self, byte: usize) -> Place {
+        let end = byte.min(self.text.len());
+        for byte in self.text.get(self.byte..end).unwrap_or_default() {
+            match byte {
+                b'\n' => {
+                    self.place.line += 1;
+                    self.place.column = 1;
+                }
+                // Only the first byte of a character counts.
+                0x80..=0xbf => {}
+                _ => self.place.column += 1,
+            }
+        }
+        self.byte = self.byte.max(end);
+        self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_lines_and_characters() {
+        let node = parse("{\n  \"ä\": [true,\n \"x\"]}").unwrap();
+        let member = node.member("ä").unwrap();
+        assert_eq!(member.place, Place { line: 2, column: 3 });
+        assert_eq!(member.value.place, Place { line: 2, column: 8 });
+        let list = member.value.list().unwrap();
+        assert_eq!(list[1].place, Place { line: 3, column: 2 });
+        assert_eq!(node.size(), 4);
+    }
+
+    #[test]
+    fn only_json_is_json() {
+        for (text, start) in [
+            ("", "line 1, column 1: the file is empty"),
+            ("{\"a\": 1,}", "line 1, column "),
+            ("{\n\"a\" 1}", "line 2, column "),
+            ("// x\n{}", "line 1, column 1: "),
+            ("{} {}", "line 1, column 4: "),
+            ("{\"a\": \"", "line 1, column 7: "),
+            ("{'a': 1}", "line 1, column 2: "),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(start), "{text:?}: {error}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(parse(&deep).is_err());
+    }
+
+    #[test]
+    fn values_are_rendered_as_metadata_has_them() {
+        let text = r#"{"a":[null,true,-1.50e3,"q\"\\\n\u0001"]}"#;
+        assert_eq!(parse(text).unwrap().render(), text);
+        assert_eq!(parse(r#""a\nb""#).unwrap().render(), "a\nb");
+    }
+}

@@ -1,0 +1,22 @@
+//! Registries that are files.
+
+mod changes;
+mod edit;
+mod invalid;
+mod json;
+mod json_text;
+mod lock;
+mod node;
+mod read;
+mod reader;
+mod replace;
+mod source;
+mod store;
+mod store_error;
+mod yaml;
+mod yaml_text;
+
+pub use invalid::InvalidRegistry;
+pub use source::{Format, InvalidRegistryFile, RegistryFile, RegistryFileBuilder};
+pub use store::{Listed, RegistryStore};
+pub use store_error::StoreError;

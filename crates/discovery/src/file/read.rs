@@ -1,0 +1,124 @@
+//! What both formats of registries have in common.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::Uri;
+
+use super::{
+    InvalidRegistry,
+    node::{Node, Place},
+    reader::Reader,
+};
+use crate::{Entry, Instance, RegisteredService, Remark};
+
+/// The text of a file, without the mark that some editors begin it with.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, InvalidRegistry> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => {
+            let before = &bytes[..error.valid_up_to()];
+            let lines = before.iter().filter(|byte| **byte == b'\n').count();
+            let last = before
+                .rsplit(|byte| *byte == b'\n')
+                .next()
+                .unwrap_or_default();
+            let column = String::from_utf8_lossy(last).chars().count();
+            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+            Err(InvalidRegistry::new(vec![Remark {
+                line: number(lines),
+                column: number(column),
+                text: "not UTF-8".into(),
+            }]))
+        }
+    }
+}
+
+/// An instance at the address in `node`.
+pub(crate) fn instance(reader: &mut Reader, node: &Node<'_>, what: &str) -> Option<Instance> {
+    let text = reader.text(node, what)?;
+    match Instance::new(text) {
+        Ok(instance) => Some(instance),
+        Err(error) => {
+            reader.problem(node.place, format!("{what}: {error}"));
+            None
+        }
+    }
+}
+
+/// The address in `node` at which health is asked for; it may have a query.
+pub(crate) fn health_url(reader: &mut Reader, node: &Node<'_>) -> Option<Uri> {
+    let text = reader.text(node, "health_url")?;
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let authority = uri.authority().is_some_and(|it| !it.as_str().contains('@'));
+        authority && matches!(uri.scheme_str(), Some("http" | "https"))
+    });
+    if uri.is_none() {
+        let text = "health_url must be an http or https address without a password";
+        reader.problem(node.place, text);
+    }
+    uri
+}
+
+/// Services in the order of the file, each with its instances in that order.
+#[derive(Default)]
+pub(crate) struct Services {
+    services: Vec<(RegisteredService, Vec<Entry>)>,
+    by_name: HashMap<Arc<str>, usize>,
+    seen: HashMap<(usize, Arc<str>), Place>,
+}
+
+impl Services {
+    /// The service of that name, which is new if it was not there yet.
+    pub(crate) fn service(&mut self, name: &str) -> &mut RegisteredService {
+        let index = self.index(name);
+        &mut self.services[index].0
+    }
+
+    /// Adds an instance to a service. One id cannot be there twice.
+    pub(crate) fn add(&mut self, reader: &mut Reader, name: &str, entry: Entry, place: Place) {
+        let index = self.index(name);
+        let id = Arc::clone(entry.instance.id());
+        if let Some(earlier) = self.seen.get(&(index, Arc::clone(&id))) {
+            let line = earlier.line;
+            let text = format!("instance `{id}` of `{name}` is there already, in line {line}");
+            return reader.problem(place, text);
+        }
+        self.seen.insert((index, id), place);
+        self.services[index].1.push(entry);
+    }
+
+    /// Whether a service has an instance of that id.
+    pub(crate) fn has(&self, name: &str, id: &Arc<str>) -> bool {
+        let index = self.by_name.get(name);
+        index.is_some_and(|index| self.seen.contains_key(&(*index, Arc::clone(id))))
+    }
+
+    pub(crate) fn finish(self) -> Vec<Arc<RegisteredService>> {
+        let build = |(service, entries): (RegisteredService, Vec<Entry>)| {
+            let RegisteredService {
+                name,
+                balancing,
+                metadata,
+                ..
+            } = service;
+            Arc::new(RegisteredService {
+                balancing,
+                metadata,
+                ..RegisteredService::new(name, entries)
+            })
+        };
+        self.services.into_iter().map(build).collect()
+    }
+
+    fn index(&mut self, name: &str) -> usize {
+        if let Some(index) = self.by_name.get(name) {
+            return *index;
+        }
+        let name: Arc<str> = name.into();
+        let index = self.services.len();
+        self.by_name.insert(Arc::clone(&name), index);
+        self.services
+            .push((RegisteredService::new(name, Vec::new()), Vec::new()));
+        index
+    }
+}

@@ -1,0 +1,406 @@
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bartizan_clock::Clock;
+use thiserror::Error;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{changes::Changes, read};
+use crate::{InvalidRegistry, Registry, RegistryState, RegistryWatch, Watch, registry::Board};
+
+/// A file longer than this is not read: 32 MiB are more than a hundred thousand instances.
+pub(crate) const MAX_FILE_BYTES: u64 = 32 << 20;
+
+/// How long a file must be left alone before a change is read: editors write in several steps.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// However busy a file is, it is read this long after the first change.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
+
+/// A registry that is a file, read again whenever it changes.
+///
+/// The file is looked at every interval, and soon after the operating system tells of a change
+/// where it does. Content that is the same byte for byte costs no more than reading it. A file
+/// that cannot be read or is wrong leaves everything as it was, flagged stale, with an error
+/// that names line and column; one that is right takes out what it does not have any more.
+///
+/// The file is read in a task that dropping the source stops.
+///
+/// ```
+/// use bartizan_discovery::{Format, RegistryFile};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("registry.yaml");
+/// # std::fs::write(&path, "servers:\n  - {namespace: users, name: users.internal, port: 80}\n")?;
+/// let file = RegistryFile::builder(path, Format::Yaml).spawn()?;
+/// let state = file.reload().await?;
+/// assert_eq!(state.registry.services.len(), 1);
+/// assert_eq!(file.service("users").current().instances.len(), 1);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct RegistryFile {
+    board: Arc<Board>,
+    reloads: mpsc::Sender<oneshot::Sender<RegistryState>>,
+    task: JoinHandle<()>,
+}
+
+impl RegistryFile {
+    /// A builder of a source for the file at `path`, which need not be there yet.
+    pub fn builder(path: impl Into<PathBuf>, format: Format) -> RegistryFileBuilder {
+        RegistryFileBuilder {
+            path: path.into(),
+            format,
+            // What the first gateway with such a file has documented.
+            interval: Duration::from_secs(60),
+            watched: true,
+            may_be_missing: false,
+            clock: Clock::default(),
+        }
+    }
+
+    /// All services of the file, now and later.
+    #[must_use]
+    pub fn watch(&self) -> RegistryWatch {
+        self.board.watch()
+    }
+
+    /// What is known of the file now, which before the first look is nothing.
+    #[must_use]
+    pub fn current(&self) -> RegistryState {
+        self.board.current()
+    }
+
+    /// The instances of one service, now and later; it need not be in the file yet.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Watch {
+        self.board.service(name)
+    }
+
+    /// Looks at the file now, and says what is known after that.
+    ///
+    /// # Errors
+    ///
+    /// Why the file cannot be used, with line and column; everything stays as it was then.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the look to be taken.
+    pub async fn reload(&self) -> Result<RegistryState, Arc<str>> {
+        let (reply, state) = oneshot::channel();
+        let stopped = |_| Arc::from("the source has been stopped");
+        self.reloads
+            .send(reply)
+            .await
+            .map_err(|error| stopped(error.to_string()))?;
+        let state = state.await.map_err(|error| stopped(error.to_string()))?;
+        match state.error {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+}
+
+impl Drop for RegistryFile {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How a registry is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// As [`Registry::from_yaml`] reads it.
+    Yaml,
+    /// As [`Registry::from_json`] reads it.
+    Json,
+}
+
+/// Builds a [`RegistryFile`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RegistryFileBuilder {
+    path: PathBuf,
+    format: Format,
+    interval: Duration,
+    watched: bool,
+    may_be_missing: bool,
+    clock: Clock,
+}
+
+impl RegistryFileBuilder {
+    /// The time from one look to the next. Default: 60 s.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Whether changes are heard of between the looks, where the operating system tells of
+    /// them. Default: yes.
+    ///
+    /// Some network file systems tell nothing of what other machines do; then the interval
+    /// counts alone.
+    pub fn watched(mut self, watched: bool) -> Self {
+        self.watched = watched;
+        self
+    }
+
+    /// Whether a file that is not there is an empty registry for as long as none was ever
+    /// there. Default: no, it is an error.
+    ///
+    /// One that has been there and is gone is an error in any case, and everything stays.
+    pub fn may_be_missing(mut self, may_be_missing: bool) -> Self {
+        self.may_be_missing = may_be_missing;
+        self
+    }
+
+    /// The clock that measures the interval. Default: [`Clock::default`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts reading; the first look is taken at once.
+    ///
+    /// # Errors
+    ///
+    /// When the interval is zero.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as [`tokio::spawn`] does.
+    pub fn spawn(self) -> Result<RegistryFile, InvalidRegistryFile> {
+        if self.interval.is_zero() {
+            return Err(InvalidRegistryFile::ZeroInterval);
+        }
+        let board = Arc::new(Board::new());
+        // Whoever asks while a look is taken gets the next one, and waits for room if many do.
+        let (reloads, requests) = mpsc::channel(16);
+        let reading = Reading {
+            path: self.path.into(),
+            format: self.format,
+            may_be_missing: self.may_be_missing,
+            seen: None,
+            warned: Vec::new(),
+            board: Arc::clone(&board),
+        };
+        let task = tokio::spawn(run(
+            reading,
+            requests,
+            self.interval,
+            self.watched,
+            self.clock,
+        ));
+        Ok(RegistryFile {
+            board,
+            reloads,
+            task,
+        })
+    }
+}
+
+/// A [`RegistryFile`] that cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidRegistryFile {
+    /// The interval is zero.
+    #[error("the interval must be positive")]
+    ZeroInterval,
+}
+
+async fn run(
+    mut reading: Reading,
+    mut requests: mpsc::Receiver<oneshot::Sender<RegistryState>>,
+    interval: Duration,
+    watched: bool,
+    clock: Clock,
+) {
+    let mut changes: Option<Changes> = None;
+    let mut deaf = false;
+    let mut waiting = Vec::new();
+    loop {
+        // Before the file is read, so that no change falls between the two.
+        if watched && changes.as_ref().is_none_or(Changes::is_lost) {
+            changes = match Changes::watch(&reading.path) {
+                Ok(changes) => Some(changes),
+                Err(error) => {
+                    if !std::mem::replace(&mut deaf, true) {
+                        let path = reading.path.display();
+                        tracing::warn!(%path, %error, "file cannot be watched, polling it");
+                    }
+                    None
+                }
+            };
+        }
+        reading.look().await;
+        for reply in waiting.drain(..) {
+            let reply: oneshot::Sender<RegistryState> = reply;
+            let _ = reply.send(reading.board.current());
+        }
+        let changed = async {
+            match &changes {
+                Some(changes) => {
+                    changes.next().await;
+                    settle(changes, clock).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = clock.sleep(interval) => {}
+            () = changed => {}
+            Some(reply) = requests.recv() => waiting.push(reply),
+        }
+        while let Ok(reply) = requests.try_recv() {
+            waiting.push(reply);
+        }
+    }
+}
+
+async fn settle(changes: &Changes, clock: Clock) {
+    let quiet = async { while tokio::time::timeout(SETTLE, changes.next()).await.is_ok() {} };
+    tokio::select! {
+        () = quiet => {}
+        () = clock.sleep(SETTLE_AT_MOST) => {}
+    }
+}
+
+/// What was found in the file last, and what became of it.
+type Seen = (Vec<u8>, Result<(), Arc<str>>);
+
+struct Reading {
+    path: Arc<Path>,
+    format: Format,
+    may_be_missing: bool,
+    seen: Option<Seen>,
+    /// The warnings that have been logged.
+    warned: Vec<String>,
+    board: Arc<Board>,
+}
+
+impl Reading {
+    async fn look(&mut self) {
+        let (path, format) = (Arc::clone(&self.path), self.format);
+        let seen = self.seen.take();
+        let work = tokio::task::spawn_blocking(move || look(&path, format, seen));
+        let Ok((found, seen)) = work.await else {
+            return self.fail("the file could not be read".into());
+        };
+        self.seen = seen;
+        match found {
+            Found::Registry(registry) => {
+                self.log(&registry);
+                self.board.publish(registry);
+            }
+            Found::Same => self.board.recover(),
+            Found::Missing if self.may_be_missing && self.seen.is_none() => {
+                self.board.publish(Registry::default());
+            }
+            Found::Missing => self.fail(format!("{}: no such file", self.path.display())),
+            Found::Wrong(error) => self.fail(error.to_string()),
+        }
+    }
+
+    fn fail(&self, error: String) {
+        if self.board.current().error.as_deref() != Some(&*error) {
+            tracing::warn!(error, "registry cannot be used, keeping the last good one");
+        }
+        self.board.fail(error);
+    }
+
+    fn log(&mut self, registry: &Registry) {
+        let path = self.path.display();
+        for warning in &registry.warnings {
+            if self.warned.len() < 256 && !self.warned.contains(&warning.text) {
+                tracing::warn!(%path, %warning, "odd registry");
+                self.warned.push(warning.text.clone());
+            }
+        }
+        let (services, instances) = (registry.services.len(), registry.instance_count());
+        tracing::info!(%path, services, instances, "registry read");
+    }
+}
+
+enum Found {
+    Registry(Registry),
+    /// What was there before.
+    Same,
+    Missing,
+    Wrong(Arc<str>),
+}
+
+fn look(path: &Path, format: Format, seen: Option<Seen>) -> (Found, Option<Seen>) {
+    let bytes = match content(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Found::Missing, seen),
+        Err(error) => {
+            let error = format!("{}: {error}", path.display());
+            return (Found::Wrong(error.into()), seen);
+        }
+    };
+    if let Some((before, verdict)) = &seen
+        && *before == bytes
+    {
+        let found = match verdict {
+            Ok(()) => Found::Same,
+            Err(error) => Found::Wrong(Arc::clone(error)),
+        };
+        return (found, seen);
+    }
+    match parse(&bytes, format) {
+        Ok(registry) => (Found::Registry(registry), Some((bytes, Ok(())))),
+        Err(error) => {
+            let error: Arc<str> = format!("{}: {error}", path.display()).into();
+            let verdict = Err(Arc::clone(&error));
+            (Found::Wrong(error), Some((bytes, verdict)))
+        }
+    }
+}
+
+fn parse(bytes: &[u8], format: Format) -> Result<Registry, InvalidRegistry> {
+    let text = read::text(bytes)?;
+    match format {
+        Format::Yaml => Registry::from_yaml(text),
+        Format::Json => Registry::from_json(text),
+    }
+}
+
+/// The whole file as it was at one moment, as far as its length and date can tell.
+pub(crate) fn content(path: &Path) -> io::Result<Vec<u8>> {
+    for _ in 0..3 {
+        let mut file = File::open(path)?;
+        let before = file.metadata()?;
+        if !before.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        let too_long = || io::Error::other(format!("longer than {MAX_FILE_BYTES} bytes"));
+        let mut bytes = Vec::with_capacity(before.len().min(MAX_FILE_BYTES) as usize + 1);
+        (&mut file)
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(too_long());
+        }
+        let after = file.metadata()?;
+        if after.len() == bytes.len() as u64 && before.modified().ok() == after.modified().ok() {
+            return Ok(bytes);
+        }
+    }
+    Err(io::Error::other("being written to all the time"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+use std::{fs, path::PathBuf};
+
+use super::*;
+use crate::Snapshot;
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.yaml");
+    Fixture { directory, path }
+}
+
+fn servers(list: &[(&str, &str)]) -> String {
+    let mut text = String::from("servers:\n");
+    for (namespace, name) in list {
+        text.push_str(&format!(
+            "- {{namespace: {namespace}, name: {name}, port: 80}}\n"
+        ));
+    }
+    text
+}
+
+fn ids(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.instances.iter().map(|it| &**it.id()).collect()
+}
+
+impl Fixture {
+    fn write(&self, text: &str) {
+        let new = self.directory.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, &self.path).unwrap();
+    }
+
+    /// A source that only polls, by the paused clock.
+    fn polled(&self) -> RegistryFile {
+        let builder = RegistryFile::builder(&self.path, Format::Yaml).watched(false);
+        builder.clock(Clock::tokio()).spawn().unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_finds_what_has_changed() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one"), ("b", "two")]));
+    let file = it.polled();
+    let mut a = file.service("a");
+    assert!(a.current().stale && a.current().instances.is_empty());
+    assert_eq!(ids(&a.changed().await.unwrap()), ["http://one:80"]);
+    let start = Clock::tokio().now();
+    it.write(&servers(&[("a", "one"), ("a", "three"), ("b", "two")]));
+    let b = file.service("b").current();
+    assert_eq!(
+        ids(&a.changed().await.unwrap()),
+        ["http://one:80", "http://three:80"]
+    );
+    let waited = Clock::tokio().now() - start;
+    assert!(
+        waited >= Duration::from_secs(59) && waited <= Duration::from_secs(61),
+        "{waited:?}"
+    );
+    assert_eq!(file.service("b").current(), b);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_file_keeps_the_last_good_set_and_says_where() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one")]));
+    let file = it.polled();
+    let mut a = file.service("a");
+    a.changed().await.unwrap();
+    for (text, place) in [
+        ("servers:\n- {namespace: a\n", "line "),
+        (
+            "servers:\n- {namespace: a, name: one, port: x}\n",
+            "line 2, column 35: ",
+        ),
+        ("", "the file is empty"),
+    ] {
+        it.write(text);
+        let error = file.reload().await.unwrap_err();
+        assert!(error.starts_with(it.path.to_str().unwrap()), "{error}");
+        assert!(error.contains(place), "{error}");
+        let snapshot = a.current();
+        assert!(snapshot.stale);
+        assert_eq!(snapshot.error, Some(error));
+        assert_eq!(ids(&snapshot), ["http://one:80"]);
+        assert_eq!(file.current().registry.services.len(), 1);
+    }
+    fs::remove_file(&it.path).unwrap();
+    assert!(file.reload().await.unwrap_err().ends_with("no such file"));
+    assert_eq!(ids(&a.current()), ["http://one:80"]);
+    it.write(&servers(&[("a", "one")]));
+    file.reload().await.unwrap();
+    assert!(!a.current().stale && a.current().error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_from_the_file_is_gone() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one"), ("b", "two")]));
+    let file = it.polled();
+    file.reload().await.unwrap();
+    let a = file.service("a");
+    assert_eq!(ids(&a.current()), ["http://one:80"]);
+    it.write(&servers(&[("b", "two")]));
+    file.reload().await.unwrap();
+    assert!(a.current().instances.is_empty() && !a.current().stale);
+    assert!(file.service("c").current().instances.is_empty());
+    it.write("servers: []\n");
+    assert_eq!(file.reload().await.unwrap().registry.instance_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unchanged_content_wakes_nobody() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one")]));
+    let file = it.polled();
+    let before = file.reload().await.unwrap();
+    let version = file.service("a").current().version;
+    it.write(&servers(&[("a", "one")]));
+    let after = file.reload().await.unwrap();
+    assert_eq!(before.version, after.version);
+    assert!(Arc::ptr_eq(&before.registry, &after.registry));
+    it.write(&format!("# a comment\n{}", servers(&[("a", "one")])));
+    file.reload().await.unwrap();
+    assert_eq!(file.service("a").current().version, version);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_never_there_may_be_empty_but_not_one_that_is_gone() {
+    let it = fixture();
+    assert!(it.polled().reload().await.is_err());
+    let builder = RegistryFile::builder(&it.path, Format::Yaml).watched(false);
+    let file = builder.may_be_missing(true).spawn().unwrap();
+    assert_eq!(file.reload().await.unwrap().registry.services.len(), 0);
+    it.write(&servers(&[("a", "one")]));
+    file.reload().await.unwrap();
+    fs::remove_file(&it.path).unwrap();
+    file.reload().await.unwrap_err();
+    assert_eq!(ids(&file.service("a").current()), ["http://one:80"]);
+    assert!(file.service("a").current().stale);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_source_stops_it() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one")]));
+    let file = it.polled();
+    file.reload().await.unwrap();
+    let (mut a, mut all) = (file.service("a"), file.watch());
+    drop(file);
+    assert_eq!(a.changed().await, None);
+    assert_eq!(all.changed().await, None);
+    assert_eq!(ids(&a.current()), ["http://one:80"]);
+}
+
+/// Much longer than any of these tests waits, so that only a change can wake them.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// What only an operating system in trouble exceeds.
+const SOON: Duration = Duration::from_secs(20);
+
+async fn told(a: &mut Watch, expected: &[&str]) {
+    let change = async {
+        while ids(&a.current()) != expected {
+            a.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(SOON, change)
+        .await
+        .expect("the change was not noticed");
+}
+
+#[tokio::test]
+async fn a_change_is_noticed_before_the_next_poll() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one")]));
+    let builder = RegistryFile::builder(&it.path, Format::Yaml).interval(NEVER);
+    let file = builder.spawn().unwrap();
+    let mut a = file.service("a");
+    told(&mut a, &["http://one:80"]).await;
+    // By rename, in place, after its removal, and through a link to another directory.
+    it.write(&servers(&[("a", "two")]));
+    told(&mut a, &["http://two:80"]).await;
+    fs::write(&it.path, servers(&[("a", "three")])).unwrap();
+    told(&mut a, &["http://three:80"]).await;
+    fs::remove_file(&it.path).unwrap();
+    fs::write(&it.path, servers(&[("a", "four")])).unwrap();
+    told(&mut a, &["http://four:80"]).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_mounted_config_map_is_noticed_when_it_is_switched() {
+    let it = fixture();
+    let version = |name: &str, text: &str| {
+        let directory = it.directory.path().join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("registry.yaml"), text).unwrap();
+        let link = it.directory.path().join("..new");
+        std::os::unix::fs::symlink(name, &link).unwrap();
+        fs::rename(&link, it.directory.path().join("..data")).unwrap();
+    };
+    version("..v1", &servers(&[("a", "one")]));
+    std::os::unix::fs::symlink("..data/registry.yaml", &it.path).unwrap();
+    let builder = RegistryFile::builder(&it.path, Format::Yaml).interval(NEVER);
+    let file = builder.spawn().unwrap();
+    let mut a = file.service("a");
+    told(&mut a, &["http://one:80"]).await;
+    version("..v2", &servers(&[("a", "two")]));
+    told(&mut a, &["http://two:80"]).await;
+    version("..v3", &servers(&[("a", "three")]));
+    told(&mut a, &["http://three:80"]).await;
+}
+
+#[tokio::test]
+async fn reading_the_file_is_no_change_of_it() {
+    let it = fixture();
+    it.write(&servers(&[("a", "one")]));
+    let changes = Changes::watch(&it.path).unwrap();
+    for _ in 0..10 {
+        content(&it.path).unwrap();
+    }
+    fs::write(it.directory.path().join("another"), "x").unwrap();
+    let quiet = tokio::time::timeout(SETTLE * 4, changes.next()).await;
+    assert!(quiet.is_err());
+    it.write("x");
+    tokio::time::timeout(SOON, changes.next()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_cannot_be_watched_is_polled() {
+    let it = fixture();
+    let path = it.directory.path().join("later").join("registry.yaml");
+    let builder = RegistryFile::builder(&path, Format::Yaml).clock(Clock::tokio());
+    let file = builder.spawn().unwrap();
+    let mut a = file.service("a");
+    file.reload().await.unwrap_err();
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    fs::write(&path, servers(&[("a", "one")])).unwrap();
+    while ids(&a.current()) != ["http://one:80"] {
+        a.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nonsense_is_refused() {
+    let builder = RegistryFile::builder("x", Format::Yaml).interval(Duration::ZERO);
+    assert_eq!(
+        builder.spawn().unwrap_err(),
+        InvalidRegistryFile::ZeroInterval
+    );
+    let it = fixture();
+    let file = RegistryFile::builder(it.directory.path(), Format::Yaml)
+        .spawn()
+        .unwrap();
+    assert!(file.reload().await.unwrap_err().contains("not a file"));
+    fs::write(&it.path, b"servers:\n- \xff").unwrap();
+    let file = it.polled();
+    let error = file.reload().await.unwrap_err();
+    assert!(error.ends_with("line 2, column 3: not UTF-8"), "{error}");
+}

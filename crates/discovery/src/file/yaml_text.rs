@@ -1,0 +1,278 @@
+use std::{borrow::Cow, collections::HashMap};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
+
+use super::{
+    InvalidRegistry,
+    node::{Member, Node, Place, Value},
+};
+use crate::Remark;
+
+/// How deep values may be nested.
+const DEPTH: usize = 64;
+
+/// How many values all aliases together may stand for, so that a few lines cannot stand for a
+/// billion.
+const ALIASED: usize = 100_000;
+
+/// The value of the one document that a text of YAML holds.
+///
+/// Scalars are what YAML 1.2's core schema says; anchors, aliases and merge keys work.
+pub(crate) fn parse(text: &str) -> Result<Node<'_>, InvalidRegistry> {
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        aliased: 0,
+    };
+    reader.document()
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Node<'a>>,
+    aliased: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<Node<'a>, InvalidRegistry> {
+        let root = loop {
+            match self.next()? {
+                (Event::Nothing | Event::StreamStart | Event::DocumentStart(_), _) => {}
+                (Event::StreamEnd, span) => {
+                    return Err(problem(place(&span.start), "the file is empty"));
+                }
+                (event, span) => break self.node(event, span, 0)?,
+            }
+        };
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(root),
+                (Event::DocumentStart(_), span) => {
+                    let text = "a second document begins, where only one is read";
+                    return Err(problem(place(&span.start), text));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), InvalidRegistry> {
+        match self.parser.next_event() {
+            Some(event) => event.map_err(|error| unreadable(&error)),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(
+        &mut self,
+        event: Event<'a>,
+        span: Span,
+        depth: usize,
+    ) -> Result<Node<'a>, InvalidRegistry> {
+        let place = place(&span.start);
+        if depth > DEPTH {
+            let text = format!("values are nested more than {DEPTH} deep");
+            return Err(problem(place, text));
+        }
+        let (anchor, value) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let value = if plain {
+                    scalar(text)
+                } else {
+                    Value::Text(text)
+                };
+                (anchor, value)
+            }
+            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
+            Event::Alias(anchor) => return self.alias(anchor, place),
+            _ => return Err(problem(place, "a value was expected")),
+        };
+        let node = Node {
+            place,
+            range: 0..0,
+            value,
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node<'a>>, InvalidRegistry> {
+        let mut list = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(list),
+                (event, span) => list.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Vec<Member<'a>>, InvalidRegistry> {
+        let mut members: Vec<Member<'a>> = Vec::new();
+        let mut merged: Vec<Node<'a>> = Vec::new();
+        loop {
+            let (event, span) = match self.next()? {
+                (Event::MappingEnd, _) => break,
+                next => next,
+            };
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            let place = key.place;
+            let key = match key.value {
+                Value::Text(text) | Value::Number(text) => text,
+                Value::Null => "null".into(),
+                Value::Bool(true) => "true".into(),
+                Value::Bool(false) => "false".into(),
+                Value::List(_) | Value::Map(_) => {
+                    return Err(problem(place, "a key must be a text"));
+                }
+            };
+            if key == "<<" {
+                match value.value {
+                    Value::List(list) => merged.extend(list),
+                    _ => merged.push(value),
+                }
+                continue;
+            }
+            members.push(Member {
+                key,
+                place,
+                range: 0..0,
+                value,
+            });
+        }
+        for node in merged {
+            let Value::Map(inherited) = node.value else {
+                return Err(problem(node.place, "only a mapping can be merged"));
+            };
+            for member in inherited {
+                if members.iter().all(|known| known.key != member.key) {
+                    members.push(member);
+                }
+            }
+        }
+        Ok(members)
+    }
+
+    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node<'a>, InvalidRegistry> {
+        let Some(node) = self.anchors.get(&anchor) else {
+            return Err(problem(place, "the alias names no anchor before it"));
+        };
+        self.aliased = self.aliased.saturating_add(node.size());
+        if self.aliased > ALIASED {
+            let text = format!("aliases stand for more than {ALIASED} values");
+            return Err(problem(place, text));
+        }
+        let mut node = node.clone();
+        node.place = place;
+        Ok(node)
+    }
+}
+
+fn scalar(text: Cow<'_, str>) -> Value<'_> {
+    match &*text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        number if is_json_number(number) => Value::Number(text),
+        _ => Value::Text(text),
+    }
+}
+
+/// Only what JSON writes the same way: `010` and `0x10` mean different numbers to different
+/// readers, and stay texts.
+fn is_json_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|text| digits(text.strip_prefix(['+', '-']).unwrap_or(text)))
+}
+
+fn place(marker: &Marker) -> Place {
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Place {
+        line: number(marker.line()).max(1),
+        column: number(marker.col()).saturating_add(1),
+    }
+}
+
+fn problem(place: Place, text: impl Into<String>) -> InvalidRegistry {
+    let Place { line, column } = place;
+    InvalidRegistry::new(vec![Remark {
+        line,
+        column,
+        text: text.into(),
+    }])
+}
+
+fn unreadable(error: &ScanError) -> InvalidRegistry {
+    problem(place(error.marker()), error.info())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_are_those_of_the_core_schema() {
+        let text = "[~, true, 1, 1.5e3, 010, 0x1f, '1', yes, no, 2026-01-01, \"a\"]";
+        let json = r#"[null,true,1,1.5e3,"010","0x1f","1","yes","no","2026-01-01","a"]"#;
+        assert_eq!(parse(text).unwrap().render(), json);
+    }
+
+    #[test]
+    fn anchors_aliases_and_merge_keys_work() {
+        let text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\nd: {<<: [{x: 9}, *a]}\n";
+        let json = r#"{"a":{"x":1,"y":2},"b":{"y":3,"x":1},"c":{"x":1,"y":2},"d":{"x":9,"y":2}}"#;
+        assert_eq!(parse(text).unwrap().render(), json);
+    }
+
+    #[test]
+    fn a_few_lines_cannot_stand_for_a_billion_values() {
+        let mut text = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
+        for n in 1..10 {
+            let before = n - 1;
+            let list = vec![format!("*a{before}"); 10].join(",");
+            text.push_str(&format!("a{n}: &a{n} [{list}]\n"));
+        }
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("aliases stand for more than"), "{error}");
+        let deep = format!("{}{}", "[".repeat(2_000), "]".repeat(2_000));
+        assert!(parse(&deep).is_err());
+    }
+
+    #[test]
+    fn errors_have_their_place() {
+        for (text, message) in [
+            ("", "the file is empty"),
+            ("# only a comment\n", "the file is empty"),
+            (
+                "a: 1\n---\nb: 2\n",
+                "line 2, column 1: a second document begins, where only one is read",
+            ),
+            ("? [a]\n: 1\n", "line 1, column 3: a key must be a text"),
+            ("a: *b\n", "line 1, column 4: "),
+            ("a: 1\n b: 2\n", "line 2, column "),
+            ("a: [1\nb: 2", "line "),
+            ("a: \"x", "line "),
+            ("<<: 1", "line 1, column 5: only a mapping can be merged"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(message), "{text:?}: {error}");
+        }
+    }
+}
