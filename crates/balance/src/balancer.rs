@@ -9,7 +9,7 @@ use bartizan_health::{Health, Target, Transition};
 
 use crate::{
     EndpointSnapshot, InvalidBalance, NoEndpoints, OutlierConfig, Picked, Strategy, Tried,
-    fleet::Fleet,
+    endpoint::Slot, fleet::Fleet,
 };
 
 /// Chooses an endpoint for each call.
@@ -65,7 +65,7 @@ impl<T> Balancer<T> {
     /// threshold is zero.
     #[inline]
     pub fn pick(&self, key: Option<u64>) -> Result<Picked<T>, NoEndpoints> {
-        self.pick_among(key, None)
+        self.pick_among(key, None, Picked::new)
     }
 
     /// The endpoint for another attempt of a call: one that it has not tried, if there is any.
@@ -82,25 +82,36 @@ impl<T> Balancer<T> {
         key: Option<u64>,
         tried: &Tried,
     ) -> Result<Picked<T>, NoEndpoints> {
-        self.pick_among(key, Some(tried))
+        self.pick_among(key, Some(tried), Picked::new)
     }
 
     /// The endpoint of this name, in whatever state it is, for a call that makes sense nowhere
     /// else: one within a session that the endpoint holds.
     #[must_use]
     pub fn pick_id(&self, id: &str) -> Option<Picked<T>> {
-        let slot = Arc::clone(&self.fleet.set().by_id(id)?.slot);
-        Some(Picked::new(slot, self.is_measured()))
+        self.pick_pinned(id, Picked::new)
     }
 
     #[inline(always)]
-    pub(crate) fn pick_among(
+    pub(crate) fn pick_among<P>(
         &self,
         key: Option<u64>,
         tried: Option<&Tried>,
-    ) -> Result<Picked<T>, NoEndpoints> {
-        let slot = self.fleet.pick(key, tried)?;
-        Ok(Picked::new(slot, self.is_measured()))
+        picked: impl Fn(&Slot<T>, bool) -> P,
+    ) -> Result<P, NoEndpoints> {
+        let measured = self.is_measured();
+        self.fleet.pick(key, tried, |slot| picked(slot, measured))
+    }
+
+    /// What `picked` makes of the endpoint of this name.
+    #[cold]
+    pub(crate) fn pick_pinned<P>(
+        &self,
+        id: &str,
+        picked: impl Fn(&Slot<T>, bool) -> P,
+    ) -> Option<P> {
+        let set = self.fleet.set();
+        Some(picked(&set.by_id(id)?.slot, self.is_measured()))
     }
 
     /// Replaces the set.
@@ -171,7 +182,7 @@ impl<T> Balancer<T> {
         let set = self.fleet.set();
         set.entries
             .iter()
-            .map(|e| e.endpoint().snapshot(e.weight, self.is_measured(), now))
+            .map(|e| e.slot.snapshot(e.weight, self.is_measured(), now))
             .collect()
     }
 
@@ -262,18 +273,21 @@ impl BalancerBuilder {
         self,
         instances: &[Instance],
         make: impl Fn(&Instance) -> T + Send + Sync + 'static,
-    ) -> Result<Balancer<T>, InvalidBalance> {
+    ) -> Result<Balancer<T>, InvalidBalance>
+    where
+        T: Send + Sync + 'static,
+    {
         if !(0.0..=1.0).contains(&self.panic_threshold) {
             return Err(InvalidBalance::PanicThreshold);
         }
         let balancer = Balancer {
-            fleet: Arc::new(Fleet::new(
+            fleet: Fleet::new(
                 self.strategy,
                 self.clock,
                 self.outlier,
                 self.panic_threshold,
-                Box::new(make),
-            )),
+                make,
+            ),
         };
         balancer.update(instances);
         Ok(balancer)

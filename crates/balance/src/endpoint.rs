@@ -13,14 +13,21 @@ use bartizan_discovery::Instance;
 use bartizan_health::Health;
 use http::Uri;
 
-use crate::{fleet::Fleet, latency::Latency, load::Load, score::Score, streak::Streak};
+use crate::{
+    fleet::Ejects,
+    latency::Latency,
+    load::{Calls, Lanes},
+    score::Score,
+    streak::Streak,
+};
 
 /// One instance as a balancer sees it: where it is, and how it is doing.
 ///
 /// It outlives the updates of the set, as long as its id and its URI stay the same.
-#[repr(C)] // The words that every call writes come first, on one line with the reference count.
+///
+/// Calls that go well only read it, unless latencies are measured; what they write is in lanes.
 pub struct Endpoint {
-    pub(crate) load: Load,
+    pub(crate) calls: Calls,
     pub(crate) streak: Streak,
     pub(crate) latency: Latency,
     pub(crate) score: Score,
@@ -41,13 +48,21 @@ pub struct Endpoint {
     uri: Uri,
     /// Weight and metadata may change while the endpoint stays.
     pub(crate) instance: ArcSwap<Instance>,
+    pub(crate) clock: Clock,
+    /// Who ejects it when it fails. Weak, because the fleet holds its endpoints.
+    pub(crate) fleet: Option<Weak<dyn Ejects>>,
 }
 
 impl Endpoint {
-    pub(crate) fn new(instance: &Instance, now: Instant) -> Self {
+    pub(crate) fn new(
+        instance: &Instance,
+        clock: Clock,
+        now: Instant,
+        fleet: Option<Weak<dyn Ejects>>,
+    ) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         Self {
-            load: Load::new(),
+            calls: Calls::new(),
             streak: Streak::new(),
             latency: Latency::new(now),
             score: Score::new(),
@@ -61,6 +76,8 @@ impl Endpoint {
             id: Arc::clone(instance.id()),
             uri: instance.uri().clone(),
             instance: ArcSwap::from_pointee(instance.clone()),
+            clock,
+            fleet,
         }
     }
 
@@ -85,7 +102,7 @@ impl Endpoint {
     /// Calls that have begun and not ended, streams included.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.load.in_flight()
+        self.calls.in_flight()
     }
 
     /// What active probes say of it.
@@ -127,22 +144,6 @@ impl Endpoint {
         let usable = !self.is_ejected() && self.health().is_usable();
         self.usable.store(usable, Ordering::Relaxed);
     }
-
-    pub(crate) fn snapshot(&self, weight: u32, measured: bool, now: Instant) -> EndpointSnapshot {
-        let until = self.ejected_until.load(Ordering::Relaxed);
-        EndpointSnapshot {
-            id: Arc::clone(&self.id),
-            uri: self.uri.clone(),
-            weight,
-            in_flight: self.in_flight(),
-            health: self.health(),
-            score: self.score.points(now),
-            ejected_for: (until > now.as_nanos()).then(|| Instant::from_nanos(until) - now),
-            ewma: measured.then(|| self.latency.average(now)),
-            requests: self.load.total(),
-            failures: self.failures.load(Ordering::Relaxed),
-        }
-    }
 }
 
 impl fmt::Debug for Endpoint {
@@ -182,11 +183,27 @@ pub struct EndpointSnapshot {
 }
 
 /// An endpoint with the service that reaches it.
-#[repr(C)]
 pub(crate) struct Slot<T> {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) clock: Clock,
-    pub(crate) service: T,
-    /// Weak, because the fleet holds the slots.
-    pub(crate) fleet: Weak<Fleet<T>>,
+    pub(crate) lanes: Lanes,
+    pub(crate) service: Arc<T>,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn snapshot(&self, weight: u32, measured: bool, now: Instant) -> EndpointSnapshot {
+        let endpoint = &*self.endpoint;
+        let until = endpoint.ejected_until.load(Ordering::Relaxed);
+        EndpointSnapshot {
+            id: Arc::clone(&endpoint.id),
+            uri: endpoint.uri.clone(),
+            weight,
+            in_flight: self.lanes.in_flight(),
+            health: endpoint.health(),
+            score: endpoint.score.points(now),
+            ejected_for: (until > now.as_nanos()).then(|| Instant::from_nanos(until) - now),
+            ewma: measured.then(|| endpoint.latency.average(now)),
+            requests: self.lanes.total(),
+            failures: endpoint.failures.load(Ordering::Relaxed),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,11 +15,19 @@ use parking_lot::Mutex;
 use crate::{
     Endpoint, NoEndpoints, OutlierConfig, Strategy, Tried,
     endpoint::Slot,
+    load::{Kept, Lanes},
     select::Admit,
     set::{Entry, Set},
 };
 
-pub(crate) type Make<T> = Box<dyn Fn(&Instance) -> T + Send + Sync>;
+/// Makes the service that reaches an instance: as what it is, and as something to keep.
+type Make<T> = Box<dyn Fn(&Instance) -> (Arc<T>, Arc<dyn Kept>) + Send + Sync>;
+
+/// What ejects endpoints, whatever they are reached by.
+pub(crate) trait Ejects: Send + Sync {
+    /// An endpoint has failed `failures` times in a row.
+    fn consider_ejection(&self, endpoint: &Endpoint, failures: u32);
+}
 
 /// What all clones of a balancer share.
 pub(crate) struct Fleet<T> {
@@ -31,6 +39,8 @@ pub(crate) struct Fleet<T> {
     pub(crate) outlier: Option<OutlierConfig>,
     panic_threshold: f64,
     make: Make<T>,
+    /// Itself, for its endpoints.
+    ejects: Weak<dyn Ejects>,
     /// Held while a set is replaced: `make` runs under it. Picks never touch it.
     updating: Mutex<()>,
     /// Held while an endpoint is ejected, returned or found (un)healthy, and while a new set
@@ -64,9 +74,12 @@ impl<T> Fleet<T> {
         clock: Clock,
         outlier: Option<OutlierConfig>,
         panic_threshold: f64,
-        make: Make<T>,
-    ) -> Self {
-        Self {
+        make: impl Fn(&Instance) -> T + Send + Sync + 'static,
+    ) -> Arc<Self>
+    where
+        T: Send + Sync + 'static,
+    {
+        Arc::new_cyclic(|fleet: &Weak<Self>| Self {
             set: ArcSwap::from_pointee(Set::new(strategy, Box::new([]))),
             cursor: Cursor::default(),
             standing: Standing {
@@ -77,24 +90,29 @@ impl<T> Fleet<T> {
             clock,
             outlier,
             panic_threshold,
-            make,
+            make: Box::new(move |instance| {
+                let service = Arc::new(make(instance));
+                (Arc::clone(&service), service)
+            }),
+            ejects: fleet.clone(),
             updating: Mutex::new(()),
             changing: Mutex::new(()),
             ejections: AtomicU64::new(0),
-        }
+        })
     }
 
     pub(crate) fn set(&self) -> arc_swap::Guard<Arc<Set<T>>> {
         self.set.load()
     }
 
-    /// The endpoint for a request, or none.
-    #[inline]
-    pub(crate) fn pick(
+    /// What `picked` makes of the endpoint for a request, or none.
+    #[inline(always)]
+    pub(crate) fn pick<P>(
         &self,
         key: Option<u64>,
         tried: Option<&Tried>,
-    ) -> Result<Arc<Slot<T>>, NoEndpoints> {
+        picked: impl FnOnce(&Slot<T>) -> P,
+    ) -> Result<P, NoEndpoints> {
         let set = self.set.load();
         if set.entries.is_empty() {
             return Err(NoEndpoints::new(None));
@@ -108,7 +126,7 @@ impl<T> Fleet<T> {
             Some(index) => index,
             None => self.second_best(&set, admit, key)?,
         };
-        Ok(Arc::clone(&set.entries[index].slot))
+        Ok(picked(&set.entries[index].slot))
     }
 
     #[inline]
@@ -177,33 +195,6 @@ impl<T> Fleet<T> {
             }
         }
         self.recount(&set);
-    }
-
-    /// An endpoint has failed `failures` times in a row.
-    #[cold]
-    pub(crate) fn consider_ejection(&self, endpoint: &Endpoint, failures: u32) {
-        let Some(outlier) = &self.outlier else {
-            return;
-        };
-        if failures < outlier.consecutive_failures.get() || endpoint.is_ejected() {
-            return;
-        }
-        // Before the lock, so that a fleet that fails as a whole does not queue up for it.
-        let limit = |set: &Set<T>| outlier.limit(set.entries.len());
-        if self.standing.ejected.load(Ordering::Relaxed) >= limit(&self.set.load()) {
-            return;
-        }
-        let now = self.clock.now();
-        let _changing = self.changing.lock();
-        let set = self.set.load();
-        let full = self.standing.ejected.load(Ordering::Relaxed) >= limit(&set);
-        if full || endpoint.is_ejected() || !set.contains(endpoint) {
-            return;
-        }
-        let duration = self.eject(endpoint, outlier, now);
-        self.recount(&set);
-        let (id, seconds) = (endpoint.id(), duration.as_secs());
-        tracing::info!(%id, failures, seconds, "endpoint ejected");
     }
 
     /// Whether a failure of this endpoint is dealt with by setting it aside.
@@ -279,7 +270,7 @@ impl<T> Fleet<T> {
     }
 
     /// Replaces the set, keeping the slots of endpoints that stay.
-    pub(crate) fn update(self: &Arc<Self>, instances: &[Instance]) {
+    pub(crate) fn update(&self, instances: &[Instance]) {
         let _updating = self.updating.lock();
         let before = self.set.load_full();
         let now = self.clock.now();
@@ -304,7 +295,7 @@ impl<T> Fleet<T> {
         self.recount(&set);
     }
 
-    fn slot(self: &Arc<Self>, before: &Set<T>, instance: &Instance, now: Instant) -> Arc<Slot<T>> {
+    fn slot(&self, before: &Set<T>, instance: &Instance, now: Instant) -> Arc<Slot<T>> {
         match before.by_id(instance.id()) {
             Some(entry) if entry.endpoint().uri() == instance.uri() => {
                 let known = &entry.endpoint().instance;
@@ -313,12 +304,17 @@ impl<T> Fleet<T> {
                 }
                 Arc::clone(&entry.slot)
             }
-            _ => Arc::new(Slot {
-                endpoint: Endpoint::new(instance, now),
-                clock: self.clock,
-                service: (self.make)(instance),
-                fleet: Arc::downgrade(self),
-            }),
+            _ => {
+                let fleet = Some(Weak::clone(&self.ejects));
+                let endpoint = Arc::new(Endpoint::new(instance, self.clock, now, fleet));
+                let (service, kept) = (self.make)(instance);
+                let shared = self.strategy.compares_load();
+                Arc::new(Slot {
+                    lanes: Lanes::new(&endpoint, &kept, shared),
+                    service,
+                    endpoint,
+                })
+            }
         }
     }
 
@@ -332,5 +328,33 @@ impl<T> Fleet<T> {
             endpoint.set_ejected_until(0);
             tracing::info!(id = %endpoint.id(), "endpoint returned early, too few are left");
         }
+    }
+}
+
+impl<T: Send + Sync> Ejects for Fleet<T> {
+    #[cold]
+    fn consider_ejection(&self, endpoint: &Endpoint, failures: u32) {
+        let Some(outlier) = &self.outlier else {
+            return;
+        };
+        if failures < outlier.consecutive_failures.get() || endpoint.is_ejected() {
+            return;
+        }
+        // Before the lock, so that a fleet that fails as a whole does not queue up for it.
+        let limit = |set: &Set<T>| outlier.limit(set.entries.len());
+        if self.standing.ejected.load(Ordering::Relaxed) >= limit(&self.set.load()) {
+            return;
+        }
+        let now = self.clock.now();
+        let _changing = self.changing.lock();
+        let set = self.set.load();
+        let full = self.standing.ejected.load(Ordering::Relaxed) >= limit(&set);
+        if full || endpoint.is_ejected() || !set.contains(endpoint) {
+            return;
+        }
+        let duration = self.eject(endpoint, outlier, now);
+        self.recount(&set);
+        let (id, seconds) = (endpoint.id(), duration.as_secs());
+        tracing::info!(%id, failures, seconds, "endpoint ejected");
     }
 }

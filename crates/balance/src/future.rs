@@ -9,7 +9,7 @@ use bartizan_classify::Classify;
 use pin_project::pin_project;
 use tower_service::Service;
 
-use crate::{Busy, Error, NoEndpoints, Picked, TrackCompletion};
+use crate::{Busy, Error, NoEndpoints, TrackCompletion, claim::Claim};
 
 /// The response of a [`Balance`](crate::Balance) service.
 #[pin_project]
@@ -17,7 +17,7 @@ pub struct ResponseFuture<T: Service<Req>, Req, C, K> {
     #[pin]
     state: State<T, Req, T::Future, T::Error>,
     /// Present from the pick to the response.
-    picked: Option<Picked<T>>,
+    claim: Option<Claim>,
     classify: C,
     track: K,
 }
@@ -62,8 +62,7 @@ where
 impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
     /// Calls the endpoint at once if it is ready.
     #[inline(always)]
-    pub(crate) fn new(picked: Picked<T>, request: Req, classify: C, track: K) -> Self {
-        let mut service = picked.service().clone();
+    pub(crate) fn new(claim: Claim, mut service: T, request: Req, classify: C, track: K) -> Self {
         // Nobody is woken by this waker: an endpoint that is not ready is asked again when the
         // future is polled, with the task's own.
         let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -74,7 +73,7 @@ impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
         };
         Self {
             state,
-            picked: Some(picked),
+            claim: Some(claim),
             classify,
             track,
         }
@@ -98,7 +97,7 @@ impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
     pub(crate) fn rejected(error: NoEndpoints, classify: C, track: K) -> Self {
         Self {
             state: State::Rejected(error),
-            picked: None,
+            claim: None,
             classify,
             track,
         }
@@ -126,9 +125,9 @@ where
                 StateProjection::Rejected(error) => return Poll::Ready(Err((*error).into())),
             }
         };
-        let picked = this.picked.as_mut().expect("present until the response");
-        picked.record(this.classify.classify(result.as_ref()));
-        let busy = picked.take_busy();
+        let claim = this.claim.as_mut().expect("present until the response");
+        claim.record(this.classify.classify(result.as_ref()));
+        let busy = claim.take_busy();
         Poll::Ready(match result {
             Ok(response) => Ok(this.track.track(busy, response)),
             Err(error) => Err(Error::Inner(error)),
@@ -139,7 +138,7 @@ where
 impl<T: Service<Req>, Req, C, K> fmt::Debug for ResponseFuture<T, Req, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("picked", &self.picked)
+            .field("endpoint", &self.claim.as_ref().map(Claim::endpoint))
             .finish_non_exhaustive()
     }
 }

@@ -43,6 +43,7 @@
 mod affinity;
 mod balancer;
 mod body;
+mod claim;
 mod completion;
 mod decaying;
 mod endpoint;
@@ -62,6 +63,7 @@ mod service;
 mod set;
 mod strategy;
 mod streak;
+mod stripe;
 mod sync;
 mod tried;
 

@@ -1,45 +1,194 @@
-use crate::sync::{AtomicU64, Ordering};
+use std::sync::{
+    Arc, OnceLock, Weak,
+    atomic::{AtomicU64, Ordering},
+};
 
-/// Calls of one endpoint: how many began, and how many of them have ended.
+use crate::{
+    Endpoint,
+    stripe::{self, STRIPES},
+};
+
+/// What the calls of one thread, or of all, hold of an endpoint while they are in flight.
 ///
-/// Two counters that only grow give the number in flight and the number of calls ever made for
-/// the price of one.
-#[derive(Debug)]
-pub(crate) struct Load {
+/// A call counts itself by the reference it holds, so that the number in flight and what keeps
+/// the endpoint alive cost one atomic operation at its beginning and one at its end. A second
+/// one, on the same cache line, counts those ever made.
+#[repr(C)]
+pub(crate) struct Lane {
     begun: AtomicU64,
-    ended: AtomicU64,
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// Calls in flight may need what reaches the endpoint, also when the set has let go of it.
+    _service: Arc<dyn Kept>,
+    /// So that no two lanes write to one cache line: 128 bytes with the reference counts.
+    _room: [u64; 10],
 }
 
-impl Load {
-    pub(crate) fn new() -> Self {
-        Self {
-            begun: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-        }
+/// Anything, kept for its destructor.
+pub(crate) trait Kept: Send + Sync {}
+
+impl<T: Send + Sync> Kept for T {}
+
+/// The lanes of an endpoint that is in a set, one for all threads or one for each of a few.
+///
+/// Threads that share a lane hand its cache line to one another at every call. Only a strategy
+/// that compares endpoints by their calls in flight is better off with one, for then every pick
+/// has to look at all lanes of several endpoints.
+pub(crate) struct Lanes {
+    /// The first only, or all.
+    lanes: [Option<Arc<Lane>>; STRIPES],
+    /// Zero if there is only one.
+    mask: usize,
+}
+
+impl Lanes {
+    pub(crate) fn new(endpoint: &Arc<Endpoint>, service: &Arc<dyn Kept>, shared: bool) -> Self {
+        let lane = || {
+            Arc::new(Lane {
+                begun: AtomicU64::new(0),
+                endpoint: Arc::clone(endpoint),
+                _service: Arc::clone(service),
+                _room: [0; 10],
+            })
+        };
+        let mask = if shared { 0 } else { STRIPES - 1 };
+        let lanes = std::array::from_fn(|index| (index <= mask).then(lane));
+        endpoint.calls.watch(&lanes);
+        Self { lanes, mask }
     }
 
-    #[inline]
-    pub(crate) fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// To be called once for each call of [`Load::begin`], after it.
-    #[inline]
-    pub(crate) fn end(&self) {
-        self.ended.fetch_add(1, Ordering::Release);
+    /// A call begins. It ends when what is returned is dropped.
+    #[inline(always)]
+    pub(crate) fn begin(&self) -> Arc<Lane> {
+        let index = if self.mask == 0 { 0 } else { stripe::own() };
+        let Some(lane) = &self.lanes[index] else {
+            unreachable!("there is a lane for every thread")
+        };
+        lane.begun.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(lane)
     }
 
     /// Calls that have begun and not ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn in_flight(&self) -> u64 {
-        // In this order: whoever sees the end of a call sees its beginning too, so that the
-        // difference is never negative.
-        let ended = self.ended.load(Ordering::Acquire);
-        self.begun.load(Ordering::Relaxed).saturating_sub(ended)
+        // All references but our own are calls.
+        let calls = |lane: &Arc<Lane>| Arc::strong_count(lane) as u64 - 1;
+        match &self.lanes {
+            [Some(lane), None, ..] => calls(lane),
+            lanes => lanes.iter().flatten().map(calls).sum(),
+        }
     }
 
     /// Calls that have ever begun.
     pub(crate) fn total(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+        let lanes = self.lanes.iter().flatten();
+        lanes.map(|lane| lane.begun.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        let Some(endpoint) = self.lanes[0]
+            .as_ref()
+            .map(|lane| Arc::clone(&lane.endpoint))
+        else {
+            return;
+        };
+        self.lanes = Default::default();
+        endpoint.calls.own.store(0, Ordering::Release);
+    }
+}
+
+/// The lanes of an endpoint as it sees them itself, whether it is still in a set or not.
+pub(crate) struct Calls {
+    lanes: OnceLock<Box<[Weak<Lane>]>>,
+    /// How many references to each lane are no calls: one while it is in a set, then none.
+    own: AtomicU64,
+}
+
+impl Calls {
+    pub(crate) fn new() -> Self {
+        Self {
+            lanes: OnceLock::new(),
+            own: AtomicU64::new(1),
+        }
+    }
+
+    fn watch(&self, lanes: &[Option<Arc<Lane>>]) {
+        self.lanes
+            .get_or_init(|| lanes.iter().flatten().map(Arc::downgrade).collect());
+    }
+
+    /// Calls that have begun and not ended. May be too low for the moment in which the endpoint
+    /// leaves its set.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let own = self.own.load(Ordering::Acquire);
+        let calls = |lane: &Weak<Lane>| (lane.strong_count() as u64).saturating_sub(own);
+        self.lanes.get().into_iter().flatten().map(calls).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use bartizan_clock::{Clock, Instant};
+    use bartizan_discovery::Instance;
+
+    use super::*;
+
+    fn lanes(shared: bool) -> (Arc<Endpoint>, Lanes) {
+        let instance = Instance::new("http://a").unwrap();
+        let now = Instant::from_nanos(0);
+        let endpoint = Arc::new(Endpoint::new(&instance, Clock::default(), now, None));
+        let lanes = Lanes::new(&endpoint, &(Arc::new(()) as Arc<dyn Kept>), shared);
+        (endpoint, lanes)
+    }
+
+    #[test]
+    fn a_lane_is_as_long_as_two_cache_lines() {
+        let counts = 2 * size_of::<usize>();
+        assert_eq!(counts + size_of::<Lane>(), 128);
+    }
+
+    #[test]
+    fn calls_of_many_threads_are_counted_and_end_where_they_did_not_begin() {
+        const THREADS: usize = 12;
+        const CALLS: usize = 2_000;
+        for shared in [false, true] {
+            let (endpoint, lanes) = lanes(shared);
+            let start = Barrier::new(THREADS);
+            let left: Vec<_> = thread::scope(|scope| {
+                let begin = || {
+                    start.wait();
+                    let mut last = lanes.begin();
+                    for _ in 1..CALLS {
+                        assert!(lanes.in_flight() >= 1);
+                        assert!(lanes.in_flight() <= 2 * THREADS as u64);
+                        last = lanes.begin();
+                    }
+                    last
+                };
+                let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(begin)).collect();
+                threads.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            assert_eq!(lanes.total(), (THREADS * CALLS) as u64);
+            assert_eq!(lanes.in_flight(), THREADS as u64);
+            assert_eq!(endpoint.in_flight(), THREADS as u64);
+            drop(left);
+            assert_eq!((lanes.in_flight(), endpoint.in_flight()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_has_left_still_knows_its_calls() {
+        for shared in [false, true] {
+            let (endpoint, lanes) = lanes(shared);
+            let calls = [lanes.begin(), lanes.begin()];
+            drop(lanes);
+            assert_eq!(endpoint.in_flight(), 2);
+            drop(calls);
+            assert_eq!(endpoint.in_flight(), 0);
+            assert_eq!(Arc::strong_count(&endpoint), 1);
+        }
     }
 }

@@ -5,7 +5,7 @@ use tower_service::Service;
 
 use crate::{
     Affinity, Balancer, Busy, Error, NoAffinity, ResponseFuture, TrackCompletion, UntilBodyEnd,
-    UntilResponse,
+    UntilResponse, claim::Claim, endpoint::Slot,
 };
 
 /// A service that sends each request to an endpoint of a [`Balancer`].
@@ -94,18 +94,25 @@ where
     #[inline(always)]
     fn call(&mut self, mut request: Req) -> Self::Future {
         let pinned = self.affinity.pinned(&request);
-        let picked = pinned.and_then(|id| self.balancer.pick_id(id)).map_or_else(
+        // A clone of the service, because most are cheaper to clone than to hold on to.
+        let picked = |slot: &Slot<T>, measured| {
+            let service = T::clone(&slot.service);
+            (Claim::new(slot, measured), service)
+        };
+        let found = pinned.and_then(|id| self.balancer.pick_pinned(id, picked));
+        let found = found.map_or_else(
             || {
                 let key = self.affinity.key(&request);
                 let tried = self.affinity.tried(&request);
-                self.balancer.pick_among(key, tried.as_ref())
+                self.balancer.pick_among(key, tried.as_ref(), picked)
             },
             Ok,
         );
-        match picked {
-            Ok(picked) => {
-                self.affinity.chosen(&mut request, &picked);
-                ResponseFuture::new(picked, request, self.classify.clone(), self.track.clone())
+        match found {
+            Ok((claim, service)) => {
+                self.affinity.chosen(&mut request, claim.endpoint());
+                let (classify, track) = (self.classify.clone(), self.track.clone());
+                ResponseFuture::new(claim, service, request, classify, track)
             }
             Err(error) => {
                 ResponseFuture::rejected(error, self.classify.clone(), self.track.clone())

@@ -83,7 +83,7 @@ impl<T> Entry<T> {
     #[inline]
     pub(crate) fn occupancy(&self) -> Occupancy {
         Occupancy {
-            in_flight: self.endpoint().load.in_flight(),
+            in_flight: self.slot.lanes.in_flight(),
             weight: self.weight,
         }
     }
@@ -91,9 +91,8 @@ impl<T> Entry<T> {
     /// What one more call would cost here: latency times calls, for its weight.
     #[inline]
     pub(crate) fn cost(&self, now: Instant) -> f32 {
-        let endpoint = self.endpoint();
-        let calls = endpoint.load.in_flight() + 1;
-        endpoint.latency.average_nanos(now) * calls as f32 / self.weight as f32
+        let calls = self.slot.lanes.in_flight() + 1;
+        self.endpoint().latency.average_nanos(now) * calls as f32 / self.weight as f32
     }
 }
 

@@ -75,6 +75,16 @@ impl Strategy {
         Self::ConsistentHash,
     ];
 
+    /// Whether every pick looks at how many calls several endpoints have in flight.
+    pub(crate) const fn compares_load(self) -> bool {
+        match self {
+            Self::LeastConnections | Self::HealthBased | Self::P2c | Self::P2cPeakEwma => true,
+            Self::RoundRobin | Self::WeightedRoundRobin | Self::Random | Self::ConsistentHash => {
+                false
+            }
+        }
+    }
+
     /// The name in configuration files.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -8,57 +8,12 @@ mod sync {
 #[path = "../src/decaying.rs"]
 mod decaying;
 #[allow(dead_code)]
-#[path = "../src/load.rs"]
-mod load;
-#[allow(dead_code)]
 #[path = "../src/streak.rs"]
 mod streak;
 
 use loom::{sync::Arc, thread};
 
-use crate::{decaying::Decaying, load::Load, streak::Streak};
-
-#[test]
-fn calls_in_flight_are_never_negative_and_end_at_zero() {
-    loom::model(|| {
-        let load = Arc::new(Load::new());
-        let callers: Vec<_> = (0..2)
-            .map(|_| {
-                let load = Arc::clone(&load);
-                thread::spawn(move || {
-                    load.begin();
-                    load.end();
-                })
-            })
-            .collect();
-        // A negative number would come out as zero by saturation; the sum shows it.
-        let (in_flight, total) = (load.in_flight(), load.total());
-        assert!(in_flight <= 2 && total <= 2);
-        callers
-            .into_iter()
-            .for_each(|caller| caller.join().unwrap());
-        assert_eq!((load.in_flight(), load.total()), (0, 2));
-    });
-}
-
-#[test]
-fn whoever_is_in_flight_is_seen_by_itself() {
-    loom::model(|| {
-        let load = Arc::new(Load::new());
-        let other = {
-            let load = Arc::clone(&load);
-            thread::spawn(move || {
-                load.begin();
-                load.end();
-            })
-        };
-        load.begin();
-        assert!(load.in_flight() >= 1);
-        load.end();
-        other.join().unwrap();
-        assert_eq!(load.in_flight(), 0);
-    });
-}
+use crate::{decaying::Decaying, streak::Streak};
 
 #[test]
 fn no_failure_is_lost_within_a_generation() {

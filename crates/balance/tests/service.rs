@@ -31,7 +31,7 @@ fn three() -> Vec<Instance> {
     parse_endpoints("http://a,http://b,http://c").unwrap()
 }
 
-fn balancer<T>(
+fn balancer<T: Send + Sync + 'static>(
     strategy: Strategy,
     make: impl Fn(&Instance) -> T + Send + Sync + 'static,
 ) -> Balancer<T> {
