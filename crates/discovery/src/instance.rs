@@ -123,6 +123,18 @@ impl Instance {
             && self.uri.path().trim_end_matches('/') == other.uri.path().trim_end_matches('/')
     }
 
+    /// What is equal of instances that are at the [same place](Instance::same_place); `None` of
+    /// those at no place that a request could go to.
+    pub(crate) fn place(&self) -> Option<String> {
+        let scheme = self.uri.scheme_str().filter(|scheme| *scheme != "stdio")?;
+        let host = self.uri.host()?.to_ascii_lowercase();
+        let path = self.uri.path().trim_end_matches('/');
+        Some(format!(
+            "{scheme}://{host}:{}{path}",
+            self.port().unwrap_or_default()
+        ))
+    }
+
     fn port(&self) -> Option<u16> {
         self.uri.port_u16().or(match self.uri.scheme_str() {
             Some("http") => Some(80),

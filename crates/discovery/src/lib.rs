@@ -12,7 +12,13 @@
 //! |---|---|
 //! | [`Static`] | a list that never changes, such as one read from the environment by [`parse_endpoints`] |
 //! | [`Dns`] | the addresses behind a host name, looked up again and again |
-//! | [`Publisher`] | everything else: a registration API, a watched file, a test |
+//! | `RegistryFile` | services in a `registry.yaml` or `registry.json` (feature `registry`) |
+//! | [`Registrations`] | instances that register themselves, with a time to live if they like |
+//! | [`Merged`] | several of these at once, each with its own troubles |
+//! | [`Publisher`] | everything else, such as a test |
+//!
+//! Sources of many services tell of each service by a [`Watch`] of its own, and of all together
+//! by a [`RegistryWatch`]. `RegistryStore`, of the same feature, writes a `registry.json`.
 //!
 //! ```
 //! use bartizan_discovery::{Discover, Static, parse_endpoints};
@@ -36,7 +42,9 @@ mod endpoints;
 #[cfg(feature = "registry")]
 mod file;
 mod instance;
+mod merged;
 mod publisher;
+mod registrations;
 mod registry;
 mod resolve;
 mod snapshot;
@@ -51,7 +59,9 @@ pub use file::{
     RegistryStore, StoreError,
 };
 pub use instance::{Instance, InvalidInstance, MAX_WEIGHT};
+pub use merged::{Merged, MergedBuilder, SourceState};
 pub use publisher::Publisher;
+pub use registrations::{RegistrationError, Registrations, RegistrationsBuilder};
 pub use registry::{
     Balancing, Entry, Launch, Recorded, RegisteredService, Registry, RegistryState, RegistryWatch,
     Remark, Tool, Transport,

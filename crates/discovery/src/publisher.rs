@@ -90,6 +90,12 @@ impl Publisher {
         });
     }
 
+    pub(crate) fn has_instances(&self) -> bool {
+        let snapshot = self.sender.borrow();
+        // Once there were any, an empty set is not stale.
+        !snapshot.instances.is_empty() || !snapshot.stale
+    }
+
     /// Whether anyone holds a watch.
     pub(crate) fn is_watched(&self) -> bool {
         self.sender.receiver_count() > 0

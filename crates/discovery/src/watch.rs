@@ -20,6 +20,13 @@ impl<D: Discover + ?Sized> Discover for std::sync::Arc<D> {
     }
 }
 
+/// A watch is as good as its source, for as long as someone keeps that.
+impl Discover for Watch {
+    fn watch(&self) -> Watch {
+        self.clone()
+    }
+}
+
 /// The latest [`Snapshot`] of a source, and a way to wait for the next.
 ///
 /// Snapshots that nobody waited for are skipped, never queued.
