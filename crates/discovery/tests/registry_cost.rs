@@ -1,0 +1,115 @@
+//! What ten thousand instances in one registry cost.
+#![cfg(feature = "registry")]
+
+use std::{fmt::Write as _, time::Duration};
+
+use bartizan_clock::Clock;
+use bartizan_discovery::{Format, Registry, RegistryFile};
+
+const INSTANCES: usize = 10_000;
+
+/// An unoptimized build is a dozen times slower, and a machine that runs all tests at once half
+/// as fast again.
+const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 5_000 } else { 100 });
+
+fn yaml() -> String {
+    let mut text = String::from("version: \"1.0\"\nservers:\n");
+    for n in 0..INSTANCES {
+        let _ = write!(
+            text,
+            "  - namespace: service-{}\n    name: host-{n}.internal\n    port: 8080\n    \
+             docker_image: image:latest\n    health_url: http://host-{n}.internal:8080/health\n    \
+             tools:\n      - name: list\n        description: Lists all there is\n",
+            n % 100,
+        );
+    }
+    text
+}
+
+fn json() -> String {
+    let mut text = String::from("{\"templates\": {\n  \"a\": {\"instances\": [");
+    for n in 0..INSTANCES {
+        let comma = if n == 0 { "" } else { "," };
+        let _ = write!(
+            text,
+            "{comma}\n      {{\"id\": \"a-{n}\", \"template_name\": \"a\", \"endpoint\": \"http://10.0.0.1:{}\",\n       \
+             \"transport\": \"http\", \"status\": \"healthy\", \"backend\": \"docker\", \
+             \"consecutive_failures\": 0, \"metadata\": {{\"weight\": 2, \"zone\": \"eu\"}}}}",
+            n + 1,
+        );
+    }
+    text.push_str("]}}}\n");
+    text
+}
+
+/// The least of several, because whatever comes in between makes a run dearer.
+fn cheapest(mut work: impl FnMut()) -> Duration {
+    let clock = Clock::default();
+    let mut once = || {
+        let start = clock.now();
+        work();
+        clock.now() - start
+    };
+    (0..5).map(|_| once()).min().unwrap_or_default()
+}
+
+#[test]
+fn ten_thousand_instances_are_read_within_the_budget() {
+    let (yaml, json) = (yaml(), json());
+    let of_yaml = cheapest(|| {
+        assert_eq!(
+            Registry::from_yaml(&yaml).unwrap().instance_count(),
+            INSTANCES
+        );
+    });
+    let of_json = cheapest(|| {
+        assert_eq!(
+            Registry::from_json(&json).unwrap().instance_count(),
+            INSTANCES
+        );
+    });
+    println!(
+        "yaml {of_yaml:?} for {} bytes, json {of_json:?} for {} bytes",
+        yaml.len(),
+        json.len()
+    );
+    assert!(of_yaml < LIMIT, "{of_yaml:?}");
+    assert!(of_json < LIMIT, "{of_json:?}");
+}
+
+#[test]
+fn a_poll_that_finds_nothing_new_costs_almost_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.yaml");
+    std::fs::write(&path, yaml()).unwrap();
+    runtime.block_on(async {
+        let clock = Clock::default();
+        let builder = RegistryFile::builder(&path, Format::Yaml).watched(false);
+        let file = builder.spawn().unwrap();
+        let service = file.service("service-1");
+        let mut polls = Vec::new();
+        for _ in 0..6 {
+            let start = clock.now();
+            let state = file.reload().await.unwrap();
+            polls.push(clock.now() - start);
+            assert_eq!(state.version, 1);
+        }
+        let version = service.current().version;
+        // The same servers in other words: read, compared, and nobody is woken.
+        std::fs::write(&path, format!("# changed\n{}", yaml())).unwrap();
+        let start = clock.now();
+        file.reload().await.unwrap();
+        let changed = clock.now() - start;
+        assert_eq!(service.current().version, version);
+        let unchanged = polls[1..].iter().min().copied().unwrap_or_default();
+        println!(
+            "first {:?}, unchanged {unchanged:?}, changed {changed:?}",
+            polls[0]
+        );
+        assert!(unchanged < polls[0] / 5, "{polls:?}");
+    });
+}
