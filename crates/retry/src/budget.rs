@@ -1,3 +1,4 @@
+mod account;
 mod ticket;
 mod tokens;
 
@@ -10,12 +11,16 @@ use bartizan_clock::Clock;
 
 use crate::InvalidRetry;
 
-use self::tokens::{Balance, Reserve};
+use self::{account::Account, tokens::Reserve};
 
 pub(crate) use self::ticket::Ticket;
 
 /// What one retry costs. Any ratio of up to nine decimals is a whole number of these.
 const RETRY: u64 = 1_000_000_000;
+
+/// What a thread puts aside before it books it: often enough that the budget is soon seen to be
+/// full, seldom enough that it hardly costs.
+const BATCH: u64 = 4 * RETRY;
 
 /// Keeps retries a fixed share of the traffic, however much of it fails.
 ///
@@ -49,7 +54,7 @@ const RETRY: u64 = 1_000_000_000;
 pub struct RetryBudget(Arc<Shared>);
 
 struct Shared {
-    balance: Balance,
+    account: Account,
     reserve: Reserve,
     /// What a first attempt pays in.
     deposit: u64,
@@ -120,7 +125,7 @@ impl RetryBudget {
         )]
         let deposit = (ratio * RETRY as f64).round() as u64;
         Self(Arc::new_cyclic(|budget| Shared {
-            balance: Balance::new(),
+            account: Account::default(),
             reserve: Reserve::new(),
             deposit,
             cap: u64::from(cap) * RETRY,
@@ -135,7 +140,7 @@ impl RetryBudget {
     #[inline]
     pub fn deposit(&self) {
         let shared = &*self.0;
-        shared.balance.deposit(shared.deposit, shared.cap);
+        shared.account.deposit(shared.deposit, shared.cap, BATCH);
     }
 
     /// Takes out one retry; `false` if there is none.
@@ -144,7 +149,7 @@ impl RetryBudget {
     #[must_use]
     pub fn withdraw(&self) -> bool {
         let shared = &*self.0;
-        shared.balance.withdraw(RETRY)
+        shared.account.withdraw(RETRY, shared.cap)
             || shared.interval > 0
                 && shared.reserve.take(
                     shared.clock.now().as_nanos(),
@@ -157,7 +162,7 @@ impl RetryBudget {
     ///
     /// What the reserve had given goes to what was paid in; past the cap it is lost.
     pub fn refund(&self) {
-        self.0.balance.deposit(RETRY, self.0.cap);
+        self.0.account.refund(RETRY, self.0.cap);
     }
 
     /// The way back here for a call in flight.
@@ -169,7 +174,7 @@ impl RetryBudget {
     /// How many retries are paid for, fractions included. The reserve does not count.
     #[must_use]
     pub fn balance(&self) -> f64 {
-        self.0.balance.load() as f64 / RETRY as f64
+        self.0.account.load(self.0.cap) as f64 / RETRY as f64
     }
 }
 

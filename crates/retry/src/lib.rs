@@ -70,6 +70,7 @@ mod policy;
 mod replay_body;
 mod service;
 mod spare;
+mod stripe;
 mod sync;
 mod verdict;
 mod waiting;

@@ -6,17 +6,13 @@
 use crate::sync::{AtomicU64, Ordering};
 
 /// What first attempts have paid in and retries have not taken out, in billionths of a retry.
+#[derive(Default)]
 pub(crate) struct Balance(AtomicU64);
 
 impl Balance {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
     /// Adds `amount`, or as much of it as `cap` leaves room for.
     ///
-    /// A full balance is only read, so that threads share its cache line while nothing fails.
-    /// An addition without the comparison was measured: it is no faster on two threads, and the
+    /// A full balance is only read. An addition without the comparison was measured: it is no faster on two threads, and the
     /// cap would not be exact.
     #[inline]
     pub(crate) fn deposit(&self, amount: u64, cap: u64) {
