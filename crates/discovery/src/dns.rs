@@ -1,13 +1,14 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use bartizan_backoff::{Backoff, Jitter, spread};
 use bartizan_clock::Clock;
-use fastrand::Rng;
 use http::Uri;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
-use crate::{Discover, Instance, InvalidInstance, Publisher, Resolve, SystemResolver, Watch};
+use crate::{
+    Discover, Instance, InvalidInstance, Resolve, SystemResolver, Watch,
+    schedule::{LookUp, Schedule},
+};
 
 /// The metadata key under which instances found by DNS carry the name they were found by.
 ///
@@ -78,12 +79,7 @@ impl Dns {
                 port,
                 template,
             },
-            // What Kubernetes' cluster DNS sets as the time to live of its records.
-            interval: Duration::from_secs(30),
-            jitter: 0.2,
-            // glibc gives up on one name server after five seconds.
-            timeout: Duration::from_secs(5),
-            clock: Clock::default(),
+            schedule: Schedule::default(),
             resolver: SystemResolver,
         })
     }
@@ -106,35 +102,32 @@ impl Drop for Dns {
 #[must_use]
 pub struct DnsBuilder<R = SystemResolver> {
     name: Name,
-    interval: Duration,
-    jitter: f64,
-    timeout: Duration,
-    clock: Clock,
+    schedule: Schedule,
     resolver: R,
 }
 
 impl<R: Resolve> DnsBuilder<R> {
     /// The time from one lookup to the next. Default: 30 s.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.schedule.interval = interval;
         self
     }
 
     /// How far the interval may stray, as a fraction of itself. Default: 0.2.
     pub fn jitter(mut self, jitter: f64) -> Self {
-        self.jitter = jitter;
+        self.schedule.jitter = jitter;
         self
     }
 
     /// How long one lookup may take. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.schedule.timeout = timeout;
         self
     }
 
     /// The clock that measures the interval. Default: [`Clock::default`].
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.schedule.clock = clock;
         self
     }
 
@@ -142,10 +135,7 @@ impl<R: Resolve> DnsBuilder<R> {
     pub fn resolver<S: Resolve>(self, resolver: S) -> DnsBuilder<S> {
         DnsBuilder {
             name: self.name,
-            interval: self.interval,
-            jitter: self.jitter,
-            timeout: self.timeout,
-            clock: self.clock,
+            schedule: self.schedule,
             resolver,
         }
     }
@@ -160,56 +150,29 @@ impl<R: Resolve> DnsBuilder<R> {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn spawn(self) -> Result<Dns, InvalidDns> {
-        if self.interval.is_zero() {
-            return Err(InvalidDns::ZeroInterval);
-        }
-        if self.timeout.is_zero() {
-            return Err(InvalidDns::ZeroTimeout);
-        }
-        if !(0.0..=1.0).contains(&self.jitter) {
-            return Err(InvalidDns::Jitter);
-        }
-        let retry = Backoff::exponential(Duration::from_secs(1).min(self.interval))
-            .max(self.interval)
-            .jitter(Jitter::Equal)
-            .build()
-            .map_err(|_| InvalidDns::ZeroInterval)?;
-        let publisher = Publisher::new();
-        let watch = publisher.watch();
-        let task = tokio::spawn(self.run(publisher, retry));
+        let Self {
+            name,
+            schedule,
+            resolver,
+        } = self;
+        let (watch, task) = schedule.spawn(Addresses { name, resolver })?;
         Ok(Dns { watch, task })
     }
+}
 
-    async fn run(self, publisher: Publisher, retry: Backoff) {
-        let mut random = Rng::new();
-        let mut failures = 0_u32;
-        loop {
-            let pause = match self.look_up().await {
-                Ok(instances) => {
-                    failures = 0;
-                    publisher.replace(instances);
-                    spread(self.interval, self.jitter, &mut random)
-                }
-                Err(error) => {
-                    failures = failures.saturating_add(1);
-                    if failures == 1 {
-                        let host = &*self.name.host;
-                        tracing::warn!(host, error, "lookup failed, keeping the last addresses");
-                    }
-                    publisher.fail(error);
-                    retry.delay(failures, &mut random)
-                }
-            };
-            self.clock.sleep(pause).await;
-        }
+struct Addresses<R> {
+    name: Name,
+    resolver: R,
+}
+
+impl<R: Resolve> LookUp for Addresses<R> {
+    fn host(&self) -> &Arc<str> {
+        &self.name.host
     }
 
     async fn look_up(&self) -> Result<Vec<Instance>, String> {
         let lookup = self.resolver.resolve(&self.name.host, self.name.port);
-        let addresses = tokio::time::timeout(self.timeout, lookup)
-            .await
-            .map_err(|_| String::from("the lookup took too long"))?
-            .map_err(|error| error.to_string())?;
+        let addresses = lookup.await.map_err(|error| error.to_string())?;
         if addresses.is_empty() {
             return Err("the name has no addresses".into());
         }
@@ -250,7 +213,7 @@ impl Name {
     }
 }
 
-/// A [`Dns`] that cannot be built.
+/// A [`Dns`] or [`Srv`](crate::Srv) that cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidDns {
@@ -260,6 +223,9 @@ pub enum InvalidDns {
     /// The URI has no port and its scheme implies none.
     #[error("the URI needs a port")]
     NoPort,
+    /// The URI has a port, and the records that it stands for have their own.
+    #[error("the URI must not have a port, which the records have")]
+    Port,
     /// The interval is zero.
     #[error("the interval must be positive")]
     ZeroInterval,

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`Static`] | a list that never changes, such as one read from the environment by [`parse_endpoints`] |
 //! | [`Dns`] | the addresses behind a host name, looked up again and again |
+//! | [`Srv`] | the hosts and ports that SRV records list; name servers to ask come with feature `srv` |
 //! | `RegistryFile` | services in a `registry.yaml` or `registry.json` (feature `registry`) |
 //! | [`Registrations`] | instances that register themselves, with a time to live if they like |
 //! | [`Merged`] | several of these at once, each with its own troubles |
@@ -43,11 +44,15 @@ mod endpoints;
 mod file;
 mod instance;
 mod merged;
+#[cfg(feature = "srv")]
+mod name_servers;
 mod publisher;
 mod registrations;
 mod registry;
 mod resolve;
+mod schedule;
 mod snapshot;
+mod srv;
 mod static_list;
 mod watch;
 
@@ -60,6 +65,8 @@ pub use file::{
 };
 pub use instance::{Instance, InvalidInstance, MAX_WEIGHT};
 pub use merged::{Merged, MergedBuilder, SourceState};
+#[cfg(feature = "srv")]
+pub use name_servers::NameServers;
 pub use publisher::Publisher;
 pub use registrations::{RegistrationError, Registrations, RegistrationsBuilder};
 pub use registry::{
@@ -68,5 +75,6 @@ pub use registry::{
 };
 pub use resolve::{Resolve, SystemResolver};
 pub use snapshot::{Instances, Snapshot};
+pub use srv::{ResolveSrv, Srv, SrvBuilder, SrvRecord};
 pub use static_list::Static;
 pub use watch::{Discover, Watch};

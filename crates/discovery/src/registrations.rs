@@ -44,7 +44,6 @@ pub struct Registrations {
 
 impl Registrations {
     /// A builder of an empty source.
-    #[must_use]
     pub fn builder() -> RegistrationsBuilder {
         RegistrationsBuilder {
             // Twice the set that everything here is measured with.

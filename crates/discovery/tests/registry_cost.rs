@@ -1,9 +1,9 @@
 //! What ten thousand instances in one registry cost.
 #![cfg(feature = "registry")]
+#![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 
 use std::{fmt::Write as _, time::Duration};
 
-use bartizan_clock::Clock;
 use bartizan_discovery::{Format, Registry, RegistryFile};
 
 const INSTANCES: usize = 10_000;
@@ -42,19 +42,30 @@ fn json() -> String {
     text
 }
 
+/// The time that this process has had a processor for, which others on the machine do not add to.
+/// There is one test in this file, so that no other adds to it either.
+fn cpu() -> Duration {
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(clock.tv_sec as u64, clock.tv_nsec as u32)
+}
+
 /// The least of several, because whatever comes in between makes a run dearer.
 fn cheapest(mut work: impl FnMut()) -> Duration {
-    let clock = Clock::default();
     let mut once = || {
-        let start = clock.now();
+        let start = cpu();
         work();
-        clock.now() - start
+        cpu() - start
     };
     (0..5).map(|_| once()).min().unwrap_or_default()
 }
 
 #[test]
-fn ten_thousand_instances_are_read_within_the_budget() {
+fn ten_thousand_instances_are_polled_within_the_budget() {
+    reading();
+    polling();
+}
+
+fn reading() {
     let (yaml, json) = (yaml(), json());
     let of_yaml = cheapest(|| {
         assert_eq!(
@@ -77,8 +88,7 @@ fn ten_thousand_instances_are_read_within_the_budget() {
     assert!(of_json < LIMIT, "{of_json:?}");
 }
 
-#[test]
-fn a_poll_that_finds_nothing_new_costs_almost_nothing() {
+fn polling() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -87,29 +97,26 @@ fn a_poll_that_finds_nothing_new_costs_almost_nothing() {
     let path = directory.path().join("registry.yaml");
     std::fs::write(&path, yaml()).unwrap();
     runtime.block_on(async {
-        let clock = Clock::default();
         let builder = RegistryFile::builder(&path, Format::Yaml).watched(false);
         let file = builder.spawn().unwrap();
         let service = file.service("service-1");
-        let mut polls = Vec::new();
-        for _ in 0..6 {
-            let start = clock.now();
-            let state = file.reload().await.unwrap();
-            polls.push(clock.now() - start);
-            assert_eq!(state.version, 1);
-        }
-        let version = service.current().version;
-        // The same servers in other words: read, compared, and nobody is woken.
-        std::fs::write(&path, format!("# changed\n{}", yaml())).unwrap();
-        let start = clock.now();
         file.reload().await.unwrap();
-        let changed = clock.now() - start;
-        assert_eq!(service.current().version, version);
-        let unchanged = polls[1..].iter().min().copied().unwrap_or_default();
-        println!(
-            "first {:?}, unchanged {unchanged:?}, changed {changed:?}",
-            polls[0]
-        );
-        assert!(unchanged < polls[0] / 5, "{polls:?}");
+        let (version, seen) = (file.current().version, service.current().version);
+        let mut unchanged = Duration::MAX;
+        let mut changed = Duration::MAX;
+        for n in 0..5 {
+            let start = cpu();
+            assert_eq!(file.reload().await.unwrap().version, version);
+            unchanged = unchanged.min(cpu() - start);
+            // The same servers in other words: read, compared, and nobody is woken.
+            std::fs::write(&path, format!("# changed {n}\n{}", yaml())).unwrap();
+            let start = cpu();
+            file.reload().await.unwrap();
+            changed = changed.min(cpu() - start);
+            assert_eq!(service.current().version, seen);
+        }
+        println!("a poll: {unchanged:?} if nothing has changed, {changed:?} if the file has");
+        assert!(changed < LIMIT, "{changed:?}");
+        assert!(unchanged < changed / 20, "{unchanged:?}");
     });
 }

@@ -51,9 +51,14 @@ impl Reader {
             );
             return None;
         };
-        let mut seen = HashSet::with_capacity(members.len());
-        for member in members {
-            if !seen.insert(&*member.key) {
+        // Nearly all are short, and comparing a few keys is cheaper than hashing them.
+        let mut long = (members.len() > 16).then(HashSet::new);
+        for (index, member) in members.iter().enumerate() {
+            let again = match &mut long {
+                Some(seen) => !seen.insert(&*member.key),
+                None => members[..index].iter().any(|other| other.key == member.key),
+            };
+            if again {
                 let key = &member.key;
                 self.problem(member.place, format!("`{key}` of {what} is given twice"));
             }
