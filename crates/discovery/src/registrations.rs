@@ -275,10 +275,8 @@ async fn watch_deadlines(shared: Weak<Shared>, earlier: Arc<Notify>, clock: Cloc
         };
         match next {
             Some(deadline) => {
-                tokio::select! {
-                    () = clock.sleep_until(deadline) => {}
-                    () = earlier.notified() => {}
-                }
+                let wait = deadline - clock.now();
+                let _ = tokio::time::timeout(wait, earlier.notified()).await;
             }
             None => earlier.notified().await,
         }

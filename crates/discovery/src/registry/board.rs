@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -72,6 +71,7 @@ impl Board {
     }
 
     /// Publishes that the last good registry is still what the source says.
+    #[cfg(feature = "registry")]
     pub(crate) fn recover(&self) {
         let services = self.services();
         let state = self.modify(|state| {
@@ -84,7 +84,8 @@ impl Board {
     }
 
     /// Publishes that the source could not be read: everything stays, and is stale.
-    pub(crate) fn fail(&self, error: impl Display) {
+    #[cfg(feature = "registry")]
+    pub(crate) fn fail(&self, error: impl std::fmt::Display) {
         let services = self.services();
         let state = self.modify(|state| {
             state.stale = true;
