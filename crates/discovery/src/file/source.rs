@@ -42,7 +42,7 @@ const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 /// # let path = directory.path().join("registry.yaml");
 /// # std::fs::write(&path, "servers:\n  - {namespace: users, name: users.internal, port: 80}\n")?;
 /// let file = RegistryFile::builder(path, Format::Yaml).spawn()?;
-/// let state = file.reload().await?;
+/// let state = file.reload().await.map_err(|error| error.to_string())?;
 /// assert_eq!(state.registry.services.len(), 1);
 /// assert_eq!(file.service("users").current().instances.len(), 1);
 /// # Ok(())
