@@ -121,7 +121,8 @@ impl Door {
             && self.class(envelope) == RequestClass::Unsafe
         {
             let tool = envelope.subject().unwrap_or_default();
-            tools::find(self, &tool).await;
+            // Boxed, as below: few calls need it, and all would be as large.
+            Box::pin(tools::find(self, &tool)).await;
         }
     }
 

@@ -15,7 +15,9 @@ use http_body::Frame;
 
 use super::{House, Refusal, exchange::is_event_stream};
 
-type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+/// An answer to come. Boxed where it is made: where it is awaited changes when it is late, and
+/// it is too large to be moved about.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// Who waits.
 #[derive(Debug)]
@@ -32,10 +34,8 @@ pub(super) async fn answer(
     house: &House,
     waiting: Waiting,
     patience: Duration,
-    answer: impl Future<Output = Response<Body>> + Send + 'static,
+    mut answer: Answer,
 ) -> Response<Body> {
-    // Boxed: where it is awaited changes when it is late.
-    let mut answer: Answer = Box::pin(answer);
     tokio::select! {
         biased;
         answer = &mut answer => return answer,

@@ -7,8 +7,8 @@ use http_body::Body;
 use super::{Door, Refusal, ask, is_event_stream};
 use crate::service::Payload;
 
-/// The longest answer of success that is looked into: an error is not longer.
-const SMALL: u64 = 2048;
+/// The longest answer of success that is looked into: the loss of a session takes few words.
+const SMALL: u64 = 512;
 
 /// An answer whose body is here as a whole if it can tell that something is wrong: all that are
 /// no success, and short ones that are.

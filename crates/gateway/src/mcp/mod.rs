@@ -47,6 +47,9 @@ pub(crate) use self::{
 use crate::service::Upstream;
 
 /// Answers one message.
+///
+/// What is not passed through is boxed: the futures of bridges are large, and every call would
+/// be as large as the largest.
 pub(crate) async fn message(
     door: &Door,
     headers: &HeaderMap,
@@ -63,14 +66,15 @@ pub(crate) async fn message(
                 return refuse(refusal);
             }
             match probe::speaks_modern(door).await {
-                Ok(true) if door.service.is_process() => {
-                    match tools::check(door, headers, envelope).await {
-                        Ok(()) => raw::modern(door, headers, envelope, body).await,
-                        Err(refusal) => refuse(refusal),
+                Ok(true) => {
+                    if door.service.is_process()
+                        && let Err(refusal) = Box::pin(tools::check(door, headers, envelope)).await
+                    {
+                        return refuse(refusal);
                     }
+                    raw::modern(door, headers, envelope, body).await
                 }
-                Ok(true) => raw::modern(door, headers, envelope, body).await,
-                Ok(false) => bridged::modern(door, headers, envelope, body).await,
+                Ok(false) => Box::pin(bridged::modern(door, headers, envelope, body)).await,
                 Err(refusal) => refuse(refusal),
             }
         }
@@ -79,11 +83,13 @@ pub(crate) async fn message(
                 Ok(session) if session.passes_through() => {
                     raw::legacy(door, headers, envelope, body, Some(session)).await
                 }
-                Ok(session) => bridged::legacy(door, headers, envelope, body, &session).await,
+                Ok(session) => {
+                    Box::pin(bridged::legacy(door, headers, envelope, body, &session)).await
+                }
                 Err(refusal) => refuse(refusal),
             },
             None if envelope.method() == Some("initialize") => {
-                initialize(door, headers, envelope, body).await
+                Box::pin(initialize(door, headers, envelope, body)).await
             }
             None => raw::legacy(door, headers, envelope, body, None).await,
         },

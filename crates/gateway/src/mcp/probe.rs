@@ -45,7 +45,8 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
         let text = format!("{} did not answer just now", door.service.name());
         return Err(Refusal::answer(code::UNREACHABLE, text));
     }
-    let asked = ask(door).await;
+    // Boxed: done once, and every call would be as large.
+    let asked = Box::pin(ask(door)).await;
     match &asked {
         Ok(modern) => eras.set_modern(*modern, door.shared.clock().now()),
         Err(_) => eras.failed(),

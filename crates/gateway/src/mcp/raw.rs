@@ -69,7 +69,7 @@ pub(super) async fn modern(
     };
     let id = id(envelope);
     let (own_door, own_id) = (door.clone(), id.clone());
-    let answered = async move {
+    let answered = Box::pin(async move {
         let answered = async {
             let response = own_door.send(message).await?;
             if response.status().is_client_error() {
@@ -80,7 +80,7 @@ pub(super) async fn modern(
             Ok(response)
         };
         answer(&own_door, answered.await, own_id.as_deref()).await
-    };
+    });
     in_time(door, headers, id, answered).await
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn legacy(
     };
     let id = id(envelope);
     let (own_door, own_id) = (door.clone(), id.clone());
-    let answered = async move {
+    let answered = Box::pin(async move {
         let result = match session {
             Some(session) => {
                 session
@@ -139,7 +139,7 @@ pub(super) async fn legacy(
             None => own_door.send(message(None, None)).await,
         };
         answer(&own_door, result, own_id.as_deref()).await
-    };
+    });
     in_time(door, headers, id, answered).await
 }
 
@@ -154,16 +154,24 @@ async fn in_time(
     door: &Door,
     headers: &HeaderMap,
     id: Option<Box<str>>,
-    answer: impl Future<Output = Response<Body>> + Send + 'static,
+    answer: late::Answer,
 ) -> Response<Body> {
     let house = door.shared.mcp();
     match id {
-        Some(id) if headers.contains_key(ACCEPT) && accepts(headers).event_stream => {
+        Some(id) if reads_streams(headers) => {
             let patience = house.keep_alive().duration();
             late::answer(house, Waiting::Request(id), patience, answer).await
         }
         _ => answer.await,
     }
+}
+
+/// Whether a client says that it reads event streams.
+fn reads_streams(headers: &HeaderMap) -> bool {
+    // What nearly every client sends needs no reading.
+    headers
+        .get(ACCEPT)
+        .is_some_and(|accept| *accept == EITHER || accepts(headers).event_stream)
 }
 
 /// The answer of an upstream to an `initialize`.
@@ -238,7 +246,7 @@ pub(super) async fn listen(
     let last = headers.get(LAST_EVENT_ID).cloned();
     let version = version(headers);
     let own = door.clone();
-    let answered = async move {
+    let answered = Box::pin(async move {
         let message = |upstream: Option<&HeaderValue>, instance| {
             let mut message = bodiless(Method::GET, version.clone(), upstream, instance);
             message
@@ -251,7 +259,7 @@ pub(super) async fn listen(
             None => own.send(message(None, None)).await,
         };
         answer_with(&own, result, None, LISTENING).await
-    };
+    });
     late::answer(door.shared.mcp(), Waiting::Listener, AT_ONCE, answered).await
 }
 

@@ -86,7 +86,9 @@ async fn enter(
             Ok(bytes) => post(&door, at, &head.headers, bytes).await,
             Err(error) => Refusal::from(error).response(None),
         },
-        Method::GET | Method::DELETE => bodiless(&door, at, &head.headers, &head.method).await,
+        Method::GET | Method::DELETE => {
+            Box::pin(bodiless(&door, at, &head.headers, &head.method)).await
+        }
         _ => not_allowed("GET, POST, DELETE"),
     }
 }
@@ -99,7 +101,7 @@ async fn post(door: &Door, at: At, headers: &HeaderMap, body: Bytes) -> Response
     }
     if bartizan_protocol::is_batch(&body) {
         return match at {
-            At::One => mcp::batch(door, headers, &body).await,
+            At::One => Box::pin(mcp::batch(door, headers, &body)).await,
             At::All => {
                 let text = "the address of all services takes one message at a time";
                 let status = StatusCode::BAD_REQUEST;
@@ -110,7 +112,7 @@ async fn post(door: &Door, at: At, headers: &HeaderMap, body: Bytes) -> Response
     match Envelope::read(&body) {
         Ok(envelope) => match at {
             At::One => mcp::message(door, headers, &envelope, &body).await,
-            At::All => mcp::all::message(door, headers, &envelope, &body).await,
+            At::All => Box::pin(mcp::all::message(door, headers, &envelope, &body)).await,
         },
         Err(error) => {
             let refusal = Refusal::new(StatusCode::BAD_REQUEST, error.code(), error.to_string());
