@@ -73,7 +73,8 @@ impl Breaker {
     }
 }
 
-/// A balancer by turns: a snapshot, a turn, a counted reference, a call that begins and ends.
+/// A balancer by turns: a snapshot, a turn, a counted reference to what is busy, and a count of
+/// the calls ever made.
 pub(crate) struct Fleet {
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     turn: AtomicUsize,
@@ -82,7 +83,6 @@ pub(crate) struct Fleet {
 #[derive(Default)]
 struct Endpoint {
     begun: AtomicU64,
-    ended: AtomicU64,
 }
 
 impl Fleet {
@@ -101,13 +101,6 @@ impl Fleet {
         let endpoint = Arc::clone(&endpoints[turn]);
         endpoint.begun.fetch_add(1, Relaxed);
         endpoint
-    }
-}
-
-impl Endpoint {
-    #[inline]
-    fn end(&self) {
-        self.ended.fetch_add(1, Relaxed);
     }
 }
 
@@ -155,20 +148,22 @@ impl<Req> Kind<Req> for &'static Breaker {
 #[derive(Clone)]
 pub(crate) struct Turns(pub(crate) Arc<Fleet>);
 
-pub(crate) struct Busy(Arc<Endpoint>);
+pub(crate) struct Busy {
+    _endpoint: Arc<Endpoint>,
+}
 
 impl<Req> Kind<Req> for Turns {
     type Held = Busy;
 
     #[inline]
     fn before(&mut self, _: &mut Req) -> Busy {
-        Busy(self.0.pick())
+        Busy {
+            _endpoint: self.0.pick(),
+        }
     }
 
     #[inline]
-    fn after(busy: &mut Busy) {
-        busy.0.end();
-    }
+    fn after(_: &mut Busy) {}
 }
 
 /// The stack of five in one piece, with the copy of the request that a retry needs.
@@ -184,7 +179,7 @@ pub(crate) struct Five {
 pub(crate) struct FiveHeld {
     _copy: Request<()>,
     breaker: &'static Breaker,
-    busy: Arc<Endpoint>,
+    _busy: Arc<Endpoint>,
 }
 
 impl Kind<Request<()>> for Five {
@@ -201,13 +196,12 @@ impl Kind<Request<()>> for Five {
         FiveHeld {
             _copy: copy,
             breaker,
-            busy: self.fleet.pick(),
+            _busy: self.fleet.pick(),
         }
     }
 
     #[inline]
     fn after(held: &mut FiveHeld) {
-        held.busy.end();
         held.breaker.succeed();
     }
 }
