@@ -165,7 +165,7 @@ pub(super) fn client(door: &Door, session: &Session) -> Result<Arc<ClientSession
     if let Some(client) = clients.get(&session.id(), &door.caller) {
         return Ok(client);
     }
-    let introduction = session.introduction().cloned();
+    let introduction = session.introduction();
     let introduction = introduction.ok_or_else(Refusal::session_not_found)?;
     clients.get_or_insert(session.id(), &door.caller, || {
         ClientSession::new(introduction)

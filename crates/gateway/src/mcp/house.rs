@@ -125,7 +125,7 @@ impl House {
 
     /// Whether a client ended this session.
     pub(crate) fn has_ended(&self, id: &SessionId, caller: &Caller) -> bool {
-        self.ended.get(id, caller.principal()).is_some()
+        !self.ended.is_empty() && self.ended.get(id, caller.principal()).is_some()
     }
 
     /// The most bytes of one message.
@@ -189,6 +189,9 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn get(&self, id: &SessionId, caller: &Caller) -> Option<Arc<T>> {
+        if self.0.is_empty() {
+            return None;
+        }
         let session = self.0.get(id, caller.principal())?;
         Some(Arc::clone(&session))
     }

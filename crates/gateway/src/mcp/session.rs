@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bartizan_protocol::{Version, edit, headers::MCP_SESSION_ID};
 use bartizan_transport::{
-    seal::{Purpose, SessionToken},
+    seal::{Opened, Purpose, SessionToken},
     sessions::SessionId,
 };
 use http::{HeaderValue, Response};
@@ -26,7 +26,8 @@ pub(crate) struct Session {
     upstream: Option<HeaderValue>,
     instance: Arc<str>,
     version: Version,
-    introduction: Option<Introduction>,
+    /// The token, for what of it is seldom asked for.
+    opened: Opened,
 }
 
 impl Session {
@@ -64,11 +65,6 @@ impl Session {
             return None;
         }
         let version = Version::parse(token.protocol_version)?;
-        let introduction = token.client_capabilities.map(|capabilities| Introduction {
-            version,
-            capabilities: capabilities.into(),
-            info: token.client_info.unwrap_or(UNKNOWN_CLIENT).into(),
-        });
         Some(Self {
             id: token.session,
             upstream: token
@@ -76,7 +72,7 @@ impl Session {
                 .and_then(|id| HeaderValue::from_str(id).ok()),
             instance: token.instance.into(),
             version,
-            introduction,
+            opened,
         })
     }
 
@@ -140,8 +136,14 @@ impl Session {
         self.upstream.is_some()
     }
 
-    pub(crate) fn introduction(&self) -> Option<&Introduction> {
-        self.introduction.as_ref()
+    /// What the client said of itself when it began, if the token has room for it.
+    pub(crate) fn introduction(&self) -> Option<Introduction> {
+        let token = SessionToken::decode(self.opened.payload()).ok()?;
+        token.client_capabilities.map(|capabilities| Introduction {
+            version: self.version,
+            capabilities: capabilities.into(),
+            info: token.client_info.unwrap_or(UNKNOWN_CLIENT).into(),
+        })
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -173,7 +175,7 @@ impl Session {
             return Ok(response);
         }
         // Without its words nobody can begin a session in the client's name: it will itself.
-        let Some(introduction) = self.introduction.clone() else {
+        let Some(introduction) = self.introduction() else {
             return Ok(response);
         };
         tracing::info!(
