@@ -186,12 +186,12 @@ fn a_process_inherits_an_allow_list() {
     let environment = [
         COMMAND,
         ("PATH", "/bin"),
-        ("HOME", "/home/ada"),
+        ("HOME", "/srv/user"),
         ("LD_PRELOAD", "/evil.so"),
         ("MCP_GATEWAY_API_KEYS", "0123456789abcdef"),
     ];
     let inherited = process(&environment).inherited;
-    let expected = [("PATH", "/bin"), ("HOME", "/home/ada")];
+    let expected = [("PATH", "/bin"), ("HOME", "/srv/user")];
     assert_eq!(
         inherited,
         expected.map(|(name, text)| (name.into(), text.into()))

@@ -70,8 +70,8 @@ fn claude_desktop() {
         [
             "-y",
             "@modelcontextprotocol/server-filesystem",
-            "/Users/ada/Desktop",
-            "/Users/ada/My Documents"
+            "/srv/user/Desktop",
+            "/srv/user/My Documents"
         ]
     );
     assert_eq!(
@@ -113,7 +113,7 @@ fn claude_desktop() {
 #[test]
 fn cursor() {
     let path = file("cursor.json");
-    let variables = [("LINEAR_API_KEY", "lin_hunter2"), ("HOME", "/home/ada")];
+    let variables = [("LINEAR_API_KEY", "lin_hunter2"), ("HOME", "/srv/user")];
     let configuration = load(&variables, &path).unwrap();
     assert_eq!(
         names(&configuration),
@@ -151,7 +151,7 @@ fn cursor() {
     let process = python.kind.stdio().unwrap();
     let workspace = file("").display().to_string();
     let workspace = workspace.trim_end_matches('/');
-    assert_eq!(process.command.as_str(), "/home/ada/.local/bin/uv");
+    assert_eq!(process.command.as_str(), "/srv/user/.local/bin/uv");
     assert_eq!(
         *process.args,
         ["run", "--directory", workspace, "server.py", "library"]

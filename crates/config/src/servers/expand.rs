@@ -109,8 +109,8 @@ mod tests {
 
     fn expanded(text: &str) -> Result<String, Fault> {
         let context = Context {
-            workspace: "/work/project".into(),
-            home: Some("/home/ada".into()),
+            workspace: "/srv/project".into(),
+            home: Some("/srv/user".into()),
         };
         let lookup = |name: &str| match name {
             "NAME" => Some(Secret::new("ada")),
@@ -132,9 +132,9 @@ mod tests {
             ("${EMPTY:-bob}", "bob"),
             ("${EMPTY}", ""),
             ("${NESTED}", "${NAME}"),
-            ("${workspaceFolder}/x", "/work/project/x"),
+            ("${workspaceFolder}/x", "/srv/project/x"),
             ("${workspaceFolderBasename}", "project"),
-            ("${userHome}${/}x", "/home/ada/x"),
+            ("${userHome}${/}x", "/srv/user/x"),
             (
                 "$NAME ${1} ${} ${a b} ${NAME",
                 "$NAME ${1} ${} ${a b} ${NAME",

@@ -251,25 +251,10 @@ async fn talk(
     client: Client,
     request: Request,
 ) -> Response<Body> {
-    let era = match client {
-        Client::Legacy(_) => Era::Legacy,
-        Client::Modern(_) => Era::Modern,
-    };
-    let door_of_talk = door.clone();
+    let (era, inner) = (client.era(), door.clone());
     let talk = Talk::new(|out| async move {
-        let cancelled = match &client {
-            Client::Legacy(client) => Some(client.under_way(&request.id)),
-            Client::Modern(_) => None,
-        };
-        let asked = ask::ask(&door_of_talk, &client, &request, &out);
-        match cancelled {
-            None => Some(asked.await),
-            Some(cancelled) => tokio::select! {
-                response = asked => Some(response),
-                // Who cancels wants no response.
-                Ok(()) = cancelled => None,
-            },
-        }
+        let asked = ask::ask(&inner, &client, &request, &out);
+        ask::unless_cancelled(&client, &request, asked).await
     });
     respond(door.shared.mcp(), talk, headers, era).await
 }

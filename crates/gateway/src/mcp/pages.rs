@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::{
     Door,
     ask::{self, Client, Request},
-    talk::{Said, Talk},
 };
 
 /// The most pages of one list, and the most items of all of them.
@@ -77,15 +76,8 @@ async fn page(
         id: id.into(),
         method: method.into(),
     };
-    let (door, client) = (door.clone(), client.clone());
-    let mut talk =
-        Talk::new(|out| async move { Some(ask::ask(&door, &client, &request, &out).await) });
-    while let Some(said) = talk.next().await {
-        if let Said::Response(answer) = said {
-            return Ok(answer);
-        }
-    }
-    Err("no answer".to_owned())
+    let answer = ask::alone(door, client, &request).await;
+    answer.ok_or_else(|| "no answer".to_owned())
 }
 
 fn error_text(answer: &[u8]) -> String {

@@ -15,7 +15,7 @@ use super::{Door, Message, Refusal, lost, raw::EITHER, refusal::JSON};
 use crate::service::Upstream;
 
 /// A `server/discover` of the gateway's own.
-pub(super) const DISCOVER: &str = concat!(
+const DISCOVER: &str = concat!(
     r#"{"jsonrpc":"2.0","id":"bartizan-discover","method":"server/discover","params":{"_meta":{"#,
     r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
     r#""io.modelcontextprotocol/clientCapabilities":{},"#,
@@ -54,9 +54,10 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
     asked
 }
 
-async fn ask(door: &Door) -> Result<bool, Refusal> {
+/// The question itself.
+pub(super) fn discover() -> Message {
     let version = HeaderValue::from_static(Version::LATEST.as_str());
-    let message = Message {
+    Message {
         method: Method::POST,
         body: Bytes::from_static(DISCOVER.as_bytes()),
         class: RequestClass::Safe,
@@ -68,8 +69,11 @@ async fn ask(door: &Door) -> Result<bool, Refusal> {
         ],
         instance: None,
         is_clients: false,
-    };
-    let response = door.send(message).await?;
+    }
+}
+
+async fn ask(door: &Door) -> Result<bool, Refusal> {
+    let response = door.send(discover()).await?;
     let status = response.status();
     let service = door.service.name();
     if lost::is_credential(status) {

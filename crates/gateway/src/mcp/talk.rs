@@ -67,6 +67,16 @@ impl Talk {
         poll_fn(|cx| self.poll_said(cx)).await
     }
 
+    /// The response alone, for whoever has no use for what comes before it.
+    pub(crate) async fn response(mut self) -> Option<Bytes> {
+        while let Some(said) = self.next().await {
+            if let Said::Response(response) = said {
+                return Some(response);
+            }
+        }
+        None
+    }
+
     fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Option<Said>> {
         loop {
             // Everything said before the response comes before it.

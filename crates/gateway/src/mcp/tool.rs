@@ -1,13 +1,12 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_protocol::{Envelope, edit, error, method};
-use bartizan_transport::bridge::{Abilities, ClientMeta, request_to_modern};
+use bartizan_transport::bridge::{ClientMeta, request_to_modern};
 use bytes::{Bytes, BytesMut};
 
 use super::{
     Door,
     ask::{self, Client, ModernClient, Request},
-    talk::{Said, Talk},
     upstream::Introduction,
 };
 
@@ -46,15 +45,10 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
         method: method::TOOLS_CALL.into(),
     };
     let client = nobody();
-    let door = door.clone();
-    let mut talk =
-        Talk::new(|out| async move { Some(ask::ask(&door, &client, &request, &out).await) });
-    while let Some(said) = talk.next().await {
-        if let Said::Response(response) = said {
-            return read(&response);
-        }
+    match ask::alone(door, &client, &request).await {
+        Some(response) => read(&response),
+        None => Called::Refused("no answer".to_owned()),
     }
-    Called::Refused("no answer".to_owned())
 }
 
 /// What the service can do, in the form of the definitions of REST services: its tools are the
@@ -80,12 +74,8 @@ pub(crate) async fn definition(door: &Door) -> Result<Bytes, String> {
 }
 
 /// A client that can do nothing but call.
-fn nobody() -> Client {
-    Client::Modern(Arc::new(ModernClient {
-        introduction: Introduction::of_gateway(),
-        abilities: Abilities::default(),
-        log_level: None,
-    }))
+pub(super) fn nobody() -> Client {
+    Client::Modern(Arc::new(ModernClient::of(Introduction::of_gateway())))
 }
 
 fn read(response: &Bytes) -> Called {

@@ -1,7 +1,7 @@
 //! What the gateway knows of a service's tools, for the calls that pass through it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,24 +16,16 @@ use bartizan_protocol::{
     headers::{self, Param},
     method::{TOOLS_CALL, TOOLS_LIST},
 };
-use bartizan_transport::bridge::{self, ClientMeta};
+use bartizan_transport::bridge;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
-use super::{
-    Door, Message, Refusal,
-    ask::{self, fresh_id},
-    bridged::GATEWAY_INFO,
-    probe,
-    upstream::Introduction,
-};
+use super::{Door, Refusal, pages, tool};
 
 /// How many tools of one service are known; more are not asked for.
 const MAX_TOOLS: usize = 10_000;
-/// How many pages of a list are read.
-const MAX_PAGES: usize = 200;
 /// How long what is known is believed. Shorter if the service says that its tools changed.
 const BELIEVE: Duration = Duration::from_secs(300);
 /// How long nobody asks again after an attempt that failed.
@@ -95,13 +87,32 @@ impl Tools {
 
     /// Learns from an answer to `tools/list`.
     pub(super) fn learn(&self, answer: &[u8], now: Instant) {
-        let tools = read(answer, self.trusted, now);
+        let listed = edit::get(answer, &["result", "tools"]);
+        let listed = listed.and_then(|listed| edit::elements(listed.as_bytes()));
+        let listed = listed.unwrap_or_default().into_iter();
         let mut known = self.known.write();
-        for (name, tool) in tools {
+        for (name, tool) in listed.filter_map(|it| self.read(it.as_bytes(), now)) {
             if known.len() < MAX_TOOLS || known.contains_key(&name) {
                 known.insert(name, tool);
             }
         }
+    }
+
+    /// What matters of a tool, and its name.
+    fn read(&self, json: &[u8], now: Instant) -> Option<(Box<str>, Tool)> {
+        let name = edit::get(json, &["name"]).and_then(edit::text)?;
+        // Tools whose annotations are invalid are nobody's to call.
+        let params = edit::get(json, &["inputSchema"]).and_then(|it| Param::all(it).ok());
+        let tool = Tool {
+            params: params.unwrap_or_default().into(),
+            class: if self.trusted {
+                class(json)
+            } else {
+                RequestClass::Unsafe
+            },
+            learned: now,
+        };
+        Some((name.into(), tool))
     }
 
     /// The service's tools have changed: what is known may be wrong.
@@ -146,101 +157,26 @@ pub(super) async fn find(door: &Door, name: &str) -> Option<Tool> {
         return tools.last_known(name);
     }
     let patience = PATIENCE.min(door.service.timeout());
-    let house = door.for_house();
+    let (house, nobody) = (door.for_house(), tool::nobody());
     let listed = tokio::select! {
-        listed = list(&house) => listed,
-        () = clock.sleep(patience) => None,
+        listed = pages::all(&house, &nobody, TOOLS_LIST) => listed,
+        () = clock.sleep(patience) => Err("no list in time".to_owned()),
     };
     let now = clock.now();
     match listed {
-        Some(pages) => {
-            let pages = pages.iter().flat_map(|it| read(it, tools.trusted, now));
-            *tools.known.write() = pages.take(MAX_TOOLS).collect();
+        Ok(listed) => {
+            let listed = listed.iter().filter_map(|it| tools.read(it, now));
+            *tools.known.write() = listed.take(MAX_TOOLS).collect();
             tools.settle(now + BELIEVE);
         }
         // What is known is all there is to go by.
-        None => {
-            tracing::debug!(
-                service = &**door.service.name(),
-                "the tools cannot be listed"
-            );
+        Err(reason) => {
+            let service = &**door.service.name();
+            tracing::debug!(service, reason, "the tools cannot be listed");
             tools.settle(now + GIVE_PEACE);
         }
     }
     tools.last_known(name)
-}
-
-/// All pages of the service's list; none if one of them cannot be had.
-async fn list(door: &Door) -> Option<Vec<Bytes>> {
-    let modern = probe::speaks_modern(door).await.ok()?;
-    let mut pages = Vec::new();
-    let mut cursors = HashSet::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = page(door, modern, cursor.as_deref()).await?;
-        let envelope = Envelope::read(&page).ok()?;
-        let next = edit::get(envelope.result()?.as_bytes(), &["nextCursor"])
-            .filter(|raw| *raw != "null")
-            .map(str::to_owned);
-        pages.push(page);
-        match next {
-            // A cursor that comes again leads round in a circle.
-            Some(next) if pages.len() < MAX_PAGES && cursors.insert(next.clone()) => {
-                cursor = Some(next);
-            }
-            Some(_) | None => return Some(pages),
-        }
-    }
-}
-
-/// One page; `cursor` is raw JSON.
-async fn page(door: &Door, modern: bool, cursor: Option<&str>) -> Option<Bytes> {
-    let params = cursor.map_or_else(|| "{}".to_owned(), |it| format!(r#"{{"cursor":{it}}}"#));
-    if !modern {
-        let session = ask::pooled(door, &ask::ModernClient::of(Introduction::of_gateway())).ok()?;
-        return session.request(door, TOOLS_LIST, &params).await;
-    }
-    let request = error::request(&fresh_id(), TOOLS_LIST, Some(&params));
-    let meta = ClientMeta {
-        capabilities: "{}",
-        info: Some(GATEWAY_INFO),
-        log_level: None,
-    };
-    let body = bridge::request_to_modern(&request, &meta).ok()?;
-    let envelope = Envelope::read(&body).ok()?;
-    let message = Message {
-        method: Method::POST,
-        class: RequestClass::Safe,
-        headers: ask::mirror(&envelope),
-        body: body.clone(),
-        instance: None,
-        is_clients: false,
-    };
-    let response = door.send(message).await.ok()?;
-    door.final_message(response).await
-}
-
-fn read(answer: &[u8], trusted: bool, now: Instant) -> Vec<(Box<str>, Tool)> {
-    let tools = edit::get(answer, &["result", "tools"]);
-    let tools = tools.and_then(|tools| edit::elements(tools.as_bytes()));
-    let tools = tools.unwrap_or_default().into_iter();
-    let named = tools.filter_map(|tool| {
-        let json = tool.as_bytes();
-        let name = edit::get(json, &["name"]).and_then(edit::text)?;
-        // Tools whose annotations are invalid are nobody's to call.
-        let params = edit::get(json, &["inputSchema"]).and_then(|it| Param::all(it).ok());
-        let tool = Tool {
-            params: params.unwrap_or_default().into(),
-            class: if trusted {
-                class(json)
-            } else {
-                RequestClass::Unsafe
-            },
-            learned: now,
-        };
-        Some((name.into(), tool))
-    });
-    named.collect()
 }
 
 /// What the annotations of a tool say of its calls.

@@ -143,7 +143,7 @@ mod tests {
     fn debug_shows_names_and_no_values() {
         let command = Command::new("server")
             .args(["--token", "argument-secret"])
-            .inherited(vec![("HOME".into(), "/home/inherited-secret".into())])
+            .inherited(vec![("HOME".into(), "/srv/inherited-secret".into())])
             .env("API_KEY", "env-secret");
         let shown = format!("{command:?}");
         assert!(!shown.contains("secret"), "{shown}");

@@ -178,10 +178,6 @@ async fn forward(
     }
     let (inner, mirrored) = (door.clone(), headers.clone());
     let talk = Talk::new(|out| async move {
-        let cancelled = match &client {
-            Client::Legacy(client) => Some(client.under_way(&request.id)),
-            Client::Modern(_) => None,
-        };
         let asked = async {
             let found = async {
                 let (doors, request) = route::find(&inner, &client, &request).await?;
@@ -195,14 +191,7 @@ async fn forward(
                 Err(refusal) => request.refused(&refusal),
             }
         };
-        match cancelled {
-            None => Some(asked.await),
-            Some(cancelled) => tokio::select! {
-                response = asked => Some(response),
-                // Who cancels wants no response.
-                Ok(()) = cancelled => None,
-            },
-        }
+        ask::unless_cancelled(&client, &request, asked).await
     });
     respond(door.shared.mcp(), talk, headers, era).await
 }

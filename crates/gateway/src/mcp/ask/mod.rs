@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bartizan_protocol::{Envelope, Era, Kind};
 use bartizan_transport::bridge::{Abilities, LogLevel};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 pub(crate) use self::parked::Parked;
 pub(super) use self::{
@@ -23,7 +24,11 @@ pub(super) use self::{
     modern_upstream::{discover, fresh_id, mirror},
 };
 use super::{
-    Door, Refusal, client::ClientSession, exchange::ExchangeError, probe, talk::Outgoing,
+    Door, Refusal,
+    client::ClientSession,
+    exchange::ExchangeError,
+    probe,
+    talk::{Outgoing, Talk},
     upstream::Introduction,
 };
 
@@ -119,6 +124,36 @@ pub(crate) async fn ask(door: &Door, client: &Client, request: &Request, out: &O
         }
     };
     result.unwrap_or_else(|refusal| request.refused(&refusal))
+}
+
+/// The same for whoever wants the response alone.
+///
+/// Boxed: to send some calls the gateway asks for lists itself, so this future may hold one of
+/// its own kind.
+pub(super) fn alone(
+    door: &Door,
+    client: &Client,
+    request: &Request,
+) -> BoxFuture<'static, Option<Bytes>> {
+    let (door, client, request) = (door.clone(), client.clone(), request.clone());
+    let talk = Talk::new(|out| async move { Some(ask(&door, &client, &request, &out).await) });
+    Box::pin(talk.response())
+}
+
+/// What comes of `asked`, or nothing once the client has cancelled the request: who cancels
+/// wants no response. A client of 2026-07-28 cancels by closing its stream.
+pub(super) async fn unless_cancelled(
+    client: &Client,
+    request: &Request,
+    asked: impl Future<Output = Bytes>,
+) -> Option<Bytes> {
+    let Client::Legacy(client) = client else {
+        return Some(asked.await);
+    };
+    tokio::select! {
+        response = asked => Some(response),
+        Ok(()) = client.under_way(&request.id) => None,
+    }
 }
 
 /// What an answer that broke off is to its client.

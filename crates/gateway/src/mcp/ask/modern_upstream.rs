@@ -14,7 +14,9 @@ use http::{
 };
 
 use super::{Request, broken_off, untranslatable};
-use crate::mcp::{Door, Message, Refusal, lost, raw::EITHER, refusal::JSON, talk::Outgoing, tools};
+use crate::mcp::{
+    Door, Message, Refusal, lost, probe, raw::EITHER, refusal::JSON, talk::Outgoing, tools,
+};
 
 /// The headers of a message of 2026-07-28, which mirror what it says.
 pub(in crate::mcp) fn mirror(envelope: &Envelope<'_>) -> Vec<(HeaderName, HeaderValue)> {
@@ -129,17 +131,7 @@ async fn once(
 
 /// The result of `server/discover`, as JSON.
 pub(in crate::mcp) async fn discover(door: &Door) -> Result<String, Refusal> {
-    let body = Bytes::from_static(crate::mcp::probe::DISCOVER.as_bytes());
-    let envelope = Envelope::read(&body).map_err(|error| untranslatable(door, &error))?;
-    let message = Message {
-        method: Method::POST,
-        class: door.class(&envelope),
-        headers: mirror(&envelope),
-        body: body.clone(),
-        instance: None,
-        is_clients: false,
-    };
-    let response = lost::look(door, door.send(message).await?).await?;
+    let response = lost::look(door, door.send(probe::discover()).await?).await?;
     lost::check(door, &response)?;
     let answer = door.final_message(response).await;
     let result = answer
