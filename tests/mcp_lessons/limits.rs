@@ -146,6 +146,37 @@ async fn lesson_30_pages_of_strangers_are_turned_away() {
 }
 
 #[tokio::test]
+async fn lesson_30_the_names_that_the_operator_knows_are_let_in() {
+    let server = saying(|| text("{}")).await;
+    let known = [
+        (
+            "MCP_GATEWAY_URL",
+            "https://gateway.example/",
+            "host",
+            "gateway.example",
+        ),
+        (
+            "MCP_ALLOWED_HOSTS",
+            "gateway.example",
+            "host",
+            "gateway.example:8443",
+        ),
+        ("MCP_ALLOWED_HOSTS", "*", "host", "any.example"),
+        ("MCP_ALLOWED_ORIGINS", "*", "origin", "https://page.example"),
+    ];
+    for (variable, value, name, said) in known {
+        let gateway = variables(&server.url()).set(variable, value).start().await;
+        let agent = Agent::new(&gateway).with(name, said);
+        let answer = agent.modern("tools/call", json!({"name": "t"})).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::OK,
+            "{variable}={value}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn lesson_30_nobody_is_sent_elsewhere() {
     let server = saying(|| {
         let there = vec![("location", "http://169.254.169.254/".to_owned())];

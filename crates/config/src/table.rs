@@ -74,7 +74,8 @@ variables! {
 
     GATEWAY_URL = "MCP_GATEWAY_URL", Listening, Url,
         Value("http://localhost:8080", DOCUMENTED), "Gateway URL is required",
-        "The base URL under which callers reach the gateway. Informational.";
+        "The base URL under which callers reach the gateway. Its host is one that MCP requests may \
+         name.";
     HOST = "MCP_GATEWAY_HOST", Listening, Address,
         Value("127.0.0.1", "reachable from this machine only, until told otherwise"), "",
         "The address to listen on. One that is not loopback needs `MCP_GATEWAY_API_KEYS` or \
@@ -454,7 +455,7 @@ variables! {
         "How many sessions of one caller are open at once. All callers who are not asked who \
          they are count as one.";
     ALLOWED_HOSTS = "MCP_ALLOWED_HOSTS", Mcp, List("hosts, each optionally with a port, or `*`"),
-        Unset("those of the address that is listened on and of `MCP_GATEWAY_URL`"), "",
+        Unset("on loopback, the names of loopback and of `MCP_GATEWAY_URL`; elsewhere any"), "",
         "What the `Host` of an MCP request may be, against web pages that reach the gateway by a \
          name of their own (DNS rebinding).";
     ALLOWED_ORIGINS = "MCP_ALLOWED_ORIGINS", Mcp, List("origins, or `*`, or `none`"),

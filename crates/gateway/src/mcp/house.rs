@@ -261,15 +261,26 @@ fn nonzero(number: NonZeroU32) -> NonZeroUsize {
 
 /// Which pages of a browser may reach the gateway, under which names.
 fn origin(settings: &GatewaySettings) -> Result<OriginCheck, InvalidOriginCheck> {
-    let hosts = match settings.mcp.allowed_hosts.as_deref() {
-        Some(AllowedHosts::Only(hosts)) => hosts.clone(),
-        Some(AllowedHosts::Any) => vec!["*".to_owned()],
-        None => Vec::new(),
+    let on_loopback = settings.address().ip().is_loopback();
+    let (hosts, on_loopback) = match settings.mcp.allowed_hosts.as_deref() {
+        Some(AllowedHosts::Only(hosts)) => (hosts.clone(), on_loopback),
+        Some(AllowedHosts::Any) => (Vec::new(), false),
+        // A proxy on this machine may pass on the name under which callers know the gateway.
+        None if on_loopback => (
+            settings
+                .url
+                .host_str()
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+            true,
+        ),
+        None => (Vec::new(), false),
     };
     let origins = match settings.mcp.allowed_origins.as_deref() {
         Some(CorsOrigins::Only(origins)) => origins.iter().map(ToString::to_string).collect(),
         Some(CorsOrigins::Any) => vec!["*".to_owned()],
         None => Vec::new(),
     };
-    OriginCheck::new(hosts, origins, settings.address().ip().is_loopback())
+    OriginCheck::new(hosts, origins, on_loopback)
 }
