@@ -15,6 +15,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
+    current::Current,
     error::Error,
     front::request::refuse,
     ids::{self, X_REQUEST_ID},
@@ -26,12 +27,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Edge<S> {
     inner: S,
-    shared: Arc<Shared>,
+    current: Current,
 }
 
 impl<S> Edge<S> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(crate) fn new(inner: S, current: Current) -> Self {
+        Self { inner, current }
     }
 }
 
@@ -52,7 +53,8 @@ where
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let request_id = ids::ensure(request.headers_mut());
         let origin = request.headers().get(ORIGIN).cloned();
-        let answer = match self.shortcut(&request) {
+        let shared = self.current.load();
+        let answer = match shortcut(&shared, &request) {
             Some(response) => Answer::Known(Some(response)),
             None => {
                 let call = self.inner.call(request.map(AxumBody::new));
@@ -61,24 +63,22 @@ where
         };
         EdgeFuture {
             answer,
-            shared: Arc::clone(&self.shared),
+            shared,
             request_id,
             origin,
         }
     }
 }
 
-impl<S> Edge<S> {
-    fn shortcut<B>(&self, request: &http::Request<B>) -> Option<Response<AxumBody>> {
-        if request.method() == Method::OPTIONS {
-            return Some(Response::new(AxumBody::from("OK")));
-        }
-        let open = matches!(request.uri().path(), "/livez" | "/readyz");
-        if !open && !self.shared.admits(request.headers()) {
-            return Some(refuse(&self.shared, &Error::Unauthenticated).map(AxumBody::new));
-        }
-        None
+fn shortcut<B>(shared: &Shared, request: &http::Request<B>) -> Option<Response<AxumBody>> {
+    if request.method() == Method::OPTIONS {
+        return Some(Response::new(AxumBody::from("OK")));
     }
+    let open = matches!(request.uri().path(), "/livez" | "/readyz");
+    if !open && !shared.admits(request.headers()) {
+        return Some(refuse(shared, &Error::Unauthenticated).map(AxumBody::new));
+    }
+    None
 }
 
 /// The future of an [`Edge`]; dropping it cancels the call.

@@ -1,22 +1,12 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
-use bartizan_clock::Clock;
+use bartizan_client::InvalidClient;
 use bartizan_config::{Configuration, GatewaySettings};
-use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfig, Tls};
-use bartizan_telemetry::Metrics;
+use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfig};
 use thiserror::Error;
 
-use crate::{
-    BuildError,
-    catalog::Catalog,
-    edge::Edge,
-    front,
-    mcp::{House, InvalidHouse},
-    service::{Hosting, Service},
-    shared::Shared,
-};
+use crate::{BuildError, current::Current, edge::Edge, front, mcp::InvalidHouse, works::Works};
 
 /// A gateway: services, the doors in front of them, and what both share.
 ///
@@ -37,12 +27,12 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Gateway {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) current: Current,
+    pub(crate) works: Arc<Works>,
     clients: front::mcp::sse::Clients,
     server: ServerConfig,
     drain_delay: Duration,
     address: SocketAddr,
-    tls: Option<Tls>,
 }
 
 /// A gateway that cannot be built or bound.
@@ -82,32 +72,15 @@ impl Gateway {
     pub fn new(configuration: &Configuration) -> Result<Self, StartError> {
         tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let settings = &configuration.gateway;
-        let clock = Clock::counter();
-        let metrics = Metrics::new();
-        let client = client(settings)?;
-        let tls = settings.tls.as_ref();
-        let tls = tls
-            .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))
-            .transpose()?;
-        let hosting = Hosting::new(settings);
-        let service = |service| Service::new(service, &client, &hosting, &metrics, clock);
-        let services = configuration
-            .services
-            .iter()
-            .map(|settings| Ok(Arc::new(service(settings)?)))
-            .collect::<Result<_, BuildError>>()?;
-        let house = House::new(settings, clock)?;
-        let shelf = house.shelf(*settings.mcp.list_timeout)?;
-        let catalog = Catalog::new(services);
-        let shared = Shared::new(settings, catalog, metrics, clock, house, shelf);
+        let (works, shared) = Works::start(configuration)?;
         let clients = front::mcp::sse::Clients::new(&shared).map_err(InvalidHouse::from)?;
         Ok(Self {
-            shared: Arc::new(shared),
+            current: Current::new(shared),
+            works: Arc::new(works),
             clients,
             server: server(settings),
             drain_delay: *settings.drain_delay,
             address: settings.address(),
-            tls,
         })
     }
 
@@ -117,16 +90,16 @@ impl Gateway {
     /// timeouts are that server's concern.
     #[must_use]
     pub fn service(&self) -> Edge<Router> {
-        let core = front::mcp::routes().with_state(Arc::clone(&self.shared));
+        let core = front::mcp::routes().with_state(self.current.clone());
         let router = Router::new()
             .merge(front::probes::routes())
             .merge(front::request::routes())
             .merge(front::mcp::routes())
-            .merge(front::mcp::sse::routes(&self.shared, &self.clients, core))
+            .merge(front::mcp::sse::routes(&self.current, &self.clients, core))
             .fallback(front::request::not_found)
             .method_not_allowed_fallback(front::request::not_allowed)
-            .with_state(Arc::clone(&self.shared));
-        Edge::new(router, Arc::clone(&self.shared))
+            .with_state(self.current.clone());
+        Edge::new(router, self.current.clone())
     }
 
     /// Listens where the configuration says.
@@ -144,7 +117,7 @@ impl Gateway {
     ///
     /// When the address is taken or not ours.
     pub fn bind_to(&self, address: SocketAddr) -> Result<Bound, StartError> {
-        Ok(Server::bind(&[address], &self.server, self.tls.as_ref())?)
+        Ok(Server::bind(&[address], &self.server, self.works.tls())?)
     }
 
     /// Serves until `shutdown` completes, then drains: `/readyz` says no, after the configured
@@ -155,13 +128,13 @@ impl Gateway {
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self, bound: Bound, shutdown: impl Future<Output = ()>) -> Drained {
-        self.shared.watch_connections(bound.stats());
-        let (shared, drain_delay) = (Arc::clone(&self.shared), self.drain_delay);
-        let clock = shared.clock();
+        let lasting = Arc::clone(self.works.lasting());
+        lasting.watch_connections(bound.stats());
+        let drain_delay = self.drain_delay;
         let shutdown = async move {
             shutdown.await;
-            shared.drain();
-            clock.sleep(drain_delay).await;
+            lasting.drain();
+            lasting.clock().sleep(drain_delay).await;
         };
         let serve = bound.serve(self.service(), shutdown);
         let drained = tokio::select! {
@@ -182,7 +155,8 @@ impl Gateway {
     ///
     /// Dropping the future leaves the processes to end in the background.
     pub async fn close(&self) {
-        let services = self.shared.catalog().iter();
+        let shared = self.current.load();
+        let services = shared.catalog().iter();
         futures_util::future::join_all(services.map(|service| service.close())).await;
     }
 
@@ -192,7 +166,7 @@ impl Gateway {
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            self.shared.upkeep();
+            self.current.load().upkeep();
         }
     }
 }
@@ -200,27 +174,13 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
-            .field("shared", &self.shared)
+            .field("current", &self.current)
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
 }
 
-fn client(settings: &GatewaySettings) -> Result<Client, InvalidClient> {
-    Client::new(&ClientConfig {
-        connect_timeout: *settings.connect_timeout,
-        max_response_bytes: *settings.max_response_bytes,
-        tls: settings
-            .upstream_ca_file
-            .as_ref()
-            .map_or(TlsRoots::Native, |path| {
-                TlsRoots::Pem(Pem::Path(path.value().clone()))
-            }),
-        ..ClientConfig::default()
-    })
-}
-
-fn server(settings: &GatewaySettings) -> ServerConfig {
+pub(crate) fn server(settings: &GatewaySettings) -> ServerConfig {
     ServerConfig {
         max_connections: settings.max_connections.get() as usize,
         header_read_timeout: *settings.header_read_timeout,

@@ -17,6 +17,7 @@
 mod body;
 mod catalog;
 mod cors;
+mod current;
 mod edge;
 mod error;
 mod front;
@@ -24,10 +25,13 @@ mod gateway;
 mod ids;
 mod mcp;
 mod operation;
+mod reload;
 mod service;
 mod shared;
+mod works;
 
 pub use edge::{Edge, EdgeFuture};
 pub use front::mcp::StdioError;
 pub use gateway::{Gateway, StartError};
+pub use reload::{ReloadError, Reloaded};
 pub use service::BuildError;

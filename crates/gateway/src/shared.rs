@@ -28,49 +28,81 @@ use crate::{
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What all requests share.
-pub(crate) struct Shared {
-    catalog: Catalog,
-    mcp: House,
-    places: Places,
-    shelf: Shelf,
+/// What outlives every change of the configuration.
+#[derive(Debug)]
+pub(crate) struct Lasting {
     clock: Clock,
-    cors: Cors,
-    api_keys: Box<[Secret]>,
-    strict: bool,
-    max_body_bytes: usize,
-    body_read_timeout: Duration,
     metrics: Metrics,
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
     draining: AtomicBool,
 }
 
+impl Lasting {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let metrics = Metrics::new();
+        Self {
+            counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
+            clock,
+            metrics,
+            connections: OnceLock::new(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// From now on no more calls are wanted.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the metrics show the connections of a server; of the first, if there are several.
+    pub(crate) fn watch_connections(&self, stats: Arc<Stats>) {
+        let _ = self.connections.set(stats);
+    }
+}
+
+/// What all requests share that come in under one configuration.
+pub(crate) struct Shared {
+    lasting: Arc<Lasting>,
+    catalog: Catalog,
+    mcp: House,
+    places: Places,
+    shelf: Shelf,
+    cors: Cors,
+    api_keys: Box<[Secret]>,
+    strict: bool,
+    max_body_bytes: usize,
+    body_read_timeout: Duration,
+}
+
 impl Shared {
     pub(crate) fn new(
+        lasting: Arc<Lasting>,
         settings: &GatewaySettings,
         catalog: Catalog,
-        metrics: Metrics,
-        clock: Clock,
         mcp: House,
         shelf: Shelf,
     ) -> Self {
         let api_keys = settings.api_keys.as_ref();
         Self {
+            lasting,
             places: Places::new(catalog.services(), &settings.mcp.separator),
             catalog,
             mcp,
             shelf,
-            clock,
             cors: cors(&settings.cors_origins),
             api_keys: api_keys.map_or_else(Box::default, |keys| keys.value().as_slice().into()),
             strict: *settings.strict_status,
             max_body_bytes: *settings.max_body_bytes,
             body_read_timeout: *settings.body_read_timeout,
-            counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
-            metrics,
-            connections: OnceLock::new(),
-            draining: AtomicBool::new(false),
         }
     }
 
@@ -79,7 +111,7 @@ impl Shared {
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        self.clock
+        self.lasting.clock
     }
 
     pub(crate) fn cors(&self) -> &Cors {
@@ -111,7 +143,7 @@ impl Shared {
     }
 
     pub(crate) fn unix_seconds(&self) -> u64 {
-        let now = self.clock.wall().duration_since(UNIX_EPOCH);
+        let now = self.clock().wall().duration_since(UNIX_EPOCH);
         now.map_or(0, |since| since.as_secs())
     }
 
@@ -120,13 +152,8 @@ impl Shared {
         self.strict
     }
 
-    /// From now on no more calls are wanted.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
     pub(crate) fn draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.lasting.draining.load(Ordering::Relaxed)
     }
 
     /// Whether a caller with these headers may come in: with one of the keys, or if there are
@@ -159,29 +186,25 @@ impl Shared {
     }
 
     pub(crate) fn count(&self, status: StatusCode) {
-        self.counters.answered(status);
-    }
-
-    /// Lets the metrics show the connections of a server; of the first, if there are several.
-    pub(crate) fn watch_connections(&self, stats: Arc<Stats>) {
-        let _ = self.connections.set(stats);
+        self.lasting.counters.answered(status);
     }
 
     /// Keeps recorded durations from piling up; see [`Metrics::upkeep`].
     pub(crate) fn upkeep(&self) {
         self.mcp.sweep();
-        self.metrics.upkeep();
+        self.lasting.metrics.upkeep();
     }
 
     /// The page for `/metrics`.
     pub(crate) fn render_metrics(&self) -> String {
-        if let Some(stats) = self.connections.get() {
-            self.counters.connections.set(stats.current() as f64);
+        let lasting = &self.lasting;
+        if let Some(stats) = lasting.connections.get() {
+            lasting.counters.connections.set(stats.current() as f64);
         }
         for service in self.catalog.iter() {
             service.measure();
         }
-        self.metrics.render()
+        lasting.metrics.render()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::InvalidServer;
 ///
 /// The two timeouts of clients are kept by a sweep: a connection is closed no sooner than the
 /// time says, and at most a fifth of the shorter one, or two seconds, later.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// The most connections at a time: 10 000.
     ///

@@ -10,9 +10,9 @@ use axum::{
     routing::get,
 };
 
-use crate::shared::Shared;
+use crate::{current::Current, shared::Shared};
 
-pub(crate) fn routes() -> Router<Arc<Shared>> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))

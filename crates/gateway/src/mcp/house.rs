@@ -23,6 +23,9 @@ use super::{
 use crate::service::Stream;
 
 /// What all doors of MCP share.
+///
+/// Clones share the sessions.
+#[derive(Clone)]
 pub(crate) struct House {
     keys: Keys,
     origin: OriginCheck,
@@ -46,13 +49,7 @@ impl House {
     /// When the configuration holds something that it should have refused.
     pub(crate) fn new(settings: &GatewaySettings, clock: Clock) -> Result<Self, InvalidHouse> {
         let mcp = &settings.mcp;
-        let keys = match &mcp.session_keys {
-            Some(secrets) => {
-                let secrets = secrets.iter().map(|it: &Secret| it.expose().as_bytes());
-                Keys::from_secrets(&secrets.collect::<Vec<_>>())?
-            }
-            None => Keys::random(),
-        };
+        let keys = keys(settings)?.unwrap_or_else(Keys::random);
         let limits = |idle| SessionLimits {
             max_sessions: nonzero(*mcp.max_sessions),
             max_per_owner: nonzero(*mcp.max_sessions_per_caller),
@@ -72,6 +69,24 @@ impl House {
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
             clock,
+        })
+    }
+
+    /// The same sessions under other settings: keys, hosts and sizes. How many sessions there may
+    /// be, and for how long, stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration holds something that it should have refused.
+    pub(crate) fn renewed(&self, settings: &GatewaySettings) -> Result<Self, InvalidHouse> {
+        let mcp = &settings.mcp;
+        Ok(Self {
+            keys: keys(settings)?.unwrap_or_else(|| self.keys.clone()),
+            origin: origin(settings)?,
+            keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
+            max_message_bytes: *settings.max_response_bytes,
+            max_stream_bytes: *mcp.max_stream_bytes as u64,
+            ..self.clone()
         })
     }
 
@@ -183,6 +198,12 @@ impl fmt::Debug for House {
 #[derive(Debug)]
 pub(crate) struct Table<T>(Sessions<Arc<T>>);
 
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 impl<T> Table<T> {
     fn new(limits: SessionLimits, clock: Clock) -> Result<Self, InvalidLimits> {
         Sessions::new(limits, clock).map(Self)
@@ -253,6 +274,15 @@ pub enum InvalidHouse {
     /// The limits of sessions.
     #[error("MCP_SESSION_IDLE_TIMEOUT: {0}")]
     Limits(#[from] InvalidLimits),
+}
+
+/// The keys that the operator gave.
+fn keys(settings: &GatewaySettings) -> Result<Option<Keys>, InvalidKeys> {
+    let secrets = settings.mcp.session_keys.as_ref().map(|secrets| {
+        let secrets = secrets.iter().map(|it: &Secret| it.expose().as_bytes());
+        Keys::from_secrets(&secrets.collect::<Vec<_>>())
+    });
+    secrets.transpose()
 }
 
 fn nonzero(number: NonZeroU32) -> NonZeroUsize {

@@ -30,6 +30,7 @@ use bartizan_rate_limit::{
 use bartizan_retry::{InvalidRetry, Retry, RetryBudget, RetryConfig, RetryLayer};
 use bartizan_telemetry::{Metrics, ServiceMetrics};
 use http::{HeaderName, HeaderValue, Request, Uri, uri::PathAndQuery};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tower_layer::Layer;
 
@@ -131,6 +132,35 @@ impl Service {
             reason,
         })
     }
+
+    /// Whether these settings take no other stack: if they are what they were, or differ in the
+    /// list of instances only.
+    pub(crate) fn could_adopt(&self, settings: &ServiceSettings) -> bool {
+        let own = self.settings.lock();
+        if *own == *settings {
+            return true;
+        }
+        let moved = ServiceSettings {
+            endpoints: settings.endpoints.clone(),
+            ..own.clone()
+        };
+        moved == *settings && instances(settings).is_ok()
+    }
+
+    /// Goes on under settings that it [could adopt](Service::could_adopt). Instances that stay
+    /// keep their connections and what is known of them.
+    pub(crate) fn adopt(&self, settings: &ServiceSettings) {
+        let mut own = self.settings.lock();
+        if *own != *settings
+            && let Ok(instances) = instances(settings)
+        {
+            self.balancer.update(&instances);
+            if let Some(checker) = &self.checker {
+                checker.update(self.balancer.targets());
+            }
+        }
+        *own = settings.clone();
+    }
 }
 
 fn assemble(
@@ -186,7 +216,6 @@ fn assemble(
             stream_idle_timeout: *mcp.stream_idle_timeout,
         }),
         name,
-        endpoint: text(settings),
         timeout: *settings.timeout,
         idempotent: settings
             .idempotent_operations
@@ -201,7 +230,8 @@ fn assemble(
         metrics,
         stack: retry.layer(Flatten(limit.layer(attempt))),
         bypass: Deadline::new(exchange, clock),
-        _checker: checker,
+        checker,
+        settings: Mutex::new(settings.clone()),
         processes,
         clock,
     })
@@ -220,21 +250,35 @@ fn fixed_headers(settings: &ServiceSettings) -> Arc<[(HeaderName, HeaderValue)]>
 }
 
 /// Where a service is, for people.
-fn text(settings: &ServiceSettings) -> Box<str> {
+pub(super) fn text(settings: &ServiceSettings) -> String {
     if settings.kind.stdio().is_some() {
-        return process_id(settings).into();
+        return process_id(settings);
     }
     let endpoints: Vec<_> = settings
         .endpoints
         .iter()
         .map(bartizan_config::Endpoint::as_str)
         .collect();
-    endpoints.join(",").into()
+    endpoints.join(",")
 }
 
 /// What the only instance of a service that is a program is called.
 fn process_id(settings: &ServiceSettings) -> String {
     format!("stdio://{}", settings.name)
+}
+
+/// The instances that the configuration lists.
+fn instances(settings: &ServiceSettings) -> Result<Vec<Instance>, InvalidInstance> {
+    if settings.kind.stdio().is_some() {
+        // Nobody connects to the address; it is no place that the client would go to.
+        return Ok(vec![
+            Instance::new("stdio://localhost")?.with_id(process_id(settings))?,
+        ]);
+    }
+    let endpoints = settings.endpoints.iter();
+    endpoints
+        .map(|endpoint| Instance::new(endpoint.as_str())?.with_weight(endpoint.weight().get()))
+        .collect()
 }
 
 fn balancer(
@@ -243,16 +287,7 @@ fn balancer(
     reached: Reached,
     clock: Clock,
 ) -> Result<Balancer<Endpoint>, Reason> {
-    let instances = if settings.kind.stdio().is_some() {
-        // Nobody connects to the address; it is no place that the client would go to.
-        vec![Instance::new("stdio://localhost")?.with_id(process_id(settings))?]
-    } else {
-        settings
-            .endpoints
-            .iter()
-            .map(|endpoint| Instance::new(endpoint.as_str())?.with_weight(endpoint.weight().get()))
-            .collect::<Result<Vec<_>, _>>()?
-    };
+    let instances = instances(settings)?;
     let strategy = match *settings.strategy {
         bartizan_config::Strategy::RoundRobin => Strategy::RoundRobin,
         bartizan_config::Strategy::Weighted => Strategy::WeightedRoundRobin,

@@ -24,6 +24,7 @@ use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
 use bartizan_classify::RequestClass;
 use bartizan_client::Client;
 use bartizan_clock::Clock;
+use bartizan_config::ServiceSettings;
 use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
 use bartizan_telemetry::ServiceMetrics;
@@ -55,8 +56,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Service {
     name: Arc<str>,
-    /// The endpoints as configured, for people.
-    endpoint: Box<str>,
+    /// What it was built from. Locked by who changes the configuration or looks at it.
+    settings: Mutex<ServiceSettings>,
     timeout: Duration,
     idempotent: Box<[wildmatch::WildMatch]>,
     definitions: Arc<Definitions>,
@@ -68,7 +69,7 @@ pub(crate) struct Service {
     stack: Stack,
     bypass: Bypass,
     /// Probes the instances for as long as the service is there.
-    _checker: Option<Checker>,
+    checker: Option<Checker>,
     /// Has processes that are to be stopped.
     processes: Option<Host>,
     clock: Clock,
@@ -127,8 +128,9 @@ impl Service {
         self.processes.is_some()
     }
 
-    pub(crate) fn endpoint(&self) -> &str {
-        &self.endpoint
+    /// Where it is, for people.
+    pub(crate) fn endpoint(&self) -> String {
+        assembly::text(&self.settings.lock())
     }
 
     /// What no call may exceed, retries and waiting included.

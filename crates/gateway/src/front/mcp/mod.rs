@@ -24,6 +24,7 @@ use http::{
 };
 
 use crate::{
+    current::Current,
     error::Error,
     mcp::{self, Door, Refusal, Session},
     service::Service,
@@ -32,7 +33,7 @@ use crate::{
 
 pub use self::stdio::StdioError;
 
-pub(crate) fn routes() -> Router<Arc<Shared>> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/mcp/{service}", any(one))
         .route("/mcp", any(all))

@@ -5,7 +5,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,6 +32,7 @@ use tokio::sync::mpsc;
 
 use super::is_json;
 use crate::{
+    current::Current,
     error::Error,
     ids,
     mcp::Refusal,
@@ -75,7 +75,7 @@ impl Clients {
 
 #[derive(Clone)]
 struct Front {
-    shared: Arc<Shared>,
+    current: Current,
     clients: Clients,
     /// What answers the messages.
     core: Router,
@@ -83,12 +83,12 @@ struct Front {
 
 /// The routes in front of `core`, which has those of Streamable HTTP.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
-    shared: &Arc<Shared>,
+    current: &Current,
     clients: &Clients,
     core: Router,
 ) -> Router<S> {
     let front = Front {
-        shared: Arc::clone(shared),
+        current: current.clone(),
         clients: clients.clone(),
         core,
     };
@@ -107,7 +107,7 @@ async fn open(
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, _) = request.into_parts();
-    let shared = &front.shared;
+    let shared = &front.current.load();
     if let Err(refusal) = check_origin(shared, &head) {
         return refusal.response(None);
     }
@@ -169,7 +169,7 @@ async fn open(
 
 async fn say(State(front): State<Front>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let shared = &front.shared;
+    let shared = &front.current.load();
     if let Err(refusal) = check_origin(shared, &head) {
         return refusal.response(None);
     }

@@ -1,4 +1,4 @@
-use std::{io, sync::Arc};
+use std::io;
 
 use axum::Router;
 use bartizan_transport::front::{self, FrontLimits};
@@ -47,10 +47,11 @@ impl Gateway {
         stop: impl Future<Output = ()>,
     ) -> Result<(), StdioError> {
         let path = self.path(service)?;
-        let core: Router = super::routes().with_state(Arc::clone(&self.shared));
+        let core: Router = super::routes().with_state(self.current.clone());
+        let shared = self.current.load();
         let limits = FrontLimits {
-            message_bytes: self.shared.max_body_bytes(),
-            answer_bytes: self.shared.mcp().max_message_bytes(),
+            message_bytes: shared.max_body_bytes(),
+            answer_bytes: shared.mcp().max_message_bytes(),
             ..FrontLimits::default()
         };
         let serve = front::serve(core, path, reader, writer, limits, stop);
@@ -61,7 +62,8 @@ impl Gateway {
     }
 
     fn path(&self, service: Option<&str>) -> Result<Uri, StdioError> {
-        let services = self.shared.places().services();
+        let shared = self.current.load();
+        let services = shared.places().services();
         let one = match (service, services) {
             (Some(name), _) => {
                 let found = services.iter().find(|it| **it.name() == *name);

@@ -125,8 +125,9 @@ async fn tool(
     let door = Door::new(shared, service, shared.caller(headers), headers);
     let door = door.on_terms(priority(metadata.priority), deadline, key);
     let arguments = envelope.parameters.map_or("{}", RawValue::get);
+    let place = service.endpoint();
     let about = About {
-        endpoint: service.endpoint(),
+        endpoint: &place,
         attempts: 1,
     };
     let (message, details) = match tool::call(&door, &envelope.operation, arguments).await {
@@ -312,12 +313,16 @@ impl Dialect<'_> {
             Ok(error) => return self.refuse(&error),
             Err(failure) => failure,
         };
+        let place;
         let about = About {
             endpoint: match &failure.cause {
                 Cause::Exchange { endpoint, .. }
                 | Cause::Host { endpoint, .. }
                 | Cause::TimedOut { endpoint, .. } => endpoint,
-                _ => service.endpoint(),
+                _ => {
+                    place = service.endpoint();
+                    &place
+                }
             },
             attempts: failure.attempts,
         };

@@ -5,19 +5,17 @@ mod invoke;
 mod pages;
 mod render;
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     routing::{get, post},
 };
 
-use crate::shared::Shared;
+use crate::current::Current;
 
 pub(crate) use invoke::refuse;
 pub(crate) use pages::{not_allowed, not_found};
 
-pub(crate) fn routes() -> Router<Arc<Shared>> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/mcp/request", post(invoke::request))
         .route("/mcp/health", get(pages::health))

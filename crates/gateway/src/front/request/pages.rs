@@ -40,7 +40,7 @@ struct Services<'a> {
 #[derive(Serialize)]
 struct ServiceEntry<'a> {
     name: &'a str,
-    endpoint: &'a str,
+    endpoint: String,
     status: &'static str,
 }
 

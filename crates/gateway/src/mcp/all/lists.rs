@@ -45,7 +45,8 @@ const X_MISSING: HeaderName = HeaderName::from_static("x-bartizan-missing-servic
 #[derive(Debug)]
 pub(crate) struct Shelf {
     lists: Sessions<Arc<Lists>>,
-    watches: Mutex<HashMap<u64, Arc<Watch>>>,
+    /// Nothing once the snapshot that the shelf is part of has been replaced.
+    watches: Mutex<Option<HashMap<u64, Arc<Watch>>>>,
     timeout: Duration,
     clock: Clock,
 }
@@ -150,7 +151,7 @@ impl Shelf {
     ) -> Result<Self, InvalidLimits> {
         Ok(Self {
             lists: Sessions::new(limits, clock)?,
-            watches: Mutex::default(),
+            watches: Mutex::new(Some(HashMap::new())),
             timeout,
             clock,
         })
@@ -168,9 +169,20 @@ impl Shelf {
             .map_err(|error| crate::mcp::house::no_room(&error))
     }
 
+    /// Listens to no service any more. Who listens holds the snapshot, which holds the shelf: only
+    /// this lets go of all three.
+    pub(crate) fn retire(&self) {
+        let watches = self.watches.lock().take();
+        drop(watches);
+    }
+
     /// How often the service said that something changed; listens from the first time on.
     fn generation(&self, door: &Door) -> Arc<AtomicU64> {
         let mut watches = self.watches.lock();
+        let Some(watches) = &mut *watches else {
+            // Calls that began before the change of configuration end without listening.
+            return Arc::default();
+        };
         let watch = watches.entry(door.service.id()).or_insert_with(|| {
             let listener = Arc::new(ClientSession::new(Introduction::of_gateway()));
             let generation = Arc::new(AtomicU64::new(0));

@@ -1,0 +1,141 @@
+use std::fmt;
+
+use bartizan_config::{Configuration, Errors};
+use thiserror::Error;
+
+use crate::{Gateway, StartError};
+
+/// Reads a configuration anew.
+pub(crate) type Read = Box<dyn Fn() -> Result<Configuration, Errors> + Send + Sync>;
+
+/// Why the configuration stays as it was.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Configuration(#[from] Errors),
+    /// The configuration is right, and cannot be put to work.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Nobody said [where it comes from](Gateway::configured_by).
+    #[error("this gateway was not told where its configuration comes from")]
+    NoSource,
+    /// What reads it panicked.
+    #[error("the configuration cannot be read")]
+    Interrupted,
+}
+
+/// What a change of the configuration came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Services that were not there before.
+    pub added: Vec<String>,
+    /// Services that are not there any more.
+    pub removed: Vec<String>,
+    /// Services that began anew under other settings.
+    pub changed: Vec<String>,
+    /// Services that go on as they were, at other instances perhaps.
+    pub unchanged: Vec<String>,
+    /// What has changed in the configuration and does not count before a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+impl fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} services added, {} removed, {} changed, {} unchanged",
+            self.added.len(),
+            self.removed.len(),
+            self.changed.len(),
+            self.unchanged.len()
+        )?;
+        if !self.needs_restart.is_empty() {
+            write!(
+                f,
+                "; not before a restart: {}",
+                self.needs_restart.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// Says where the configuration comes from, for it to be
+    /// [read again](Gateway::reload_from_source).
+    #[must_use]
+    pub fn configured_by(
+        self,
+        read: impl Fn() -> Result<Configuration, Errors> + Send + Sync + 'static,
+    ) -> Self {
+        self.works.configured_by(Box::new(read));
+        self
+    }
+
+    /// Reads the configuration from where it came from, and goes on under it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or as [`reload`](Gateway::reload); then nothing has changed.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future changes nothing, unless it was about to complete.
+    pub async fn reload_from_source(&self) -> Result<Reloaded, ReloadError> {
+        let works = std::sync::Arc::clone(&self.works);
+        // Files are read, which may take a while.
+        let read = tokio::task::spawn_blocking(move || works.read());
+        let configuration = read.await.map_err(|_| ReloadError::Interrupted)?;
+        let configuration = configuration.inspect_err(|error| {
+            tracing::error!(%error, "configuration not changed");
+        })?;
+        Ok(self.reload(&configuration)?)
+    }
+
+    /// Goes on under another configuration, from the next request on.
+    ///
+    /// Requests under way end under the configuration that they began with. A service whose
+    /// settings are what they were keeps everything: breaker, limits, health, connections, and
+    /// sessions; one that differs in its instances only keeps what is known of those that stay.
+    /// The processes of services that are gone are stopped when they have had the drain time for
+    /// what they were doing. Certificates are read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Gateway::new); then nothing has changed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn reload(&self, configuration: &Configuration) -> Result<Reloaded, StartError> {
+        let renewed = self.works.renew(
+            configuration,
+            || self.current.load(),
+            |next| self.current.swap(next),
+        );
+        let (reloaded, gone) = renewed.inspect_err(|error| {
+            tracing::error!(%error, "configuration not changed");
+        })?;
+        if !gone.is_empty() {
+            let clock = self.works.lasting().clock();
+            let patience = *configuration.gateway.drain_timeout;
+            tokio::spawn(async move {
+                clock.sleep(patience).await;
+                for service in gone {
+                    service.close().await;
+                }
+            });
+        }
+        tracing::info!(%reloaded, "configuration changed");
+        if !reloaded.needs_restart.is_empty() {
+            tracing::warn!(
+                changed = reloaded.needs_restart.join(", "),
+                "some of what changed does not count before a restart"
+            );
+        }
+        Ok(reloaded)
+    }
+}
