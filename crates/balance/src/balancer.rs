@@ -92,6 +92,14 @@ impl<T> Balancer<T> {
         self.pick_pinned(id, Picked::new)
     }
 
+    /// The service that reaches the endpoint of this name, for who has something to ask of it that
+    /// is no call: nothing is counted.
+    #[must_use]
+    pub fn service(&self, id: &str) -> Option<Arc<T>> {
+        let set = self.fleet.set();
+        Some(Arc::clone(&set.by_id(id)?.slot.service))
+    }
+
     #[inline(always)]
     pub(crate) fn pick_among<P>(
         &self,

@@ -1,13 +1,26 @@
-use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bartizan_backoff::spread;
 use bartizan_clock::Clock;
 use fastrand::Rng;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
+use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 
-use crate::{Health, HealthConfig, HealthState, Probe, ProbeResult, Target};
+use crate::{
+    CheckerStats, Concurrency, Health, HealthConfig, HealthState, Probe, ProbeResult, Target,
+    stats::Counts,
+};
 
 /// A change of health.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +42,20 @@ pub struct Transition {
 /// and probes. Dropping the checker stops them all, in the middle of a probe if need be.
 pub struct Checker {
     probing: Arc<dyn Probing>,
+    config: HealthConfig,
+    clock: Clock,
+    counts: Arc<Counts>,
     runtime: Handle,
     /// Locked when the set changes or someone asks about it, never by a probe.
     watched: Mutex<HashMap<Arc<str>, Watched>>,
+    /// When all may be asked for sooner again, in nanoseconds of the clock.
+    next_call_for_all: AtomicU64,
 }
 
 struct Watched {
     target: Target,
     state: HealthState,
+    wanted: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -47,30 +66,84 @@ impl Checker {
             config,
             probe,
             clock: Clock::default(),
+            concurrency: None,
             on_transition: None,
         }
     }
 
     /// Probes exactly `targets` from now on.
     ///
-    /// Those that were probed already, at the same place, keep their health and their schedule.
-    /// Others begin as [`Unknown`](Health::Unknown). Results of those that left are ignored.
+    /// Those that were probed already, at the same place, keep their health and their schedule;
+    /// if only their health is asked for elsewhere now, their health. Others begin as
+    /// [`Unknown`](Health::Unknown), and their first probes are spread out: over the
+    /// [jitter](crate::HealthConfigBuilder::jitter) of an interval if they are few, over all of
+    /// it if they are many. Results of those that left are ignored.
     pub fn update(&self, targets: impl IntoIterator<Item = Target>) {
         let mut watched = self.watched.lock();
         let mut before = std::mem::take(&mut *watched);
+        let mut begin = Vec::new();
         for target in targets {
             let entry = match before.remove(&target.id) {
                 Some(known) if known.target == target => known,
-                moved => {
-                    moved.iter().for_each(Watched::retire);
-                    self.start(target)
+                known => {
+                    let state = known.and_then(|known| known.hand_over(&target));
+                    begin.push((target, state));
+                    continue;
                 }
             };
+            watched.insert(Arc::clone(&entry.target.id), entry);
+        }
+        let within = self.config.spread_of_first(begin.len());
+        let mut random = Rng::new();
+        for (target, state) in begin {
+            let first = within.mul_f64(random.f64());
+            let entry = self.start(target, state.unwrap_or_default(), first);
             if let Some(twin) = watched.insert(Arc::clone(&entry.target.id), entry) {
                 twin.retire();
             }
         }
         before.values().for_each(Watched::retire);
+    }
+
+    /// Has the instance known as `id` probed sooner than its schedule says: somebody needs it, or
+    /// has found it wanting.
+    ///
+    /// It is asked after no more than the [recheck](HealthConfig::recheck) time, and no more often
+    /// than that however many ask for it. Does nothing if no such instance is probed.
+    pub fn probe_soon(&self, id: &str) {
+        if let Some(watched) = self.watched.lock().get(id) {
+            watched.wanted.notify_one();
+        }
+    }
+
+    /// [`probe_soon`](Checker::probe_soon) for all that are unhealthy, for a caller who found none
+    /// to serve it. Cheap to call for every such caller: once in a recheck time does anything.
+    pub fn probe_unhealthy_soon(&self) {
+        let now = self.clock.now();
+        let due = self.next_call_for_all.load(Ordering::Relaxed);
+        let next = (now + self.config.recheck).as_nanos();
+        let claim = || {
+            self.next_call_for_all
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        if now.as_nanos() < due || claim().is_err() {
+            return;
+        }
+        let watched = self.watched.lock();
+        let unhealthy = watched.values().filter(|it| !it.state.is_usable());
+        unhealthy.for_each(|it| it.wanted.notify_one());
+    }
+
+    /// What was probed so far, by this checker alone. Reads a few atomics.
+    #[must_use]
+    pub fn stats(&self) -> CheckerStats {
+        self.counts.snapshot()
+    }
+
+    /// When and how strictly it probes.
+    #[must_use]
+    pub fn config(&self) -> &HealthConfig {
+        &self.config
     }
 
     /// The health of the instance known as `id`, if it is being probed.
@@ -105,16 +178,15 @@ impl Checker {
         join_all(probes.collect::<Vec<_>>()).await;
     }
 
-    fn start(&self, target: Target) -> Watched {
-        let state = HealthState::default();
+    fn start(&self, target: Target, state: HealthState, first: Duration) -> Watched {
         let probing = Arc::clone(&self.probing);
-        let task = self
-            .runtime
-            .spawn(probing.forever(target.clone(), state.clone()))
-            .abort_handle();
+        let wanted = Arc::<Notify>::default();
+        let watch = probing.forever(target.clone(), state.clone(), Arc::clone(&wanted), first);
+        let task = self.runtime.spawn(watch).abort_handle();
         Watched {
             target,
             state,
+            wanted,
             task,
         }
     }
@@ -135,6 +207,17 @@ impl fmt::Debug for Checker {
 }
 
 impl Watched {
+    /// What is known of the instance, if `target` is the same one and only its health is asked
+    /// for elsewhere.
+    fn hand_over(self, target: &Target) -> Option<HealthState> {
+        if self.target.uri != target.uri {
+            self.retire();
+            return None;
+        }
+        self.task.abort();
+        Some(self.state)
+    }
+
     fn retire(&self) {
         self.state.retire();
         self.task.abort();
@@ -149,6 +232,7 @@ pub struct CheckerBuilder<P> {
     config: HealthConfig,
     probe: P,
     clock: Clock,
+    concurrency: Option<Concurrency>,
     on_transition: Option<OnTransition>,
 }
 
@@ -156,6 +240,13 @@ impl<P: Probe> CheckerBuilder<P> {
     /// The clock that measures intervals. Default: [`Clock::default`].
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// A bound on probes under way that is shared with other checkers, in the place of
+    /// [`max_concurrent`](crate::HealthConfigBuilder::max_concurrent).
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = Some(concurrency);
         self
     }
 
@@ -173,18 +264,24 @@ impl<P: Probe> CheckerBuilder<P> {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn spawn(self, targets: impl IntoIterator<Item = Target>) -> Checker {
+        let counts = Arc::<Counts>::default();
+        let concurrency = self.concurrency;
         let checker = Checker {
             probing: Arc::new(Schedule {
-                permits: Semaphore::new(
-                    self.config.max_concurrent.get().min(Semaphore::MAX_PERMITS),
-                ),
+                concurrency: concurrency
+                    .unwrap_or_else(|| Concurrency::new(self.config.max_concurrent)),
                 config: self.config,
                 probe: self.probe,
                 clock: self.clock,
+                counts: Arc::clone(&counts),
                 on_transition: self.on_transition,
             }),
+            config: self.config,
+            clock: self.clock,
+            counts,
             runtime: Handle::current(),
             watched: Mutex::default(),
+            next_call_for_all: AtomicU64::new(0),
         };
         checker.update(targets);
         checker
@@ -204,7 +301,14 @@ impl<P: fmt::Debug> fmt::Debug for CheckerBuilder<P> {
 type Probes = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 trait Probing: Send + Sync {
-    fn forever(self: Arc<Self>, target: Target, state: HealthState) -> Probes;
+    /// Probes from `first` on until it is dropped, sooner when `wanted` is notified.
+    fn forever(
+        self: Arc<Self>,
+        target: Target,
+        state: HealthState,
+        wanted: Arc<Notify>,
+        first: Duration,
+    ) -> Probes;
     fn once(self: Arc<Self>, target: Target, state: HealthState) -> Probes;
 }
 
@@ -212,23 +316,42 @@ struct Schedule<P> {
     config: HealthConfig,
     probe: P,
     clock: Clock,
-    permits: Semaphore,
+    concurrency: Concurrency,
+    counts: Arc<Counts>,
     on_transition: Option<OnTransition>,
 }
 
 impl<P: Probe> Probing for Schedule<P> {
-    fn forever(self: Arc<Self>, target: Target, state: HealthState) -> Probes {
+    fn forever(
+        self: Arc<Self>,
+        target: Target,
+        state: HealthState,
+        wanted: Arc<Notify>,
+        first: Duration,
+    ) -> Probes {
         Box::pin(async move {
             let mut random = Rng::new();
             let HealthConfig {
-                interval, jitter, ..
+                interval,
+                recheck,
+                jitter,
+                ..
             } = self.config;
-            let start = interval.mul_f64(jitter * random.f64());
-            self.clock.sleep(start).await;
+            self.clock.sleep(first).await;
             loop {
                 self.check(&target, &state).await;
-                let pause = spread(interval, jitter, &mut random);
-                self.clock.sleep(pause).await;
+                let pause = if state.is_settled() {
+                    interval
+                } else {
+                    recheck
+                };
+                let due = self.clock.now() + spread(pause, jitter, &mut random);
+                tokio::select! {
+                    () = self.clock.sleep_until(due) => continue,
+                    () = wanted.notified() => {}
+                }
+                let soon = self.clock.now() + spread(recheck, jitter, &mut random);
+                self.clock.sleep_until(soon.min(due)).await;
             }
         })
     }
@@ -240,19 +363,17 @@ impl<P: Probe> Probing for Schedule<P> {
 
 impl<P: Probe> Schedule<P> {
     async fn check(&self, target: &Target, state: &HealthState) {
-        let Ok(_permit) = self.permits.acquire().await else {
-            return;
-        };
+        let _turn = self.concurrency.turn().await;
+        let under_way = self.counts.begin();
         let timeout = self.config.timeout;
         let result = tokio::time::timeout(timeout, self.probe.probe(target))
             .await
-            .unwrap_or_else(|_| ProbeResult::dead(format_args!("no answer in {timeout:?}")));
+            .unwrap_or_else(|_| ProbeResult::unreachable(format_args!("no answer in {timeout:?}")));
         let now = self.clock.now();
+        under_way.end(&result, now);
         state.record(&result, now, &self.config, |from, to| {
-            let reason = match result.clone() {
-                ProbeResult::Alive => None,
-                ProbeResult::Dead(reason) => Some(reason),
-            };
+            self.counts.changed(to);
+            let reason = result.reason().cloned();
             let id = Arc::clone(&target.id);
             tracing::info!(%id, %from, %to, reason = reason.as_deref(), "health changed");
             if let Some(listener) = &self.on_transition {

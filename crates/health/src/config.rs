@@ -8,6 +8,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HealthConfig {
     pub(crate) interval: Duration,
+    pub(crate) recheck: Duration,
     pub(crate) jitter: f64,
     pub(crate) timeout: Duration,
     pub(crate) healthy_threshold: NonZeroU32,
@@ -27,10 +28,34 @@ impl HealthConfig {
         self.interval
     }
 
+    /// The time to the next probe of an instance whose last answer was news.
+    #[must_use]
+    pub fn recheck(&self) -> Duration {
+        self.recheck
+    }
+
     /// How long one probe may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// How many probes run at a time.
+    #[must_use]
+    pub fn max_concurrent(&self) -> usize {
+        self.max_concurrent.get()
+    }
+}
+
+impl HealthConfig {
+    /// Over which time the first probes of so many instances are spread.
+    ///
+    /// Those of a few take the jitter's part of an interval. More of them take more of it: a fifth
+    /// for as many as may be probed at once, and all of it for five times as many.
+    pub(crate) fn spread_of_first(&self, instances: usize) -> Duration {
+        let rounds = instances as f64 / self.max_concurrent.get() as f64;
+        self.interval
+            .mul_f64((rounds / 5.0).clamp(self.jitter, 1.0))
     }
 }
 
@@ -39,6 +64,7 @@ impl Default for HealthConfig {
         let default = HealthConfigBuilder::default();
         Self {
             interval: default.interval,
+            recheck: default.interval / RECHECK,
             jitter: default.jitter,
             timeout: default.timeout,
             healthy_threshold: const { NonZeroU32::new(2).unwrap() },
@@ -48,11 +74,16 @@ impl Default for HealthConfig {
     }
 }
 
+/// How many times as soon an instance is asked again whose answer was news. A verdict takes
+/// several answers, and should not take as many intervals.
+const RECHECK: u32 = 10;
+
 /// Builds a [`HealthConfig`].
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct HealthConfigBuilder {
     interval: Duration,
+    recheck: Option<Duration>,
     jitter: f64,
     timeout: Duration,
     healthy_threshold: u32,
@@ -65,6 +96,7 @@ impl Default for HealthConfigBuilder {
         Self {
             // As in the gateways that this one replaces.
             interval: Duration::from_secs(30),
+            recheck: None,
             jitter: 0.2,
             timeout: Duration::from_secs(5),
             // Kubernetes and HAProxy: slow to condemn, and one good answer may be luck.
@@ -82,10 +114,21 @@ impl HealthConfigBuilder {
         self
     }
 
+    /// The time to the next probe of an instance whose last answer was news: the first answers
+    /// of all, a bad one of a healthy instance, a good one of an unhealthy one. Also the shortest
+    /// time between two probes that are [asked for](crate::Checker::probe_soon). Default: a tenth
+    /// of the interval; never more than that.
+    ///
+    /// HAProxy has the same in its `fastinter`.
+    pub fn recheck(mut self, recheck: Duration) -> Self {
+        self.recheck = Some(recheck);
+        self
+    }
+
     /// How far the interval may stray, as a fraction of itself from 0 to 1. Default: 0.2.
     ///
     /// The first probe of an instance comes after a wait between zero and this fraction of the
-    /// interval.
+    /// interval; up to all of it, if many instances come at once.
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter;
         self
@@ -112,7 +155,8 @@ impl HealthConfigBuilder {
     /// How many probes run at a time. Default: 10.
     ///
     /// When the instances are too many or too slow for it, the interval grows; the load of
-    /// probing never does.
+    /// probing never does. Several checkers share one bound by
+    /// [`CheckerBuilder::concurrency`](crate::CheckerBuilder::concurrency).
     pub fn max_concurrent(mut self, probes: usize) -> Self {
         self.max_concurrent = probes;
         self
@@ -127,6 +171,12 @@ impl HealthConfigBuilder {
         if self.interval.is_zero() {
             return Err(InvalidHealth::ZeroInterval);
         }
+        let recheck = self.recheck.unwrap_or(self.interval / RECHECK);
+        // The shortest interval has a tenth of zero.
+        let recheck = recheck.max(Duration::from_nanos(1)).min(self.interval);
+        if self.recheck.is_some_and(|recheck| recheck.is_zero()) {
+            return Err(InvalidHealth::ZeroInterval);
+        }
         if self.timeout.is_zero() {
             return Err(InvalidHealth::ZeroTimeout);
         }
@@ -136,6 +186,7 @@ impl HealthConfigBuilder {
         let threshold = |n| NonZeroU32::new(n).ok_or(InvalidHealth::ZeroThreshold);
         Ok(HealthConfig {
             interval: self.interval,
+            recheck,
             jitter: self.jitter,
             timeout: self.timeout,
             healthy_threshold: threshold(self.healthy_threshold)?,
@@ -187,6 +238,10 @@ mod tests {
             (
                 builder().timeout(Duration::ZERO),
                 InvalidHealth::ZeroTimeout,
+            ),
+            (
+                builder().recheck(Duration::ZERO),
+                InvalidHealth::ZeroInterval,
             ),
             (builder().jitter(1.1), InvalidHealth::Jitter),
             (builder().jitter(f64::NAN), InvalidHealth::Jitter),

@@ -15,10 +15,11 @@ use crate::{Probe, ProbeResult, Target};
 /// | 401, 403 | alive: reachable, and wary of strangers |
 /// | 404 | alive, for services without a health endpoint; dead if [`strict`](HttpProbe::strict) |
 /// | 500 and above | dead |
-/// | none | dead |
+/// | none | unreachable |
 ///
-/// The path is appended to the base path of the instance. Only the head of the response is
-/// awaited; its body is dropped.
+/// The path is appended to the base path of the instance, unless the target says where its
+/// [health](Target::health_url) is asked for. Only the head of the response is awaited; its body
+/// is dropped.
 #[derive(Clone, Debug)]
 pub struct HttpProbe<S> {
     path: PathAndQuery,
@@ -47,6 +48,9 @@ impl<S> HttpProbe<S> {
     }
 
     fn request(&self, target: &Target) -> Result<Request<Full<Bytes>>, http::Error> {
+        if let Some(url) = &target.health_url {
+            return Request::get(url.clone()).body(Full::default());
+        }
         let base = target.uri.path().trim_end_matches('/');
         let path = format!("{base}{}", self.path);
         let mut parts = target.uri.clone().into_parts();
@@ -78,11 +82,11 @@ where
         };
         let mut client = self.client.clone();
         if let Err(error) = poll_fn(|cx| client.poll_ready(cx)).await {
-            return ProbeResult::dead(root(&error));
+            return ProbeResult::unreachable(root(&error));
         }
         match client.call(request).await {
             Ok(response) => self.verdict(response.status()),
-            Err(error) => ProbeResult::dead(root(&error)),
+            Err(error) => ProbeResult::unreachable(root(&error)),
         }
     }
 }
@@ -142,13 +146,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_answer_is_dead_and_says_why() {
+    async fn a_target_may_say_where_its_health_is_asked_for() {
+        let (instance, elsewhere) = (Upstream::start().await, Upstream::start().await);
+        let url = format!("{}/status?deep=1", elsewhere.url());
+        let target = target(&instance.url()).with_health_url(url.parse().unwrap());
+        assert!(http_probe().probe(&target).await.is_alive());
+        let asked = elsewhere.requests().pop().unwrap();
+        assert_eq!(asked.uri.to_string(), "/status?deep=1");
+        elsewhere.reply(Reply::status(503));
+        let result = http_probe().probe(&target).await;
+        assert_eq!(result, ProbeResult::dead("answered 503"));
+        assert!(instance.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_unreachable_and_says_why() {
         let nobody = Upstream::nobody().await;
         let result = http_probe()
             .probe(&target(&format!("http://{nobody}")))
             .await;
-        let ProbeResult::Dead(reason) = result else {
-            panic!("alive")
+        let ProbeResult::Unreachable(reason) = result else {
+            panic!("{result:?}")
         };
         assert!(reason.contains("refused"), "{reason}");
         let upstream = Upstream::start().await;

@@ -7,6 +7,9 @@
 //! An instance changes its [`Health`] after several answers in a row, not after one: two good
 //! ones to become healthy, three bad ones to become unhealthy. Until then its health is
 //! [`Unknown`](Health::Unknown), which counts as usable: a gateway that has just started serves.
+//! An answer that is news is followed up soon, so a verdict takes hardly longer than one interval,
+//! and whoever needs an instance that is thought dead can have it [probed
+//! sooner](Checker::probe_soon).
 //!
 //! What "alive" means is a [`Probe`]: [`HttpProbe`] asks for a path, [`TcpProbe`] connects, and
 //! any protocol can bring its own, written as a function or a type.
@@ -39,17 +42,21 @@
 //! than any probe. Probes earn their keep on idle services and on instances that fail slowly.
 
 mod checker;
+mod concurrency;
 mod config;
 mod http_probe;
 mod probe;
 mod state;
+mod stats;
 mod target;
 mod tcp_probe;
 
 pub use checker::{Checker, CheckerBuilder, Transition};
+pub use concurrency::Concurrency;
 pub use config::{HealthConfig, HealthConfigBuilder, InvalidHealth};
 pub use http_probe::HttpProbe;
 pub use probe::{Probe, ProbeResult};
 pub use state::{Health, HealthState, HealthSummary};
+pub use stats::CheckerStats;
 pub use target::Target;
 pub use tcp_probe::TcpProbe;

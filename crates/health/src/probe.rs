@@ -7,14 +7,31 @@ use crate::Target;
 pub enum ProbeResult {
     /// The instance answered as a living one does.
     Alive,
-    /// It did not, for this reason, which is shown to operators.
+    /// It answered as one does that should get no calls, for this reason, which is shown to
+    /// operators.
     Dead(Arc<str>),
+    /// It gave no answer at all, for this reason.
+    Unreachable(Arc<str>),
 }
 
 impl ProbeResult {
     /// Dead, because of `reason`, which must not hold a secret.
     pub fn dead(reason: impl Display) -> Self {
         Self::Dead(reason.to_string().into())
+    }
+
+    /// Without an answer, because of `reason`, which must not hold a secret.
+    pub fn unreachable(reason: impl Display) -> Self {
+        Self::Unreachable(reason.to_string().into())
+    }
+
+    /// What was bad, if anything was.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Alive => None,
+            Self::Dead(reason) | Self::Unreachable(reason) => Some(reason),
+        }
     }
 
     /// Whether the instance is alive.

@@ -80,6 +80,20 @@ pub struct HealthSummary {
     pub last_probe: Option<Instant>,
     /// What the last probe found, if that was bad.
     pub reason: Option<Arc<str>>,
+    /// Whether the last probe got no answer at all.
+    pub unreachable: bool,
+}
+
+impl HealthSummary {
+    /// Whether the last answer is the one that `health` leads to expect: the next may take its
+    /// time.
+    fn is_settled(&self, health: Health) -> bool {
+        match health {
+            Health::Unknown => false,
+            Health::Healthy => self.consecutive_failures == 0,
+            Health::Unhealthy => self.consecutive_successes == 0,
+        }
+    }
 }
 
 impl HealthState {
@@ -105,6 +119,12 @@ impl HealthState {
     #[must_use]
     pub fn summary(&self) -> HealthSummary {
         self.inner.record.lock().summary.clone()
+    }
+
+    /// Whether the last probe found what was known already.
+    pub(crate) fn is_settled(&self) -> bool {
+        let record = self.inner.record.lock();
+        record.summary.is_settled(self.health())
     }
 
     /// Counts one probe and announces the change of health that it brought about, if any.
@@ -134,18 +154,15 @@ impl HealthState {
         let summary = &mut record.summary;
         summary.probes += 1;
         summary.last_probe = Some(now);
-        match result {
-            ProbeResult::Alive => {
-                summary.consecutive_failures = 0;
-                summary.consecutive_successes = summary.consecutive_successes.saturating_add(1);
-                summary.reason = None;
-            }
-            ProbeResult::Dead(reason) => {
-                summary.failures += 1;
-                summary.consecutive_successes = 0;
-                summary.consecutive_failures = summary.consecutive_failures.saturating_add(1);
-                summary.reason = Some(Arc::clone(reason));
-            }
+        summary.reason = result.reason().cloned();
+        summary.unreachable = matches!(result, ProbeResult::Unreachable(_));
+        if result.is_alive() {
+            summary.consecutive_failures = 0;
+            summary.consecutive_successes = summary.consecutive_successes.saturating_add(1);
+        } else {
+            summary.failures += 1;
+            summary.consecutive_successes = 0;
+            summary.consecutive_failures = summary.consecutive_failures.saturating_add(1);
         }
         let from = self.health();
         let to = if summary.consecutive_successes >= config.healthy_threshold.get() {
@@ -210,6 +227,36 @@ mod tests {
         assert_eq!(state.summary().failures, 3);
         assert_eq!(state.summary().consecutive_successes, 2);
         assert_eq!(state.summary().reason, None);
+    }
+
+    #[test]
+    fn no_answer_is_told_from_a_bad_one() {
+        let state = HealthState::default();
+        let config = HealthConfig::default();
+        let record = |result: ProbeResult| {
+            state.record(&result, Instant::from_nanos(1), &config, |_, _| {});
+            state.summary().unreachable
+        };
+        assert!(record(ProbeResult::unreachable("refused")));
+        assert!(!record(ProbeResult::dead("answered 503")));
+        assert!(record(ProbeResult::unreachable("refused")));
+        assert_eq!(state.health(), Health::Unhealthy);
+        assert!(!record(ProbeResult::Alive));
+    }
+
+    #[test]
+    fn a_state_is_settled_while_answers_agree_with_it() {
+        let config = HealthConfig::default();
+        for (answers, settled) in [
+            (&[][..], false),
+            (&[true], false),
+            (&[true, true], true),
+            (&[true, true, false], false),
+            (&[false, false, false], true),
+            (&[false, false, false, true], false),
+        ] {
+            assert_eq!(run(answers, &config).0.is_settled(), settled, "{answers:?}");
+        }
     }
 
     #[test]

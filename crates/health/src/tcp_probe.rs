@@ -21,7 +21,7 @@ impl Probe for TcpProbe {
         };
         match TcpStream::connect((host.trim_matches(['[', ']']), port)).await {
             Ok(_) => ProbeResult::Alive,
-            Err(error) => ProbeResult::dead(error),
+            Err(error) => ProbeResult::unreachable(error),
         }
     }
 }

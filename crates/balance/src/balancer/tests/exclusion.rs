@@ -37,3 +37,16 @@ fn a_named_endpoint_is_picked_in_whatever_state_it_is() {
     assert_eq!(picked.service().to_string(), "http://i1");
     assert!(balancer.pick_id("http://i9").is_none());
 }
+
+#[test]
+fn who_asks_an_endpoint_without_a_call_is_not_counted() {
+    let balancer = balancer(Strategy::RoundRobin, &fleet_of(2));
+    assert!(balancer.service("http://i1").is_some());
+    assert!(balancer.service("http://nobody").is_none());
+    let snapshot = balancer.snapshot();
+    assert!(
+        snapshot
+            .iter()
+            .all(|it| it.requests == 0 && it.in_flight == 0)
+    );
+}
