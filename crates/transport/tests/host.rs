@@ -8,6 +8,8 @@ mod server;
 
 #[path = "host/ending.rs"]
 mod ending;
+#[path = "host/ping.rs"]
+mod ping;
 #[path = "host/sessionless.rs"]
 mod sessionless;
 #[path = "host/sessions.rs"]

@@ -73,6 +73,7 @@ mod host;
 mod keeper;
 mod limits;
 mod pace;
+mod ping;
 mod process;
 mod session;
 mod sessionless;

@@ -35,6 +35,14 @@ impl Table {
         live.filter(|connection| !connection.link.is_closed())
     }
 
+    /// Any connection that is open and found.
+    pub(super) fn any(&self) -> Option<Arc<Connection>> {
+        let shared = self.shared.values().filter_map(|slot| slot.live.as_ref());
+        let mut all = shared.chain(self.sessions.values());
+        all.find(|connection| !connection.link.is_closed())
+            .map(Arc::clone)
+    }
+
     /// What whoever opens the shared connection of `owner` locks first.
     pub(super) fn turn(&mut self, owner: u64) -> Arc<tokio::sync::Mutex<()>> {
         Arc::clone(&self.shared.entry(owner).or_default().turn)

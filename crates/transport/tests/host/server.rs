@@ -24,7 +24,7 @@ while read -r line; do
     *'"initialize"'*) result '{"pid":'$$'}';;
     *'"server/discover"'*) SAYS;;
     *'"pid"'*) result '{"pid":'$$'}';;
-    *'"wrong"'*) echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"no"}}';;
+    *'"wrong"'*|*'"ping"'*) echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"no"}}';;
     *'"noisy"'*)
       echo '{"jsonrpc":"2.0","method":"notifications/message","params":{"data":1}}'
       result '{"x":1.10}';;
