@@ -2,6 +2,7 @@
 
 mod demo;
 mod inspect;
+mod reload;
 mod serve;
 mod stdio;
 
@@ -56,12 +57,12 @@ fn print(text: &dyn std::fmt::Display) -> Result<(), Failure> {
 }
 
 /// The configuration of this process.
-fn configuration(source: &cli::Source) -> Result<Configuration, Failure> {
-    Ok(Configuration::parse(&variables(source)?)?)
+fn configuration(source: &cli::Source) -> Result<Configuration, Errors> {
+    Configuration::parse(&variables(source)?)
 }
 
 /// Where it comes from: the environment, the file beside it, and files of servers.
-fn variables(source: &cli::Source) -> Result<Source, Failure> {
+fn variables(source: &cli::Source) -> Result<Source, Errors> {
     let environment = Source::environment();
     let variables = if source.is_default() {
         environment.with_file_if_present(&source.env_file)?
@@ -70,7 +71,7 @@ fn variables(source: &cli::Source) -> Result<Source, Failure> {
         environment.with_file(&source.env_file)?
     };
     let mut servers = source.mcp_config.iter();
-    Ok(servers.try_fold(variables, Source::with_mcp_config)?)
+    servers.try_fold(variables, Source::with_mcp_config)
 }
 
 /// Starts logging as configured, and logs what the configuration has to say.

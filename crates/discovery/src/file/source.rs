@@ -183,13 +183,41 @@ impl RegistryFileBuilder {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn spawn(self) -> Result<RegistryFile, InvalidRegistryFile> {
+        self.start(|_| Ok(()))
+    }
+
+    /// As [`spawn`](Self::spawn), and reads the file before it returns, on the calling thread:
+    /// for whoever must not begin without it.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn), and when the file cannot be used as it is now.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as [`tokio::spawn`] does.
+    pub fn spawn_loaded(self) -> Result<RegistryFile, InvalidRegistryFile> {
+        self.start(|reading| {
+            let found = look(&reading.path, reading.format, None);
+            reading.take(found);
+            match reading.board.current().error {
+                Some(error) => Err(InvalidRegistryFile::Unusable(error)),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn start(
+        self,
+        begin: impl FnOnce(&mut Reading) -> Result<(), InvalidRegistryFile>,
+    ) -> Result<RegistryFile, InvalidRegistryFile> {
         if self.interval.is_zero() {
             return Err(InvalidRegistryFile::ZeroInterval);
         }
         let board = Arc::new(Board::new());
         // Whoever asks while a look is taken gets the next one, and waits for room if many do.
         let (reloads, requests) = mpsc::channel(16);
-        let reading = Reading {
+        let mut reading = Reading {
             path: self.path.into(),
             format: self.format,
             may_be_missing: self.may_be_missing,
@@ -197,6 +225,7 @@ impl RegistryFileBuilder {
             warned: Vec::new(),
             board: Arc::clone(&board),
         };
+        begin(&mut reading)?;
         let task = tokio::spawn(run(
             reading,
             requests,
@@ -213,12 +242,15 @@ impl RegistryFileBuilder {
 }
 
 /// A [`RegistryFile`] that cannot be built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidRegistryFile {
     /// The interval is zero.
     #[error("the interval must be positive")]
     ZeroInterval,
+    /// The file cannot be used, for a reason that names it, and the line and the column.
+    #[error("{0}")]
+    Unusable(Arc<str>),
 }
 
 async fn run(
@@ -296,9 +328,13 @@ impl Reading {
         let (path, format) = (Arc::clone(&self.path), self.format);
         let seen = self.seen.take();
         let work = tokio::task::spawn_blocking(move || look(&path, format, seen));
-        let Ok((found, seen)) = work.await else {
-            return self.fail("the file could not be read".into());
-        };
+        match work.await {
+            Ok(found) => self.take(found),
+            Err(_) => self.fail("the file could not be read".into()),
+        }
+    }
+
+    fn take(&mut self, (found, seen): (Found, Option<Seen>)) {
         self.seen = seen;
         match found {
             Found::Registry(registry) => {

@@ -264,3 +264,22 @@ async fn nonsense_is_refused() {
     let error = file.reload().await.unwrap_err();
     assert!(error.ends_with("line 2, column 3: not UTF-8"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_loaded_source_begins_with_the_file_or_not_at_all() {
+    let it = fixture();
+    let builder = || RegistryFile::builder(&it.path, Format::Yaml).clock(Clock::tokio());
+    let missing = builder().spawn_loaded().unwrap_err().to_string();
+    assert!(
+        missing.ends_with("registry.yaml: no such file"),
+        "{missing}"
+    );
+    assert!(builder().may_be_missing(true).spawn_loaded().is_ok());
+    it.write("servers:\n- {namespace: a}\n");
+    let wrong = builder().may_be_missing(true).spawn_loaded();
+    let wrong = wrong.unwrap_err().to_string();
+    assert!(wrong.contains("line 2"), "{wrong}");
+    it.write(&servers(&[("a", "one")]));
+    let file = builder().spawn_loaded().unwrap();
+    assert_eq!(ids(&file.service("a").current()), ["http://one:80"]);
+}
