@@ -20,6 +20,7 @@ impl fmt::Display for Summary<'_> {
             mode,
             gateway,
             services,
+            registries,
             warnings,
             ..
         } = self.0;
@@ -61,6 +62,11 @@ impl fmt::Display for Summary<'_> {
                 duration(*service.timeout),
                 *service.retry.max_attempts,
             )?;
+        }
+        for registry in registries {
+            let (kind, path) = (registry.format.as_str(), registry.path.display());
+            let every = duration(*registry.poll_interval);
+            write!(f, "\nregistry: {path} ({kind}), looked at every {every}")?;
         }
         let worth_a_look = |warning: &&crate::Warning| warning.severity() == Severity::Warning;
         for warning in warnings.iter().filter(worth_a_look) {

@@ -181,3 +181,15 @@ choice! {
         Json = "json",
     }
 }
+
+choice! {
+    /// What `GET /health` says, where two documented gateways say different things.
+    pub enum Dialect {
+        /// What both say: how many backends are well, and the name of the gateway.
+        Both = "both",
+        /// How many backends are well.
+        Backends = "000",
+        /// That the gateway is there, and its name.
+        App = "004",
+    }
+}

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 
 use crate::{
-    Errors, GatewaySettings, Problem, RetrySettings, ServiceSettings, Setting, Source, Warning,
-    development,
+    Errors, GatewaySettings, InstanceSource, Origin, Problem, RegistrySettings, RetrySettings,
+    ServiceSettings, Setting, Source, Warning, development,
     reader::{Reader, Scope, quoted},
+    registered::Later,
     source::Leniency,
     table, unknown,
     value::items,
@@ -22,8 +23,11 @@ pub struct Configuration {
     pub retry: RetrySettings,
     /// The services, in the order in which they were named.
     pub services: Vec<ServiceSettings>,
+    /// The registries that list more services, for [`Configuration::registered`].
+    pub registries: Vec<RegistrySettings>,
     /// What its author may want to know.
     pub warnings: Vec<Warning>,
+    pub(crate) later: Later,
 }
 
 /// Whether a configuration is for development.
@@ -90,13 +94,19 @@ impl Configuration {
         }
         let gateway = GatewaySettings::read(&mut reader);
         let retry = RetrySettings::read(&mut reader);
-        let names = names(&mut reader);
+        let registries = RegistrySettings::read(&mut reader);
+        let names = names(&mut reader, !registries.is_empty());
+        let read = |reader: &mut Reader<'_>, name: &String| {
+            let (from, origin) = (InstanceSource::Listed, Origin::Builder);
+            ServiceSettings::read(reader, name, &gateway, &retry, from, &origin)
+        };
         let services = names
             .iter()
-            .filter_map(|name| ServiceSettings::read(&mut reader, name, &gateway, &retry))
+            .filter_map(|name| read(&mut reader, name))
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        unknown::check(&mut reader, &names);
+        unknown::check(&mut reader, &names, !registries.is_empty());
+        let later = Later::new(source, reader.take_used());
         let (problems, warnings) = reader.finish();
         if problems.is_empty() {
             Ok(Self {
@@ -104,7 +114,9 @@ impl Configuration {
                 gateway,
                 retry,
                 services,
+                registries,
                 warnings,
+                later,
             })
         } else {
             Err(Errors::new(problems))
@@ -123,7 +135,9 @@ fn mode(source: &Source) -> Mode {
 }
 
 /// The services' names, each sound, once, and with variables of its own.
-fn names(reader: &mut Reader<'_>) -> Vec<String> {
+///
+/// With a registry there need be none.
+fn names(reader: &mut Reader<'_>, has_registry: bool) -> Vec<String> {
     let listed: Vec<String> = match reader.source().names() {
         Some(names) => names.to_vec(),
         None => {
@@ -133,7 +147,7 @@ fn names(reader: &mut Reader<'_>) -> Vec<String> {
         }
     };
     let servers = reader.source().servers();
-    if listed.is_empty() && servers.is_empty() {
+    if listed.is_empty() && servers.is_empty() && !has_registry {
         let problem = Problem::new(table::SERVICES.rule);
         reader.problem(if reader.is_explicit() {
             problem
@@ -178,7 +192,7 @@ fn names(reader: &mut Reader<'_>) -> Vec<String> {
     names
 }
 
-fn is_sound(name: &str) -> bool {
+pub(crate) fn is_sound(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && !name.contains(|c: char| c.is_control() || c == ',' || c == '/')
         && name.trim() == name

@@ -1,3 +1,4 @@
+mod instances;
 mod mcp;
 
 use std::{fmt, time::Duration};
@@ -6,8 +7,8 @@ use bartizan_auth::Place;
 use thiserror::Error;
 
 use crate::{
-    AuthSettings, AuthorizeSettings, Configuration, GatewaySettings, Origin, ServiceSettings,
-    Setting, suggest::closest,
+    AuthSettings, AuthorizeSettings, Configuration, GatewaySettings, InstanceSource, Origin,
+    RegistrySettings, ServiceSettings, Setting, suggest::closest,
 };
 
 /// What is in effect, value by value, and where each came from.
@@ -60,12 +61,22 @@ impl Configuration {
         })
     }
 
+    /// What a call to a service passes, from the outside in, where the service is one that
+    /// [`Configuration::registered`] made.
+    #[must_use]
+    pub fn explain_registered(&self, service: &ServiceSettings) -> Explanation {
+        Explanation {
+            title: format!("service {}, from the outside in", service.name),
+            rows: service_rows(service, &self.gateway),
+        }
+    }
+
     /// What holds for the gateway as a whole.
     #[must_use]
     pub fn explain_gateway(&self) -> Explanation {
         Explanation {
             title: "gateway".to_owned(),
-            rows: gateway_rows(&self.gateway),
+            rows: gateway_rows(&self.gateway, &self.registries),
         }
     }
 }
@@ -179,12 +190,18 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
 
     const LIMIT: &str = "rate limit";
     let limit = &service.rate_limit;
-    rows.add(LIMIT, "rate", &limit.requests_per_minute, |rpm| {
-        format!("{rpm} a minute")
-    });
-    rows.shown(LIMIT, "burst", &limit.burst);
-    rows.time(LIMIT, "longest wait", &limit.max_wait);
-    rows.shown(LIMIT, "may wait at once", &limit.max_waiting);
+    if limit.is_unlimited() {
+        rows.add(LIMIT, "rate", &limit.requests_per_minute, |_| {
+            "none".to_owned()
+        });
+    } else {
+        rows.add(LIMIT, "rate", &limit.requests_per_minute, |rpm| {
+            format!("{rpm} a minute")
+        });
+        rows.shown(LIMIT, "burst", &limit.burst);
+        rows.time(LIMIT, "longest wait", &limit.max_wait);
+        rows.shown(LIMIT, "may wait at once", &limit.max_waiting);
+    }
 
     const BREAKER: &str = "circuit breaker";
     let breaker = &service.circuit_breaker;
@@ -212,7 +229,11 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
     if !is_process {
         const BALANCE: &str = "balance";
         rows.shown(BALANCE, "strategy", &service.strategy);
+        let is_registered = service.instances == InstanceSource::Registered;
         rows.add(BALANCE, "endpoints", &service.endpoints, |all| {
+            if is_registered {
+                return "those of the registry".to_owned();
+            }
             let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
             texts.join(", ")
         });
@@ -220,14 +241,24 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
 
     const HEALTH: &str = "health";
     if let Some(health) = &service.health {
-        rows.shown(HEALTH, "path", &health.path);
+        match &health.path {
+            Some(path) => rows.shown(HEALTH, "path", path),
+            None => rows.add(HEALTH, "path", &health.interval, |_| {
+                "that of the registry, or the usual one".to_owned()
+            }),
+        }
         rows.time(HEALTH, "interval", &health.interval);
         rows.time(HEALTH, "timeout", &health.timeout);
         rows.shown(HEALTH, "good probes to return", &health.healthy_threshold);
         rows.shown(HEALTH, "bad probes to leave", &health.unhealthy_threshold);
     }
     match service.kind.mcp() {
-        None => rows.time("attempt", "timeout", &service.attempt_timeout),
+        None => {
+            rows.time("attempt", "timeout", &service.attempt_timeout);
+            if let Some(rest) = service.kind.rest() {
+                rows.shown("attempt", "path prefix", &rest.prefix);
+            }
+        }
         Some(mcp) => {
             rows.time("attempt", "first byte within", &service.attempt_timeout);
             mcp::service_rows(&mut rows, mcp);
@@ -338,7 +369,7 @@ fn authorize_rows(rows: &mut Rows, authorize: &AuthorizeSettings) {
     }
 }
 
-fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
+fn gateway_rows(gateway: &GatewaySettings, registries: &[RegistrySettings]) -> Vec<Row> {
     let mut rows = Rows(Vec::new());
 
     const LISTEN: &str = "listen";
@@ -365,7 +396,13 @@ fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
             |it| yes_no(*it),
         ),
     }
+    if let Some(keys) = &gateway.admin_keys {
+        rows.add(CALLERS, "admin keys", keys, |keys| {
+            format!("{} [redacted]", keys.len())
+        });
+    }
     rows.shown(CALLERS, "web origins", &gateway.cors_origins);
+    rows.shown(CALLERS, "health says", &gateway.dialect);
     rows.add(CALLERS, "strict status", &gateway.strict_status, |it| {
         yes_no(*it)
     });
@@ -394,6 +431,7 @@ fn gateway_rows(gateway: &GatewaySettings) -> Vec<Row> {
         rows.add(UPSTREAM, "authorities", file, |it| it.display().to_string());
     }
 
+    instances::gateway_rows(&mut rows, &gateway.instances, registries);
     mcp::gateway_rows(&mut rows, &gateway.mcp);
 
     const PROCESS: &str = "process";

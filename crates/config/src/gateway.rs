@@ -11,8 +11,9 @@ use bartizan_auth::Secret;
 use url::Url;
 
 use crate::{
-    CorsOrigins, LogFormat, McpGatewaySettings, Origin, Problem, Setting, Variable,
-    reader::{Reader, Scope},
+    CorsOrigins, Dialect, InstanceSettings, LogFormat, McpGatewaySettings, Origin, Problem,
+    Setting, Variable,
+    reader::{Reader, Scope, quoted},
     table,
     value::{Fault, Value, items},
 };
@@ -32,6 +33,10 @@ pub struct GatewaySettings {
     pub insecure_bind: Setting<bool>,
     /// The keys that callers must show one of; `None` asks nobody.
     pub api_keys: Option<Setting<Vec<Secret>>>,
+    /// The keys that those must show one of who do what an operator does; `None` lets nobody.
+    pub admin_keys: Option<Setting<Vec<Secret>>>,
+    /// What `GET /health` answers.
+    pub dialect: Setting<Dialect>,
     /// The web origins whose pages may read answers.
     pub cors_origins: Setting<CorsOrigins>,
     /// Whether `POST /mcp/request` answers with the status that fits.
@@ -58,6 +63,8 @@ pub struct GatewaySettings {
     pub upstream_ca_file: Option<Setting<PathBuf>>,
     /// What holds for it as an MCP server.
     pub mcp: McpGatewaySettings,
+    /// What holds for services that a registry lists.
+    pub instances: InstanceSettings,
     /// How long the gateway goes on accepting after it was told to stop.
     pub drain_delay: Setting<Duration>,
     /// How long calls in flight may take after a signal to end.
@@ -96,11 +103,13 @@ impl GatewaySettings {
         let settings = Self {
             url: reader.setting(scope, &table::GATEWAY_URL),
             default_timeout: reader.setting(scope, &table::DEFAULT_TIMEOUT),
-            host: reader.setting(scope, &table::HOST),
+            host: host(reader, scope),
             port: port(reader, scope),
             tls: tls(reader, scope),
             insecure_bind: reader.setting(scope, &table::INSECURE_BIND),
-            api_keys: api_keys(reader, scope),
+            api_keys: keys(reader, scope, &table::API_KEYS),
+            admin_keys: keys(reader, scope, &table::ADMIN_KEYS),
+            dialect: reader.setting(scope, &table::DIALECT),
             cors_origins: reader.setting(scope, &table::CORS_ORIGINS),
             strict_status: reader.setting(scope, &table::STRICT_STATUS),
             max_body_bytes: reader.setting(scope, &table::MAX_BODY_BYTES),
@@ -113,6 +122,7 @@ impl GatewaySettings {
             max_waiting: reader.setting(scope, &table::MAX_WAITING),
             upstream_ca_file: file(reader, scope, &table::UPSTREAM_CA_FILE),
             mcp: McpGatewaySettings::read(reader, scope),
+            instances: InstanceSettings::read(reader, scope),
             drain_delay: reader.setting(scope, &table::DRAIN_DELAY),
             drain_timeout: reader.setting(scope, &table::DRAIN_TIMEOUT),
             log_filter: filter.map(|LogFilter(text)| text),
@@ -147,6 +157,33 @@ impl GatewaySettings {
             )));
         }
     }
+}
+
+/// The address, for which two names are documented.
+fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
+    let ours = reader.is_set(scope, &table::HOST);
+    let plain: Setting<IpAddr> = match reader.text(scope, &table::PLAIN_HOST) {
+        // tcsh sets it to the name of the machine, compilers of conda to that of the platform.
+        Some(text) if IpAddr::parse(&table::PLAIN_HOST, &text).is_err() => {
+            if !ours {
+                let text = quoted(&text);
+                reader.warn(format!("HOST is {text}, which is no address; passed over"));
+            }
+            reader.default(&table::PLAIN_HOST)
+        }
+        _ => reader.setting(scope, &table::PLAIN_HOST),
+    };
+    let host = reader.inherit(scope, &table::HOST, &plain);
+    if ours
+        && *host != *plain
+        && matches!(plain.origin(), Origin::Variable(_) | Origin::DotEnv { .. })
+    {
+        reader.warn(format!(
+            "HOST is {} and MCP_GATEWAY_HOST is {}: the latter counts",
+            *plain, *host
+        ));
+    }
+    host
 }
 
 fn port(reader: &mut Reader<'_>, scope: &Scope) -> Setting<u16> {
@@ -227,12 +264,16 @@ impl Value for LogFilter {
     }
 }
 
-fn api_keys(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Vec<Secret>>> {
+fn keys(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    variable: &Variable,
+) -> Option<Setting<Vec<Secret>>> {
     /// 96 bits in base 64. Shorter keys may be guessed, but they are the operator's choice.
     const ADVISABLE_LENGTH: usize = 16;
 
-    let text = reader.secret_text(scope, &table::API_KEYS)?;
-    let name = scope.name(&table::API_KEYS);
+    let text = reader.secret_text(scope, variable)?;
+    let name = scope.name(variable);
     let mut seen = HashSet::new();
     let keys: Vec<_> = items(text.expose(), &[',', '\n'])
         .filter(|key| seen.insert(*key))

@@ -31,7 +31,7 @@
 //!
 //! * The process environment wins over the environment file.
 //! * A variable that holds nothing but blanks counts as not set.
-//! * Numbers are plain digits, durations are whole milliseconds.
+//! * Numbers are plain digits, durations are whole milliseconds, those of registries whole seconds.
 //! * A secret can come from a file: `..._TOKEN_FILE` names the file that holds `..._TOKEN`.
 //! * No message, log line or `Debug` form holds a secret's value.
 //!
@@ -54,14 +54,20 @@ mod endpoint;
 mod explain;
 mod gateway;
 mod hosts;
+mod instances;
 mod mcp;
 mod mcp_gateway;
 mod number;
 mod origin;
 mod placeholder;
 mod problem;
+mod program;
+mod rate;
 mod reader;
 mod reference;
+mod registered;
+mod registry;
+mod rest;
 mod retry;
 mod servers;
 mod service;
@@ -83,8 +89,8 @@ pub use builder::{
 };
 pub use check::Summary;
 pub use choice::{
-    ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, KeyAlgorithm,
-    LogFormat, McpTransport, OAuth2Grant, Strategy,
+    ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, Dialect,
+    KeyAlgorithm, LogFormat, McpTransport, OAuth2Grant, Strategy,
 };
 pub use configuration::{Configuration, Mode};
 pub use cors::CorsOrigins;
@@ -92,15 +98,19 @@ pub use endpoint::Endpoint;
 pub use explain::{Explanation, Row, UnknownService};
 pub use gateway::{GatewaySettings, TlsSettings};
 pub use hosts::AllowedHosts;
+pub use instances::{InstanceSettings, InstanceSource};
 pub use mcp::{McpSettings, ServiceKind};
 pub use mcp_gateway::McpGatewaySettings;
 pub use origin::Origin;
 pub use problem::{Errors, Problem};
+pub use program::ProgramSettings;
+pub use rate::RateLimitSettings;
 pub use reference::reference_markdown;
+pub use registered::{Registered, RegisteredKind, variable_prefix};
+pub use registry::{RegistryFormat, RegistrySettings};
+pub use rest::RestSettings;
 pub use retry::RetrySettings;
-pub use service::{
-    CircuitBreakerSettings, FailureRatio, HealthSettings, RateLimitSettings, ServiceSettings,
-};
+pub use service::{CircuitBreakerSettings, FailureRatio, HealthSettings, ServiceSettings};
 pub use setting::Setting;
 pub use source::Source;
 pub use stdio::StdioSettings;

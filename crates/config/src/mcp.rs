@@ -4,7 +4,7 @@ use bartizan_auth::Secret;
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    McpTransport, Origin, Problem, Setting, StdioSettings, Variable,
+    McpTransport, Origin, Problem, ProgramSettings, RestSettings, Setting, StdioSettings, Variable,
     placeholder::is_placeholder,
     reader::{Member, Reader, Scope},
     table,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceKind {
     /// Plain HTTP: an operation is a path.
-    Rest,
+    Rest(RestSettings),
     /// The Model Context Protocol: an operation is a tool.
     Mcp(Box<McpSettings>),
 }
@@ -23,11 +23,14 @@ pub enum ServiceKind {
 /// What holds for a service that is an MCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct McpSettings {
-    /// How the server is reached.
+    /// How the server is reached; of a registered service, how an instance is whose registry does
+    /// not say, which is never [`McpTransport::Stdio`].
     pub transport: Setting<McpTransport>,
     /// The process that is the server; there is one if and only if the transport is
     /// [`McpTransport::Stdio`].
     pub stdio: Option<StdioSettings>,
+    /// What holds for instances that are programs; only of a registered service.
+    pub programs: Option<ProgramSettings>,
     /// The headers of every request besides those of the protocol and of authentication, each
     /// once and with a value that can be sent; none for [`McpTransport::Stdio`].
     pub headers: Vec<(HeaderName, Setting<Secret>)>,
@@ -42,8 +45,17 @@ impl ServiceKind {
     #[must_use]
     pub fn mcp(&self) -> Option<&McpSettings> {
         match self {
-            Self::Rest => None,
+            Self::Rest(_) => None,
             Self::Mcp(settings) => Some(settings),
+        }
+    }
+
+    /// What holds for the plain service, if it is one.
+    #[must_use]
+    pub fn rest(&self) -> Option<&RestSettings> {
+        match self {
+            Self::Rest(settings) => Some(settings),
+            Self::Mcp(_) => None,
         }
     }
 
@@ -59,11 +71,19 @@ impl ServiceKind {
         scope: &Scope,
         name: &str,
         transport: Option<Setting<McpTransport>>,
+        is_registered: bool,
     ) -> Option<Self> {
         let Some(transport) = transport else {
-            return Some(Self::Rest);
+            return Some(Self::Rest(RestSettings::read(reader, scope)));
         };
         check_name(reader, scope, name);
+        if is_registered && *transport == McpTransport::Stdio {
+            let words = "its registry says which of its instances are programs";
+            reader
+                .problem(Problem::new(scope.message(words)).detail(transport.origin().to_string()));
+            return None;
+        }
+        let programs = is_registered.then(|| ProgramSettings::read(reader, scope));
         let (stdio, headers) = if *transport == McpTransport::Stdio {
             (Some(StdioSettings::read(reader, scope)), Vec::new())
         } else {
@@ -77,6 +97,7 @@ impl ServiceKind {
                 Some(stdio) => Some(stdio?),
                 None => None,
             },
+            programs,
             headers,
             trust_annotations,
             stream_idle_timeout,

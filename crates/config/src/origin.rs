@@ -35,6 +35,8 @@ pub enum Origin {
         /// The column, in characters counted from one.
         column: usize,
     },
+    /// The file of a registry, which lists the service.
+    Registry(PathBuf),
     /// The program that embeds the gateway, through [`GatewayConfig`](crate::GatewayConfig).
     Builder,
 }
@@ -60,6 +62,7 @@ impl fmt::Display for Origin {
                 "{member} ({}, line {line}, column {column})",
                 path.display()
             ),
+            Self::Registry(path) => write!(f, "registry {}", path.display()),
             Self::Builder => f.write_str("the embedding program"),
         }
     }

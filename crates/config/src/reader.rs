@@ -148,6 +148,11 @@ impl<'a> Reader<'a> {
         self.used.contains(name)
     }
 
+    /// The variables that something has asked for, which are not known any more then.
+    pub(crate) fn take_used(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.used)
+    }
+
     /// The prefixes of the services that took this variable for one of a family of theirs.
     pub(crate) fn families_of(&self, name: &str) -> impl Iterator<Item = &str> {
         self.members
@@ -220,6 +225,13 @@ impl<'a> Reader<'a> {
     pub(crate) fn setting<T: Value>(&mut self, scope: &Scope, variable: &Variable) -> Setting<T> {
         let read = self.optional(scope, variable);
         read.unwrap_or_else(|| default_of(variable))
+    }
+
+    /// The value that the variable has where nobody sets it.
+    ///
+    /// Only for variables whose row of the table has a default.
+    pub(crate) fn default<T: Value>(&self, variable: &Variable) -> Setting<T> {
+        default_of(variable)
     }
 
     /// The value of the variable, or this one.

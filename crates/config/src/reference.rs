@@ -16,7 +16,8 @@ from the file `.env` in the working directory; the process environment wins. Eve
 wrong is listed at once, and a gateway with a wrong configuration does not start.
 
 * A variable that holds nothing but blanks counts as not set.
-* Numbers are plain digits. Durations are whole milliseconds, at most {max_milliseconds}.
+* Numbers are plain digits. Durations are whole milliseconds, at most {max_milliseconds}; those of
+  registries are whole seconds, as they are documented.
 * Words such as `round-robin` may be written in capitals and with `_`.
 * A secret can come from a file: `..._TOKEN_FILE` names the file that holds `..._TOKEN`, as
   secrets of containers are mounted. Both at once is an error. Placeholders such as
@@ -101,6 +102,7 @@ fn value(kind: Kind) -> String {
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Milliseconds { zero: true } => "milliseconds".to_owned(),
         Kind::Milliseconds { zero: false } => "milliseconds, above 0".to_owned(),
+        Kind::Seconds => "seconds, above 0".to_owned(),
         Kind::Number { min, max, unit } => {
             let unit = if unit.is_empty() { "a number" } else { unit };
             if max == u64::from(u32::MAX) {

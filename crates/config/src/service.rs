@@ -3,8 +3,8 @@ use std::{num::NonZeroU32, time::Duration};
 use http::uri::PathAndQuery;
 
 use crate::{
-    AuthSettings, Endpoint, GatewaySettings, McpTransport, Origin, Problem, RetrySettings,
-    ServiceKind, Setting, Strategy, Variable, mcp,
+    AuthSettings, Endpoint, GatewaySettings, InstanceSource, McpTransport, Origin, Problem,
+    RateLimitSettings, RetrySettings, ServiceKind, Setting, Strategy, Variable, mcp,
     reader::{Reader, Scope},
     table,
     value::{Fault, Ratio, Value, items},
@@ -17,7 +17,10 @@ pub struct ServiceSettings {
     pub name: String,
     /// What it speaks.
     pub kind: ServiceKind,
-    /// Where its instances are; at least one, but none of a service that is a process.
+    /// Where its instances come from.
+    pub instances: InstanceSource,
+    /// Where its instances are: at least one, but none of a service that is a process, and none
+    /// of one whose instances a registry lists.
     pub endpoints: Setting<Vec<Endpoint>>,
     /// How one of them is chosen.
     pub strategy: Setting<Strategy>,
@@ -37,21 +40,6 @@ pub struct ServiceSettings {
     pub idempotent_operations: Setting<Vec<String>>,
     /// How endpoints are probed; they are not without.
     pub health: Option<HealthSettings>,
-}
-
-const MINUTES_OF_A_YEAR: u64 = 365 * 24 * 60;
-
-/// How many calls a service gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateLimitSettings {
-    /// How many a minute in the long run.
-    pub requests_per_minute: Setting<NonZeroU32>,
-    /// How many at once after a pause.
-    pub burst: Setting<NonZeroU32>,
-    /// How long a call waits for its turn at most; zero refuses at once.
-    pub max_wait: Setting<Duration>,
-    /// How many calls may wait at once.
-    pub max_waiting: Setting<u32>,
 }
 
 /// When an instance is left alone.
@@ -81,8 +69,9 @@ pub struct FailureRatio {
 /// How endpoints are probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthSettings {
-    /// The path that is asked for; begins with a slash.
-    pub path: Setting<String>,
+    /// The path that is asked for; begins with a slash. Without one, which only a registered
+    /// service has, each instance is probed as its registry says or its kind suggests.
+    pub path: Option<Setting<String>>,
     /// How long from one probe to the next.
     pub interval: Setting<Duration>,
     /// How long a probe may take.
@@ -100,13 +89,20 @@ impl ServiceSettings {
         name: &str,
         gateway: &GatewaySettings,
         retry: &RetrySettings,
+        instances: InstanceSource,
+        origin: &Origin,
     ) -> Option<Self> {
         let scope = &Scope::service(name);
+        let is_registered = instances == InstanceSource::Registered;
         let transport = mcp::transport(reader, scope);
         let spoken = transport.as_ref().map(|transport| **transport);
-        let endpoints = read_endpoints(reader, scope, spoken);
+        let endpoints = if is_registered {
+            Some(Setting::new(Vec::new(), origin.clone()))
+        } else {
+            read_endpoints(reader, scope, spoken)
+        };
         let auth = AuthSettings::read(reader, scope, spoken);
-        let kind = ServiceKind::read(reader, scope, name, transport);
+        let kind = ServiceKind::read(reader, scope, name, transport, is_registered);
         if spoken.is_none() {
             require_groups(reader, scope);
         }
@@ -120,12 +116,13 @@ impl ServiceSettings {
         let health = if spoken == Some(McpTransport::Stdio) {
             None
         } else {
-            HealthSettings::read(reader, scope)
+            HealthSettings::read(reader, scope, is_registered)
         };
         let retry = RetrySettings::read_service(reader, scope, retry);
         Some(Self {
             name: name.to_owned(),
             kind: kind?,
+            instances,
             strategy: reader.setting(scope, &table::STRATEGY),
             endpoints: endpoints?,
             auth: auth?,
@@ -140,29 +137,6 @@ impl ServiceSettings {
             ),
             health,
         })
-    }
-}
-
-impl RateLimitSettings {
-    fn read(reader: &mut Reader<'_>, scope: &Scope, gateway: &GatewaySettings) -> Self {
-        let requests_per_minute: Setting<NonZeroU32> =
-            reader.setting(scope, &table::RATE_LIMIT_RPM);
-        let burst: Setting<NonZeroU32> = reader.setting(scope, &table::RATE_LIMIT_BURST);
-        // What the rate limit of the workspace can represent.
-        if u64::from(burst.get()) > u64::from(requests_per_minute.get()) * MINUTES_OF_A_YEAR {
-            let words = "burst limit must not take more than a year to fill";
-            reader.wrong_value(scope, &table::RATE_LIMIT_BURST, words);
-        }
-        Self {
-            requests_per_minute,
-            burst,
-            max_wait: reader.setting(scope, &table::RATE_LIMIT_MAX_WAIT),
-            max_waiting: reader.inherit(
-                scope,
-                &table::RATE_LIMIT_MAX_WAITING,
-                &gateway.max_waiting,
-            ),
-        }
     }
 }
 
@@ -183,12 +157,20 @@ impl CircuitBreakerSettings {
 }
 
 impl HealthSettings {
-    fn read(reader: &mut Reader<'_>, scope: &Scope) -> Option<Self> {
-        let path: Setting<String> = reader.optional(scope, &table::HEALTH_PATH)?;
-        let is_path = path.starts_with('/') && !path.contains('#');
-        if !is_path || path.parse::<PathAndQuery>().is_err() {
-            let words = "health path must begin with / and hold no blanks";
-            reader.wrong_value(scope, &table::HEALTH_PATH, words);
+    /// Reads how endpoints are probed. Those of a registered service are probed without a path if
+    /// there is an interval, which whoever describes such a service sees to.
+    fn read(reader: &mut Reader<'_>, scope: &Scope, is_registered: bool) -> Option<Self> {
+        let path: Option<Setting<String>> = reader.optional(scope, &table::HEALTH_PATH);
+        match &path {
+            None if is_registered && reader.is_set(scope, &table::HEALTH_INTERVAL) => {}
+            None => return None,
+            Some(path) => {
+                let is_path = path.starts_with('/') && !path.contains('#');
+                if !is_path || path.parse::<PathAndQuery>().is_err() {
+                    let words = "health path must begin with / and hold no blanks";
+                    reader.wrong_value(scope, &table::HEALTH_PATH, words);
+                }
+            }
         }
         Some(Self {
             path,

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::File,
     io::{self, Read},
@@ -239,6 +239,50 @@ impl Source {
     /// The services of files of servers, and where their names stand.
     pub(crate) fn servers(&self) -> &[(String, Origin)] {
         &self.servers
+    }
+
+    /// Adds a variable unless it is set to something.
+    pub(crate) fn insert_below(&mut self, name: String, text: impl Into<String>, origin: Origin) {
+        let text = Secret::new(text);
+        self.add_below(name, Entry { text, origin });
+    }
+
+    /// The variables whose names begin with `stem`, and nothing that is wrong with the others.
+    pub(crate) fn part(&self, stem: &str) -> Self {
+        let entries = self.entries_from(stem);
+        Self {
+            entries: entries
+                .map(|(name, entry)| (name.to_owned(), entry.clone()))
+                .collect(),
+            inherited: self.inherited.clone(),
+            is_of_the_process: self.is_of_the_process,
+            ..Self::default()
+        }
+    }
+
+    /// Whether both hold the same variables with the same texts, wherever those came from.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let texts = |source: &Self| -> Vec<(String, Secret)> {
+            let set = source
+                .entries
+                .iter()
+                .filter(|(name, _)| source.find(name).is_some());
+            set.map(|(name, entry)| (name.clone(), entry.text.clone()))
+                .collect()
+        };
+        texts(self) == texts(other)
+    }
+
+    /// The same without these variables.
+    pub(crate) fn without(&self, names: &BTreeSet<String>) -> Self {
+        let mut source = self.clone();
+        source.entries.retain(|name, _| !names.contains(name));
+        source
+    }
+
+    /// Whether this is what the process was started with, and not pairs of a test or a builder.
+    pub(crate) fn is_of_the_process(&self) -> bool {
+        self.is_of_the_process
     }
 
     pub(crate) fn explicit() -> Self {

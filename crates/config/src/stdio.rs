@@ -3,7 +3,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 use bartizan_auth::Secret;
 
 use crate::{
-    Origin, Problem, Setting, Variable,
+    Origin, Problem, ProgramSettings, Setting, Variable,
     arguments::shown,
     mcp::is_missing_credential,
     reader::{Member, Reader, Scope},
@@ -40,21 +40,18 @@ impl StdioSettings {
     pub(crate) fn read(reader: &mut Reader<'_>, scope: &Scope) -> Option<Self> {
         let command = reader.required(scope, &table::COMMAND, table::COMMAND.rule);
         let args: Option<Setting<Arguments>> = reader.optional(scope, &table::ARGS);
-        let env = environment(reader, scope);
-        let working_dir = reader.optional(scope, &table::WORKING_DIR);
-        let idle_timeout = reader.setting(scope, &table::IDLE_TIMEOUT);
-        let max_lifetime = reader.setting(scope, &table::MAX_LIFETIME);
+        let program = ProgramSettings::read(reader, scope);
         let settings = Self {
             command: command?,
             args: args.map_or_else(
                 || Setting::new(Vec::new(), Origin::Default("none")),
                 |args| args.map(|Arguments(all)| all),
             ),
-            env,
-            inherited: reader.source().inherited().to_vec(),
-            working_dir,
-            idle_timeout,
-            max_lifetime,
+            env: program.env,
+            inherited: program.inherited,
+            working_dir: program.working_dir,
+            idle_timeout: program.idle_timeout,
+            max_lifetime: program.max_lifetime,
         };
         settings.check(reader, scope);
         Some(settings)
@@ -97,7 +94,10 @@ impl fmt::Debug for StdioSettings {
     }
 }
 
-fn environment(reader: &mut Reader<'_>, scope: &Scope) -> Vec<(String, Setting<Secret>)> {
+pub(crate) fn environment(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+) -> Vec<(String, Setting<Secret>)> {
     let mut environment = Vec::new();
     for Member { suffix, text } in reader.family(scope, &table::SERVICE_ENV) {
         // A file of servers that says "" means it; an orchestrator that passes variables on sets

@@ -1,14 +1,14 @@
 //! The table of variables.
 
 use crate::{
-    ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, KeyAlgorithm,
-    LogFormat, OAuth2Grant, Strategy, Variable,
+    ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, Dialect,
+    KeyAlgorithm, LogFormat, OAuth2Grant, Strategy, Variable,
     mcp::Transport,
     variable::{
         Fallback::{Inherit, Required, Unset, Value},
         Kind::{
-            Address, Choice, Flag, Hidden, List, Milliseconds, Number, Path, Ratio, Secret,
-            SecretList, Text, Url,
+            Address, Choice, Flag, Hidden, List, Milliseconds, Number, Path, Ratio, Seconds,
+            Secret, SecretList, Text, Url,
         },
         Section,
     },
@@ -77,9 +77,13 @@ variables! {
         "The base URL under which callers reach the gateway. Its host is one that MCP requests may \
          name.";
     HOST = "MCP_GATEWAY_HOST", Listening, Address,
-        Value("127.0.0.1", "reachable from this machine only, until told otherwise"), "",
+        Inherit("HOST"), "",
         "The address to listen on. One that is not loopback needs `MCP_GATEWAY_API_KEYS` or \
-         `MCP_GATEWAY_INSECURE_BIND`.";
+         `MCP_GATEWAY_INSECURE_BIND`. Wins over `HOST`.";
+    PLAIN_HOST = "HOST", Listening, Address,
+        Value("127.0.0.1", "reachable from this machine only, until told otherwise"), "",
+        "The address to listen on. One that is no address, as some shells and build tools set it, \
+         is passed over.";
     GATEWAY_PORT = "MCP_GATEWAY_PORT", Listening,
         Number { min: 0, max: 65_535, unit: "" },
         Inherit("PORT"), "",
@@ -92,6 +96,11 @@ variables! {
         Unset("callers are not asked"), "",
         "The keys that callers must show one of, as `Authorization: Bearer` or `X-API-Key`; \
          others get 401. Separated by commas, in a file also by lines.";
+    ADMIN_KEYS = "MCP_GATEWAY_ADMIN_KEYS", Listening, SecretList,
+        Unset("nobody may do what needs one"), "",
+        "The keys that those must show one of who do over HTTP what an operator does, such as \
+         registering a program that the gateway is to start. In the same headers and separated \
+         in the same way.";
     INSECURE_BIND = "MCP_GATEWAY_INSECURE_BIND", Listening, Flag,
         Value("false", "who can reach the port can spend the credentials of every service"), "",
         "Allows an address that is not loopback without inbound authentication, because \
@@ -110,6 +119,10 @@ variables! {
         Value("false", "the documented API answers 200 and 500"), "",
         "Answers `POST /mcp/request` with the status that fits (429, 502, 503, 504 and \
          `Retry-After`) instead of the documented 200 and 500.";
+    DIALECT = "DIALECT", Listening, Choice(Dialect::WORDS),
+        Value("both", "each of the two documented answers is a part of it"), "",
+        "What `GET /health` answers, which two documented gateways answer differently: `000` how \
+         many backends are well, `004` that the gateway is there and its name, `both` all of it.";
 
     MAX_BODY_BYTES = "MCP_GATEWAY_MAX_BODY_BYTES", Limits,
         Number { min: 1, max: 1 << 32, unit: "bytes" },
@@ -188,6 +201,10 @@ variables! {
     STRATEGY = "MCP_SERVICE_<NAME>_STRATEGY", Services, Choice(Strategy::WORDS),
         Value("round-robin", "fair, and what people expect"), "",
         "How an endpoint is chosen among several.";
+    PATH_PREFIX = "MCP_SERVICE_<NAME>_PATH_PREFIX", Services, Text("a path from `/` to `/`"),
+        Value("/api/", DOCUMENTED), "",
+        "For a plain service, the path below that of its endpoint under which its operations \
+         are. For one that `registry.yaml` lists, it is `/tools/` unless this says otherwise.";
     IDEMPOTENT_OPERATIONS = "MCP_SERVICE_<NAME>_IDEMPOTENT_OPERATIONS", Services,
         List("operations, with `*` for any text and `?` for any character"),
         Unset("only failures that prove that nothing was sent are retried"), "",
@@ -392,6 +409,50 @@ variables! {
     UNHEALTHY_THRESHOLD = "MCP_SERVICE_<NAME>_UNHEALTHY_THRESHOLD", Health, COUNT,
         Value("3", "one failure may be bad luck"), "",
         "How many bad probes in a row take an endpoint out.";
+
+    REGISTRY_PATH = "REGISTRY_PATH", Registries, Path,
+        Unset("`/app/config/registry.yaml`, where the process has such a file"), "",
+        "A `registry.yaml`: servers by their namespaces, with host, port and tools. The file must \
+         exist. It is read anew when it changes.";
+    POLL_INTERVAL = "POLL_INTERVAL", Registries, Seconds,
+        Value("60", DOCUMENTED), "",
+        "How long from one look at a registry to the next, where nothing tells that it changed.";
+    REGISTRY_FILE = "MCP_GATEWAY_REGISTRY_FILE", Registries, Path,
+        Unset("there is none"), "",
+        "A `registry.json`: templates and their instances. The gateway writes it when an instance \
+         is registered, so it need not exist.";
+    REST_HEALTH_INTERVAL = "HEALTH_CHECK_INTERVAL", Registries, Seconds,
+        Value("60", DOCUMENTED), "",
+        "How long from one probe to the next of the servers of `registry.yaml`.";
+    INSTANCE_HEALTH_INTERVAL = "MCP_GATEWAY_HEALTH_INTERVAL", Registries, Seconds,
+        Value("30", DOCUMENTED), "",
+        "How long from one probe to the next of the instances of `registry.json`, for templates \
+         that do not say otherwise.";
+    INSTANCE_HEALTH_TIMEOUT = "MCP_GATEWAY_HEALTH_TIMEOUT", Registries, Seconds,
+        Value("10", DOCUMENTED), "",
+        "How long a probe of an instance may take. For servers of `registry.yaml`, 5 unless this \
+         is set.";
+    MAX_CONCURRENT_CHECKS = "MCP_GATEWAY_MAX_CONCURRENT_CHECKS", Registries,
+        Number { min: 1, max: 10_000, unit: "" },
+        Value("10", DOCUMENTED), "",
+        "How many probes of one registry are under way at once.";
+    DEFAULT_STRATEGY = "MCP_GATEWAY_DEFAULT_STRATEGY", Registries, Choice(Strategy::WORDS),
+        Value("round-robin", DOCUMENTED), "",
+        "How an instance is chosen, for templates that do not say otherwise.";
+    INSTANCE_MAX_RETRIES = "MCP_GATEWAY_MAX_RETRIES", Registries,
+        Number { min: 0, max: 100, unit: "" },
+        Value("3", DOCUMENTED), "",
+        "How many more instances a failed call is sent to, for templates that do not say \
+         otherwise. Only calls that suffer it are.";
+    REQUEST_TIMEOUT = "MCP_GATEWAY_REQUEST_TIMEOUT", Registries, Seconds,
+        Value("60", DOCUMENTED), "",
+        "How long a call may take in all, for templates that do not say otherwise. For servers \
+         of `registry.yaml`, 5 unless this is set.";
+    ALLOWED_COMMANDS = "MCP_GATEWAY_ALLOWED_COMMANDS", Registries,
+        List("names of programs, or absolute paths to them"),
+        Unset("none"), "",
+        "The programs that may be registered over HTTP as instances, which needs one of \
+         `MCP_GATEWAY_ADMIN_KEYS` besides.";
 
     TRANSPORT = "MCP_SERVICE_<NAME>_TRANSPORT", McpService, Choice(Transport::WORDS),
         Unset("`stdio` with a command, else `rest`"), "",

@@ -1,9 +1,9 @@
 //! What is set and means nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Origin, Problem,
+    Origin, Problem, Variable,
     reader::{Reader, Scope, file_twin},
     suggest::closest,
     table::variables,
@@ -24,8 +24,9 @@ const OURS: [&str; 4] = ["MCP_GATEWAY_", "MCP_SERVICE_", "MCP_RETRY_", "MCP_DEFA
 /// Looks at every variable that nothing has asked for.
 ///
 /// One that two services could mean is a problem; one that is misspelt, or has no effect beside
-/// the others, is a warning; one that is known to be somebody else's is a note.
-pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str]) {
+/// the others, is a warning; one that is known to be somebody else's, or may be a service's that a
+/// registry lists, is a note.
+pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bool) {
     let known = known(services);
     let source = reader.source();
     for name in source.variables() {
@@ -48,10 +49,69 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str]) {
             [service] => without_effect(reader, name, service),
             [] => match family_of(name, services) {
                 Some(service) => without_effect(reader, name, service),
+                None if has_registry && may_be_of_a_service(name) => reader.note(format!(
+                    "{name} belongs to no service of MCP_SERVICES, maybe to one of a registry"
+                )),
                 None => unknown(reader, name, services, &known),
             },
         }
     }
+}
+
+/// Looks at the variables of a service that a registry lists, after it was read.
+///
+/// One that is another service's, too, is a problem: the one would get the other's credentials.
+pub(crate) fn check_registered(reader: &mut Reader<'_>, name: &str, others: &BTreeSet<String>) {
+    let scope = Scope::service(name);
+    let is_known = |name: &str| {
+        variables().iter().any(|variable| {
+            let full = scope.name(variable);
+            variable.is_of_a_service()
+                && (full == name || (variable.is_secret() && file_twin(&full) == name))
+        })
+    };
+    let source = reader.source();
+    for (variable, entry) in source.entries_from("MCP_SERVICE_") {
+        let is_ours = !matches!(entry.origin, Origin::Default(_) | Origin::Registry(_));
+        if !is_ours || source.find(variable).is_none() {
+            continue;
+        }
+        if reader.has_used(variable) {
+            if others.contains(variable) {
+                reader.problem(Problem::new(scope.message(&format!(
+                    "{variable} is a variable of a service that is configured as well: rename one"
+                ))));
+            }
+        } else if is_known(variable) {
+            without_effect(reader, variable, name);
+        }
+    }
+}
+
+/// Whether a name ends like a service's variable, of whatever service.
+fn may_be_of_a_service(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("MCP_SERVICE_") else {
+        return false;
+    };
+    let ends = |variable: &&Variable| {
+        let suffix = variable.name.rsplit_once("<NAME>_").map(|(_, it)| it);
+        let of_it = |suffix: &str| {
+            let before = rest.strip_suffix(suffix);
+            before.is_some_and(|it| it.len() > 1 && it.ends_with('_'))
+        };
+        let is_member = variable.family().is_some_and(|stem| {
+            let stem = stem.strip_prefix("MCP_SERVICE_<NAME>").unwrap_or(stem);
+            rest.find(stem).is_some_and(|at| at > 0)
+        });
+        is_member
+            || suffix.is_some_and(|suffix| {
+                of_it(suffix) || (variable.is_secret() && of_it(&file_twin(suffix)))
+            })
+    };
+    variables()
+        .iter()
+        .copied()
+        .any(|it| it.is_of_a_service() && ends(&it))
 }
 
 /// Whose each name is: `""` stands for the gateway.

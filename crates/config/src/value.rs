@@ -58,6 +58,7 @@ fn whole(variable: &Variable, text: &str) -> Result<u64, Fault> {
     let (min, max, unit) = match variable.kind {
         Kind::Number { min, max, unit } => (min, max, unit),
         Kind::Milliseconds { zero } => (u64::from(!zero), MAX_MILLISECONDS, "milliseconds"),
+        Kind::Seconds => (1, MAX_MILLISECONDS / 1000, "seconds"),
         _ => (0, u64::MAX, ""),
     };
     let too_large = || Fault::must(format!("be at most {max}"));
@@ -73,7 +74,11 @@ fn whole(variable: &Variable, text: &str) -> Result<u64, Fault> {
 
 impl Value for Duration {
     fn parse(variable: &Variable, text: &str) -> Result<Self, Fault> {
-        whole(variable, text).map(Self::from_millis)
+        let number = whole(variable, text)?;
+        Ok(match variable.kind {
+            Kind::Seconds => Self::from_secs(number),
+            _ => Self::from_millis(number),
+        })
     }
 }
 

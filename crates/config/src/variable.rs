@@ -69,12 +69,13 @@ pub(crate) enum Section {
     Authentication,
     Resilience,
     Health,
+    Registries,
     Mcp,
     McpService,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Process,
         Self::Listening,
         Self::Limits,
@@ -84,6 +85,7 @@ impl Section {
         Self::Authentication,
         Self::Resilience,
         Self::Health,
+        Self::Registries,
         Self::McpService,
         Self::Mcp,
     ];
@@ -99,6 +101,7 @@ impl Section {
             Self::Authentication => "How the gateway proves itself to a service",
             Self::Resilience => "Limits, timeouts, circuit breaker and retries of a service",
             Self::Health => "Health probes of a service",
+            Self::Registries => "Registries, and the services that they list",
             Self::McpService => "Services that are MCP servers",
             Self::Mcp => "The gateway as an MCP server",
         }
@@ -117,6 +120,8 @@ pub(crate) enum Kind {
     Milliseconds {
         zero: bool,
     },
+    /// A duration in seconds, above zero.
+    Seconds,
     /// A whole number within these bounds.
     Number {
         min: u64,

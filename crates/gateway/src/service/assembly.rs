@@ -543,7 +543,11 @@ fn checker(
         .unhealthy_threshold(health.unhealthy_threshold.get())
         .max_concurrent(CONCURRENT)
         .build()?;
-    let path: PathAndQuery = health.path.parse()?;
+    // Only a service that a registry lists has none.
+    let Some(path) = &health.path else {
+        return Ok(None);
+    };
+    let path: PathAndQuery = path.parse()?;
     let checker = Checker::builder(config, HttpProbe::new(path, client.clone()))
         .clock(clock)
         .on_transition(balancer.health_listener())

@@ -1,0 +1,112 @@
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    Origin, Problem, Setting,
+    reader::{Reader, Scope},
+    table,
+};
+
+/// Where the documented gateway looks for a `registry.yaml` that nobody names.
+const USUAL_PLACE: &str = "/app/config/registry.yaml";
+
+/// A file that lists services and their instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrySettings {
+    /// The file.
+    pub path: Setting<PathBuf>,
+    /// What it holds.
+    pub format: RegistryFormat,
+    /// How long from one look at it to the next, where nothing tells that it changed.
+    pub poll_interval: Setting<Duration>,
+    /// Whether the file need not exist, because the first registration makes it.
+    pub may_be_missing: bool,
+}
+
+/// What the file of a registry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegistryFormat {
+    /// `registry.yaml`: servers by their namespaces, which are plain HTTP.
+    Yaml,
+    /// `registry.json`: templates and their instances, which are MCP servers.
+    Json,
+}
+
+impl RegistryFormat {
+    /// What the file is usually called.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yaml => "registry.yaml",
+            Self::Json => "registry.json",
+        }
+    }
+}
+
+impl RegistrySettings {
+    /// The registries that are configured, each file once.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Vec<Self> {
+        let scope = &Scope::gateway();
+        let yaml = reader.optional(scope, &table::REGISTRY_PATH);
+        let yaml = yaml.or_else(|| usual_place(reader));
+        let json = reader.optional(scope, &table::REGISTRY_FILE);
+        let mut found: Vec<(Setting<PathBuf>, RegistryFormat)> = Vec::new();
+        found.extend(yaml.map(|path| (path, RegistryFormat::Yaml)));
+        found.extend(json.map(|path| (path, RegistryFormat::Json)));
+        if let [(one, _), (other, _)] = &found[..]
+            && one == other
+        {
+            reader.problem(Problem::new(
+                "REGISTRY_PATH and MCP_GATEWAY_REGISTRY_FILE name the same file",
+            ));
+        }
+        let mut registries = Vec::new();
+        for (path, format) in found {
+            let may_be_missing = format == RegistryFormat::Json;
+            check(reader, &path, may_be_missing);
+            registries.push(Self {
+                path,
+                format,
+                poll_interval: reader.setting(scope, &table::POLL_INTERVAL),
+                may_be_missing,
+            });
+        }
+        registries
+    }
+}
+
+/// The documented default, which counts for a process only where there is such a file.
+fn usual_place(reader: &Reader<'_>) -> Option<Setting<PathBuf>> {
+    let is_there = reader.source().is_of_the_process() && Path::new(USUAL_PLACE).is_file();
+    let why = Origin::Default("the documented place, where there is a file");
+    is_there.then(|| Setting::new(PathBuf::from(USUAL_PLACE), why))
+}
+
+/// Puts a file that cannot be read into the one list of everything that is wrong.
+fn check(reader: &mut Reader<'_>, path: &Path, may_be_missing: bool) {
+    let shown = path.display();
+    if shown.to_string().contains(char::is_control) {
+        let problem = Problem::new(format!("Registry file cannot be read: {shown}"));
+        return reader.problem(problem.detail("its name holds control characters"));
+    }
+    match File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_dir() => {
+            let problem = Problem::new(format!("Registry file cannot be read: {shown}"));
+            reader.problem(problem.detail("it is a directory"));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !may_be_missing {
+                reader.problem(Problem::new(format!("Registry file not found: {shown}")));
+            }
+        }
+        Err(error) => {
+            let problem = Problem::new(format!("Registry file cannot be read: {shown}"));
+            reader.problem(problem.detail(error.to_string()));
+        }
+    }
+}
