@@ -15,12 +15,12 @@ const MOST_REFUSALS = 2;
 let refusals = 0;
 
 /** A connected client and its transport, authorized as often as the server asks for it. */
-async function connect({ capabilities = {}, provider, mode, prepare = () => {} } = {}) {
+async function connect({ capabilities = {}, provider, mode, fetch, prepare = () => {} } = {}) {
     for (;;) {
         const versionNegotiation = { mode: mode ?? (revision >= '2026-07-28' ? { pin: revision } : 'legacy') };
         const client = new sdk.Client({ name: 'bartizan-conformance', version: '1' }, { capabilities, versionNegotiation });
         prepare(client);
-        const transport = new sdk.StreamableHTTPClientTransport(url, { authProvider: provider });
+        const transport = new sdk.StreamableHTTPClientTransport(url, { authProvider: provider, fetch });
         try {
             await client.connect(transport);
             return { client, transport };
@@ -126,12 +126,21 @@ async function rounds() {
     await client.close();
 }
 
+/** The suite's server asks on the stream of the GET, and what it asks before there is one is lost. */
 async function elicitDefaults() {
+    let opened;
+    const listening = new Promise((resolve) => (opened = resolve));
     const { client } = await connect({
+        fetch: async (address, init) => {
+            const response = await fetch(address, init);
+            if (init?.method === 'GET') opened();
+            return response;
+        },
         capabilities: { elicitation: { form: { applyDefaults: true } } },
         prepare: (client) => client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: {} })),
     });
     await client.listTools();
+    await listening;
     await client.callTool({ name: 'test_client_elicitation_defaults', arguments: {} });
     await client.close();
 }
