@@ -1,6 +1,9 @@
 use std::fmt;
 
-use crate::{Configuration, Mode, Severity, explain::duration};
+use crate::{
+    Configuration, Mode, Severity,
+    explain::{duration, endpoints},
+};
 
 /// A sound configuration at a glance, and what its author may want to know.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +46,7 @@ impl fmt::Display for Summary<'_> {
         for service in services {
             let place = match service.kind.stdio() {
                 Some(process) => process.line(),
-                None => {
-                    let endpoints = service.endpoints.iter().map(ToString::to_string);
-                    endpoints.collect::<Vec<_>>().join(" and ")
-                }
+                None => endpoints(service),
             };
             let spoken = match service.kind.mcp() {
                 Some(mcp) => format!(" ({})", *mcp.transport),

@@ -183,6 +183,22 @@ choice! {
 }
 
 choice! {
+    /// How the instances of a service are found.
+    pub enum Discovery {
+        /// They are listed.
+        Static = "static",
+        /// They are the addresses of a name.
+        Dns = "dns",
+        /// They are the SRV records of a name.
+        Srv = "srv",
+        /// They are the endpoints of a Service of Kubernetes.
+        Kubernetes = "kubernetes",
+        /// They are containers with a label.
+        Docker = "docker",
+    }
+}
+
+choice! {
     /// What `GET /health` says, where two documented gateways say different things.
     pub enum Dialect {
         /// What both say: how many backends are well, and the name of the gateway.

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    Errors, GatewaySettings, InstanceSource, Origin, Problem, RegistrySettings, RetrySettings,
-    ServiceSettings, Setting, Source, Warning, development,
+    Errors, GatewaySettings, Problem, RegistrySettings, RetrySettings, ServiceSettings, Setting,
+    Source, Warning, development,
     reader::{Reader, Scope, quoted},
     registered::Later,
     source::Leniency,
@@ -97,8 +97,7 @@ impl Configuration {
         let registries = RegistrySettings::read(&mut reader);
         let names = names(&mut reader, !registries.is_empty());
         let read = |reader: &mut Reader<'_>, name: &String| {
-            let (from, origin) = (InstanceSource::Listed, Origin::Builder);
-            ServiceSettings::read(reader, name, &gateway, &retry, from, &origin)
+            ServiceSettings::read(reader, name, &gateway, &retry, None)
         };
         let services = names
             .iter()

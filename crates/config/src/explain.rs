@@ -1,14 +1,16 @@
 mod instances;
 mod mcp;
 
+pub(crate) use self::instances::endpoints;
+
 use std::{fmt, time::Duration};
 
 use bartizan_auth::Place;
 use thiserror::Error;
 
 use crate::{
-    AuthSettings, AuthorizeSettings, Configuration, GatewaySettings, InstanceSource, Origin,
-    RegistrySettings, ServiceSettings, Setting, suggest::closest,
+    AuthSettings, AuthorizeSettings, Configuration, GatewaySettings, Origin, RegistrySettings,
+    ServiceSettings, Setting, suggest::closest,
 };
 
 /// What is in effect, value by value, and where each came from.
@@ -229,14 +231,10 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
     if !is_process {
         const BALANCE: &str = "balance";
         rows.shown(BALANCE, "strategy", &service.strategy);
-        let is_registered = service.instances == InstanceSource::Registered;
-        rows.add(BALANCE, "endpoints", &service.endpoints, |all| {
-            if is_registered {
-                return "those of the registry".to_owned();
-            }
-            let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
-            texts.join(", ")
+        rows.add(BALANCE, "endpoints", &service.endpoints, |_| {
+            endpoints(service)
         });
+        instances::service_rows(&mut rows, &service.instances);
     }
 
     const HEALTH: &str = "health";

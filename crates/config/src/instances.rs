@@ -1,7 +1,7 @@
 use std::{num::NonZeroU32, path::Path, time::Duration};
 
 use crate::{
-    Origin, Setting, Strategy, Variable,
+    DockerSettings, KubernetesSettings, Origin, Setting, Strategy, Variable,
     reader::{Reader, Scope},
     table,
     value::{Fault, Value, items},
@@ -36,6 +36,21 @@ pub enum InstanceSource {
     Listed,
     /// From a registry, which lists them by the name of the service.
     Registered,
+    /// From the name system: the addresses of the host of the only endpoint.
+    Dns {
+        /// From one look at it to the next.
+        interval: Setting<Duration>,
+    },
+    /// From the name system: the SRV records of the host of the only endpoint, which has no port.
+    Srv {
+        /// From one look at it to the next.
+        interval: Setting<Duration>,
+    },
+    /// From the API server of a cluster. There is one endpoint or none, which only says what the
+    /// instances have in common.
+    Kubernetes(Box<KubernetesSettings>),
+    /// From an engine of containers.
+    Docker(Box<DockerSettings>),
 }
 
 impl InstanceSettings {

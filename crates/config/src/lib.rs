@@ -49,6 +49,7 @@ mod choice;
 mod configuration;
 mod cors;
 mod development;
+mod discovery;
 mod dotenv;
 mod endpoint;
 mod explain;
@@ -90,10 +91,11 @@ pub use builder::{
 pub use check::Summary;
 pub use choice::{
     ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, Dialect,
-    KeyAlgorithm, LogFormat, McpTransport, OAuth2Grant, Strategy,
+    Discovery, KeyAlgorithm, LogFormat, McpTransport, OAuth2Grant, Strategy,
 };
 pub use configuration::{Configuration, Mode};
 pub use cors::CorsOrigins;
+pub use discovery::{DockerSettings, KubernetesPort, KubernetesSettings};
 pub use endpoint::Endpoint;
 pub use explain::{Explanation, Row, UnknownService};
 pub use gateway::{GatewaySettings, TlsSettings};

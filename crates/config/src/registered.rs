@@ -1,8 +1,8 @@
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Configuration, Errors, InstanceSource, Mode, Origin, Problem, ServiceSettings, Source,
-    Strategy, Variable, Warning,
+    Configuration, Errors, Mode, Origin, Problem, ServiceSettings, Source, Strategy, Variable,
+    Warning,
     configuration::is_sound,
     rate::UNLIMITED_PER_MINUTE,
     reader::{Reader, Scope, quoted},
@@ -139,10 +139,8 @@ impl Configuration {
         for warning in warnings {
             reader.warn(scope.message(&warning));
         }
-        let from = InstanceSource::Registered;
-        let origin = Origin::Registry(service.registry.to_owned());
-        let settings =
-            ServiceSettings::read(&mut reader, name, &self.gateway, &self.retry, from, &origin);
+        let (gateway, retry, registry) = (&self.gateway, &self.retry, Some(service.registry));
+        let settings = ServiceSettings::read(&mut reader, name, gateway, retry, registry);
         unknown::check_registered(&mut reader, name, &self.later.used);
         let (problems, warnings) = reader.finish();
         match settings {

@@ -1,10 +1,10 @@
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, path::Path, time::Duration};
 
 use http::uri::PathAndQuery;
 
 use crate::{
     AuthSettings, Endpoint, GatewaySettings, InstanceSource, McpTransport, Origin, Problem,
-    RateLimitSettings, RetrySettings, ServiceKind, Setting, Strategy, Variable, mcp,
+    RateLimitSettings, RetrySettings, ServiceKind, Setting, Strategy, Variable, discovery, mcp,
     reader::{Reader, Scope},
     table,
     value::{Fault, Ratio, Value, items},
@@ -20,7 +20,7 @@ pub struct ServiceSettings {
     /// Where its instances come from.
     pub instances: InstanceSource,
     /// Where its instances are: at least one, but none of a service that is a process, and none
-    /// of one whose instances a registry lists.
+    /// of one whose instances are found elsewhere, unless [`InstanceSource`] says so.
     pub endpoints: Setting<Vec<Endpoint>>,
     /// How one of them is chosen.
     pub strategy: Setting<Strategy>,
@@ -83,23 +83,38 @@ pub struct HealthSettings {
 }
 
 impl ServiceSettings {
+    /// Whether the stack that was assembled for one is that of the other as well: both say the
+    /// same, wherever they say it.
+    ///
+    /// What a stack has of the gateway's settings besides, such as its certificate authorities,
+    /// is not looked at.
+    #[must_use]
+    pub fn same_stack(&self, other: &Self) -> bool {
+        // Settings are equal when their values are.
+        self == other
+    }
+
     /// Reads a service; `None` if something is wrong that has no default to go on with.
     pub(crate) fn read(
         reader: &mut Reader<'_>,
         name: &str,
         gateway: &GatewaySettings,
         retry: &RetrySettings,
-        instances: InstanceSource,
-        origin: &Origin,
+        registry: Option<&Path>,
     ) -> Option<Self> {
         let scope = &Scope::service(name);
-        let is_registered = instances == InstanceSource::Registered;
+        let is_registered = registry.is_some();
         let transport = mcp::transport(reader, scope);
         let spoken = transport.as_ref().map(|transport| **transport);
-        let endpoints = if is_registered {
-            Some(Setting::new(Vec::new(), origin.clone()))
-        } else {
-            read_endpoints(reader, scope, spoken)
+        let places = match registry {
+            Some(path) => {
+                let origin = Origin::Registry(path.to_owned());
+                Some((InstanceSource::Registered, Setting::new(Vec::new(), origin)))
+            }
+            None if spoken == Some(McpTransport::Stdio) => {
+                Some((InstanceSource::Listed, no_endpoints(reader, scope)))
+            }
+            None => discovery::read(reader, scope, name),
         };
         let auth = AuthSettings::read(reader, scope, spoken);
         let kind = ServiceKind::read(reader, scope, name, transport, is_registered);
@@ -119,12 +134,14 @@ impl ServiceSettings {
             HealthSettings::read(reader, scope, is_registered)
         };
         let retry = RetrySettings::read_service(reader, scope, retry);
+        let strategy = reader.setting(scope, &table::STRATEGY);
+        let (instances, endpoints) = places?;
         Some(Self {
             name: name.to_owned(),
             kind: kind?,
             instances,
-            strategy: reader.setting(scope, &table::STRATEGY),
-            endpoints: endpoints?,
+            strategy,
+            endpoints,
             auth: auth?,
             rate_limit,
             attempt_timeout,
@@ -182,19 +199,12 @@ impl HealthSettings {
     }
 }
 
-/// Where the service is reached, unless it is a process.
-fn read_endpoints(
-    reader: &mut Reader<'_>,
-    scope: &Scope,
-    spoken: Option<McpTransport>,
-) -> Option<Setting<Vec<Endpoint>>> {
-    if spoken != Some(McpTransport::Stdio) {
-        return reader.required(scope, &table::ENDPOINT, "endpoint is required");
-    }
+/// A process is where the gateway is, and has no endpoint.
+fn no_endpoints(reader: &mut Reader<'_>, scope: &Scope) -> Setting<Vec<Endpoint>> {
     let words = "a service that is started by a command has no endpoint";
     reader.wrong_value(scope, &table::ENDPOINT, words);
     let origin = Origin::Default("a process is where the gateway is");
-    Some(Setting::new(Vec::new(), origin))
+    Setting::new(Vec::new(), origin)
 }
 
 /// The documented programmatic API, which knows no MCP services, requires these groups.

@@ -2,7 +2,7 @@
 
 use crate::{
     ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, Dialect,
-    KeyAlgorithm, LogFormat, OAuth2Grant, Strategy, Variable,
+    Discovery, KeyAlgorithm, LogFormat, OAuth2Grant, Strategy, Variable,
     mcp::Transport,
     variable::{
         Fallback::{Inherit, Required, Unset, Value},
@@ -158,6 +158,10 @@ variables! {
         Value("1000", "a queue that drains at the default rate in ten minutes is long enough"), "",
         "How many calls of one service may wait for its rate limit at once, for services that \
          do not set their own. 0 lets none wait.";
+    KUBERNETES_API = "MCP_GATEWAY_KUBERNETES_API", Upstream, Url,
+        Value("https://kubernetes.default.svc", "the name that it has within every cluster"), "",
+        "The API server that services with the discovery `kubernetes` are asked of. In a pod, \
+         unless this is set, where `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` say.";
     UPSTREAM_CA_FILE = "MCP_GATEWAY_UPSTREAM_CA_FILE", Upstream, Path,
         Unset("the operating system's roots"), "",
         "The certificate authorities that services and token endpoints are trusted by, in PEM, \
@@ -198,6 +202,41 @@ variables! {
         List("URLs, each optionally with `;weight=` and a number from 1 to 1000"),
         Required, "invalid endpoint URL",
         "Where the service is reached. Several instances are balanced over.";
+    DISCOVERY = "MCP_SERVICE_<NAME>_DISCOVERY", Services, Choice(Discovery::WORDS),
+        Value("static", "an endpoint is where it says"), "",
+        "How instances are found: `static` are those of the endpoints, `dns` all addresses of the \
+         host of the endpoint, `srv` its SRV records, `kubernetes` the endpoints of a Service, \
+         `docker` the containers with the label `bartizan.service`. With the last two there need \
+         be no endpoint.";
+    DISCOVERY_INTERVAL = "MCP_SERVICE_<NAME>_DISCOVERY_INTERVAL", Services,
+        Number { min: 100, max: 86_400_000, unit: "milliseconds" },
+        Value("30000", "what name servers usually let answers be kept"), "",
+        "How long from one look at a name system, or at an engine that tells of no change, to \
+         the next.";
+    KUBERNETES_SERVICE = "MCP_SERVICE_<NAME>_KUBERNETES_SERVICE", Services,
+        Text("the name of a Service"),
+        Unset("the name of the service"), "",
+        "For `kubernetes`, the Service. The gateway's service account needs the verbs `list` and \
+         `watch` on `endpointslices`.";
+    KUBERNETES_NAMESPACE = "MCP_SERVICE_<NAME>_KUBERNETES_NAMESPACE", Services,
+        Text("the name of a namespace"),
+        Unset("that of the gateway's service account"), "",
+        "For `kubernetes`, the namespace of the Service.";
+    KUBERNETES_PORT = "MCP_SERVICE_<NAME>_KUBERNETES_PORT", Services,
+        Text("the name of a port, or its number at the pods"),
+        Unset("the only TCP port there is"), "",
+        "For `kubernetes`, the port of the endpoints.";
+    DOCKER_SERVICE = "MCP_SERVICE_<NAME>_DOCKER_SERVICE", Services, Text("a text"),
+        Unset("the name of the service"), "",
+        "For `docker`, what the label `bartizan.service` of the containers says. Their other \
+         labels are `bartizan.port`, `bartizan.scheme`, `bartizan.path`, `bartizan.weight` and \
+         `bartizan.health_url`.";
+    DOCKER_NETWORK = "MCP_SERVICE_<NAME>_DOCKER_NETWORK", Services, Text("the name of a network"),
+        Unset("of those of a container the first by name"), "",
+        "For `docker`, the network in which containers are reached.";
+    DOCKER_SOCKET = "MCP_SERVICE_<NAME>_DOCKER_SOCKET", Services, Path,
+        Value("/var/run/docker.sock", "where engines have it"), "",
+        "For `docker`, the socket of the engine. Whoever may use it has all rights of the engine.";
     STRATEGY = "MCP_SERVICE_<NAME>_STRATEGY", Services, Choice(Strategy::WORDS),
         Value("round-robin", "fair, and what people expect"), "",
         "How an endpoint is chosen among several.";
@@ -541,7 +580,12 @@ variables! {
 
 /// Whether a variable of this name is any of the gateway's business.
 pub(crate) fn concerns_us(name: &str) -> bool {
-    name.starts_with("MCP_") || TABLE.iter().any(|variable| variable.name == name)
+    // Kubernetes sets these in every pod.
+    const OF_PODS: [&str; 2] = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"];
+
+    name.starts_with("MCP_")
+        || OF_PODS.contains(&name)
+        || TABLE.iter().any(|variable| variable.name == name)
 }
 
 #[cfg(test)]

@@ -307,12 +307,18 @@ fn every_variable_is_read_and_empty_counts_as_not_set() {
     }
 }
 
-/// Variables that nothing asks for beside a bearer token, a single endpoint, no health path and no
-/// registry,
-/// of a service that is no MCP server.
+/// Variables that nothing asks for beside a bearer token, a single endpoint that is no name to look
+/// up, no health path and no registry, of a service that is no MCP server.
 fn variables_of_others(name: &str) -> bool {
-    name == "POLL_INTERVAL"
+    ["POLL_INTERVAL", "MCP_GATEWAY_KUBERNETES_API"].contains(&name)
         || [
+            "DISCOVERY_INTERVAL",
+            "KUBERNETES_SERVICE",
+            "KUBERNETES_NAMESPACE",
+            "KUBERNETES_PORT",
+            "DOCKER_SERVICE",
+            "DOCKER_NETWORK",
+            "DOCKER_SOCKET",
             "API_KEY",
             "API_KEY_IN",
             "API_KEY_NAME",
