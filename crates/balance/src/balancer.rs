@@ -8,8 +8,8 @@ use bartizan_discovery::Instance;
 use bartizan_health::{Health, Target, Transition};
 
 use crate::{
-    EndpointSnapshot, InvalidBalance, NoEndpoints, OutlierConfig, Picked, Strategy, Tried,
-    endpoint::Slot, fleet::Fleet,
+    Endpoint, EndpointSnapshot, InvalidBalance, NoEndpoints, OutlierConfig, Picked, Strategy,
+    Tried, endpoint::Slot, fleet::Fleet,
 };
 
 /// Chooses an endpoint for each call.
@@ -157,13 +157,19 @@ impl<T> Balancer<T> {
         }
     }
 
-    /// The current set as a [`Checker`](bartizan_health::Checker) wants it.
+    /// The current set as a [`Checker`](bartizan_health::Checker) wants it. Instances whose
+    /// metadata has a [`HEALTH_URL`](bartizan_discovery::HEALTH_URL) are asked there.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let set = self.fleet.set();
-        set.endpoints()
-            .map(|endpoint| Target::new(Arc::clone(endpoint.id()), endpoint.uri().clone()))
-            .collect()
+        let target = |endpoint: &Endpoint| {
+            let instance = endpoint.instance.load();
+            Target {
+                health_url: instance.health_url(),
+                ..Target::new(Arc::clone(endpoint.id()), endpoint.uri().clone())
+            }
+        };
+        set.endpoints().map(target).collect()
     }
 
     /// Whether a failure of the endpoint with this id is the balancer's own to deal with: it has
@@ -192,6 +198,15 @@ impl<T> Balancer<T> {
             .iter()
             .map(|e| e.slot.snapshot(e.weight, self.is_measured(), now))
             .collect()
+    }
+
+    /// Whether active probes leave any endpoint to call, ejected or not: looks no further than the
+    /// first.
+    #[must_use]
+    pub fn is_any_usable(&self) -> bool {
+        let set = self.fleet.set();
+        set.endpoints()
+            .any(|endpoint| endpoint.health().is_usable())
     }
 
     /// How many endpoints there are, usable or not.

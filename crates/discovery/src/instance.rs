@@ -9,6 +9,9 @@ use thiserror::Error;
 /// million to one are typing errors.
 pub const MAX_WEIGHT: u32 = 1_000_000;
 
+/// The metadata that says where an instance's health is asked for, if not at the usual place.
+pub const HEALTH_URL: &str = "health_url";
+
 /// One place where a service runs.
 ///
 /// An instance is a value: two are equal when all they say is equal. Its [`id`](Instance::id)
@@ -114,6 +117,14 @@ impl Instance {
         &self.metadata
     }
 
+    /// Where its health is asked for, by its [metadata](HEALTH_URL); `None` if that is no address
+    /// with a scheme and a host.
+    #[must_use]
+    pub fn health_url(&self) -> Option<Uri> {
+        let uri: Uri = self.metadata.get(HEALTH_URL)?.parse().ok()?;
+        (uri.scheme().is_some() && uri.host().is_some()).then_some(uri)
+    }
+
     /// Whether requests to both would arrive at the same place: `http://A` and `http://a:80/`.
     pub(crate) fn same_place(&self, other: &Self) -> bool {
         self.uri.scheme() == other.uri.scheme()
@@ -216,6 +227,15 @@ mod tests {
             Err(InvalidInstance::Weight)
         );
         assert_eq!(instance.with_id(""), Err(InvalidInstance::EmptyId));
+    }
+
+    #[test]
+    fn metadata_may_say_where_health_is_asked_for() {
+        let instance = Instance::new("http://a").unwrap();
+        let with = |url: &str| instance.clone().with_metadata(HEALTH_URL, url).health_url();
+        assert_eq!(instance.health_url(), None);
+        assert_eq!(with("/health"), None);
+        assert_eq!(with("http://b/x?y=1").unwrap(), "http://b/x?y=1");
     }
 
     #[test]

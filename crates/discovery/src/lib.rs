@@ -63,7 +63,7 @@ pub use file::{
     Format, InvalidRegistry, InvalidRegistryFile, Listed, RegistryFile, RegistryFileBuilder,
     RegistryStore, StoreError,
 };
-pub use instance::{Instance, InvalidInstance, MAX_WEIGHT};
+pub use instance::{HEALTH_URL, Instance, InvalidInstance, MAX_WEIGHT};
 pub use merged::{Merged, MergedBuilder, SourceState};
 #[cfg(feature = "srv")]
 pub use name_servers::NameServers;

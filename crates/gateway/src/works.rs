@@ -229,5 +229,7 @@ fn needs_restart(old: &GatewaySettings, new: &GatewaySettings) -> Vec<&'static s
         || old.mcp.max_sessions_per_caller != new.mcp.max_sessions_per_caller
         || old.mcp.session_idle_timeout != new.mcp.session_idle_timeout;
     note(sessions, "limits of sessions");
+    let checks = |of: &GatewaySettings| *of.instances.max_concurrent_checks;
+    note(checks(old) != checks(new), "limit of probes");
     changed
 }

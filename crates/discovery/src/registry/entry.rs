@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use crate::{Instance, InvalidInstance, Launch, Tool};
+use crate::{HEALTH_URL, Instance, InvalidInstance, Launch, Tool};
 
 /// One instance with all that its registry says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,17 @@ impl Entry {
         self.health_url = Some(url);
         self.raw = None;
         self
+    }
+}
+
+impl Entry {
+    /// The instance with what probes of it have to know.
+    pub(crate) fn for_balancer(&self) -> Instance {
+        let instance = self.instance.clone();
+        match &self.health_url {
+            Some(url) => instance.with_metadata(HEALTH_URL, url.to_string()),
+            None => instance,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ impl RegisteredService {
     pub(crate) fn new(name: impl Into<Arc<str>>, entries: Vec<Entry>) -> Self {
         Self {
             name: name.into(),
-            instances: entries.iter().map(|entry| entry.instance.clone()).collect(),
+            instances: entries.iter().map(Entry::for_balancer).collect(),
             entries: entries.into(),
             balancing: None,
             metadata: BTreeMap::new(),

@@ -43,6 +43,7 @@ pub(crate) use self::{
     refusal::Refusal,
     session::Session,
     tools::Tools,
+    upstream::Introduction,
 };
 use crate::service::Upstream;
 

@@ -23,13 +23,12 @@ use bartizan_config::{
     ServiceSettings,
 };
 use bartizan_discovery::{Instance, InvalidInstance};
-use bartizan_health::{Checker, HealthConfig, HttpProbe, InvalidHealth};
 use bartizan_rate_limit::{
     InvalidQuota, Priority, Quota, RateLimit, RateLimitLayer, RateLimiter, Waiting,
 };
 use bartizan_retry::{InvalidRetry, Retry, RetryBudget, RetryConfig, RetryLayer};
 use bartizan_telemetry::{Metrics, ServiceMetrics};
-use http::{HeaderName, HeaderValue, Request, Uri, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Request, Uri};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tower_layer::Layer;
@@ -45,6 +44,7 @@ use super::{
     hosting::{Hosting, Reached},
     policy::CallPolicy,
     prepare::Prepare,
+    probing,
     stream::UntilStreamEnd,
 };
 
@@ -105,7 +105,7 @@ enum Reason {
     #[error(transparent)]
     Balance(#[from] InvalidBalance),
     #[error(transparent)]
-    Health(#[from] InvalidHealth),
+    Probes(#[from] probing::InvalidProbes),
     #[error(transparent)]
     Uri(#[from] http::uri::InvalidUri),
 }
@@ -206,7 +206,7 @@ fn assemble(
         .priority(priority)
         .deadline(deadline);
     let retry = retry_layer(&settings.retry, &metrics, clock)?;
-    let checker = checker(settings, client, &balancer, clock)?;
+    let checker = probing::checker(settings, client, &balancer, hosting.probes(), clock)?;
 
     Ok(Service {
         id: bartizan_balance::hash_key(settings.name.as_bytes()),
@@ -517,40 +517,4 @@ fn oauth2(
     }
     let cache = TokenCache::new(builder.build()?, client.clone(), clock);
     Ok((Credential::oauth2(cache.clone()), Some(cache)))
-}
-
-fn checker(
-    settings: &ServiceSettings,
-    client: &Client,
-    balancer: &Balancer<Endpoint>,
-    clock: Clock,
-) -> Result<Option<Checker>, Reason> {
-    /// Probes of one service under way at once.
-    const CONCURRENT: usize = 10;
-
-    // A process is not probed: one that does not run is started when it is needed.
-    let Some(health) = settings
-        .health
-        .as_ref()
-        .filter(|_| settings.kind.stdio().is_none())
-    else {
-        return Ok(None);
-    };
-    let config = HealthConfig::builder()
-        .interval(*health.interval)
-        .timeout(*health.timeout)
-        .healthy_threshold(health.healthy_threshold.get())
-        .unhealthy_threshold(health.unhealthy_threshold.get())
-        .max_concurrent(CONCURRENT)
-        .build()?;
-    // Only a service that a registry lists has none.
-    let Some(path) = &health.path else {
-        return Ok(None);
-    };
-    let path: PathAndQuery = path.parse()?;
-    let checker = Checker::builder(config, HttpProbe::new(path, client.clone()))
-        .clock(clock)
-        .on_transition(balancer.health_listener())
-        .spawn(balancer.targets());
-    Ok(Some(checker))
 }

@@ -151,6 +151,13 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// What answers messages in the place of an instance that does not speak Streamable HTTP.
+    pub(super) fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+}
+
 /// The `Host` of requests to `authority`: the port only where it is not the scheme's own.
 fn host_header(scheme: &Scheme, authority: &Authority) -> HeaderValue {
     let default_port = if *scheme == Scheme::HTTPS { 443 } else { 80 };

@@ -1,11 +1,12 @@
 //! Servers of MCP that do not speak Streamable HTTP themselves.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, num::NonZeroUsize};
 
 use bartizan_client::Client;
 use bartizan_clock::Clock;
 use bartizan_config::{GatewaySettings, McpTransport, ServiceSettings, StdioSettings};
 use bartizan_discovery::Instance;
+use bartizan_health::Concurrency;
 use bartizan_transport::{
     host::{Capacity, Connect, Host, HostLimits},
     sse::SseLimits,
@@ -20,11 +21,14 @@ pub(crate) struct Hosting {
     /// For streams.
     streams: HostLimits,
     max_message_bytes: usize,
+    probes: Concurrency,
 }
 
 impl Hosting {
     pub(crate) fn new(settings: &GatewaySettings) -> Self {
         let mcp = &settings.mcp;
+        let checks = *settings.instances.max_concurrent_checks;
+        let checks = NonZeroUsize::try_from(checks).unwrap_or(NonZeroUsize::MAX);
         let of_caller = mcp.max_sessions_per_caller.get() as usize;
         let limits = |connections: usize| HostLimits {
             capacity: Capacity::new(connections),
@@ -38,7 +42,13 @@ impl Hosting {
                 ..limits(mcp.max_sessions.get() as usize)
             },
             max_message_bytes: *settings.max_response_bytes,
+            probes: Concurrency::new(checks),
         }
+    }
+
+    /// The bound on probes of all services together.
+    pub(super) fn probes(&self) -> Concurrency {
+        self.probes.clone()
     }
 
     /// How the instances of a service are reached.

@@ -11,6 +11,7 @@ mod hosting;
 mod outbound;
 mod policy;
 mod prepare;
+mod probing;
 mod stream;
 
 use std::{
@@ -166,6 +167,7 @@ impl Service {
             .filter(|endpoint| endpoint.ejected_for.is_none() && endpoint.health.is_usable());
         metrics.instances_usable.set(usable.count() as f64);
         metrics.instances.set(endpoints.len() as f64);
+        self.measure_probes();
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.snapshot();
             let [success, failure] = &metrics.token_refreshes;
@@ -208,6 +210,9 @@ impl Service {
             None => self.stack.clone().oneshot(outbound).await,
         };
         call.finish(outcome(&result), self.clock.now() - start);
+        if let Err(failure) = &result {
+            self.suspect(failure);
+        }
         result
     }
 

@@ -68,6 +68,10 @@ pub struct ServiceMetrics {
     pub instances_usable: Gauge,
     /// Instances known.
     pub instances: Gauge,
+    /// Probes that found an instance alive, and those that did not.
+    pub health_probes: [Counter; 2],
+    /// Instances that became healthy, and those that became unhealthy.
+    pub health_transitions: [Counter; 2],
     /// Tokens had, and failures to have one, in this order.
     pub token_refreshes: [Counter; 2],
 }
@@ -91,6 +95,10 @@ impl ServiceMetrics {
             ejections: metrics.counter(&table::EJECTIONS, &service),
             instances_usable: metrics.gauge(&table::USABLE, &service),
             instances: metrics.gauge(&table::INSTANCES, &service),
+            health_probes: ["alive", "dead"]
+                .map(|outcome| metrics.counter(&table::PROBES, &with("outcome", outcome))),
+            health_transitions: ["healthy", "unhealthy"]
+                .map(|to| metrics.counter(&table::HEALTH, &with("to", to))),
             token_refreshes: ["success", "failure"]
                 .map(|outcome| metrics.counter(&table::REFRESHES, &with("outcome", outcome))),
         }

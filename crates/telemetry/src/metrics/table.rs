@@ -46,6 +46,8 @@ families! {
     EJECTIONS = Counter "bartizan_ejections_total" ["service"] "Instances set aside as outliers.";
     USABLE = Gauge "bartizan_instances_usable" ["service"] "Instances that are neither ejected nor unhealthy.";
     INSTANCES = Gauge "bartizan_instances" ["service"] "Instances known.";
+    PROBES = Counter "bartizan_health_probes_total" ["service, outcome"] "Health probes that have ended; `alive` or `dead`.";
+    HEALTH = Counter "bartizan_health_transitions_total" ["service, to"] "Instances that became `healthy` or `unhealthy`.";
     REFRESHES = Counter "bartizan_token_refreshes_total" ["service, outcome"] "OAuth2 tokens asked for since the start.";
 }
 
