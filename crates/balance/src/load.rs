@@ -1,6 +1,6 @@
 use std::sync::{
     Arc, OnceLock, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering, fence},
 };
 
 use crate::{
@@ -93,8 +93,9 @@ impl Drop for Lanes {
         else {
             return;
         };
-        self.lanes = Default::default();
+        // Said before it is done, so that nobody takes a call for a reference of ours.
         endpoint.calls.own.store(0, Ordering::Release);
+        self.lanes = Default::default();
     }
 }
 
@@ -118,12 +119,15 @@ impl Calls {
             .get_or_init(|| lanes.iter().flatten().map(Arc::downgrade).collect());
     }
 
-    /// Calls that have begun and not ended. May be too low for the moment in which the endpoint
-    /// leaves its set.
+    /// Calls that have begun and not ended. May be too high for the moment in which the endpoint
+    /// leaves its set, and never too low.
     pub(crate) fn in_flight(&self) -> u64 {
-        let own = self.own.load(Ordering::Acquire);
-        let calls = |lane: &Weak<Lane>| (lane.strong_count() as u64).saturating_sub(own);
-        self.lanes.get().into_iter().flatten().map(calls).sum()
+        let lanes = self.lanes.get().map_or(&[][..], |lanes| lanes);
+        let references: usize = lanes.iter().map(Weak::strong_count).sum();
+        // Whoever sees a lane let go of sees that it was said.
+        fence(Ordering::Acquire);
+        let own = self.own.load(Ordering::Relaxed) * lanes.len() as u64;
+        (references as u64).saturating_sub(own)
     }
 }
 

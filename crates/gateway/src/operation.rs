@@ -12,15 +12,19 @@ const MAX_LENGTH: usize = 512;
 )]
 pub(crate) struct InvalidOperation;
 
-/// The path of `operation` at a backend: `/api/{operation}`.
+/// The path of `operation` at a backend that has its operations below `prefix`, which begins and
+/// ends with a slash: `/api/{operation}`, for instance.
 ///
-/// Nothing that gets through can leave `/api/`, start a query or a fragment, or be read in two
+/// Nothing that gets through can leave the prefix, start a query or a fragment, or be read in two
 /// ways by two servers: no dot segments, no empty segments, no percent signs, no backslashes.
 ///
 /// # Errors
 ///
 /// When the operation contains anything else.
-pub(crate) fn backend_path(operation: &str) -> Result<PathAndQuery, InvalidOperation> {
+pub(crate) fn backend_path(
+    prefix: &str,
+    operation: &str,
+) -> Result<PathAndQuery, InvalidOperation> {
     let sound = operation.len() <= MAX_LENGTH
         && operation
             .bytes()
@@ -31,8 +35,8 @@ pub(crate) fn backend_path(operation: &str) -> Result<PathAndQuery, InvalidOpera
     if !sound {
         return Err(InvalidOperation);
     }
-    let mut path = String::with_capacity("/api/".len() + operation.len());
-    path.push_str("/api/");
+    let mut path = String::with_capacity(prefix.len() + operation.len());
+    path.push_str(prefix);
     path.push_str(operation);
     PathAndQuery::from_maybe_shared(bytes::Bytes::from(path)).map_err(|_| InvalidOperation)
 }
@@ -50,7 +54,7 @@ mod tests {
             "a...b",
             "..a",
         ] {
-            let path = backend_path(operation).unwrap();
+            let path = backend_path("/api/", operation).unwrap();
             assert_eq!(path.as_str(), format!("/api/{operation}"));
         }
     }
@@ -82,11 +86,11 @@ mod tests {
             ";a",
         ] {
             assert_eq!(
-                backend_path(operation),
+                backend_path("/api/", operation),
                 Err(InvalidOperation),
                 "{operation:?}"
             );
         }
-        assert_eq!(backend_path(&"a".repeat(513)), Err(InvalidOperation));
+        assert_eq!(backend_path("/api/", &"a".repeat(513)), Err(InvalidOperation));
     }
 }

@@ -31,7 +31,6 @@ use crate::{
         Door,
         tool::{self, Called},
     },
-    operation::backend_path,
     service::{Cause, Failure, Form, Outbound, Parts, Payload, Service},
     shared::Shared,
 };
@@ -170,7 +169,7 @@ fn outbound(
     dialect: &Dialect<'_>,
 ) -> Result<(Outbound, Duration), Error> {
     let metadata = &envelope.metadata;
-    let path = backend_path(&envelope.operation)?;
+    let path = service.path(&envelope.operation)?;
     let timeout = timeout(metadata.timeout, service.timeout())?;
     let idempotency_key = match &metadata.idempotency_key {
         Some(key) => Some(header("metadata.idempotencyKey", key)?),
