@@ -3,6 +3,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use bartizan_client::InvalidClient;
 use bartizan_config::{Configuration, GatewaySettings};
+use bartizan_discovery::InvalidRegistryFile;
 use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfig};
 use thiserror::Error;
 
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The certificate or key cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] InvalidTls),
+    /// A registry cannot be used as it is.
+    #[error("registry: {0}")]
+    Registry(#[from] InvalidRegistryFile),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -72,11 +76,12 @@ impl Gateway {
     pub fn new(configuration: &Configuration) -> Result<Self, StartError> {
         tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let settings = &configuration.gateway;
-        let (works, shared) = Works::start(configuration)?;
-        let clients = front::mcp::sse::Clients::new(&shared).map_err(InvalidHouse::from)?;
+        let works = Works::start(configuration)?;
+        let current = works.current().clone();
+        let clients = front::mcp::sse::Clients::new(&current.load()).map_err(InvalidHouse::from)?;
         Ok(Self {
-            current: Current::new(shared),
-            works: Arc::new(works),
+            current,
+            works,
             clients,
             server: server(settings),
             drain_delay: *settings.drain_delay,

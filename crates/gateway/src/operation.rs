@@ -91,6 +91,9 @@ mod tests {
                 "{operation:?}"
             );
         }
-        assert_eq!(backend_path("/api/", &"a".repeat(513)), Err(InvalidOperation));
+        assert_eq!(
+            backend_path("/api/", &"a".repeat(513)),
+            Err(InvalidOperation)
+        );
     }
 }

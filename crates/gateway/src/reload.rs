@@ -3,7 +3,7 @@ use std::fmt;
 use bartizan_config::{Configuration, Errors};
 use thiserror::Error;
 
-use crate::{Gateway, StartError};
+use crate::{Gateway, StartError, works::retire};
 
 /// Reads a configuration anew.
 pub(crate) type Read = Box<dyn Fn() -> Result<Configuration, Errors> + Send + Sync>;
@@ -40,6 +40,13 @@ pub struct Reloaded {
     pub unchanged: Vec<String>,
     /// What has changed in the configuration and does not count before a restart.
     pub needs_restart: Vec<&'static str>,
+}
+
+impl Reloaded {
+    /// Whether there are other services than before, or others in their place.
+    pub(crate) fn changes_services(&self) -> bool {
+        !(self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty())
+    }
 }
 
 impl fmt::Display for Reloaded {
@@ -111,24 +118,12 @@ impl Gateway {
     ///
     /// Outside a tokio runtime.
     pub fn reload(&self, configuration: &Configuration) -> Result<Reloaded, StartError> {
-        let renewed = self.works.renew(
-            configuration,
-            || self.current.load(),
-            |next| self.current.swap(next),
-        );
+        let renewed = self.works.renew(configuration);
         let (reloaded, gone) = renewed.inspect_err(|error| {
             tracing::error!(%error, "configuration not changed");
         })?;
-        if !gone.is_empty() {
-            let clock = self.works.lasting().clock();
-            let patience = *configuration.gateway.drain_timeout;
-            tokio::spawn(async move {
-                clock.sleep(patience).await;
-                for service in gone {
-                    service.close().await;
-                }
-            });
-        }
+        let patience = *configuration.gateway.drain_timeout;
+        retire(gone, self.works.lasting().clock(), patience);
         tracing::info!(%reloaded, "configuration changed");
         if !reloaded.needs_restart.is_empty() {
             tracing::warn!(

@@ -4,19 +4,24 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
 use bartizan_clock::Clock;
-use bartizan_config::{Configuration, GatewaySettings, ServiceSettings};
+use bartizan_config::{Configuration, GatewaySettings};
 use bartizan_server::Tls;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 use crate::{
     BuildError, ReloadError, Reloaded, StartError,
     catalog::Catalog,
+    current::Current,
     gateway::server,
     mcp::House,
+    plan::{Plan, Settled},
+    registries::Registries,
     reload::Read,
     service::{Hosting, Service},
     shared::{Lasting, Shared},
@@ -27,6 +32,7 @@ pub(crate) struct Works {
     lasting: Arc<Lasting>,
     tls: Option<Tls>,
     read: OnceLock<Read>,
+    current: Current,
     /// Held while a snapshot is built, so that two changes come one after the other.
     ground: Mutex<Ground>,
 }
@@ -34,35 +40,50 @@ pub(crate) struct Works {
 /// What services stand on.
 #[derive(Debug)]
 struct Ground {
-    settings: GatewaySettings,
+    configuration: Arc<Configuration>,
     client: Client,
     hosting: Hosting,
+    registries: Arc<Registries>,
+    settled: Settled,
+    /// Hears of changes of the registries.
+    following: Option<AbortHandle>,
 }
 
 impl Works {
-    /// The works and their first snapshot.
-    pub(crate) fn start(configuration: &Configuration) -> Result<(Self, Shared), StartError> {
+    /// The works with their first snapshot.
+    pub(crate) fn start(configuration: &Configuration) -> Result<Arc<Self>, StartError> {
         let settings = &configuration.gateway;
         let lasting = Arc::new(Lasting::new(Clock::counter()));
         let tls = settings.tls.as_ref();
         let tls = tls
             .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))
             .transpose()?;
-        let ground = Ground::new(settings)?;
-        let services = configuration.services.iter();
-        let services = services.map(|settings| ground.service(settings, &lasting));
+        let registries = Registries::open(&configuration.registries, lasting.clock())?;
+        let configuration = Arc::new(configuration.clone());
+        let mut ground = Ground {
+            client: client(settings)?,
+            hosting: Hosting::new(settings),
+            registries: Arc::new(registries),
+            settled: Settled::default(),
+            following: None,
+            configuration: Arc::clone(&configuration),
+        };
+        let plans = ground.settled.plans(&configuration, &ground.registries);
+        let services = plans.iter().map(|plan| ground.service(plan, &lasting));
         let services = services.collect::<Result<Vec<_>, _>>()?;
-        let house = House::new(settings, lasting.clock())?;
-        let shelf = house.shelf(*settings.mcp.list_timeout)?;
+        let house = House::new(&configuration.gateway, lasting.clock())?;
+        let shelf = house.shelf(*configuration.gateway.mcp.list_timeout)?;
         let (catalog, to_all) = (Catalog::new(services), Arc::clone(&lasting));
-        let shared = Shared::new(to_all, settings, catalog, house, shelf);
-        let works = Self {
+        let shared = Shared::new(to_all, &configuration.gateway, catalog, house, shelf);
+        let works = Arc::new(Self {
             lasting,
             tls,
             read: OnceLock::new(),
+            current: Current::new(shared),
             ground: Mutex::new(ground),
-        };
-        Ok((works, shared))
+        });
+        works.follow(&mut works.ground.lock());
+        Ok(works)
     }
 
     pub(crate) fn lasting(&self) -> &Arc<Lasting> {
@@ -71,6 +92,21 @@ impl Works {
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
+    }
+
+    /// The snapshot that counts now.
+    pub(crate) fn current(&self) -> &Current {
+        &self.current
+    }
+
+    /// The registries that count now.
+    pub(crate) fn registries(&self) -> Arc<Registries> {
+        Arc::clone(&self.ground.lock().registries)
+    }
+
+    /// The configuration that counts now.
+    pub(crate) fn configuration(&self) -> Arc<Configuration> {
+        Arc::clone(&self.ground.lock().configuration)
     }
 
     /// Says how the configuration is read anew; who says it first is right.
@@ -84,73 +120,209 @@ impl Works {
         Ok(read()?)
     }
 
-    /// Builds the next snapshot and gives it to `swap`, which puts it in the place of `current`.
+    /// Builds the next snapshot and puts it in the place of the current one.
     ///
     /// Services whose settings are what they were go on as they are. Nothing has changed if there
     /// is an error.
     pub(crate) fn renew(
-        &self,
+        self: &Arc<Self>,
         configuration: &Configuration,
-        current: impl FnOnce() -> Arc<Shared>,
-        swap: impl FnOnce(Shared) -> Arc<Shared>,
     ) -> Result<(Reloaded, Vec<Arc<Service>>), StartError> {
         let settings = &configuration.gateway;
         let mut ground = self.ground.lock();
-        let current = current();
-        let next = ground.renewed(settings)?;
-        let stays = next.is_none();
-        let standing = next.as_ref().unwrap_or(&ground);
-
-        let mut reloaded = Reloaded::default();
-        let mut left: HashMap<_, _> = current
-            .catalog()
-            .iter()
-            .map(|service| (Arc::clone(service.name()), Arc::clone(service)))
-            .collect();
-        let mut services = Vec::with_capacity(configuration.services.len());
-        let mut adopting = Vec::new();
-        let mut gone = Vec::new();
-        for settings in &configuration.services {
-            let name = || settings.name.clone();
-            let service = match left.remove(&*settings.name) {
-                Some(service) if stays && service.could_adopt(settings) => {
-                    reloaded.unchanged.push(name());
-                    adopting.push((Arc::clone(&service), settings));
-                    service
-                }
-                Some(replaced) => {
-                    reloaded.changed.push(name());
-                    gone.push(replaced);
-                    standing.service(settings, &self.lasting)?
-                }
-                None => {
-                    reloaded.added.push(name());
-                    standing.service(settings, &self.lasting)?
-                }
-            };
-            services.push(service);
+        let current = self.current.load();
+        let registries = ground.registries.renewed(&configuration.registries)?;
+        let follows_anew = registries.is_some();
+        let mut next = Ground {
+            registries: registries.map_or_else(|| Arc::clone(&ground.registries), Arc::new),
+            configuration: Arc::new(configuration.clone()),
+            settled: Settled::default(),
+            following: None,
+            client: ground.client.clone(),
+            hosting: ground.hosting.clone(),
+        };
+        let stays = same_ground(&ground.configuration.gateway, settings);
+        if !stays {
+            next.client = client(settings)?;
+            next.hosting = Hosting::new(settings);
         }
+        let plans = next.settled.plans(configuration, &next.registries);
+        let turn = Turn::new(&current, &next, &self.lasting, plans, stays)?;
         let house = current.mcp().renewed(settings)?;
         let shelf = house.shelf(*settings.mcp.list_timeout)?;
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }
-        reloaded.needs_restart = needs_restart(&ground.settings, settings);
-        reloaded.removed = left.keys().map(ToString::to_string).collect();
-        gone.extend(left.into_values());
+        let needs_restart = needs_restart(&ground.configuration.gateway, settings);
 
         // From here on nothing fails.
-        for (service, settings) in adopting {
-            service.adopt(settings);
-        }
+        let Turn {
+            services,
+            mut reloaded,
+            gone,
+            ..
+        } = turn.taken();
+        reloaded.needs_restart = needs_restart;
         let lasting = Arc::clone(&self.lasting);
         let shared = Shared::new(lasting, settings, Catalog::new(services), house, shelf);
-        swap(shared).shelf().retire();
-        if let Some(next) = next {
-            *ground = next;
+        self.current.swap(shared).shelf().retire();
+        next.following = ground.following.take();
+        *ground = next;
+        if follows_anew {
+            self.follow(&mut ground);
         }
-        ground.settings = settings.clone();
         Ok((reloaded, gone))
+    }
+
+    /// Has the catalog be what the configuration and the registries say now. Services whose
+    /// settings are wrong stay as they were if they were there, or are left out, and the log says
+    /// why.
+    ///
+    /// The answer is those that are gone or replaced.
+    pub(crate) fn refresh(&self) -> (Reloaded, Vec<Arc<Service>>) {
+        let mut ground = self.ground.lock();
+        let current = self.current.load();
+        let (configuration, registries) = (
+            Arc::clone(&ground.configuration),
+            Arc::clone(&ground.registries),
+        );
+        let plans = ground.settled.plans(&configuration, &registries);
+        let turn = Turn::new(&current, &ground, &self.lasting, plans, true);
+        let shelf = current.mcp().shelf(*configuration.gateway.mcp.list_timeout);
+        let (turn, shelf) = match (turn, shelf) {
+            (Ok(turn), Ok(shelf)) => (turn, shelf),
+            (Err(error), _) => return unchanged(&error),
+            (_, Err(error)) => return unchanged(&error),
+        };
+        let Turn {
+            services,
+            reloaded,
+            gone,
+            ..
+        } = turn.taken();
+        // Where only instances came or went, the snapshot is what it was.
+        if reloaded.changes_services() {
+            let (settings, lasting) = (&configuration.gateway, Arc::clone(&self.lasting));
+            let catalog = Catalog::new(services);
+            let next = Shared::new(lasting, settings, catalog, current.mcp().clone(), shelf);
+            self.current.swap(next).shelf().retire();
+        }
+        (reloaded, gone)
+    }
+
+    /// Refreshes from now on whenever a registry changes.
+    fn follow(self: &Arc<Self>, ground: &mut Ground) {
+        let mut changes = ground.registries.changes();
+        let works = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            loop {
+                changes.next().await;
+                let Some(works) = works.upgrade() else {
+                    return;
+                };
+                works.apply_registries();
+            }
+        });
+        if let Some(before) = ground.following.replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// [Refreshes](Works::refresh), logs what that came to, and ends what is gone.
+    pub(crate) fn apply_registries(&self) -> Reloaded {
+        let (reloaded, gone) = self.refresh();
+        if reloaded.changes_services() {
+            tracing::info!(%reloaded, "registries changed");
+        }
+        let patience = *self.configuration().gateway.drain_timeout;
+        retire(gone, self.lasting.clock(), patience);
+        reloaded
+    }
+}
+
+fn unchanged(error: &dyn fmt::Display) -> (Reloaded, Vec<Arc<Service>>) {
+    tracing::error!(%error, "services not changed");
+    (Reloaded::default(), Vec::new())
+}
+
+/// Stops the processes of services that are gone, once they have had the time for what they were
+/// doing.
+pub(crate) fn retire(gone: Vec<Arc<Service>>, clock: Clock, patience: Duration) {
+    if gone.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        clock.sleep(patience).await;
+        for service in gone {
+            service.close().await;
+        }
+    });
+}
+
+/// How the services of one snapshot become those of the next.
+#[derive(Default)]
+struct Turn {
+    services: Vec<Arc<Service>>,
+    /// Those that go on, with what they are from now on.
+    adopting: Vec<(Arc<Service>, Plan)>,
+    gone: Vec<Arc<Service>>,
+    reloaded: Reloaded,
+}
+
+impl Turn {
+    /// Nothing has changed yet. `stays` says whether services may go on as they are.
+    fn new(
+        current: &Shared,
+        ground: &Ground,
+        lasting: &Lasting,
+        plans: Vec<Plan>,
+        stays: bool,
+    ) -> Result<Self, BuildError> {
+        let mut turn = Self::default();
+        let mut left: HashMap<_, _> = current
+            .catalog()
+            .iter()
+            .map(|service| (Arc::clone(service.name()), Arc::clone(service)))
+            .collect();
+        for plan in plans {
+            let name = plan.settings.name.clone();
+            let service = match left.remove(&*name) {
+                Some(service) if stays && service.could_adopt(&plan) => {
+                    turn.reloaded.unchanged.push(name);
+                    turn.adopting.push((Arc::clone(&service), plan));
+                    service
+                }
+                Some(replaced) => {
+                    turn.reloaded.changed.push(name);
+                    turn.gone.push(replaced);
+                    ground.service(&plan, lasting)?
+                }
+                None => {
+                    turn.reloaded.added.push(name);
+                    ground.service(&plan, lasting)?
+                }
+            };
+            turn.services.push(service);
+        }
+        turn.reloaded.removed = left.keys().map(ToString::to_string).collect();
+        turn.gone.extend(left.into_values());
+        Ok(turn)
+    }
+
+    /// What goes on does so as planned.
+    fn taken(mut self) -> Self {
+        for (service, plan) in self.adopting.drain(..) {
+            service.adopt(plan);
+        }
+        self
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
     }
 }
 
@@ -161,38 +333,21 @@ impl fmt::Debug for Works {
 }
 
 impl Ground {
-    fn new(settings: &GatewaySettings) -> Result<Self, InvalidClient> {
-        Ok(Self {
-            client: client(settings)?,
-            hosting: Hosting::new(settings),
-            settings: settings.clone(),
-        })
-    }
-
-    /// What services are to stand on from now on, unless that is what they stand on already.
-    fn renewed(&self, settings: &GatewaySettings) -> Result<Option<Self>, InvalidClient> {
-        let (old, new) = (&self.settings, settings);
-        let same = old.connect_timeout == new.connect_timeout
-            && old.max_response_bytes == new.max_response_bytes
-            && old.upstream_ca_file == new.upstream_ca_file
-            && old.mcp.max_sessions_per_caller == new.mcp.max_sessions_per_caller
-            && old.mcp.max_children == new.mcp.max_children
-            && old.mcp.max_sessions == new.mcp.max_sessions
-            && old.mcp.session_idle_timeout == new.mcp.session_idle_timeout;
-        if same {
-            return Ok(None);
-        }
-        Self::new(settings).map(Some)
-    }
-
-    fn service(
-        &self,
-        settings: &ServiceSettings,
-        lasting: &Lasting,
-    ) -> Result<Arc<Service>, BuildError> {
+    fn service(&self, plan: &Plan, lasting: &Lasting) -> Result<Arc<Service>, BuildError> {
         let (metrics, clock) = (lasting.metrics(), lasting.clock());
-        Service::new(settings, &self.client, &self.hosting, metrics, clock).map(Arc::new)
+        Service::new(plan, &self.client, &self.hosting, metrics, clock).map(Arc::new)
     }
+}
+
+/// Whether services stand on the same under both.
+fn same_ground(old: &GatewaySettings, new: &GatewaySettings) -> bool {
+    old.connect_timeout == new.connect_timeout
+        && old.max_response_bytes == new.max_response_bytes
+        && old.upstream_ca_file == new.upstream_ca_file
+        && old.mcp.max_sessions_per_caller == new.mcp.max_sessions_per_caller
+        && old.mcp.max_children == new.mcp.max_children
+        && old.mcp.max_sessions == new.mcp.max_sessions
+        && old.mcp.session_idle_timeout == new.mcp.session_idle_timeout
 }
 
 fn client(settings: &GatewaySettings) -> Result<Client, InvalidClient> {

@@ -22,7 +22,7 @@ use bartizan_config::{
     ClientAuthentication, KeyAlgorithm, OAuth2Grant, OAuth2Settings, RetrySettings,
     ServiceSettings,
 };
-use bartizan_discovery::{Instance, InvalidInstance};
+use bartizan_discovery::{Entry, Instance, Instances, InvalidInstance, Transport};
 use bartizan_rate_limit::{
     InvalidQuota, Priority, Quota, RateLimit, RateLimitLayer, RateLimiter, Waiting,
 };
@@ -48,7 +48,11 @@ use super::{
     stream::UntilStreamEnd,
 };
 
-use crate::mcp::{Eras, Tools};
+use crate::{
+    mcp::{Eras, Tools},
+    plan::Plan,
+    registries::{Listing, Roster},
+};
 
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
 type Exchange = Prepare<
@@ -121,60 +125,64 @@ impl Service {
     ///
     /// Outside a tokio runtime, if the service is probed.
     pub(crate) fn new(
-        settings: &ServiceSettings,
+        plan: &Plan,
         client: &Client,
         hosting: &Hosting,
         metrics: &Metrics,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        assemble(settings, client, hosting, metrics, clock).map_err(|reason| BuildError {
-            service: settings.name.clone(),
+        assemble(plan, client, hosting, metrics, clock).map_err(|reason| BuildError {
+            service: plan.settings.name.clone(),
             reason,
         })
     }
 
-    /// Whether these settings take no other stack: if they are what they were, or differ in the
-    /// list of instances only.
-    pub(crate) fn could_adopt(&self, settings: &ServiceSettings) -> bool {
+    /// Whether this plan takes no other stack: if the settings are what they were, or differ in
+    /// the list of instances only.
+    pub(crate) fn could_adopt(&self, plan: &Plan) -> bool {
         let own = self.settings.lock();
-        if *own == *settings {
+        if Arc::ptr_eq(&own, &plan.settings) || *own == plan.settings {
             return true;
         }
         let moved = ServiceSettings {
-            endpoints: settings.endpoints.clone(),
-            ..own.clone()
+            endpoints: plan.settings.endpoints.clone(),
+            ..ServiceSettings::clone(&own)
         };
-        moved == *settings && instances(settings).is_ok()
+        moved == *plan.settings && instances(plan).is_ok()
     }
 
-    /// Goes on under settings that it [could adopt](Service::could_adopt). Instances that stay
+    /// Goes on as in a plan that it [could adopt](Service::could_adopt). Instances that stay
     /// keep their connections and what is known of them.
-    pub(crate) fn adopt(&self, settings: &ServiceSettings) {
+    pub(crate) fn adopt(&self, plan: Plan) {
         let mut own = self.settings.lock();
-        if *own != *settings
-            && let Ok(instances) = instances(settings)
-        {
+        let is_listed_anew = self.roster.current() != plan.listing;
+        let moves = own.endpoints != plan.settings.endpoints || is_listed_anew;
+        if is_listed_anew {
+            self.roster.set(plan.listing.clone());
+        }
+        if moves && let Ok(instances) = instances(&plan) {
             self.balancer.update(&instances);
             if let Some(checker) = &self.checker {
                 checker.update(self.balancer.targets());
             }
         }
-        *own = settings.clone();
+        *own = plan.settings;
     }
 }
 
 fn assemble(
-    settings: &ServiceSettings,
+    plan: &Plan,
     client: &Client,
     hosting: &Hosting,
     metrics: &Metrics,
     clock: Clock,
 ) -> Result<Service, Reason> {
+    let settings = &*plan.settings;
     let name: Arc<str> = settings.name.as_str().into();
     let metrics = Arc::new(metrics.service(&name));
-    let reached = hosting.of(settings, client, clock);
-    let processes = reached.processes();
-    let balancer = balancer(settings, client, reached, clock)?;
+    let roster = Roster::new(plan.listing.clone());
+    let reached = hosting.of(settings, &roster, client, clock);
+    let balancer = balancer(plan, client, reached, clock)?;
     let limiter = RateLimiter::new(quota(settings)?, clock);
     let breaker = breaker(&settings.circuit_breaker, &name, &metrics, clock)?;
     let (credential, tokens) = credential(settings, client, clock)?;
@@ -231,8 +239,13 @@ fn assemble(
         stack: retry.layer(Flatten(limit.layer(attempt))),
         bypass: Deadline::new(exchange, clock),
         checker,
-        settings: Mutex::new(settings.clone()),
-        processes,
+        prefix: settings
+            .kind
+            .rest()
+            .map_or("/api/", |rest| rest.prefix.value())
+            .into(),
+        settings: Mutex::new(Arc::clone(&plan.settings)),
+        roster,
         clock,
     })
 }
@@ -250,7 +263,11 @@ fn fixed_headers(settings: &ServiceSettings) -> Arc<[(HeaderName, HeaderValue)]>
 }
 
 /// Where a service is, for people.
-pub(super) fn text(settings: &ServiceSettings) -> String {
+pub(super) fn text(settings: &ServiceSettings, listing: Option<&Listing>) -> String {
+    if let Some(listing) = listing {
+        let places = listing.entries.iter().map(place);
+        return places.collect::<Vec<_>>().join(",");
+    }
     if settings.kind.stdio().is_some() {
         return process_id(settings);
     }
@@ -262,18 +279,40 @@ pub(super) fn text(settings: &ServiceSettings) -> String {
     endpoints.join(",")
 }
 
+/// Where a listed instance is, for people: a program is where the gateway is.
+pub(super) fn place(entry: &Entry) -> String {
+    let instance = &entry.instance;
+    match entry.transport {
+        Transport::Stdio => format!("stdio://{}", instance.id()),
+        _ => instance.uri().to_string().trim_end_matches('/').to_owned(),
+    }
+}
+
 /// What the only instance of a service that is a program is called.
 fn process_id(settings: &ServiceSettings) -> String {
     format!("stdio://{}", settings.name)
 }
 
-/// The instances that the configuration lists.
-fn instances(settings: &ServiceSettings) -> Result<Vec<Instance>, InvalidInstance> {
+/// The instances that the configuration or registries list.
+fn instances(plan: &Plan) -> Result<Instances, InvalidInstance> {
+    let settings = &*plan.settings;
+    if let Some(listing) = &plan.listing {
+        if settings.kind.mcp().is_some() || !listing.has_programs() {
+            return Ok(Arc::clone(&listing.instances));
+        }
+        let service = &*listing.name;
+        tracing::warn!(
+            service,
+            "programs speak MCP, which this service does not: left out"
+        );
+        let both = listing.entries.iter().zip(&*listing.instances);
+        let reached = both.filter(|(entry, _)| entry.transport != Transport::Stdio);
+        return Ok(reached.map(|(_, instance)| instance.clone()).collect());
+    }
     if settings.kind.stdio().is_some() {
         // Nobody connects to the address; it is no place that the client would go to.
-        return Ok(vec![
-            Instance::new("stdio://localhost")?.with_id(process_id(settings))?,
-        ]);
+        let process = Instance::new("stdio://localhost")?.with_id(process_id(settings))?;
+        return Ok(Arc::new([process]));
     }
     let endpoints = settings.endpoints.iter();
     endpoints
@@ -282,12 +321,12 @@ fn instances(settings: &ServiceSettings) -> Result<Vec<Instance>, InvalidInstanc
 }
 
 fn balancer(
-    settings: &ServiceSettings,
+    plan: &Plan,
     client: &Client,
     reached: Reached,
     clock: Clock,
 ) -> Result<Balancer<Endpoint>, Reason> {
-    let instances = instances(settings)?;
+    let (settings, instances) = (&*plan.settings, instances(plan)?);
     let strategy = match *settings.strategy {
         bartizan_config::Strategy::RoundRobin => Strategy::RoundRobin,
         bartizan_config::Strategy::Weighted => Strategy::WeightedRoundRobin,

@@ -4,14 +4,18 @@ use std::{ffi::OsString, num::NonZeroUsize};
 
 use bartizan_client::Client;
 use bartizan_clock::Clock;
-use bartizan_config::{GatewaySettings, McpTransport, ServiceSettings, StdioSettings};
-use bartizan_discovery::Instance;
+use bartizan_config::{
+    GatewaySettings, McpTransport, Origin, ProgramSettings, ServiceSettings, StdioSettings,
+};
+use bartizan_discovery::{Instance, Transport};
 use bartizan_health::Concurrency;
 use bartizan_transport::{
     host::{Capacity, Connect, Host, HostLimits},
     sse::SseLimits,
     stdio::{Command, Limits, RestartPolicy},
 };
+
+use crate::registries::Roster;
 
 /// What all services share that are processes or speak HTTP+SSE.
 #[derive(Clone, Debug)]
@@ -52,10 +56,26 @@ impl Hosting {
     }
 
     /// How the instances of a service are reached.
-    pub(super) fn of(&self, settings: &ServiceSettings, client: &Client, clock: Clock) -> Reached {
+    pub(super) fn of(
+        &self,
+        settings: &ServiceSettings,
+        roster: &Roster,
+        client: &Client,
+        clock: Clock,
+    ) -> Reached {
         let Some(mcp) = settings.kind.mcp() else {
             return Reached::Directly;
         };
+        if let Some(programs) = &mcp.programs {
+            return Reached::AsListed(Box::new(Listed {
+                roster: roster.clone(),
+                speak_sse: *mcp.transport == McpTransport::Sse,
+                programs: programs.clone(),
+                hosting: self.clone(),
+                client: client.clone(),
+                clock,
+            }));
+        }
         match (*mcp.transport, &mcp.stdio) {
             (McpTransport::Stdio, Some(stdio)) => Reached::ByProcess(self.process(stdio, clock)),
             (McpTransport::Sse, _) => Reached::ByStream {
@@ -115,6 +135,41 @@ pub(super) enum Reached {
         client: Client,
         clock: Clock,
     },
+    /// Each as its registry says.
+    AsListed(Box<Listed>),
+}
+
+/// Instances of a registry, which says of each how it is reached.
+pub(super) struct Listed {
+    roster: Roster,
+    /// Whether those of which it says no more than that they speak HTTP speak HTTP+SSE.
+    speak_sse: bool,
+    programs: ProgramSettings,
+    hosting: Hosting,
+    client: Client,
+    clock: Clock,
+}
+
+impl Listed {
+    fn host(&self, instance: &Instance) -> Option<Host> {
+        let listing = self.roster.current()?;
+        let entry = listing.entry(instance.id())?;
+        match (entry.transport, &entry.launch) {
+            (Transport::Stdio, Some(launch)) => {
+                let origin = Origin::Registry(listing.registry.to_path_buf());
+                let program = self.programs.process(
+                    launch.command.first()?,
+                    launch.command.iter().skip(1).map(String::as_str),
+                    launch.env.iter().map(|(name, value)| (&**name, &**value)),
+                    launch.working_dir.clone(),
+                    &origin,
+                );
+                Some(self.hosting.process(&program, self.clock))
+            }
+            (Transport::Http, _) if !self.speak_sse => None,
+            _ => Some(self.hosting.stream(instance, &self.client, self.clock)),
+        }
+    }
 }
 
 impl Reached {
@@ -128,14 +183,7 @@ impl Reached {
                 client,
                 clock,
             } => Some(hosting.stream(instance, client, *clock)),
-        }
-    }
-
-    /// What has processes that are to be stopped.
-    pub(super) fn processes(&self) -> Option<Host> {
-        match self {
-            Self::ByProcess(host) => Some(host.clone()),
-            Self::Directly | Self::ByStream { .. } => None,
+            Self::AsListed(listed) => listed.host(instance),
         }
     }
 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use bartizan_auth::TokenCache;
-use bartizan_balance::Balancer;
+use bartizan_balance::{Balancer, EndpointSnapshot};
 use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
 use bartizan_classify::RequestClass;
 use bartizan_client::Client;
@@ -29,8 +29,8 @@ use bartizan_config::ServiceSettings;
 use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
 use bartizan_telemetry::ServiceMetrics;
-use bartizan_transport::host::Host;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderValue, Method, Response, uri::PathAndQuery};
 use parking_lot::Mutex;
 use tower::ServiceExt;
@@ -51,6 +51,8 @@ pub(crate) use self::{
 use crate::{
     ids,
     mcp::{Eras, Tools},
+    operation::{InvalidOperation, backend_path},
+    registries::{Listing, Roster},
 };
 
 /// A service as the configuration describes it, with everything that outlives a call.
@@ -58,7 +60,11 @@ use crate::{
 pub(crate) struct Service {
     name: Arc<str>,
     /// What it was built from. Locked by who changes the configuration or looks at it.
-    settings: Mutex<ServiceSettings>,
+    settings: Mutex<Arc<ServiceSettings>>,
+    /// What registries say of it, if they list it.
+    roster: Roster,
+    /// The path at an instance under which operations are.
+    prefix: Box<str>,
     timeout: Duration,
     idempotent: Box<[wildmatch::WildMatch]>,
     definitions: Arc<Definitions>,
@@ -71,8 +77,6 @@ pub(crate) struct Service {
     bypass: Bypass,
     /// Probes the instances for as long as the service is there.
     checker: Option<Checker>,
-    /// Has processes that are to be stopped.
-    processes: Option<Host>,
     clock: Clock,
     id: u64,
     mcp: Option<Upstream>,
@@ -119,19 +123,61 @@ impl Service {
 
     /// Stops its processes, if it has any, and waits for them.
     pub(crate) async fn close(&self) {
-        if let Some(processes) = &self.processes {
-            processes.close().await;
+        let endpoints = self.balancer.snapshot().into_iter();
+        let endpoints = endpoints.filter_map(|it| self.balancer.service(&it.id));
+        let hosts = endpoints.filter_map(|endpoint| endpoint.host().cloned());
+        join_all(hosts.map(|host| async move { host.close().await })).await;
+    }
+
+    /// Whether it is a process, or has instances that are, which get messages without headers.
+    pub(crate) fn is_process(&self) -> bool {
+        match self.listing() {
+            Some(listing) => listing.has_programs(),
+            None => self.settings.lock().kind.stdio().is_some(),
         }
     }
 
-    /// Whether it is a process, which gets messages without headers.
-    pub(crate) fn is_process(&self) -> bool {
-        self.processes.is_some()
+    /// What registries say of it, if they list it.
+    pub(crate) fn listing(&self) -> Option<Arc<Listing>> {
+        self.roster.current()
+    }
+
+    /// What it was built from, and goes on under.
+    pub(crate) fn settings(&self) -> Arc<ServiceSettings> {
+        Arc::clone(&self.settings.lock())
+    }
+
+    /// How its instances are doing, in the order in which they are listed.
+    pub(crate) fn instances(&self) -> Vec<EndpointSnapshot> {
+        self.balancer.snapshot()
+    }
+
+    /// How many instances get calls.
+    pub(crate) fn usable_instances(&self) -> usize {
+        let endpoints = self.balancer.snapshot();
+        let usable = endpoints
+            .iter()
+            .filter(|endpoint| endpoint.ejected_for.is_none() && endpoint.health.is_usable());
+        usable.count()
+    }
+
+    /// What probes its instances, if they are probed.
+    pub(crate) fn checker(&self) -> Option<&Checker> {
+        self.checker.as_ref()
+    }
+
+    /// The path of an operation at its instances, if it is plain HTTP.
+    ///
+    /// # Errors
+    ///
+    /// When the operation is none that could be a path.
+    pub(crate) fn path(&self, operation: &str) -> Result<PathAndQuery, InvalidOperation> {
+        backend_path(&self.prefix, operation)
     }
 
     /// Where it is, for people.
     pub(crate) fn endpoint(&self) -> String {
-        assembly::text(&self.settings.lock())
+        assembly::text(&self.settings.lock(), self.listing().as_deref())
     }
 
     /// What no call may exceed, retries and waiting included.
@@ -161,12 +207,8 @@ impl Service {
         metrics.rate_limit_tokens.set(f64::from(limiter.tokens));
         metrics.rate_limit_waiting.set(limiter.waiting as f64);
         metrics.ejections.absolute(self.balancer.ejections());
-        let endpoints = self.balancer.snapshot();
-        let usable = endpoints
-            .iter()
-            .filter(|endpoint| endpoint.ejected_for.is_none() && endpoint.health.is_usable());
-        metrics.instances_usable.set(usable.count() as f64);
-        metrics.instances.set(endpoints.len() as f64);
+        metrics.instances_usable.set(self.usable_instances() as f64);
+        metrics.instances.set(self.balancer.len() as f64);
         self.measure_probes();
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.snapshot();

@@ -1,0 +1,106 @@
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use bartizan_config::{Registered, RegisteredKind};
+use bartizan_discovery::{Balancing, Entry, Instances, RegisteredService, Tool, Transport};
+
+/// What registries say of one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) name: Arc<str>,
+    /// What its instances speak, unless a variable of the service says otherwise.
+    pub(crate) kind: RegisteredKind,
+    /// The registry, for people.
+    pub(crate) registry: Arc<Path>,
+    /// All instances with what is known of them, in the order of the registry.
+    pub(crate) entries: Arc<[Entry]>,
+    /// The same instances, for a balancer.
+    pub(crate) instances: Instances,
+    pub(crate) balancing: Option<Balancing>,
+    /// Everything else said of the service: texts as they are, the rest as JSON.
+    pub(crate) metadata: BTreeMap<Arc<str>, Arc<str>>,
+    by_id: HashMap<Arc<str>, usize>,
+}
+
+impl Listing {
+    pub(super) fn new(
+        service: &RegisteredService,
+        kind: RegisteredKind,
+        registry: &Arc<Path>,
+    ) -> Self {
+        Self {
+            name: Arc::clone(&service.name),
+            kind,
+            registry: Arc::clone(registry),
+            entries: Arc::clone(&service.entries),
+            instances: Arc::clone(&service.instances),
+            balancing: service.balancing.clone(),
+            metadata: service.metadata.clone(),
+            by_id: by_id(&service.entries),
+        }
+    }
+
+    /// Adds the instances that another source has of the same service, but for those whose ids
+    /// are there already.
+    pub(super) fn add(&mut self, more: &RegisteredService) {
+        let is_new = |index: &usize| self.entry(more.entries[*index].instance.id()).is_none();
+        let fresh: Vec<_> = (0..more.entries.len()).filter(is_new).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let entries = fresh.iter().map(|index| more.entries[*index].clone());
+        let instances = fresh.iter().map(|index| more.instances[*index].clone());
+        self.instances = self.instances.iter().cloned().chain(instances).collect();
+        self.entries = self.entries.iter().cloned().chain(entries).collect();
+        self.by_id = by_id(&self.entries);
+    }
+
+    /// What is known of the instance with this id.
+    pub(crate) fn entry(&self, id: &str) -> Option<&Entry> {
+        Some(&self.entries[*self.by_id.get(id)?])
+    }
+
+    /// Whether any instance is a program.
+    pub(crate) fn has_programs(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|it| it.transport == Transport::Stdio)
+    }
+
+    /// What its instances can do, each tool once, as far as the registry lists that.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &Tool> {
+        let mut seen = HashSet::new();
+        let all = self.entries.iter().flat_map(|entry| entry.tools.iter());
+        all.filter(move |tool| seen.insert(&tool.name))
+    }
+
+    /// What the configuration has to know to make settings of it.
+    pub(crate) fn registered(&self) -> Registered<'_> {
+        let balancing = self.balancing.as_ref();
+        Registered {
+            strategy: balancing.and_then(|it| it.strategy.as_deref()),
+            health_check_interval: balancing.and_then(|it| it.health_check_interval),
+            max_retries: balancing.and_then(|it| it.max_retries),
+            timeout: balancing.and_then(|it| it.timeout),
+            ..Registered::new(&self.name, self.kind, &self.registry)
+        }
+    }
+
+    /// Whether both make the same settings.
+    pub(crate) fn same_settings(&self, other: &Self) -> bool {
+        self.registered() == other.registered()
+    }
+}
+
+/// Where each id stands first.
+fn by_id(entries: &[Entry]) -> HashMap<Arc<str>, usize> {
+    let ids = entries.iter().map(|entry| Arc::clone(entry.instance.id()));
+    let mut places = HashMap::with_capacity(entries.len());
+    for (place, id) in ids.enumerate() {
+        places.entry(id).or_insert(place);
+    }
+    places
+}

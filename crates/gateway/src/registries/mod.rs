@@ -1,0 +1,216 @@
+//! Services that no variable names: registries list them, or their instances register themselves.
+
+mod change;
+mod listing;
+mod roster;
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use bartizan_clock::Clock;
+use bartizan_config::{RegisteredKind, RegistryFormat, RegistrySettings};
+use bartizan_discovery::{
+    Format, InvalidRegistryFile, RegisteredService, Registrations, RegistryFile, RegistryState,
+    RegistryStore, RegistryWatch,
+};
+use futures_util::future::{select_all, try_join_all};
+
+pub(crate) use self::{change::ChangeError, listing::Listing, roster::Roster};
+
+/// All registries: files, and instances that are kept in memory.
+#[derive(Debug)]
+pub(crate) struct Registries {
+    settings: Vec<RegistrySettings>,
+    files: Vec<File>,
+    /// Outlive the files, since nobody could tell them again.
+    registrations: Arc<Registrations>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct File {
+    path: Arc<Path>,
+    format: RegistryFormat,
+    source: RegistryFile,
+}
+
+/// One registry, for people.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Its file; the memory of this process has none.
+    pub(crate) path: Option<Arc<Path>>,
+    pub(crate) state: RegistryState,
+}
+
+impl Registries {
+    /// Reads the registries of `settings` and follows them from now on.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be used as it is now.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(crate) fn open(
+        settings: &[RegistrySettings],
+        clock: Clock,
+    ) -> Result<Self, InvalidRegistryFile> {
+        let registrations = Registrations::builder().clock(clock).spawn();
+        Self::with(settings, Arc::new(registrations), clock)
+    }
+
+    /// The same under other settings; `None` if they are the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Registries::open).
+    pub(crate) fn renewed(
+        &self,
+        settings: &[RegistrySettings],
+    ) -> Result<Option<Self>, InvalidRegistryFile> {
+        if *settings == *self.settings {
+            return Ok(None);
+        }
+        Self::with(settings, Arc::clone(&self.registrations), self.clock).map(Some)
+    }
+
+    fn with(
+        settings: &[RegistrySettings],
+        registrations: Arc<Registrations>,
+        clock: Clock,
+    ) -> Result<Self, InvalidRegistryFile> {
+        let files = settings.iter().map(|registry| File::open(registry, clock));
+        Ok(Self {
+            settings: settings.to_vec(),
+            files: files.collect::<Result<_, _>>()?,
+            registrations,
+            clock,
+        })
+    }
+
+    /// Every service with what all registries say of it, in their order.
+    ///
+    /// One that two files list is the first one's; the instances that registered themselves are
+    /// added to those of any file.
+    pub(crate) fn listings(&self) -> Vec<Listing> {
+        let mut listings: Vec<Listing> = Vec::new();
+        let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
+        for file in &self.files {
+            for service in &file.source.current().registry.services {
+                if by_name.contains_key(&service.name) {
+                    tracing::warn!(
+                        service = &*service.name,
+                        registry = %file.path.display(),
+                        "another registry lists this service; left out"
+                    );
+                    continue;
+                }
+                by_name.insert(Arc::clone(&service.name), listings.len());
+                listings.push(Listing::new(service, file.kind(service), &file.path));
+            }
+        }
+        let nowhere: Arc<Path> = Path::new("registered").into();
+        for service in &self.registrations.current().registry.services {
+            match by_name.get(&service.name) {
+                Some(index) => listings[*index].add(service),
+                None => listings.push(Listing::new(service, RegisteredKind::Mcp, &nowhere)),
+            }
+        }
+        listings
+    }
+
+    /// How each registry is doing; the last one is the memory of this process.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let files = self.files.iter().map(|file| Source {
+            path: Some(Arc::clone(&file.path)),
+            state: file.source.current(),
+        });
+        let memory = Source {
+            path: None,
+            state: self.registrations.current(),
+        };
+        files.chain([memory]).collect()
+    }
+
+    /// Looks at every file now.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them cannot be used, with line and column; what it said before stands.
+    pub(crate) async fn look(&self) -> Result<(), Arc<str>> {
+        let looks = self.files.iter().map(|file| file.source.reload());
+        try_join_all(looks).await.map(drop)
+    }
+
+    /// A way to hear of changes, which does not keep the registries.
+    pub(crate) fn changes(&self) -> Changes {
+        let files = self.files.iter().map(|file| file.source.watch());
+        Changes {
+            watches: files.chain([self.registrations.watch()]).collect(),
+        }
+    }
+
+    /// The `registry.json`, which is written to.
+    fn written(&self) -> Option<&File> {
+        let mut files = self.files.iter();
+        files.find(|file| file.format == RegistryFormat::Json)
+    }
+}
+
+impl File {
+    fn open(settings: &RegistrySettings, clock: Clock) -> Result<Self, InvalidRegistryFile> {
+        let path: Arc<Path> = settings.path.value().as_path().into();
+        let format = match settings.format {
+            RegistryFormat::Yaml => Format::Yaml,
+            RegistryFormat::Json => Format::Json,
+        };
+        let source = RegistryFile::builder(&*path, format)
+            .interval(*settings.poll_interval)
+            .may_be_missing(settings.may_be_missing)
+            .clock(clock)
+            .spawn_loaded()?;
+        Ok(Self {
+            path,
+            format: settings.format,
+            source,
+        })
+    }
+
+    /// What the instances of a service of this file speak.
+    fn kind(&self, _: &RegisteredService) -> RegisteredKind {
+        match self.format {
+            RegistryFormat::Yaml => RegisteredKind::Rest,
+            RegistryFormat::Json => RegisteredKind::Mcp,
+        }
+    }
+
+    fn store(&self, clock: Clock) -> RegistryStore {
+        RegistryStore::new(&*self.path).clock(clock)
+    }
+}
+
+/// A way to hear of changes of [`Registries`].
+#[derive(Debug)]
+pub(crate) struct Changes {
+    watches: Vec<RegistryWatch>,
+}
+
+impl Changes {
+    /// Waits for a change of any registry that was not told of yet. Never completes when there is
+    /// nothing left that could change.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses no change.
+    pub(crate) async fn next(&mut self) {
+        while !self.watches.is_empty() {
+            let changed = self.watches.iter_mut().map(|it| Box::pin(it.changed()));
+            let (state, index, _) = select_all(changed).await;
+            if state.is_some() {
+                return;
+            }
+            self.watches.swap_remove(index);
+        }
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,25 @@
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::Listing;
+
+/// What registries say of a service at this moment; nothing of one that is configured.
+///
+/// Clones show the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roster(Arc<ArcSwapOption<Listing>>);
+
+impl Roster {
+    pub(crate) fn new(listing: Option<Arc<Listing>>) -> Self {
+        Self(Arc::new(ArcSwapOption::new(listing)))
+    }
+
+    pub(crate) fn current(&self) -> Option<Arc<Listing>> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn set(&self, listing: Option<Arc<Listing>>) {
+        self.0.store(listing);
+    }
+}
