@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
+use bartizan_document::{Member, Node, Value, parse_json, write_text};
+
 use super::{
     InvalidRegistry,
     json::{KNOWN, ROOTS},
-    json_text,
-    node::{Member, Node, write_text},
 };
 use crate::{Entry, Transport};
 
@@ -268,7 +268,7 @@ fn object(members: &Fields, spacing: Option<(&str, &str)>) -> String {
 fn written(entry: &Entry, service: &str) -> Result<Vec<(String, String)>, InvalidRegistry> {
     let mut members = Vec::new();
     if let Some(raw) = &entry.raw {
-        let node = json_text::parse(raw)?;
+        let node = parse_json(raw)?;
         for member in node.members().unwrap_or_default() {
             let value = raw.get(member.value.range.clone()).unwrap_or_default();
             members.push((member.key.clone().into_owned(), value.to_owned()));
@@ -353,7 +353,7 @@ fn instances<'n, 'a>(template: &'n Node<'a>) -> &'n [Node<'a>] {
 
 fn id<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     match &node.member("id")?.value.value {
-        super::node::Value::Text(id) => Some(id),
+        Value::Text(id) => Some(id),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 use std::{error::Error, fmt};
 
+use bartizan_document::Malformed;
+
 use crate::Remark;
 
 /// A registry that cannot be used as it is.
@@ -44,3 +46,13 @@ impl fmt::Display for InvalidRegistry {
 }
 
 impl Error for InvalidRegistry {}
+
+impl From<Malformed> for InvalidRegistry {
+    fn from(Malformed { place, text }: Malformed) -> Self {
+        Self::new(vec![Remark {
+            line: place.line,
+            column: place.column,
+            text,
+        }])
+    }
+}

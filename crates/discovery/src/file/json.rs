@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bartizan_document::{Member, Node, Value, parse_json};
+
 use super::{
-    InvalidRegistry, json_text,
-    node::{Member, Node, Value},
+    InvalidRegistry,
     read::{Services, health_url, instance},
     reader::Reader,
 };
@@ -28,7 +29,7 @@ impl Registry {
     ///
     /// [`InvalidRegistry`], which says everything that is wrong, with lines and columns.
     pub fn from_json(text: &str) -> Result<Self, InvalidRegistry> {
-        from_node(&json_text::parse(text)?, text)
+        from_node(&parse_json(text)?, text)
     }
 }
 
@@ -42,7 +43,7 @@ impl Entry {
     ///
     /// [`InvalidRegistry`], which says everything that is wrong, with lines and columns.
     pub fn from_json(text: &str, id: Option<&str>) -> Result<(Self, Vec<Remark>), InvalidRegistry> {
-        let node = json_text::parse(text)?;
+        let node = parse_json(text)?;
         let mut reader = Reader::default();
         let entry = read_instance(&mut reader, &node, text, id);
         let (entry, warnings) = reader.finish(entry)?;

@@ -4,9 +4,7 @@ mod changes;
 mod edit;
 mod invalid;
 mod json;
-mod json_text;
 mod lock;
-mod node;
 mod read;
 mod reader;
 mod replace;
@@ -14,7 +12,6 @@ mod source;
 mod store;
 mod store_error;
 mod yaml;
-mod yaml_text;
 
 pub use invalid::InvalidRegistry;
 pub use source::{Format, InvalidRegistryFile, RegistryFile, RegistryFileBuilder};

@@ -2,36 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bartizan_document::{Node, Place};
 use http::Uri;
 
-use super::{
-    InvalidRegistry,
-    node::{Node, Place},
-    reader::Reader,
-};
-use crate::{Entry, Instance, RegisteredService, Remark};
-
-/// The text of a file, without the mark that some editors begin it with.
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, InvalidRegistry> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let lines = before.iter().filter(|byte| **byte == b'\n').count();
-            let last = before
-                .rsplit(|byte| *byte == b'\n')
-                .next()
-                .unwrap_or_default();
-            let column = String::from_utf8_lossy(last).chars().count();
-            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
-            Err(InvalidRegistry::new(vec![Remark {
-                line: number(lines),
-                column: number(column),
-                text: "not UTF-8".into(),
-            }]))
-        }
-    }
-}
+use super::reader::Reader;
+use crate::{Entry, Instance, RegisteredService};
 
 /// An instance at the address in `node`.
 pub(crate) fn instance(reader: &mut Reader, node: &Node<'_>, what: &str) -> Option<Instance> {

@@ -1,9 +1,8 @@
 use std::{collections::HashSet, ops::RangeInclusive};
 
-use super::{
-    InvalidRegistry,
-    node::{Member, Node, Place, Value},
-};
+use bartizan_document::{Member, Node, Place, Value};
+
+use super::InvalidRegistry;
 use crate::Remark;
 
 /// Takes typed values out of a file and gathers all that is wrong with them, so that whoever

@@ -7,13 +7,14 @@ use std::{
 };
 
 use bartizan_clock::Clock;
+use bartizan_document::utf8;
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
-use super::{changes::Changes, read};
+use super::changes::Changes;
 use crate::{InvalidRegistry, Registry, RegistryState, RegistryWatch, Watch, registry::Board};
 
 /// A file longer than this is not read: 32 MiB are more than a hundred thousand instances.
@@ -407,7 +408,7 @@ fn look(path: &Path, format: Format, seen: Option<Seen>) -> (Found, Option<Seen>
 }
 
 fn parse(bytes: &[u8], format: Format) -> Result<Registry, InvalidRegistry> {
-    let text = read::text(bytes)?;
+    let text = utf8(bytes)?;
     match format {
         Format::Yaml => Registry::from_yaml(text),
         Format::Json => Registry::from_json(text),

@@ -6,15 +6,13 @@ use std::{
 };
 
 use bartizan_clock::Clock;
+use bartizan_document::{Node, parse_json, utf8};
 
 use super::{
     Format, RegistryFile, RegistryFileBuilder, StoreError,
     edit::{self, EMPTY, Edits, Ids},
     json::from_node,
-    json_text,
     lock::lock,
-    node::Node,
-    read,
     replace::{beside, replace},
     source::content,
 };
@@ -120,7 +118,7 @@ impl RegistryStore {
         self.blocking(move || {
             let text = text_of(&path)?;
             let registry = |text: &str| {
-                let root = json_text::parse(text)?;
+                let root = parse_json(text)?;
                 from_node(&root, text)
             };
             registry(body(&text).1).map_err(|source| invalid(&path, source))
@@ -292,7 +290,7 @@ fn rewrite<T>(
 ) -> Result<T, StoreError> {
     let whole = text_of(path)?;
     let (mark, text) = body(&whole);
-    let root = json_text::parse(text).map_err(|source| invalid(path, source))?;
+    let root = parse_json(text).map_err(|source| invalid(path, source))?;
     let registry = from_node(&root, text).map_err(|source| invalid(path, source))?;
     let mut edits = Edits::default();
     let result = edit(&mut edits, text, &root, &registry)?;
@@ -323,7 +321,7 @@ fn text_of(path: &Path) -> Result<String, StoreError> {
             });
         }
     };
-    read::text(&bytes).map_err(|source| invalid(path, source))?;
+    utf8(&bytes).map_err(|source| invalid(path, source))?;
     String::from_utf8(bytes).map_err(|error| StoreError::Io {
         path: path.to_path_buf(),
         source: io::Error::other(error),
@@ -336,10 +334,10 @@ fn body(text: &str) -> (&str, &str) {
     text.split_at(length)
 }
 
-fn invalid(path: &Path, source: InvalidRegistry) -> StoreError {
+fn invalid(path: &Path, source: impl Into<InvalidRegistry>) -> StoreError {
     StoreError::Invalid {
         path: path.to_path_buf(),
-        source,
+        source: source.into(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bartizan_document::{Node, Value, parse_yaml};
+
 use super::{
     InvalidRegistry,
-    node::{Node, Value},
     read::{Services, health_url, instance},
     reader::Reader,
-    yaml_text,
 };
 use crate::{Entry, Instance, MAX_WEIGHT, Registry, Tool};
 
@@ -24,7 +24,7 @@ impl Registry {
     ///
     /// [`InvalidRegistry`], which says everything that is wrong, with lines and columns.
     pub fn from_yaml(text: &str) -> Result<Self, InvalidRegistry> {
-        let root = yaml_text::parse(text)?;
+        let root = parse_yaml(text)?;
         let mut reader = Reader::default();
         let mut services = Services::default();
         read(&mut reader, &mut services, &root);

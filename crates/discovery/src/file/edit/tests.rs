@@ -8,14 +8,14 @@ fn entry(id: &str) -> Entry {
 }
 
 fn registered(text: &str, service: &str, entry: &Entry) -> String {
-    let root = json_text::parse(text).unwrap();
+    let root = parse_json(text).unwrap();
     let mut edits = Edits::default();
     register(&mut edits, text, &root, service, entry).unwrap();
     edits.apply(text)
 }
 
 fn removed(text: &str, out: impl Fn(&str, &str) -> bool) -> String {
-    let root = json_text::parse(text).unwrap();
+    let root = parse_json(text).unwrap();
     let mut edits = Edits::default();
     remove(&mut edits, &root, out);
     edits.apply(text)

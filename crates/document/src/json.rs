@@ -7,15 +7,15 @@ use jsonc_parser::{
     parse_to_ast,
 };
 
-use super::{
-    InvalidRegistry,
-    node::{Member, Node, Place, Value},
-};
-use crate::Remark;
+use crate::{Malformed, Member, Node, Place, Value};
 
 /// The value that a text of JSON holds: the JSON of RFC 8259, without comments or trailing
-/// commas, because what else writes the file does not know them.
-pub(crate) fn parse(text: &str) -> Result<Node<'_>, InvalidRegistry> {
+/// commas, because what else writes such files does not know them.
+///
+/// # Errors
+///
+/// When it is not JSON, is empty, or nests values too deep.
+pub fn parse_json(text: &str) -> Result<Node<'_>, Malformed> {
     let options = ParseOptions {
         allow_comments: false,
         allow_trailing_commas: false,
@@ -29,14 +29,10 @@ pub(crate) fn parse(text: &str) -> Result<Node<'_>, InvalidRegistry> {
         allow_extended_string_escapes: false,
     };
     let mut cursor = Cursor::new(text);
-    let problem = |place: Place, text: String| {
-        let Place { line, column } = place;
-        InvalidRegistry::new(vec![Remark { line, column, text }])
-    };
     match parse_to_ast(text, &Default::default(), &options) {
         Ok(parsed) => match parsed.value {
             Some(value) => Ok(convert(value, &mut cursor)),
-            None => Err(problem(cursor.place(0), "the file is empty".into())),
+            None => Err(Malformed::new(cursor.place(0), "the file is empty")),
         },
         Err(error) => {
             let what = error.kind().to_string();
@@ -44,7 +40,7 @@ pub(crate) fn parse(text: &str) -> Result<Node<'_>, InvalidRegistry> {
             if let Some(first) = what.get_mut(..1) {
                 first.make_ascii_lowercase();
             }
-            Err(problem(cursor.place(error.range().start), what))
+            Err(Malformed::new(cursor.place(error.range().start), what))
         }
     }
 }
@@ -122,7 +118,7 @@ mod tests {
 
     #[test]
     fn places_are_lines_and_characters() {
-        let node = parse("{\n  \"ä\": [true,\n \"x\"]}").unwrap();
+        let node = parse_json("{\n  \"ä\": [true,\n \"x\"]}").unwrap();
         let member = node.member("ä").unwrap();
         assert_eq!(member.place, Place { line: 2, column: 3 });
         assert_eq!(member.value.place, Place { line: 2, column: 8 });
@@ -142,17 +138,17 @@ mod tests {
             ("{\"a\": \"", "line 1, column 7: "),
             ("{'a': 1}", "line 1, column 2: "),
         ] {
-            let error = parse(text).unwrap_err().to_string();
+            let error = parse_json(text).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text:?}: {error}");
         }
         let deep = "[".repeat(100_000);
-        assert!(parse(&deep).is_err());
+        assert!(parse_json(&deep).is_err());
     }
 
     #[test]
     fn values_are_rendered_as_metadata_has_them() {
         let text = r#"{"a":[null,true,-1.50e3,"q\"\\\n\u0001"]}"#;
-        assert_eq!(parse(text).unwrap().render(), text);
-        assert_eq!(parse(r#""a\nb""#).unwrap().render(), "a\nb");
+        assert_eq!(parse_json(text).unwrap().render(), text);
+        assert_eq!(parse_json(r#""a\nb""#).unwrap().render(), "a\nb");
     }
 }

@@ -1,24 +1,27 @@
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
-use super::{
-    InvalidRegistry,
-    node::{Member, Node, Place, Value},
-};
-use crate::Remark;
+use crate::{Malformed, Member, Node, Place, Value};
 
 /// How deep values may be nested.
 const DEPTH: usize = 64;
 
 /// How many values all aliases together may stand for, so that a few lines cannot stand for a
-/// billion.
+/// billion. Long texts count as several, so it is no more than a few megabytes either.
 const ALIASED: usize = 100_000;
 
 /// The value of the one document that a text of YAML holds.
 ///
 /// Scalars are what YAML 1.2's core schema says; anchors, aliases and merge keys work.
-pub(crate) fn parse(text: &str) -> Result<Node<'_>, InvalidRegistry> {
+///
+/// # Errors
+///
+/// When it is not YAML, is empty, holds a second document, or stands for too much.
+pub fn parse_yaml(text: &str) -> Result<Node<'_>, Malformed> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
@@ -34,7 +37,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<Node<'a>, InvalidRegistry> {
+    fn document(&mut self) -> Result<Node<'a>, Malformed> {
         let root = loop {
             match self.next()? {
                 (Event::Nothing | Event::StreamStart | Event::DocumentStart(_), _) => {}
@@ -56,19 +59,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), InvalidRegistry> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Malformed> {
         match self.parser.next_event() {
             Some(event) => event.map_err(|error| unreadable(&error)),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
-    fn node(
-        &mut self,
-        event: Event<'a>,
-        span: Span,
-        depth: usize,
-    ) -> Result<Node<'a>, InvalidRegistry> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node<'a>, Malformed> {
         let place = place(&span.start);
         if depth > DEPTH {
             let text = format!("values are nested more than {DEPTH} deep");
@@ -100,7 +98,7 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node<'a>>, InvalidRegistry> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Node<'a>>, Malformed> {
         let mut list = Vec::new();
         loop {
             match self.next()? {
@@ -110,7 +108,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<Member<'a>>, InvalidRegistry> {
+    fn map(&mut self, depth: usize) -> Result<Vec<Member<'a>>, Malformed> {
         let mut members: Vec<Member<'a>> = Vec::new();
         let mut merged: Vec<Node<'a>> = Vec::new();
         loop {
@@ -145,20 +143,13 @@ impl<'a> Reader<'a> {
                 value,
             });
         }
-        for node in merged {
-            let Value::Map(inherited) = node.value else {
-                return Err(problem(node.place, "only a mapping can be merged"));
-            };
-            for member in inherited {
-                if members.iter().all(|known| known.key != member.key) {
-                    members.push(member);
-                }
-            }
+        if !merged.is_empty() {
+            merge(&mut members, merged)?;
         }
         Ok(members)
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node<'a>, InvalidRegistry> {
+    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node<'a>, Malformed> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(problem(place, "the alias names no anchor before it"));
         };
@@ -171,6 +162,19 @@ impl<'a> Reader<'a> {
         node.place = place;
         Ok(node)
     }
+}
+
+/// Adds the members of the `merged` maps that are not there yet.
+fn merge<'a>(members: &mut Vec<Member<'a>>, merged: Vec<Node<'a>>) -> Result<(), Malformed> {
+    let mut known: HashSet<_> = members.iter().map(|member| member.key.clone()).collect();
+    for node in merged {
+        let Value::Map(inherited) = node.value else {
+            return Err(problem(node.place, "only a mapping can be merged"));
+        };
+        let is_new = |member: &Member<'a>| known.insert(member.key.clone());
+        members.extend(inherited.into_iter().filter(is_new));
+    }
+    Ok(())
 }
 
 fn scalar(text: Cow<'_, str>) -> Value<'_> {
@@ -210,16 +214,11 @@ fn place(marker: &Marker) -> Place {
     }
 }
 
-fn problem(place: Place, text: impl Into<String>) -> InvalidRegistry {
-    let Place { line, column } = place;
-    InvalidRegistry::new(vec![Remark {
-        line,
-        column,
-        text: text.into(),
-    }])
+fn problem(place: Place, text: impl Into<String>) -> Malformed {
+    Malformed::new(place, text)
 }
 
-fn unreadable(error: &ScanError) -> InvalidRegistry {
+fn unreadable(error: &ScanError) -> Malformed {
     problem(place(error.marker()), error.info())
 }
 
@@ -231,14 +230,14 @@ mod tests {
     fn scalars_are_those_of_the_core_schema() {
         let text = "[~, true, 1, 1.5e3, 010, 0x1f, '1', yes, no, 2026-01-01, \"a\"]";
         let json = r#"[null,true,1,1.5e3,"010","0x1f","1","yes","no","2026-01-01","a"]"#;
-        assert_eq!(parse(text).unwrap().render(), json);
+        assert_eq!(parse_yaml(text).unwrap().render(), json);
     }
 
     #[test]
     fn anchors_aliases_and_merge_keys_work() {
         let text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\nd: {<<: [{x: 9}, *a]}\n";
         let json = r#"{"a":{"x":1,"y":2},"b":{"y":3,"x":1},"c":{"x":1,"y":2},"d":{"x":9,"y":2}}"#;
-        assert_eq!(parse(text).unwrap().render(), json);
+        assert_eq!(parse_yaml(text).unwrap().render(), json);
     }
 
     #[test]
@@ -249,10 +248,31 @@ mod tests {
             let list = vec![format!("*a{before}"); 10].join(",");
             text.push_str(&format!("a{n}: &a{n} [{list}]\n"));
         }
-        let error = parse(&text).unwrap_err().to_string();
+        let error = parse_yaml(&text).unwrap_err().to_string();
         assert!(error.contains("aliases stand for more than"), "{error}");
         let deep = format!("{}{}", "[".repeat(2_000), "]".repeat(2_000));
-        assert!(parse(&deep).is_err());
+        assert!(parse_yaml(&deep).is_err());
+    }
+
+    #[test]
+    fn a_few_lines_cannot_stand_for_a_gigabyte() {
+        let long = "x".repeat(500_000);
+        let aliases = "*a,".repeat(50_000);
+        let text = format!("a: &a \"\\x41{long}\"\nb: [{aliases}]\n");
+        let error = parse_yaml(&text).unwrap_err().to_string();
+        assert!(error.contains("aliases stand for more than"), "{error}");
+    }
+
+    #[test]
+    fn many_members_are_merged_in_no_time() {
+        let members = |mark: char| -> String {
+            let members = (0..40_000).map(|n| format!("  {mark}{n}: 1\n"));
+            members.collect()
+        };
+        let text = format!("a: &a\n{}b:\n  <<: *a\n{}", members('a'), members('b'));
+        let root = parse_yaml(&text).unwrap();
+        let merged = root.member("b").unwrap().value.members().unwrap();
+        assert_eq!(merged.len(), 80_000);
     }
 
     #[test]
@@ -271,7 +291,7 @@ mod tests {
             ("a: \"x", "line "),
             ("<<: 1", "line 1, column 5: only a mapping can be merged"),
         ] {
-            let error = parse(text).unwrap_err().to_string();
+            let error = parse_yaml(text).unwrap_err().to_string();
             assert!(error.contains(message), "{text:?}: {error}");
         }
     }
