@@ -1,10 +1,13 @@
 //! What the whole-gateway tests share: a gateway on a loopback port, configured as a user would
 //! configure it, and an HTTP client that keeps everything it was answered.
 
+mod files;
+mod pace;
+
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bartizan_config::{Configuration, Source};
-use bartizan_gateway::Gateway;
+use bartizan_gateway::{Gateway, Reloaded};
 use bartizan_server::Drained;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -16,6 +19,8 @@ use hyper_util::{
 };
 use serde_json::Value;
 use tokio::{sync::Notify, task::JoinHandle};
+
+pub use self::{files::Files, pace::paced};
 
 /// Environment variables for a gateway.
 #[derive(Clone, Debug, Default)]
@@ -74,9 +79,13 @@ impl Variables {
         let address = bound.local_addr();
         let stopper = Stopper::default();
         let stopped = stopper.clone();
-        let task = tokio::spawn(gateway.serve(bound, async move { stopped.0.notified().await }));
+        let serve = gateway
+            .clone()
+            .serve(bound, async move { stopped.0.notified().await });
+        let task = tokio::spawn(serve);
         Running {
             address,
+            gateway,
             client: Client::builder(TokioExecutor::new()).build_http(),
             stopper,
             task,
@@ -89,6 +98,7 @@ impl Variables {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    gateway: Gateway,
     client: Client<HttpConnector, Full<Bytes>>,
     stopper: Stopper,
     task: JoinHandle<Drained>,
@@ -222,6 +232,53 @@ impl Running {
             r#"{{"service":"user-service","operation":"{operation}"}}"#
         ))
         .await
+    }
+
+    /// Calls an operation of any service; `id` is the request's own, and its parameter.
+    pub async fn call_of(&self, service: &str, operation: &str, id: usize) -> Answer {
+        self.post(format!(
+            r#"{{"id":{id},"service":"{service}","operation":"{operation}","parameters":{{"id":{id}}}}}"#
+        ))
+        .await
+    }
+
+    /// Goes on under these variables.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub fn reload(&self, variables: &Variables) -> Reloaded {
+        let reloaded = self.gateway.reload(&variables.configuration());
+        reloaded.expect("a configuration to go on under")
+    }
+
+    /// The value of a metric of a service, which may have labels after that of the service.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub async fn metric(&self, name: &str, service: &str, labels: &str) -> u64 {
+        let page = self.get("/metrics").await;
+        let page = String::from_utf8_lossy(&page.body);
+        let metric = format!("{name}{{service=\"{service}\"{labels}}} ");
+        let mut lines = page.lines();
+        let value = lines.find_map(|line| line.strip_prefix(&metric)?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {metric} in\n{page}"))
+    }
+
+    /// Waits until a metric of a service has this value.
+    ///
+    /// # Panics
+    ///
+    /// When it has not for twenty seconds.
+    pub async fn until_metric(&self, name: &str, service: &str, value: u64) {
+        let wait = async {
+            while self.metric(name, service, "").await != value {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), wait).await;
+        waited.unwrap_or_else(|_| panic!("{name} of {service} is never {value}"));
     }
 
     /// What stops it without waiting for the end.

@@ -260,8 +260,8 @@ async fn the_file_beside_it_is_read_and_the_environment_wins() {
     assert_eq!(
         complaint(&broken),
         "Configuration errors:\n  \
-         - .env, line 5: expected NAME=value\n  \
-         - .env, line 6: the quote is never closed"
+         - .env, line 5, column 1: expected NAME=value\n  \
+         - .env, line 6, column 3: the quote is never closed"
     );
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Assignment {
 ///   and `\\`. All three may span lines, and only a comment may follow on the last.
 /// * `$` has no meaning anywhere: a password that holds one stays what it is.
 ///
-/// Problems name the line and never quote it, because it may hold a secret.
+/// Problems name line and column and never quote what is there, because it may hold a secret.
 pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Problem>> {
     let mut parser = Parser {
         text: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -31,12 +31,14 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Probl
     };
     let (mut assignments, mut problems) = (Vec::new(), Vec::new());
     while !parser.at_end() {
-        let line = parser.line;
         match parser.assignment() {
             Ok(Some(assignment)) => assignments.push(assignment),
             Ok(None) => {}
             Err(expected) => {
-                problems.push(Problem::new(format!("{file}, line {line}: {expected}")));
+                let (line, column) = (parser.line, parser.column());
+                problems.push(Problem::new(format!(
+                    "{file}, line {line}, column {column}: {expected}"
+                )));
                 parser.skip_line();
             }
         }
@@ -69,6 +71,13 @@ impl<'a> Parser<'a> {
         self.position += bytes;
     }
 
+    /// How far into its line the next character is, counted from one.
+    fn column(&self) -> usize {
+        let before = &self.text[..self.position];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        before[start..].chars().count() + 1
+    }
+
     fn skip_line(&mut self) {
         let rest = self.rest();
         self.advance(rest.find('\n').map_or(rest.len(), |end| end + 1));
@@ -81,6 +90,11 @@ impl<'a> Parser<'a> {
         line.strip_suffix('\r').unwrap_or(line)
     }
 
+    /// The next assignment, or nothing where a line has none.
+    ///
+    /// # Errors
+    ///
+    /// What was expected where the parser then is.
     fn assignment(&mut self) -> Result<Option<Assignment>, &'static str> {
         const EXPECTED: &str = "expected NAME=value";
 
@@ -90,6 +104,7 @@ impl<'a> Parser<'a> {
             self.skip_line();
             return Ok(None);
         }
+        self.advance(self.this_line().len() - start.len());
         let unexported = start
             .strip_prefix("export")
             .filter(|rest| rest.starts_with([' ', '\t']))
@@ -117,7 +132,9 @@ impl<'a> Parser<'a> {
         };
         let (value, length) = quoted(self.rest(), quote)?;
         self.advance(length);
-        let after = self.this_line().trim_start();
+        let line = self.this_line();
+        let after = line.trim_start();
+        self.advance(line.len() - after.len());
         if !after.is_empty() && !after.starts_with('#') {
             return Err("only a comment may follow the closing quote");
         }
@@ -227,18 +244,21 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_named_and_none_is_quoted() {
-        let text = "hunter2\nA=1\n1A=hunter2\n=hunter2\nA B=hunter2\nA='x' hunter2\nB=\"hunter2\n";
+        let text = "hunter2\nA=1\n1A=hunter2\n  =hunter2\nA B=hunter2\nA='x' hunter2\n\
+                    Ä=1\nA='ä\nä' hunter2\n B= \"hunter2\n";
         let problems = parse(text, "the.env").unwrap_err();
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
             [
-                "the.env, line 1: expected NAME=value",
-                "the.env, line 3: expected NAME=value",
-                "the.env, line 4: expected NAME=value",
-                "the.env, line 5: expected NAME=value",
-                "the.env, line 6: only a comment may follow the closing quote",
-                "the.env, line 7: the quote is never closed",
+                "the.env, line 1, column 1: expected NAME=value",
+                "the.env, line 3, column 1: expected NAME=value",
+                "the.env, line 4, column 3: expected NAME=value",
+                "the.env, line 5, column 1: expected NAME=value",
+                "the.env, line 6, column 7: only a comment may follow the closing quote",
+                "the.env, line 7, column 1: expected NAME=value",
+                "the.env, line 9, column 4: only a comment may follow the closing quote",
+                "the.env, line 10, column 5: the quote is never closed",
             ]
         );
     }

@@ -1,18 +1,35 @@
 use bartizan_gateway::Gateway;
 
-/// Reads the configuration again whenever the process gets SIGHUP, which daemons are told to do
-/// so by. What is wrong with it is in the log, and changes nothing.
-pub(super) async fn when_told(gateway: Gateway) {
+/// SIGHUP, heard of from here on: before, it would end the process.
+pub(super) struct Hangups {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            return;
-        };
-        while hangup.recv().await.is_some() {
-            let _ = gateway.reload_from_source().await;
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(super) fn listen() -> Self {
+        Self {
+            #[cfg(unix)]
+            signal: {
+                use tokio::signal::unix::{SignalKind, signal};
+                signal(SignalKind::hangup()).ok()
+            },
         }
     }
-    #[cfg(not(unix))]
-    drop(gateway);
+
+    /// Reads the configuration again whenever the process gets SIGHUP, which daemons are told to
+    /// do so by. What is wrong with it is in the log, and changes nothing.
+    pub(super) async fn reload(self, gateway: Gateway) {
+        #[cfg(unix)]
+        if let Some(mut signal) = self.signal {
+            while signal.recv().await.is_some() {
+                let _ = gateway.reload_from_source().await;
+            }
+        }
+        #[cfg(not(unix))]
+        drop(gateway);
+    }
 }

@@ -1,0 +1,245 @@
+//! Changes of the configuration under load: nobody notices, and what did not change goes on with
+//! all that was known of it.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use bartizan_testkit::{Recorded, Reply, Upstream};
+use bartizan_tests::{Files, Running, Variables, paced};
+use futures_util::future::join;
+
+const RELOADS: usize = 100;
+/// Calls that are answered between one reload and the next.
+const CALLS: usize = 10;
+/// Those that are under load.
+const SERVICES: [&str; 6] = [
+    "steady",
+    "moving",
+    "tuned",
+    "sick",
+    "templates",
+    "namespace",
+];
+
+/// A backend that answers with the id that it was sent.
+async fn backend() -> Upstream {
+    let backend = Upstream::start_with(echo).await;
+    backend.aside("/api/definition", Reply::status(404));
+    backend.aside("/health", Reply::status(200));
+    backend
+}
+
+fn echo(request: &Recorded) -> Reply {
+    Reply::json(format!(r#"{{"id":{}}}"#, request.json()["id"]))
+}
+
+/// A backend that is not well, whoever asks.
+async fn broken() -> Upstream {
+    let backend = Upstream::start_with(|_| Reply::status(500)).await;
+    backend.aside("/api/definition", Reply::status(404));
+    backend.aside("/health", Reply::status(503));
+    backend
+}
+
+/// A service without a limit that a test could meet.
+fn service(variables: Variables, name: &str, endpoints: &[&Upstream]) -> Variables {
+    let urls: Vec<_> = endpoints.iter().map(|it| it.url()).collect();
+    let name = name.to_uppercase();
+    let set = |variables: Variables, setting: &str, value: &str| {
+        variables.set(&format!("MCP_SERVICE_{name}_{setting}"), value)
+    };
+    [
+        ("ENDPOINT", &*urls.join(",")),
+        ("AUTH_TYPE", "none"),
+        ("RATE_LIMIT_RPM", "60000000"),
+        ("RATE_LIMIT_BURST", "1000000"),
+    ]
+    .into_iter()
+    .fold(variables, |variables, (setting, value)| {
+        set(variables, setting, value)
+    })
+}
+
+/// Everything that the gateway stands before.
+struct World {
+    files: Files,
+    /// Under load.
+    well: Upstream,
+    /// Joins and leaves a service.
+    guest: Upstream,
+    /// Called by one caller at a time.
+    quiet: Upstream,
+    broken: Upstream,
+}
+
+impl World {
+    async fn new() -> Self {
+        let world = Self {
+            files: Files::new(),
+            well: backend().await,
+            guest: backend().await,
+            quiet: backend().await,
+            broken: broken().await,
+        };
+        let port = world.well.address().port();
+        world.files.write(
+            "registry.yaml",
+            format!("version: '1.0'\nservers:\n- {{namespace: namespace, name: 127.0.0.1, port: {port}}}\n"),
+        );
+        world.list_instances(1);
+        world
+    }
+
+    /// Has `registry.json` list so many instances of the template.
+    fn list_instances(&self, count: usize) {
+        let all = [("one", &self.well), ("two", &self.guest)];
+        let instances = all[..count].iter().map(|(id, backend)| {
+            format!(
+                r#"{{"id":"{id}","endpoint":"{}","transport":"http"}}"#,
+                backend.url()
+            )
+        });
+        let instances = instances.collect::<Vec<_>>().join(",");
+        self.files.write(
+            "registry.json",
+            format!(r#"{{"templates":{{"templates":{{"instances":[{instances}]}}}}}}"#),
+        );
+    }
+
+    /// The configuration as it is after so many changes.
+    fn variables(&self, changes: usize) -> Variables {
+        let mut names = "steady,moving,tuned,sick,quiet,limited,broken".to_owned();
+        if self.has_newcomer(changes) {
+            names += ",newcomer";
+        }
+        let path = |name: &str| self.files.path(name).display().to_string();
+        let mut variables = Variables::default()
+            .set("MCP_SERVICES", names)
+            .set("REGISTRY_PATH", path("registry.yaml"))
+            .set("MCP_GATEWAY_REGISTRY_FILE", path("registry.json"))
+            .set("MCP_SERVICE_TEMPLATES_TRANSPORT", "rest");
+        let mut moving = vec![&self.well];
+        if (changes + 2) / 4 % 2 == 1 {
+            moving.push(&self.guest);
+        }
+        for (name, endpoints) in [
+            ("steady", &[&self.well][..]),
+            ("moving", &moving),
+            ("tuned", &[&self.well]),
+            ("sick", &[&self.well, &self.broken]),
+            ("quiet", &[&self.quiet]),
+            ("limited", &[&self.well]),
+            ("broken", &[&self.broken]),
+        ] {
+            variables = service(variables, name, endpoints);
+        }
+        if self.has_newcomer(changes) {
+            variables = service(variables, "newcomer", &[&self.guest]);
+        }
+        variables
+            // Another with every second change.
+            .set(
+                "MCP_SERVICE_TUNED_RATE_LIMIT_RPM",
+                50_000_000 + changes.div_ceil(2),
+            )
+            .set("MCP_SERVICE_SICK_HEALTH_PATH", "/health")
+            .set("MCP_SERVICE_SICK_HEALTH_INTERVAL", 500)
+            .set("MCP_SERVICE_LIMITED_RATE_LIMIT_RPM", 1)
+            .set("MCP_SERVICE_LIMITED_RATE_LIMIT_BURST", 5)
+            .set("MCP_SERVICE_BROKEN_CB_FAILURE_THRESHOLD", 1)
+            .set("MCP_SERVICE_BROKEN_CB_RECOVERY_TIMEOUT", 3_600_000)
+    }
+
+    fn has_newcomer(&self, changes: usize) -> bool {
+        changes / 4 % 2 == 1
+    }
+}
+
+/// What must outlive every reload.
+async fn check_state(gateway: &Running, world: &World) {
+    let breaker = "bartizan_circuit_breaker_state";
+    assert_eq!(gateway.metric(breaker, "broken", "").await, 2, "still open");
+    assert_eq!(gateway.metric(breaker, "steady", "").await, 0);
+    // A minute brings one token; this takes seconds.
+    let tokens = gateway.metric("bartizan_rate_limit_tokens", "limited", "");
+    assert_eq!(tokens.await, 2, "three of five are spent");
+    let usable = "bartizan_instances_usable";
+    assert_eq!(gateway.metric(usable, "sick", "").await, 1, "one is out");
+    assert_eq!(world.broken.hits(), 1, "the call that opened the circuit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_reloads_under_load_cost_nobody_anything() {
+    let world = World::new().await;
+    let gateway = world.variables(0).start().await;
+
+    let refused = gateway.call_of("broken", "createOrder", 0).await;
+    assert_eq!(refused.json()["success"], false);
+    for id in 0..3 {
+        let answer = gateway.call_of("limited", "createOrder", id).await;
+        assert_eq!(answer.json()["success"], true);
+    }
+    gateway
+        .until_metric("bartizan_instances_usable", "sick", 1)
+        .await;
+    check_state(&gateway, &world).await;
+
+    let (answered, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let load = paced(Duration::from_millis(1), &stop, async |id| {
+        let service = SERVICES[id % SERVICES.len()];
+        let json = gateway.call_of(service, "createOrder", id).await.json();
+        // Nothing that may be repeated, so that no failure hides behind a second attempt.
+        assert_eq!(json["success"], true, "{service}: {json}");
+        assert_eq!(json["data"]["id"], id, "{service}: {json}");
+        assert_eq!(json["metadata"]["retryCount"], 0, "{service}: {json}");
+        answered.fetch_add(1, Ordering::Relaxed);
+    });
+    let reloads = async {
+        for reload in 1..=RELOADS {
+            // Every other one changes something.
+            let changes = reload / 2;
+            let reloaded = gateway.reload(&world.variables(changes));
+            let changed = match changes {
+                _ if reload % 2 == 1 => &[][..],
+                odd if odd % 2 == 1 => &["tuned".to_owned()],
+                _ => &[],
+            };
+            assert_eq!(reloaded.changed, changed, "{reload}");
+            let comes_or_goes = reload % 2 == 0 && changes % 4 == 0;
+            let (came, went) = (reloaded.added.len(), reloaded.removed.len());
+            assert_eq!(came + went, usize::from(comes_or_goes), "{reload}");
+            assert_eq!(reloaded.needs_restart, [""; 0]);
+
+            let newcomer = gateway.call_of("newcomer", "createOrder", reload).await;
+            let is_there = newcomer.json()["success"] == true;
+            assert_eq!(is_there, world.has_newcomer(changes), "{reload}");
+            let quiet = gateway.call_of("quiet", "createOrder", reload).await;
+            assert_eq!(quiet.json()["success"], true);
+            if reload % 10 == 0 {
+                world.list_instances(1 + reload / 10 % 2);
+                check_state(&gateway, &world).await;
+            }
+            let target = answered.load(Ordering::Relaxed) + CALLS;
+            while answered.load(Ordering::Relaxed) < target {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (calls, ()) = join(load, reloads).await;
+    assert!(calls.len() >= RELOADS * CALLS, "{}", calls.len());
+
+    check_state(&gateway, &world).await;
+    assert_ne!(world.guest.hits(), 0, "endpoints and services came");
+    // One connection for its calls, and one for the look at its definition beside the first.
+    assert!(world.quiet.connections() <= 2, "{:?}", world.quiet);
+    // What was spent stays spent.
+    for id in 0..2 {
+        let answer = gateway.call_of("limited", "createOrder", id).await;
+        assert_eq!(answer.json()["success"], true);
+    }
+    let refused = gateway.call_of("limited", "createOrder", 2).await;
+    assert_eq!(refused.message(), "Rate limit queue timeout");
+}
