@@ -219,12 +219,23 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps to the next quote, backslash or control character, eight bytes at a time.
+    /// Steps to the next quote, backslash or control character, eight bytes at a time, and over
+    /// the middle of long strings faster.
     #[inline]
     fn plain(&mut self) {
         const ONES: u64 = u64::from_ne_bytes([1; 8]);
         const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
         let bytes = self.text.as_bytes();
+        // Without a branch a byte, which the compiler makes vector instructions of.
+        while let Some(block) = bytes[self.at..].first_chunk::<32>() {
+            let ends = block.iter().fold(0, |found, byte| {
+                found | u8::from(*byte < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
+            });
+            if ends != 0 {
+                break;
+            }
+            self.at += block.len();
+        }
         while let Some(chunk) = bytes[self.at..].first_chunk::<8>() {
             // The classic test for a byte below a limit: subtracting sets the high bit of every
             // byte that was smaller. Borrows only disturb bytes above the first hit.
