@@ -107,6 +107,14 @@ impl Gateway {
         Edge::new(router, self.current.clone())
     }
 
+    /// The names of all services there are now, those of registries included.
+    #[must_use]
+    pub fn services(&self) -> Vec<String> {
+        let shared = self.current.load();
+        let names = shared.catalog().iter().map(|service| service.name());
+        names.map(ToString::to_string).collect()
+    }
+
     /// Listens where the configuration says.
     ///
     /// # Errors

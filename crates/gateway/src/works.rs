@@ -71,6 +71,7 @@ impl Works {
         let plans = ground.settled.plans(&configuration, &ground.registries);
         let services = plans.iter().map(|plan| ground.service(plan, &lasting));
         let services = services.collect::<Result<Vec<_>, _>>()?;
+        let services = services.into_iter().flatten().collect();
         let house = House::new(&configuration.gateway, lasting.clock())?;
         let shelf = house.shelf(*configuration.gateway.mcp.list_timeout)?;
         let (catalog, to_all) = (Catalog::new(services), Arc::clone(&lasting));
@@ -286,23 +287,29 @@ impl Turn {
             .collect();
         for plan in plans {
             let name = plan.settings.name.clone();
-            let service = match left.remove(&*name) {
-                Some(service) if stays && service.could_adopt(&plan) => {
-                    turn.reloaded.unchanged.push(name);
-                    turn.adopting.push((Arc::clone(&service), plan));
-                    service
+            let before = left.remove(&*name);
+            if let Some(service) = &before
+                && stays
+                && service.could_adopt(&plan)
+            {
+                turn.reloaded.unchanged.push(name);
+                turn.adopting.push((Arc::clone(service), plan));
+                turn.services.extend(before);
+                continue;
+            }
+            match (ground.service(&plan, lasting)?, before) {
+                (Some(service), before) => {
+                    let list = match before {
+                        Some(_) => &mut turn.reloaded.changed,
+                        None => &mut turn.reloaded.added,
+                    };
+                    list.push(name);
+                    turn.gone.extend(before);
+                    turn.services.push(service);
                 }
-                Some(replaced) => {
-                    turn.reloaded.changed.push(name);
-                    turn.gone.push(replaced);
-                    ground.service(&plan, lasting)?
-                }
-                None => {
-                    turn.reloaded.added.push(name);
-                    ground.service(&plan, lasting)?
-                }
-            };
-            turn.services.push(service);
+                // One that was there goes on as it was.
+                (None, before) => turn.services.extend(before),
+            }
         }
         turn.reloaded.removed = left.keys().map(ToString::to_string).collect();
         turn.gone.extend(left.into_values());
@@ -333,9 +340,18 @@ impl fmt::Debug for Works {
 }
 
 impl Ground {
-    fn service(&self, plan: &Plan, lasting: &Lasting) -> Result<Arc<Service>, BuildError> {
+    /// The service of a plan; `None` of one that a registry lists and that cannot be built, which
+    /// is no reason to leave others out.
+    fn service(&self, plan: &Plan, lasting: &Lasting) -> Result<Option<Arc<Service>>, BuildError> {
         let (metrics, clock) = (lasting.metrics(), lasting.clock());
-        Service::new(plan, &self.client, &self.hosting, metrics, clock).map(Arc::new)
+        match Service::new(plan, &self.client, &self.hosting, metrics, clock) {
+            Ok(service) => Ok(Some(Arc::new(service))),
+            Err(error) if plan.listing.is_some() => {
+                tracing::error!(%error, "a service of a registry is left out");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
         let gateway = Gateway::new(&configuration)?;
         let gateway = gateway.configured_by(move || self::configuration(&source));
         let bound = gateway.bind()?;
-        let services = configuration.services.len();
+        let services = gateway.services().len();
         tracing::info!(address = %bound.local_addr(), services, "listening");
         let reloads = tokio::spawn(hangups.reload(gateway.clone()));
         let drained = gateway.serve(bound, told_to_stop()).await;

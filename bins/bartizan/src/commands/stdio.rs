@@ -19,7 +19,7 @@ pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), F
     let runtime = runtime()?;
     let served = runtime.block_on(async {
         let gateway = Gateway::new(&configuration)?;
-        let services = configuration.services.len();
+        let services = gateway.services().len();
         tracing::info!(services, "serving standard input");
         let (input, output) = (stdin::read(), tokio::io::stdout());
         let served = gateway.serve_stdio(service, input, output, told_to_stop());
