@@ -6,7 +6,7 @@ mod pace;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use bartizan_config::{Configuration, Source};
+use bartizan_config::{Configuration, Errors, Source};
 use bartizan_gateway::{Gateway, Reloaded};
 use bartizan_server::Drained;
 use bytes::Bytes;
@@ -61,8 +61,16 @@ impl Variables {
     ///
     /// When they make none.
     pub fn configuration(&self) -> Configuration {
-        let source = Source::from_iter(self.0.clone());
-        Configuration::parse(&source).unwrap_or_else(|errors| panic!("{errors}"))
+        self.parse().unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// The configuration that they make, if they make one.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
+    pub fn parse(&self) -> Result<Configuration, Errors> {
+        Configuration::parse(&Source::from_iter(self.0.clone()))
     }
 
     /// Starts a gateway on a loopback port.
@@ -72,24 +80,7 @@ impl Variables {
     /// When it cannot be started.
     pub async fn start(&self) -> Running {
         let configuration = self.configuration();
-        let gateway = Gateway::new(&configuration).expect("a gateway that can be built");
-        let bound = gateway
-            .bind_to(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .expect("a free loopback port");
-        let address = bound.local_addr();
-        let stopper = Stopper::default();
-        let stopped = stopper.clone();
-        let serve = gateway
-            .clone()
-            .serve(bound, async move { stopped.0.notified().await });
-        let task = tokio::spawn(serve);
-        Running {
-            address,
-            gateway,
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            stopper,
-            task,
-        }
+        Running::serve(Gateway::new(&configuration).expect("a gateway that can be built"))
     }
 }
 
@@ -102,6 +93,33 @@ pub struct Running {
     client: Client<HttpConnector, Full<Bytes>>,
     stopper: Stopper,
     task: JoinHandle<Drained>,
+}
+
+impl Running {
+    /// Serves a gateway on a loopback port.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such port.
+    pub fn serve(gateway: Gateway) -> Self {
+        let bound = gateway
+            .bind_to(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .expect("a free loopback port");
+        let address = bound.local_addr();
+        let stopper = Stopper::default();
+        let stopped = stopper.clone();
+        let serve = gateway
+            .clone()
+            .serve(bound, async move { stopped.0.notified().await });
+        let task = tokio::spawn(serve);
+        Self {
+            address,
+            gateway,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            stopper,
+            task,
+        }
+    }
 }
 
 /// Tells a gateway to stop.
@@ -212,6 +230,18 @@ impl Running {
     /// `GET path`.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path, &[], "")).await
+    }
+
+    /// `POST path` with `body` as JSON.
+    pub async fn post_to(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.send(self.request(Method::POST, path, &headers, body))
+            .await
+    }
+
+    /// `DELETE path`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path, &[], "")).await
     }
 
     /// `POST /mcp/request` with `body`.

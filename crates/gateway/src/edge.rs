@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::{
     current::Current,
     error::Error,
-    front::request::refuse,
+    front::{self, Refuse},
     ids::{self, X_REQUEST_ID},
     shared::Shared,
 };
@@ -54,7 +54,8 @@ where
         let request_id = ids::ensure(request.headers_mut());
         let origin = request.headers().get(ORIGIN).cloned();
         let shared = self.current.load();
-        let answer = match shortcut(&shared, &request) {
+        let refuse = front::refusing(request.uri().path());
+        let answer = match shortcut(&shared, refuse, &request) {
             Some(response) => Answer::Known(Some(response)),
             None => {
                 let call = self.inner.call(request.map(AxumBody::new));
@@ -64,19 +65,24 @@ where
         EdgeFuture {
             answer,
             shared,
+            refuse,
             request_id,
             origin,
         }
     }
 }
 
-fn shortcut<B>(shared: &Shared, request: &http::Request<B>) -> Option<Response<AxumBody>> {
+fn shortcut<B>(
+    shared: &Shared,
+    refuse: Refuse,
+    request: &http::Request<B>,
+) -> Option<Response<AxumBody>> {
     if request.method() == Method::OPTIONS {
         return Some(Response::new(AxumBody::from("OK")));
     }
     let open = matches!(request.uri().path(), "/livez" | "/readyz");
     if !open && !shared.admits(request.headers()) {
-        return Some(refuse(shared, &Error::Unauthenticated).map(AxumBody::new));
+        return Some(refuse(shared, &Error::Unauthenticated));
     }
     None
 }
@@ -88,6 +94,7 @@ pub struct EdgeFuture<F> {
     #[pin]
     answer: Answer<F>,
     shared: Arc<Shared>,
+    refuse: Refuse,
     request_id: HeaderValue,
     origin: Option<HeaderValue>,
 }
@@ -113,7 +120,7 @@ where
                 Ok(Ok(response)) => response,
                 Err(panic) => {
                     tracing::error!(reason = panic_text(&*panic), "a request panicked");
-                    refuse(this.shared, &Error::Internal).map(AxumBody::new)
+                    (this.refuse)(this.shared, &Error::Internal)
                 }
             },
         };

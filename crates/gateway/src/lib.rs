@@ -26,6 +26,7 @@ mod ids;
 mod manage;
 mod mcp;
 mod operation;
+mod permit;
 mod plan;
 mod registries;
 mod reload;

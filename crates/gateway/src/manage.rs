@@ -1,10 +1,21 @@
 //! What operators and instances ask for while the gateway runs.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
-use bartizan_discovery::Entry;
+use bartizan_config::{Registered, RegisteredKind};
+use bartizan_discovery::{Entry, Remark};
 
-use crate::{registries::ChangeError, works::Works};
+use crate::{permit, registries::ChangeError, works::Works};
+
+/// An instance that was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    pub(crate) id: Arc<str>,
+    /// Whether it took the place of one with its id.
+    pub(crate) replaced: bool,
+    /// What is odd about it.
+    pub(crate) remarks: Vec<Remark>,
+}
 
 /// What a look at all registries came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +39,55 @@ pub(crate) struct Totals {
 }
 
 impl Works {
+    /// Adds an instance that somebody describes over HTTP, in the form of a `registry.json`, who
+    /// is an operator or is not. One without a name is called after its service and the time.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or may not or cannot be added; everything is as it was then.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`register`](Works::register).
+    pub(crate) async fn register_as_written(
+        self: &Arc<Self>,
+        service: &str,
+        instance: &str,
+        ttl: Option<Duration>,
+        is_admin: bool,
+    ) -> Result<Added, ChangeError> {
+        let name = self.name_instance(service);
+        let (entry, remarks) = Entry::from_json(instance, Some(&name))?;
+        let id = Arc::clone(entry.instance.id());
+        let configuration = self.configuration();
+        let clock = self.lasting().clock();
+        permit::check(service, &entry, &configuration.gateway, is_admin, clock).await?;
+        for remark in &remarks {
+            tracing::warn!(service, %id, "registration: {remark}");
+        }
+        let replaced = self.register(service, entry, ttl).await?;
+        Ok(Added {
+            id,
+            replaced,
+            remarks,
+        })
+    }
+
+    /// A name for an instance that has none: its service and the time in seconds, or a later one
+    /// if that is taken.
+    fn name_instance(&self, service: &str) -> String {
+        let shared = self.current().load();
+        let listing = shared.catalog().service(service);
+        let listing = listing.and_then(|service| service.listing());
+        let first = self.unused_second(shared.unix_seconds());
+        let mut names = (first..).map(|second| format!("{service}-{second}"));
+        let is_free = |name: &String| {
+            let taken = listing.as_ref().and_then(|listing| listing.entry(name));
+            taken.is_none()
+        };
+        names.find(is_free).unwrap_or_default()
+    }
+
     /// Adds an instance to a service of the registries, from the next call on; true when it takes
     /// the place of one with its id.
     ///
@@ -44,11 +104,26 @@ impl Works {
         entry: Entry,
         ttl: Option<Duration>,
     ) -> Result<bool, ChangeError> {
+        self.check_service(service)?;
         let id = Arc::clone(entry.instance.id());
         let replaced = self.registries().register(service, entry, ttl).await?;
         self.apply_registries();
         tracing::info!(service, %id, ?ttl, replaced, "instance registered");
         Ok(replaced)
+    }
+
+    /// Whether there can be a service of that name in a registry: one that is listed already
+    /// can.
+    fn check_service(&self, service: &str) -> Result<(), ChangeError> {
+        let shared = self.current().load();
+        let known = shared.catalog().service(service);
+        if known.is_some_and(|known| known.listing().is_some()) {
+            return Ok(());
+        }
+        let registry = Path::new("registration");
+        let described = Registered::new(service, RegisteredKind::Mcp, registry);
+        let checked = self.configuration().registered(&described);
+        checked.map(drop).map_err(ChangeError::Service)
     }
 
     /// Takes an instance out of a service of the registries.

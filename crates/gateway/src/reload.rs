@@ -1,9 +1,12 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bartizan_config::{Configuration, Errors};
 use thiserror::Error;
 
-use crate::{Gateway, StartError, works::retire};
+use crate::{
+    Gateway, StartError,
+    works::{Works, retire},
+};
 
 /// Reads a configuration anew.
 pub(crate) type Read = Box<dyn Fn() -> Result<Configuration, Errors> + Send + Sync>;
@@ -92,14 +95,7 @@ impl Gateway {
     ///
     /// Dropping the future changes nothing, unless it was about to complete.
     pub async fn reload_from_source(&self) -> Result<Reloaded, ReloadError> {
-        let works = std::sync::Arc::clone(&self.works);
-        // Files are read, which may take a while.
-        let read = tokio::task::spawn_blocking(move || works.read());
-        let configuration = read.await.map_err(|_| ReloadError::Interrupted)?;
-        let configuration = configuration.inspect_err(|error| {
-            tracing::error!(%error, "configuration not changed");
-        })?;
-        Ok(self.reload(&configuration)?)
+        self.works.reload_from_source().await
     }
 
     /// Goes on under another configuration, from the next request on.
@@ -118,12 +114,31 @@ impl Gateway {
     ///
     /// Outside a tokio runtime.
     pub fn reload(&self, configuration: &Configuration) -> Result<Reloaded, StartError> {
-        let renewed = self.works.renew(configuration);
+        self.works.reload(configuration)
+    }
+}
+
+impl Works {
+    /// As [`Gateway::reload_from_source`].
+    pub(crate) async fn reload_from_source(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+        let works = Arc::clone(self);
+        // Files are read, which may take a while.
+        let read = tokio::task::spawn_blocking(move || works.read());
+        let configuration = read.await.map_err(|_| ReloadError::Interrupted)?;
+        let configuration = configuration.inspect_err(|error| {
+            tracing::error!(%error, "configuration not changed");
+        })?;
+        Ok(self.reload(&configuration)?)
+    }
+
+    /// As [`Gateway::reload`].
+    fn reload(self: &Arc<Self>, configuration: &Configuration) -> Result<Reloaded, StartError> {
+        let renewed = self.renew(configuration);
         let (reloaded, gone) = renewed.inspect_err(|error| {
             tracing::error!(%error, "configuration not changed");
         })?;
         let patience = *configuration.gateway.drain_timeout;
-        retire(gone, self.works.lasting().clock(), patience);
+        retire(gone, self.lasting().clock(), patience);
         tracing::info!(%reloaded, "configuration changed");
         if !reloaded.needs_restart.is_empty() {
             tracing::warn!(

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bartizan_auth::Secret;
-use bartizan_clock::Clock;
-use bartizan_config::{CorsOrigins, GatewaySettings};
+use bartizan_clock::{Clock, Instant};
+use bartizan_config::{CorsOrigins, GatewaySettings, Setting};
 use bartizan_server::{CollectError, Stats, collect};
 use bartizan_telemetry::{GatewayMetrics, Metrics};
 use bytes::Bytes;
@@ -32,6 +32,7 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Debug)]
 pub(crate) struct Lasting {
     clock: Clock,
+    started: Instant,
     metrics: Metrics,
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
@@ -43,6 +44,7 @@ impl Lasting {
         let metrics = Metrics::new();
         Self {
             counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
+            started: clock.now(),
             clock,
             metrics,
             connections: OnceLock::new(),
@@ -52,6 +54,11 @@ impl Lasting {
 
     pub(crate) fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// How long the gateway has been there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.clock.now() - self.started
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -78,6 +85,7 @@ pub(crate) struct Shared {
     shelf: Shelf,
     cors: Cors,
     api_keys: Box<[Secret]>,
+    admin_keys: Box<[Secret]>,
     strict: bool,
     max_body_bytes: usize,
     body_read_timeout: Duration,
@@ -91,7 +99,10 @@ impl Shared {
         mcp: House,
         shelf: Shelf,
     ) -> Self {
-        let api_keys = settings.api_keys.as_ref();
+        let keys = |keys: &Option<Setting<Vec<Secret>>>| {
+            let keys = keys.as_ref();
+            keys.map_or_else(Box::default, |keys| keys.value().as_slice().into())
+        };
         Self {
             lasting,
             places: Places::new(catalog.services(), &settings.mcp.separator),
@@ -99,7 +110,8 @@ impl Shared {
             mcp,
             shelf,
             cors: cors(&settings.cors_origins),
-            api_keys: api_keys.map_or_else(Box::default, |keys| keys.value().as_slice().into()),
+            api_keys: keys(&settings.api_keys),
+            admin_keys: keys(&settings.admin_keys),
             strict: *settings.strict_status,
             max_body_bytes: *settings.max_body_bytes,
             body_read_timeout: *settings.body_read_timeout,
@@ -159,15 +171,13 @@ impl Shared {
     /// Whether a caller with these headers may come in: with one of the keys, or if there are
     /// none.
     pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.api_keys.is_empty() || presented(headers).is_some_and(|key| self.knows(key))
+        let admits = |key| knows(&self.api_keys, key) | knows(&self.admin_keys, key);
+        self.api_keys.is_empty() || presented(headers).is_some_and(admits)
     }
 
-    fn knows(&self, key: &str) -> bool {
-        let key = Secret::new(key);
-        // Compared in constant time, all of them, so that timing tells nothing about any.
-        self.api_keys
-            .iter()
-            .fold(false, |known, ours| known | (*ours == key))
+    /// Whether a caller with these headers may do what operators do: with one of their keys.
+    pub(crate) fn is_admin(&self, headers: &HeaderMap) -> bool {
+        presented(headers).is_some_and(|key| knows(&self.admin_keys, key))
     }
 
     /// The most bytes of a request's body.
@@ -214,6 +224,13 @@ impl fmt::Debug for Shared {
             .field("catalog", &self.catalog)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a key is one of ours.
+fn knows(ours: &[Secret], key: &str) -> bool {
+    let key = Secret::new(key);
+    // Compared in constant time, all of them, so that timing tells nothing about any.
+    ours.iter().fold(false, |known, it| known | (*it == key))
 }
 
 /// The key that a caller shows, in either of the two places.

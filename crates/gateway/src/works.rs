@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,8 @@ pub(crate) struct Works {
     tls: Option<Tls>,
     read: OnceLock<Read>,
     current: Current,
+    /// The last of the seconds that instances are called after.
+    named: AtomicU64,
     /// Held while a snapshot is built, so that two changes come one after the other.
     ground: Mutex<Ground>,
 }
@@ -81,6 +86,7 @@ impl Works {
             tls,
             read: OnceLock::new(),
             current: Current::new(shared),
+            named: AtomicU64::new(0),
             ground: Mutex::new(ground),
         });
         works.follow(&mut works.ground.lock());
@@ -108,6 +114,15 @@ impl Works {
     /// The configuration that counts now.
     pub(crate) fn configuration(&self) -> Arc<Configuration> {
         Arc::clone(&self.ground.lock().configuration)
+    }
+
+    /// `second`, or the next one that no instance was called after.
+    pub(crate) fn unused_second(&self, second: u64) -> u64 {
+        let next = |last: u64| Some(second.max(last + 1));
+        let last = self
+            .named
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        last.map_or(second, |last| second.max(last + 1))
     }
 
     /// Says how the configuration is read anew; who says it first is right.

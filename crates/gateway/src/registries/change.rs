@@ -1,9 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
-use bartizan_discovery::{Entry, RegistrationError, StoreError};
+use bartizan_config::{Errors, Problem};
+use bartizan_discovery::{Entry, InvalidRegistry, RegistrationError, StoreError};
 use thiserror::Error;
 
-use super::Registries;
+use super::{File, Registries};
+use crate::permit::NotPermitted;
 
 /// Why an instance was not added or taken out; everything is as it was then.
 #[derive(Debug, Error)]
@@ -12,12 +14,23 @@ pub(crate) enum ChangeError {
     #[error("service `{service}` has no instance `{id}`")]
     NotFound { service: Arc<str>, id: Arc<str> },
     /// It is in a registry that the gateway does not write to.
-    #[error("instance `{id}` of service `{service}` is listed in {registry}: take it out there")]
+    #[error("instance `{id}` of service `{service}` is listed in {registry}: change it there")]
     NotOurs {
         service: Arc<str>,
         id: Arc<str>,
         registry: String,
     },
+    /// Its service is in a registry that the gateway does not write to.
+    #[error("service `{service}` is listed in {registry}: add the instance there, or with a ttl")]
+    ListedElsewhere { service: Arc<str>, registry: String },
+    /// There can be no such service.
+    #[error("{}", join(.0.problems()))]
+    Service(Errors),
+    /// It is not a description of an instance.
+    #[error(transparent)]
+    Instance(#[from] InvalidRegistry),
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     #[error(transparent)]
     Registration(RegistrationError),
     #[error(transparent)]
@@ -64,6 +77,13 @@ impl Registries {
         let id = Arc::clone(entry.instance.id());
         match self.written().filter(|_| ttl.is_none()) {
             Some(file) => {
+                let elsewhere = self.files.iter().find(|other| other.lists_any(service));
+                if let Some(other) = elsewhere.filter(|other| other.path != file.path) {
+                    return Err(ChangeError::ListedElsewhere {
+                        service: service.into(),
+                        registry: other.path.display().to_string(),
+                    });
+                }
                 let replaced = file.store(self.clock).register(service, entry).await?;
                 // What it says of itself takes the place of what it said for a while.
                 let forgotten = self.registrations.deregister(service, &id).is_ok();
@@ -71,7 +91,16 @@ impl Registries {
                 let _ = file.source.reload().await;
                 Ok(replaced || forgotten)
             }
-            None => Ok(self.registrations.register(service, entry, ttl)?),
+            None => {
+                let written = self.written().map(|file| &file.path);
+                // What a file lists counts, so that the registration would be for nothing.
+                let listing = self.listing(service, &id);
+                if let Some(file) = listing.filter(|file| Some(&file.path) != written) {
+                    return Err(file.not_ours(service, &id));
+                }
+                let replaced = self.registrations.register(service, entry, ttl)?;
+                Ok(self.take_out(service, &id).await?.is_some() || replaced)
+            }
         }
     }
 
@@ -88,31 +117,36 @@ impl Registries {
         if let Ok(entry) = self.registrations.deregister(service, id) {
             return Ok(entry);
         }
-        if let Some(file) = self.written() {
-            match file.store(self.clock).deregister(service, id).await {
-                Ok(entry) => {
-                    let _ = file.source.reload().await;
-                    return Ok(entry);
-                }
-                Err(StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        if let Some(entry) = self.take_out(service, id).await? {
+            return Ok(entry);
         }
-        let (service, id): (Arc<str>, Arc<str>) = (service.into(), id.into());
-        let mut files = self.files.iter();
-        let listing = files.find(|file| {
-            let state = file.source.current();
-            let listed = state.registry.service(&service);
-            listed.is_some_and(|it| it.entry(&id).is_some())
-        });
-        Err(match listing {
-            Some(file) => ChangeError::NotOurs {
-                service,
-                id,
-                registry: file.path.display().to_string(),
+        Err(match self.listing(service, id) {
+            Some(file) => file.not_ours(service, id),
+            None => ChangeError::NotFound {
+                service: service.into(),
+                id: id.into(),
             },
-            None => ChangeError::NotFound { service, id },
         })
+    }
+
+    /// Takes an instance out of the file that is written to, if it is there.
+    async fn take_out(&self, service: &str, id: &str) -> Result<Option<Entry>, StoreError> {
+        let Some(file) = self.written() else {
+            return Ok(None);
+        };
+        match file.store(self.clock).deregister(service, id).await {
+            Ok(entry) => {
+                let _ = file.source.reload().await;
+                Ok(Some(entry))
+            }
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file that lists an instance.
+    fn listing(&self, service: &str, id: &str) -> Option<&File> {
+        self.files.iter().find(|file| file.lists(service, id))
     }
 
     /// Hears of an instance that was registered with a time to live: it stays for another, which
@@ -131,11 +165,34 @@ impl Registries {
             Ok(ttl) => return Ok(ttl),
             Err(unknown) => unknown,
         };
-        let stays = self.files.iter().any(|file| {
-            let state = file.source.current();
-            let listed = state.registry.service(service);
-            listed.is_some_and(|it| it.entry(id).is_some())
-        });
-        if stays { Ok(None) } else { Err(unknown.into()) }
+        match self.listing(service, id) {
+            Some(_) => Ok(None),
+            None => Err(unknown.into()),
+        }
     }
+}
+
+impl File {
+    fn lists_any(&self, service: &str) -> bool {
+        self.source.current().registry.service(service).is_some()
+    }
+
+    fn lists(&self, service: &str, id: &str) -> bool {
+        let state = self.source.current();
+        let listed = state.registry.service(service);
+        listed.is_some_and(|it| it.entry(id).is_some())
+    }
+
+    fn not_ours(&self, service: &str, id: &str) -> ChangeError {
+        ChangeError::NotOurs {
+            service: service.into(),
+            id: id.into(),
+            registry: self.path.display().to_string(),
+        }
+    }
+}
+
+fn join(problems: &[Problem]) -> String {
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    problems.join("; ")
 }

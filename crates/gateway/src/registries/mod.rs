@@ -3,6 +3,7 @@
 mod change;
 mod listing;
 mod roster;
+mod shown;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -14,7 +15,12 @@ use bartizan_discovery::{
 };
 use futures_util::future::{select_all, try_join_all};
 
-pub(crate) use self::{change::ChangeError, listing::Listing, roster::Roster};
+pub(crate) use self::{
+    change::ChangeError,
+    listing::Listing,
+    roster::Roster,
+    shown::{Shown, metadata, shown},
+};
 
 /// All registries: files, and instances that are kept in memory.
 #[derive(Debug)]

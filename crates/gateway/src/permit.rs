@@ -1,0 +1,292 @@
+//! What may be registered over HTTP.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use bartizan_clock::Clock;
+use bartizan_config::GatewaySettings;
+use bartizan_discovery::{Entry, Launch, Resolve, SystemResolver};
+use http::Uri;
+use thiserror::Error;
+use url::{Host, Url};
+
+/// Templates whose addresses would be taken for those of the gateway itself.
+const RESERVED: [&str; 6] = ["health", "services", "request", "invoke", "tools", "jobs"];
+
+/// Names under which clouds tell machines their credentials.
+const METADATA_HOSTS: [&str; 4] = [
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
+/// Variables that change which code a program runs, in capitals; those that begin with one of
+/// [`LOADER_PREFIXES`] besides.
+const LOADERS: [&str; 24] = [
+    "PATH",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONINSPECT",
+    "PYTHONPLATLIBDIR",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PERLLIB",
+    "RUBYLIB",
+    "RUBYOPT",
+    "BASH_ENV",
+    "ENV",
+    "IFS",
+    "CLASSPATH",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "DOTNET_STARTUP_HOOKS",
+    "PHPRC",
+];
+const LOADER_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "BASH_FUNC_"];
+
+/// How long a name may take to resolve; one that takes longer is judged by its text alone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why something may not be registered over HTTP.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum NotPermitted {
+    #[error("`{0}` cannot be a template: its addresses are the gateway's own")]
+    Reserved(String),
+    #[error("the {0} must begin with http:// or https://")]
+    Scheme(&'static str),
+    #[error("the {0} must not contain a user name or password")]
+    Credentials(&'static str),
+    #[error(
+        "the {0} is link-local or tells a machine its credentials: such an address can be listed in the registry's file only"
+    )]
+    Address(&'static str),
+    #[error(
+        "a program can be registered only with one of MCP_GATEWAY_ADMIN_KEYS, as a bearer token or in X-API-Key"
+    )]
+    NeedsAdmin,
+    #[error("no program can be registered over HTTP: MCP_GATEWAY_ADMIN_KEYS is not set")]
+    NoAdmin,
+    #[error("the program is not one of MCP_GATEWAY_ALLOWED_COMMANDS, by name or absolute path")]
+    Program,
+    #[error(
+        "the variable {0} changes which code a program runs: set it where the gateway is started"
+    )]
+    Variable(String),
+}
+
+impl NotPermitted {
+    /// Whether another caller might be permitted what this one is not.
+    pub(crate) fn is_for_others(&self) -> bool {
+        matches!(self, Self::NeedsAdmin | Self::NoAdmin | Self::Program)
+    }
+}
+
+/// Whether an instance may be registered over HTTP by someone who is an operator, or is not.
+///
+/// An address by name is looked up, because a name is as easily had as a number. What the name
+/// leads to later nobody can promise.
+///
+/// # Errors
+///
+/// Why not.
+pub(crate) async fn check(
+    template: &str,
+    entry: &Entry,
+    settings: &GatewaySettings,
+    is_admin: bool,
+    clock: Clock,
+) -> Result<(), NotPermitted> {
+    if RESERVED.contains(&template) {
+        return Err(NotPermitted::Reserved(template.to_owned()));
+    }
+    if let Some(url) = &entry.health_url {
+        check_address("health_url", url, clock).await?;
+    }
+    match &entry.launch {
+        Some(_) if settings.admin_keys.is_none() => Err(NotPermitted::NoAdmin),
+        Some(_) if !is_admin => Err(NotPermitted::NeedsAdmin),
+        Some(launch) => check_program(launch, &settings.instances.allowed_commands),
+        None => check_address("endpoint", entry.instance.uri(), clock).await,
+    }
+}
+
+fn check_program(launch: &Launch, allowed: &[String]) -> Result<(), NotPermitted> {
+    let program = launch.command.first();
+    if !program.is_some_and(|program| allowed.contains(program)) {
+        return Err(NotPermitted::Program);
+    }
+    let loads_code = |name: &&String| {
+        let name = name.to_ascii_uppercase();
+        let by_prefix = LOADER_PREFIXES.iter().any(|it| name.starts_with(it));
+        by_prefix || LOADERS.contains(&name.as_str())
+    };
+    match launch.env.keys().find(loads_code) {
+        Some(name) => Err(NotPermitted::Variable(name.escape_default().to_string())),
+        None => Ok(()),
+    }
+}
+
+async fn check_address(what: &'static str, uri: &Uri, clock: Clock) -> Result<(), NotPermitted> {
+    // Read as browsers and resolvers do, for which `http://2852039166/` is a number, too.
+    let url = Url::parse(&uri.to_string()).map_err(|_| NotPermitted::Scheme(what))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(NotPermitted::Scheme(what));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(NotPermitted::Credentials(what));
+    }
+    let is_forbidden = match url.host() {
+        Some(Host::Ipv4(address)) => is_private_to_machine(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_private_to_machine(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            METADATA_HOSTS.contains(&name) || leads_astray(name, clock).await
+        }
+        None => return Err(NotPermitted::Scheme(what)),
+    };
+    if is_forbidden {
+        return Err(NotPermitted::Address(what));
+    }
+    Ok(())
+}
+
+async fn leads_astray(name: &str, clock: Clock) -> bool {
+    tokio::select! {
+        found = SystemResolver.resolve(name, 0) => {
+            found.is_ok_and(|found| found.into_iter().any(is_private_to_machine))
+        }
+        () = clock.sleep(PATIENCE) => false,
+    }
+}
+
+/// Whether an address means something else, or something secret, to each machine that asks.
+fn is_private_to_machine(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => is_private_v6(address),
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    // What Alibaba and Oracle have in the place of 169.254.169.254.
+    const METADATA: [Ipv4Addr; 2] = [
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(192, 0, 0, 192),
+    ];
+    address.is_link_local()
+        || address.is_multicast()
+        || address.is_broadcast()
+        || METADATA.contains(&address)
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    // What Amazon has there.
+    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    let segments = address.segments();
+    let [.., high, low] = segments;
+    let [a, b, c, d] = [high >> 8, high & 0xff, low >> 8, low & 0xff].map(|it| it as u8);
+    let embedded = match segments {
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            is_private_v4(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => false,
+    };
+    embedded || segments[0] & 0xffc0 == 0xfe80 || address.is_multicast() || address == METADATA
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn address(text: &str) -> Result<(), NotPermitted> {
+        let uri = text.parse().unwrap();
+        check_address("endpoint", &uri, Clock::tokio()).await
+    }
+
+    #[tokio::test]
+    async fn ordinary_addresses_may_be_registered() {
+        for text in [
+            "http://localhost:7071",
+            "http://127.0.0.1:7071/mcp",
+            "https://10.0.0.1",
+            "http://[::1]:8080",
+            "http://[fd00::1]",
+        ] {
+            assert_eq!(address(text).await, Ok(()), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_spelling_of_a_link_local_address_may_be_registered() {
+        for text in [
+            "http://169.254.169.254/latest",
+            "http://169.254.0.1:80",
+            "http://2852039166",
+            "http://0xa9fea9fe",
+            "http://0251.0376.0251.0376",
+            "http://169.254.43518",
+            "http://[fe80::1]",
+            "http://[febf::1]",
+            "http://[::ffff:169.254.169.254]",
+            "http://[::ffff:a9fe:a9fe]",
+            "http://[64:ff9b::a9fe:a9fe]",
+            "http://[fd00:ec2::254]",
+            "http://100.100.100.200",
+            "http://224.0.0.1",
+            "http://255.255.255.255",
+            "http://metadata.google.internal",
+            "http://METADATA.google.internal.",
+        ] {
+            let refused = Err(NotPermitted::Address("endpoint"));
+            assert_eq!(address(text).await, refused, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_http_may_be_registered() {
+        for text in ["ftp://10.0.0.1", "stdio://localhost/1", "unix://x/y"] {
+            let refused = Err(NotPermitted::Scheme("endpoint"));
+            assert_eq!(address(text).await, refused, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_name_or_its_path() {
+        let allowed = ["npx".to_owned(), "/usr/bin/python3".to_owned()];
+        let check = |program: &str, variable: &str| {
+            let launch = Launch::new(vec![program.to_owned(), "-x".to_owned()]).unwrap();
+            check_program(&launch.env(variable, "1"), &allowed)
+        };
+        assert_eq!(check("npx", "TOKEN"), Ok(()));
+        assert_eq!(check("/usr/bin/python3", "TOKEN"), Ok(()));
+        for program in [
+            "python3", "/tmp/npx", "./npx", "../npx", "npx ", "NPX", "sh",
+        ] {
+            assert_eq!(
+                check(program, "TOKEN"),
+                Err(NotPermitted::Program),
+                "{program}"
+            );
+        }
+        for name in [
+            "LD_PRELOAD",
+            "ld_audit",
+            "Path",
+            "NODE_OPTIONS",
+            "PYTHONPATH",
+            "BASH_ENV",
+        ] {
+            let refused = Err(NotPermitted::Variable(name.to_owned()));
+            assert_eq!(check("npx", name), refused, "{name}");
+        }
+    }
+}

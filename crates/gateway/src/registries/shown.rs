@@ -1,0 +1,232 @@
+//! Entries of registries as people may see them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bartizan_discovery::Entry;
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
+
+/// The members of an entry.
+pub(crate) type Shown = BTreeMap<String, Box<RawValue>>;
+
+const HIDDEN: &str = "[redacted]";
+/// What the names of secrets have in them.
+const SECRETS: [&str; 9] = [
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "api_key",
+    "apikey",
+    "api-key",
+    "authorization",
+    "credential",
+];
+/// Whose members all are secrets: only their names are shown.
+const HOLDERS: [&str; 4] = ["env_vars", "env", "environment", "headers"];
+
+/// What a registry says of an instance, each member byte for byte unless it holds a secret.
+pub(crate) fn shown(entry: &Entry) -> Shown {
+    let read = |raw: &Arc<str>| serde_json::from_str::<Shown>(raw).ok();
+    let mut shown = match entry.raw.as_ref().and_then(read) {
+        Some(written) => written
+            .into_iter()
+            .map(|(name, value)| (name.clone(), member(&name, value)))
+            .collect(),
+        None => described(entry),
+    };
+    shown.insert("id".to_owned(), raw(&json!(&**entry.instance.id())));
+    shown
+}
+
+/// What a registry says of a service besides its instances.
+pub(crate) fn metadata(metadata: &BTreeMap<Arc<str>, Arc<str>>) -> Shown {
+    let members = metadata.iter().map(|(name, text)| {
+        let value = match serde_json::from_str::<Box<RawValue>>(text) {
+            Ok(value) => value,
+            Err(_) => raw(&json!(&**text)),
+        };
+        (name.to_string(), member(name, value))
+    });
+    members.collect()
+}
+
+/// An entry that was not written as JSON.
+fn described(entry: &Entry) -> Shown {
+    let instance = &entry.instance;
+    let mut members = vec![
+        ("transport", json!(entry.transport.as_str())),
+        ("weight", json!(instance.weight())),
+    ];
+    match &entry.launch {
+        Some(launch) => {
+            members.push(("command", arguments(&json!(launch.command))));
+            let names = launch.env.keys().map(|name| (name.clone(), json!(HIDDEN)));
+            members.push(("env_vars", Value::Object(names.collect())));
+            members.push(("working_dir", json!(launch.working_dir)));
+        }
+        None => members.push(("endpoint", json!(instance.uri().to_string()))),
+    }
+    if let Some(url) = &entry.health_url {
+        members.push(("health_url", json!(without_query(&url.to_string()))));
+    }
+    if !entry.tools.is_empty() {
+        let names: Vec<_> = entry.tools.iter().map(|tool| &*tool.name).collect();
+        members.push(("tools", json!(names)));
+    }
+    if !instance.metadata().is_empty() {
+        let shown = metadata(instance.metadata());
+        members.push(("metadata", json!(shown)));
+    }
+    let members = members.into_iter();
+    members
+        .map(|(name, value)| (name.to_owned(), raw(&value)))
+        .collect()
+}
+
+fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
+    let text = value.get().to_ascii_lowercase();
+    let is_scalar = !text.starts_with(['{', '[']);
+    let is_plain = !is_secret(name)
+        && !HOLDERS.contains(&name)
+        && !matches!(name, "command" | "args" | "health_url")
+        && (is_scalar
+            || !SECRETS
+                .iter()
+                .chain(&HOLDERS)
+                .any(|word| text.contains(word)));
+    if is_plain {
+        return value;
+    }
+    match serde_json::from_str::<Value>(value.get()) {
+        Ok(parsed) => raw(&visible(name, parsed)),
+        Err(_) => raw(&json!(HIDDEN)),
+    }
+}
+
+/// `value`, which is called `name`, without secrets.
+fn visible(name: &str, value: Value) -> Value {
+    if value.is_null() {
+        return value;
+    }
+    if is_secret(name) {
+        return json!(HIDDEN);
+    }
+    match value {
+        Value::Object(members) if HOLDERS.contains(&name) => {
+            let names = members.into_iter().map(|(name, _)| (name, json!(HIDDEN)));
+            Value::Object(names.collect())
+        }
+        _ if HOLDERS.contains(&name) => json!(HIDDEN),
+        Value::Array(_) | Value::String(_) if matches!(name, "command" | "args") => {
+            arguments(&value)
+        }
+        Value::String(url) if name == "health_url" => json!(without_query(&url)),
+        Value::Object(members) => {
+            let members = members.into_iter();
+            let members = members.map(|(name, value)| (name.clone(), visible(&name, value)));
+            Value::Object(members.collect())
+        }
+        Value::Array(items) => items.into_iter().map(|it| visible("", it)).collect(),
+        other => other,
+    }
+}
+
+/// A command without the values of arguments that are called like secrets.
+fn arguments(command: &Value) -> Value {
+    let words: Vec<String> = match command {
+        Value::Array(words) => words
+            .iter()
+            .map(|word| {
+                word.as_str()
+                    .map_or_else(|| word.to_string(), str::to_owned)
+            })
+            .collect(),
+        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
+        _ => return json!(HIDDEN),
+    };
+    let mut hide_next = false;
+    let shown = words.into_iter().map(|word| {
+        if std::mem::take(&mut hide_next) {
+            return HIDDEN.to_owned();
+        }
+        match word.split_once('=') {
+            Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
+            Some(_) => word,
+            None => {
+                hide_next = word.starts_with('-') && is_secret(&word);
+                word
+            }
+        }
+    });
+    let shown: Vec<_> = shown.collect();
+    if command.is_string() {
+        return json!(shown.join(" "));
+    }
+    json!(shown)
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRETS.iter().any(|word| name.contains(word))
+}
+
+/// A query is where keys are often given.
+fn without_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((place, _)) => format!("{place}?{HIDDEN}"),
+        None => url.to_owned(),
+    }
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    // A value always has a form in JSON.
+    to_raw_value(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(instance: &Value) -> Value {
+        let (entry, _) = Entry::from_json(&instance.to_string(), None).unwrap();
+        serde_json::to_value(shown(&entry)).unwrap()
+    }
+
+    #[test]
+    fn names_of_secrets_are_shown_and_their_values_are_not() {
+        let shown = seen(&json!({
+            "id": "a",
+            "command": ["server", "--api-key", "hunter1", "--token=hunter2", "--port=1"],
+            "env_vars": {"TOKEN": "hunter3", "LEVEL": "hunter4"},
+            "headers": {"X-Custom": "hunter5"},
+            "api_key": "hunter6",
+            "metadata": {"nested": {"password": "hunter7", "zone": "b"}},
+            "health_url": "http://a/health?key=hunter8",
+        }));
+        let text = shown.to_string();
+        assert!(!text.contains("hunter"), "{text}");
+        for kept in [
+            "TOKEN",
+            "LEVEL",
+            "X-Custom",
+            "--port=1",
+            "zone",
+            "http://a/health",
+        ] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_as_it_was_written() {
+        let text = r#"{"id":"a","endpoint":"http://a:1","n":1.10,"big":123456789012345678901234567890,"is_healthy":true}"#;
+        let (entry, _) = Entry::from_json(text, None).unwrap();
+        let shown = shown(&entry);
+        assert_eq!(shown["n"].get(), "1.10");
+        assert_eq!(shown["big"].get(), "123456789012345678901234567890");
+        assert_eq!(shown["is_healthy"].get(), "true");
+    }
+}
