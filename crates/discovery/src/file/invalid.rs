@@ -28,6 +28,12 @@ impl InvalidRegistry {
     pub fn problems(&self) -> &[Remark] {
         &self.problems
     }
+
+    /// How many more there are.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.more
+    }
 }
 
 impl fmt::Display for InvalidRegistry {

@@ -150,7 +150,7 @@ fn read_template(
     }
 }
 
-fn read_balancing(reader: &mut Reader, node: &Node<'_>) -> Option<Balancing> {
+pub(crate) fn read_balancing(reader: &mut Reader, node: &Node<'_>) -> Option<Balancing> {
     let mut balancing = Balancing::default();
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     for member in reader.members(node, "`load_balancer`")? {
@@ -183,18 +183,79 @@ fn read_balancing(reader: &mut Reader, node: &Node<'_>) -> Option<Balancing> {
     Some(balancing)
 }
 
+/// What is said of an instance.
 #[derive(Default)]
-struct Fields {
-    id: Option<String>,
-    endpoint: Option<Instance>,
-    command: Option<Vec<String>>,
+pub(crate) struct Fields {
+    pub(crate) id: Option<String>,
+    pub(crate) endpoint: Option<Instance>,
+    pub(crate) command: Option<Vec<String>>,
     transport: Option<Transport>,
     working_dir: Option<String>,
-    env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     weight: Option<u32>,
     metadata: BTreeMap<Arc<str>, Arc<str>>,
     recorded: Recorded,
     health_url: Option<http::Uri>,
+}
+
+impl Fields {
+    /// Whether it is a program that is to be started.
+    pub(crate) fn is_started(&self) -> bool {
+        matches!(self.transport, Some(Transport::Stdio)) || self.endpoint.is_none()
+    }
+
+    /// The instance that these fields describe; `None` if something is missing, which has been
+    /// said then, unless fields were `faulty`. `address` is what the field of its address is
+    /// called.
+    pub(crate) fn entry(
+        self,
+        reader: &mut Reader,
+        node: &Node<'_>,
+        address: &str,
+        faulty: bool,
+    ) -> Option<Entry> {
+        if self.id.is_none() && !faulty {
+            reader.problem(node.place, "the instance has no `id`");
+        }
+        let started = self.is_started();
+        let launch = self.command.filter(|_| started).and_then(Launch::new);
+        let launch = launch.map(|launch| Launch {
+            working_dir: self.working_dir.map(Into::into),
+            env: self.env,
+            ..launch
+        });
+        let instance = match (&launch, self.endpoint) {
+            (Some(launch), _) => Instance::new(launch.uri()).ok(),
+            (None, Some(endpoint)) if !started => Some(endpoint),
+            (None, _) => {
+                if !faulty {
+                    let missing = match self.transport {
+                        Some(Transport::Stdio) => "`command`".to_owned(),
+                        _ => format!("`{address}` and no `command`"),
+                    };
+                    reader.problem(node.place, format!("the instance has no {missing}"));
+                }
+                None
+            }
+        };
+        let mut instance = instance?.with_id(self.id?).ok()?;
+        if let Some(weight) = self.weight {
+            instance = instance.with_weight(weight).ok()?;
+        }
+        for (key, value) in self.metadata {
+            instance = instance.with_metadata(key, value);
+        }
+        Some(Entry {
+            transport: match launch {
+                Some(_) => Transport::Stdio,
+                None => self.transport.unwrap_or_default(),
+            },
+            launch: launch.map(Arc::new),
+            health_url: self.health_url,
+            recorded: self.recorded,
+            ..Entry::from(instance)
+        })
+    }
 }
 
 fn read_instance(
@@ -210,49 +271,12 @@ fn read_instance(
             faulty |= read_field(reader, &mut fields, member, text).is_none();
         }
     }
-    let id = fields.id.as_deref().or(fallback);
-    if id.is_none() && !faulty {
-        reader.problem(node.place, "the instance has no `id`");
+    if fields.id.is_none() {
+        fields.id = fallback.map(Into::into);
     }
-    let started = matches!(fields.transport, Some(Transport::Stdio)) || fields.endpoint.is_none();
-    let launch = fields.command.filter(|_| started).and_then(Launch::new);
-    let launch = launch.map(|launch| Launch {
-        working_dir: fields.working_dir.map(Into::into),
-        env: fields.env,
-        ..launch
-    });
-    let instance = match (&launch, fields.endpoint) {
-        (Some(launch), _) => Instance::new(launch.uri()).ok(),
-        (None, Some(endpoint)) if !started => Some(endpoint),
-        (None, _) => {
-            if !faulty {
-                let missing = match fields.transport {
-                    Some(Transport::Stdio) => "`command`",
-                    _ => "`endpoint` and no `command`",
-                };
-                reader.problem(node.place, format!("the instance has no {missing}"));
-            }
-            None
-        }
-    };
-    let mut instance = instance?.with_id(id?).ok()?;
-    if let Some(weight) = fields.weight {
-        instance = instance.with_weight(weight).ok()?;
-    }
-    for (key, value) in fields.metadata {
-        instance = instance.with_metadata(key, value);
-    }
-    Some(Entry {
-        transport: match launch {
-            Some(_) => Transport::Stdio,
-            None => fields.transport.unwrap_or_default(),
-        },
-        launch: launch.map(Arc::new),
-        health_url: fields.health_url,
-        recorded: fields.recorded,
-        raw: text.get(node.range.clone()).map(Into::into),
-        ..Entry::from(instance)
-    })
+    let mut entry = fields.entry(reader, node, "endpoint", faulty)?;
+    entry.raw = text.get(node.range.clone()).map(Into::into);
+    Some(entry)
 }
 
 /// The fields of an instance that its own members have values for, as opposed to what other
@@ -278,7 +302,7 @@ pub(crate) const KNOWN: [&str; 17] = [
 ];
 
 /// `None` when the field is wrong, which has been said then.
-fn read_field(
+pub(crate) fn read_field(
     reader: &mut Reader,
     fields: &mut Fields,
     member: &Member<'_>,
@@ -299,19 +323,7 @@ fn read_field(
         "command" => fields.command = Some(read_command(reader, value)?),
         "transport" => fields.transport = Some(read_transport(reader, value)?),
         "working_dir" => fields.working_dir = Some(reader.text(value, "`working_dir`")?.into()),
-        "env_vars" => {
-            for variable in reader.members(value, "`env_vars`")? {
-                let value = match &variable.value.value {
-                    Value::Text(text) => text.clone().into_owned(),
-                    Value::Number(_) | Value::Bool(_) => variable.value.render(),
-                    _ => {
-                        reader.problem(variable.place, "a variable must be a text");
-                        return None;
-                    }
-                };
-                fields.env.insert(variable.key.clone().into_owned(), value);
-            }
-        }
+        "env_vars" => fields.env = read_variables(reader, value, "`env_vars`")?,
         "status" => fields.recorded.status = Some(reader.text(value, "`status`")?.into()),
         "last_health_check" => fields.recorded.last_health_check = Some(kept(value, text)),
         "consecutive_failures" => {
@@ -340,6 +352,23 @@ fn read_field(
         }
     }
     Some(())
+}
+
+/// The variables of a program; `None` when one is no text, which has been said then.
+pub(crate) fn read_variables(
+    reader: &mut Reader,
+    node: &Node<'_>,
+    what: &str,
+) -> Option<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    for variable in reader.members(node, what)? {
+        let Some(value) = variable.value.scalar() else {
+            reader.problem(variable.place, "a variable must be a text");
+            return None;
+        };
+        variables.insert(variable.key.clone().into_owned(), value.into_owned());
+    }
+    Some(variables)
 }
 
 fn read_transport(reader: &mut Reader, node: &Node<'_>) -> Option<Transport> {
@@ -376,10 +405,11 @@ fn read_command(reader: &mut Reader, node: &Node<'_>) -> Option<Vec<String>> {
     words
 }
 
-/// A value as metadata: a text as it is, anything else byte for byte.
-fn kept(node: &Node<'_>, text: &str) -> Arc<str> {
+/// A value as metadata: a text as it is, anything else byte for byte, or as JSON where it is not.
+pub(crate) fn kept(node: &Node<'_>, text: &str) -> Arc<str> {
     match &node.value {
         Value::Text(value) => (&**value).into(),
+        _ if node.range.is_empty() => node.render().into(),
         _ => text.get(node.range.clone()).unwrap_or_default().into(),
     }
 }

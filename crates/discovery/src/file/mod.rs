@@ -5,6 +5,7 @@ mod edit;
 mod invalid;
 mod json;
 mod lock;
+mod native;
 mod read;
 mod reader;
 mod replace;

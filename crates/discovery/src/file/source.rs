@@ -54,6 +54,12 @@ const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct RegistryFile {
     board: Arc<Board>,
+    /// Nothing reads what was read by somebody else.
+    reading: Option<Task>,
+}
+
+#[derive(Debug)]
+struct Task {
     reloads: mpsc::Sender<oneshot::Sender<RegistryState>>,
     task: JoinHandle<()>,
 }
@@ -69,6 +75,18 @@ impl RegistryFile {
             watched: true,
             may_be_missing: false,
             clock: Clock::default(),
+        }
+    }
+
+    /// A registry that somebody else has read, who makes another source of it when it changes:
+    /// one that is a part of a file of settings has to change together with the rest.
+    #[must_use]
+    pub fn fixed(registry: Arc<Registry>) -> Self {
+        let board = Arc::new(Board::new());
+        board.publish(registry);
+        Self {
+            board,
+            reading: None,
         }
     }
 
@@ -100,9 +118,12 @@ impl RegistryFile {
     ///
     /// Dropping the future leaves the look to be taken.
     pub async fn reload(&self) -> Result<RegistryState, Arc<str>> {
+        let Some(Task { reloads, .. }) = &self.reading else {
+            return Ok(self.current());
+        };
         let (reply, state) = oneshot::channel();
         let stopped = |_| Arc::from("the source has been stopped");
-        self.reloads
+        reloads
             .send(reply)
             .await
             .map_err(|error| stopped(error.to_string()))?;
@@ -114,7 +135,7 @@ impl RegistryFile {
     }
 }
 
-impl Drop for RegistryFile {
+impl Drop for Task {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -236,8 +257,7 @@ impl RegistryFileBuilder {
         ));
         Ok(RegistryFile {
             board,
-            reloads,
-            task,
+            reading: Some(Task { reloads, task }),
         })
     }
 }

@@ -171,7 +171,7 @@ fn place_of(
     found
 }
 
-fn read_tools(reader: &mut Reader, node: &Node<'_>) -> Vec<Tool> {
+pub(crate) fn read_tools(reader: &mut Reader, node: &Node<'_>) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
     for tool in reader.list(node, "`tools`").unwrap_or_default() {
         if !matches!(tool.value, Value::Map(_)) {

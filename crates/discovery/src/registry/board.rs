@@ -55,12 +55,13 @@ impl Board {
 
     /// Publishes all there is. A service that the registry does not have any more loses its
     /// instances: whoever wrote it took them out.
-    pub(crate) fn publish(&self, registry: Registry) {
+    pub(crate) fn publish(&self, registry: impl Into<Arc<Registry>>) {
+        let registry = registry.into();
         let mut services = self.services();
         services.retain(|_, publisher| publisher.is_watched());
         let state = self.modify(|state| {
-            if *state.registry != registry {
-                state.registry = Arc::new(registry);
+            if state.registry != registry {
+                state.registry = registry;
             }
             state.stale = false;
             state.error = None;
