@@ -14,7 +14,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve from the environment (the default)
+    /// Serve from the environment and files (the default)
     Serve,
     /// Serve the program that starts this one, over standard input and output
     Stdio {
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Check,
     /// Show a service's effective stack: every layer in order, every value and its origin
     Explain {
-        /// The service, as named in MCP_SERVICES; the gateway's own settings without one
+        /// The service, as named in MCP_SERVICES or a file; the gateway's own settings without one
         service: Option<String>,
     },
     /// Start a gateway and four backends on loopback, and print what to try
@@ -45,12 +45,18 @@ pub(crate) struct Source {
     /// A file of variables; the environment wins over it
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_ENV_FILE)]
     pub(crate) env_file: PathBuf,
+    /// A file of settings and services, below variables; bartizan.yaml where there is one, without
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// A file of MCP servers as Claude Desktop, Cursor and VS Code have it; may be repeated
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) mcp_config: Vec<PathBuf>,
 }
 
 const DEFAULT_ENV_FILE: &str = ".env";
+
+/// The file of settings that is read where it is there.
+pub(crate) const DEFAULT_CONFIG: &str = "bartizan.yaml";
 
 impl Source {
     /// Whether nobody asked for another file than the usual one, which may be missing.

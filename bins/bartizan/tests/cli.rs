@@ -560,6 +560,7 @@ async fn version_and_help() {
         "demo",
         "reference",
         "--env-file",
+        "--config",
         "--mcp-config",
     ] {
         assert!(help.contains(command), "{help}");

@@ -65,6 +65,15 @@ impl fmt::Display for Summary<'_> {
         }
         for registry in registries {
             let (kind, path) = (registry.format.as_str(), registry.path.display());
+            if let Some(listed) = &registry.listed {
+                let listed = listed.registry();
+                let (services, instances) = (listed.services.len(), listed.instance_count());
+                write!(
+                    f,
+                    "\nregistry: {path} ({kind}), services: {services}, instances: {instances}"
+                )?;
+                continue;
+            }
             let every = duration(*registry.poll_interval);
             write!(f, "\nregistry: {path} ({kind}), looked at every {every}")?;
         }

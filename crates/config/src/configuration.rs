@@ -40,15 +40,15 @@ pub enum Mode {
 }
 
 impl Configuration {
-    /// The configuration of this process: its environment, then the file `.env` in the working
-    /// directory if there is one.
+    /// The configuration of this process: its environment, then the files `.env` and
+    /// `bartizan.yaml` in the working directory if they are there.
     ///
     /// # Errors
     ///
     /// When anything is wrong with it; then with everything that is.
     pub fn from_environment() -> Result<Self, Errors> {
         let source = Source::environment().with_file_if_present(".env")?;
-        Self::parse(&source)
+        Self::parse(&source.with_config_file_if_present("bartizan.yaml")?)
     }
 
     /// The configuration that `source` describes.
@@ -99,24 +99,31 @@ impl Configuration {
         let read = |reader: &mut Reader<'_>, name: &String| {
             ServiceSettings::read(reader, name, &gateway, &retry, None)
         };
-        let services = names
+        let services: Vec<_> = names
             .iter()
             .filter_map(|name| read(&mut reader, name))
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         unknown::check(&mut reader, &names, !registries.is_empty());
-        let later = Later::new(source, reader.take_used());
-        let (problems, warnings) = reader.finish();
+        let later = Later::new(source, reader.take_used(), &services);
+        let (mut problems, warnings) = reader.finish();
+        let mut configuration = Self {
+            mode,
+            gateway,
+            retry,
+            services,
+            registries,
+            warnings,
+            later,
+        };
+        let (of_listed, warnings) = configuration.check_listed();
+        // Whatever holds for all services was found already, and with them again.
+        let is_new = |problem: &Problem| !problems.contains(problem);
+        let of_listed: Vec<_> = of_listed.into_iter().filter(is_new).collect();
+        problems.extend(of_listed);
+        configuration.warnings.extend(warnings);
         if problems.is_empty() {
-            Ok(Self {
-                mode,
-                gateway,
-                retry,
-                services,
-                registries,
-                warnings,
-                later,
-            })
+            Ok(configuration)
         } else {
             Err(Errors::new(problems))
         }

@@ -65,9 +65,12 @@ const VALUES: [(&str, &str); 35] = [
 /// and the names of what was replaced. How the process listens and logs stays as it is.
 pub(crate) fn replace(mut source: Source) -> (Source, Vec<String>) {
     // Files of servers were asked for by name.
-    let servers = source.servers().iter();
+    let servers = source.servers().iter().map(|(name, _)| &**name);
+    let listed = source.listed().iter();
+    let listed = listed.flat_map(|(it, _)| it.services().map(|service| &*service.name));
     let kept: Vec<_> = servers
-        .map(|(name, _)| format!("MCP_SERVICE_{}_", Scope::service(name).prefix()))
+        .chain(listed)
+        .map(|name| format!("MCP_SERVICE_{}_", Scope::service(name).prefix()))
         .collect();
     let is_kept = |name: &str| kept.iter().any(|prefix| name.starts_with(prefix));
     let mut replaced = source.remove(|name| {

@@ -50,8 +50,11 @@ impl Configuration {
     ///
     /// When there is no such service; the error names the one that was probably meant.
     pub fn explain(&self, service: &str) -> Result<Explanation, UnknownService> {
-        let Some(settings) = self.service(service) else {
+        let listed = self.listed_service(service);
+        let Some(settings) = self.service(service).or(listed.as_ref()) else {
             let names = self.services.iter().map(|service| service.name.clone());
+            let listed = self.listed_services().map(|it| it.name.to_owned());
+            let names = names.chain(listed);
             return Err(UnknownService {
                 name: service.to_owned(),
                 closest: closest(service, names),

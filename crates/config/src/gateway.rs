@@ -164,7 +164,10 @@ fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
     let ours = reader.is_set(scope, &table::HOST);
     let plain: Setting<IpAddr> = match reader.text(scope, &table::PLAIN_HOST) {
         // tcsh sets it to the name of the machine, compilers of conda to that of the platform.
-        Some(text) if IpAddr::parse(&table::PLAIN_HOST, &text).is_err() => {
+        Some(text)
+            if !text.origin().is_structured()
+                && IpAddr::parse(&table::PLAIN_HOST, &text).is_err() =>
+        {
             if !ours {
                 let text = quoted(&text);
                 reader.warn(format!("HOST is {text}, which is no address; passed over"));
@@ -201,7 +204,8 @@ fn port(reader: &mut Reader<'_>, scope: &Scope) -> Setting<u16> {
         }
         Some(_) => {
             let port = reader.inherit(scope, &table::GATEWAY_PORT, &plain);
-            if reader.is_set(scope, &table::PORT) && *port != *plain {
+            let is_variable = reader.is_set(scope, &table::PORT) && !plain.origin().is_structured();
+            if is_variable && *port != *plain {
                 reader.warn(format!(
                     "PORT is {} and MCP_GATEWAY_PORT is {}: the latter counts",
                     *plain, *port

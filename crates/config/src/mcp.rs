@@ -4,7 +4,8 @@ use bartizan_auth::Secret;
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    McpTransport, Origin, Problem, ProgramSettings, RestSettings, Setting, StdioSettings, Variable,
+    McpTransport, Origin, Problem, ProgramSettings, RegisteredKind, RestSettings, Setting,
+    StdioSettings, Variable,
     placeholder::is_placeholder,
     reader::{Member, Reader, Scope},
     table,
@@ -133,6 +134,13 @@ pub(crate) struct Transport(Option<McpTransport>);
 
 impl Transport {
     pub(crate) const WORDS: &'static [&'static str] = &["rest", "streamable-http", "sse", "stdio"];
+
+    pub(crate) fn kind(&self) -> RegisteredKind {
+        match self.0 {
+            None => RegisteredKind::Rest,
+            Some(_) => RegisteredKind::Mcp,
+        }
+    }
 }
 
 impl Value for Transport {
@@ -168,13 +176,11 @@ fn check_name(reader: &mut Reader<'_>, scope: &Scope, name: &str) {
 
 fn headers(reader: &mut Reader<'_>, scope: &Scope) -> Vec<(HeaderName, Setting<Secret>)> {
     let mut headers: Vec<(HeaderName, Setting<Secret>)> = Vec::new();
-    // What the environment says comes first, and wins over a file of servers.
-    let (ours, theirs): (Vec<_>, Vec<_>) = reader
-        .family(scope, &table::SERVICE_HEADER)
-        .into_iter()
-        .filter(|member| !member.text.expose().trim().is_empty())
-        .partition(|member| !matches!(member.text.origin(), Origin::McpServers { .. }));
-    for member in ours.into_iter().chain(theirs) {
+    let mut members = reader.family(scope, &table::SERVICE_HEADER);
+    members.retain(|member| !member.text.expose().trim().is_empty());
+    // What the environment says comes first, and wins over files, which spell names as they like.
+    members.sort_by_key(|member| member.text.origin().rank());
+    for member in members {
         match header(reader, scope, &member) {
             Ok((name, _)) if headers.iter().any(|(other, _)| *other == name) => {}
             Ok(header) => headers.push(header),
@@ -193,10 +199,11 @@ fn header(
     scope: &Scope,
     member: &Member,
 ) -> Result<(HeaderName, Setting<Secret>), String> {
-    let name = match member.text.origin() {
-        // A file of servers has names as they are sent.
-        Origin::McpServers { .. } => member.suffix.clone(),
-        _ => member.suffix.replace('_', "-"),
+    // A structured file has names as they are sent.
+    let name = if member.text.origin().is_structured() {
+        member.suffix.clone()
+    } else {
+        member.suffix.replace('_', "-")
     };
     let name = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| "no header can have this name".to_owned())?;

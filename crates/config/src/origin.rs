@@ -35,10 +35,46 @@ pub enum Origin {
         /// The column, in characters counted from one.
         column: usize,
     },
+    /// A key of a `bartizan.yaml`.
+    Native {
+        /// The key and what it stands in, such as `services.github.timeout`.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// The column, in characters counted from one.
+        column: usize,
+    },
     /// The file of a registry, which lists the service.
     Registry(PathBuf),
     /// The program that embeds the gateway, through [`GatewayConfig`](crate::GatewayConfig).
     Builder,
+}
+
+impl Origin {
+    /// Whether it is a file whose author wrote something else than variables: it has names of its
+    /// own, and what is empty there was meant to be.
+    pub(crate) fn is_structured(&self) -> bool {
+        self.member().is_some()
+    }
+
+    /// What its author calls the value, if that is not the variable.
+    pub(crate) fn member(&self) -> Option<&str> {
+        match self {
+            Self::McpServers { member: name, .. } | Self::Native { key: name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What wins over what: the smaller over the greater.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::Native { .. } => 1,
+            Self::McpServers { .. } => 2,
+            _ => 0,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -53,13 +89,19 @@ impl fmt::Display for Origin {
             } => write!(f, "{variable} ({}, line {line})", path.display()),
             Self::File { variable, path } => write!(f, "{variable} ({})", path.display()),
             Self::McpServers {
-                member,
+                member: name,
+                path,
+                line,
+                column,
+            }
+            | Self::Native {
+                key: name,
                 path,
                 line,
                 column,
             } => write!(
                 f,
-                "{member} ({}, line {line}, column {column})",
+                "{name} ({}, line {line}, column {column})",
                 path.display()
             ),
             Self::Registry(path) => write!(f, "registry {}", path.display()),

@@ -81,10 +81,7 @@ struct Found<'a> {
 impl Found<'_> {
     /// What its author calls it.
     fn subject(&self) -> &str {
-        match self.origin {
-            Origin::McpServers { member, .. } => member,
-            _ => &self.name,
-        }
+        self.origin.member().unwrap_or(&self.name)
     }
 }
 
@@ -311,8 +308,9 @@ impl<'a> Reader<'a> {
             }
             (None, Some(entry)) => {
                 let path = entry.text.expose().trim();
+                let named_by = entry.origin.member().unwrap_or(&twin).to_owned();
                 let origin = Origin::File {
-                    variable: twin.clone(),
+                    variable: named_by.clone(),
                     path: path.into(),
                 };
                 let reason = match Secret::from_file(path) {
@@ -324,7 +322,7 @@ impl<'a> Reader<'a> {
                     }
                     Err(error) => reasons(&error),
                 };
-                let problem = Problem::new(format!("{twin} must name a readable file"));
+                let problem = Problem::new(format!("{named_by} must name a readable file"));
                 self.problems.push(problem.detail(reason));
                 None
             }
@@ -347,9 +345,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the value of a variable stands, which is not to be shown.
-    fn place(&self, name: &str) -> String {
+    pub(crate) fn place(&self, name: &str) -> String {
         match self.source.find(name).map(|entry| &entry.origin) {
-            Some(origin @ Origin::McpServers { .. }) => origin.to_string(),
+            Some(origin) if origin.is_structured() => origin.to_string(),
             _ => name.to_owned(),
         }
     }
@@ -405,12 +403,18 @@ fn shown(found: &Found<'_>) -> String {
             )
         }
         Origin::McpServers {
-            member,
+            member: name,
+            path,
+            line,
+            column,
+        }
+        | Origin::Native {
+            key: name,
             path,
             line,
             column,
         } => format!(
-            "{member} is {value} in {}, line {line}, column {column}",
+            "{name} is {value} in {}, line {line}, column {column}",
             path.display()
         ),
         _ => format!("{} is {value}", found.name),
@@ -419,9 +423,10 @@ fn shown(found: &Found<'_>) -> String {
 
 /// The variable, or its place in a file of servers.
 fn whereabouts(found: &Found<'_>) -> String {
-    match found.origin {
-        Origin::McpServers { .. } => found.origin.to_string(),
-        _ => found.name.clone(),
+    if found.origin.is_structured() {
+        found.origin.to_string()
+    } else {
+        found.name.clone()
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    Variable, table,
+    Variable, native, table,
     variable::{Fallback, Kind, MAX_MILLISECONDS, Section},
 };
 
@@ -11,9 +11,11 @@ const INTRODUCTION: &str = "\
 
 # Configuration
 
-The gateway is configured by environment variables. They come from the process environment and
-from the file `.env` in the working directory; the process environment wins. Everything that is
-wrong is listed at once, and a gateway with a wrong configuration does not start.
+The gateway is configured by environment variables, by a file `bartizan.yaml`, or by both.
+Variables come from the process environment and from the file `.env` in the working directory; the
+process environment wins over that, and both win over `bartizan.yaml`, which can say all that they
+can and more: see below. Everything that is wrong is listed at once, and a gateway with a wrong
+configuration does not start. In the tables, the key of `bartizan.yaml` stands below the variable.
 
 * A variable that holds nothing but blanks counts as not set.
 * Numbers are plain digits. Durations are whole milliseconds, at most {max_milliseconds}; those of
@@ -27,6 +29,56 @@ wrong is listed at once, and a gateway with a wrong configuration does not start
 * A variable that is misspelt, or has no effect, is warned about.
 * MCP servers can also come from the file that a desktop client or an editor has: see the end.
 * In `.env`, values may be bare, or stand in `'...'`, `\"...\"` or `` `...` ``. `$` has no meaning.
+";
+
+const NATIVE: &str = "
+## bartizan.yaml
+
+A file `bartizan.yaml` in the working directory is read if it is there; `--config FILE` names
+another one, which must exist. Settings of the gateway are below `gateway`, and every service is a
+member of `services`; there need be no `MCP_SERVICES`. A service that variables name as well is one
+service, and so is one of a file of MCP servers: the environment wins over `.env`, that over
+`bartizan.yaml`, and that over files of MCP servers.
+
+```yaml
+{example}```
+
+* A key may be written in one word or in several, as a mapping stands for what its keys begin with:
+  `retry_max_attempts: 3` is `retry: {max_attempts: 3}`. Below `auth`, `health` and `mcp`, all keys
+  of their chapters can stand. What is said twice is wrong.
+* `..._file` beside a secret names the file that holds it, as for variables: `auth.token_file`.
+* A number without a unit is what the variable would hold: mostly milliseconds. Durations may have
+  a unit, `ms`, `s`, `m`, `h` or `d`; sizes `KiB`, `MiB`, `GiB`, `kB`, `MB` or `GB`.
+* What a variable separates by commas may be a list, and `args` and `authorize_command` as well.
+  `endpoint` is a URL, or a list of URLs and of mappings with `url` and `weight`; it may be called
+  `endpoints`. `env` and `headers` are mappings of names to texts.
+* `kind` is `rest` or `mcp`, for those who do not want to name a transport.
+* `registries` lists the paths of a `registry.yaml` and a `registry.json`, told apart by how they
+  end.
+* Relative paths are relative to the file.
+* `${NAME}`, `${NAME:-default}` and `${env:NAME}` stand for variables of the gateway's environment
+  or of `.env`, in all texts but those of tools and metadata of services. Within `{...}` of YAML such
+  a text needs quotes.
+* A key without a value is not set. A key that is not known, or is there twice, is wrong, and the
+  message says which was probably meant. Keys at the root that begin with `x-` are passed over:
+  there, what is used several times can be anchored. The file has at most 1 MiB.
+
+A service with `instances` is served as one of a registry is: no authentication, no rate limit and
+the timeouts of registries, unless its keys or variables say otherwise. Its operations are below
+`/api/` like those of all services, unless `path_prefix` says otherwise. It speaks MCP if `kind` or
+`transport` says so, or if an instance has a `transport` or a `command`; else it is plain HTTP.
+Besides the keys in the tables it may have `load_balancer`, `tools`, `description` and `metadata`.
+
+* An instance has a `url`, or a `command` that starts it: a list of texts, or a text that is split at
+  blanks, or a program with `args` beside it. It may have `id` (a program must), `weight`,
+  `transport` (`http`, `sse`, `stdio`), `health_url`, `working_dir`, `env`, `metadata`, and `tools`
+  in place of those of its service. Fields of a `registry.json` are understood, too.
+* A tool has a `name`, and may have `description`, `inputSchema` and whatever else.
+* `load_balancer` has `strategy`, `health_check_interval`, `max_retries`, `pool_size` and `timeout`,
+  whose numbers without a unit are seconds, as in a `registry.json`.
+
+The instances change when the configuration is read again, together with everything else in the
+file.
 ";
 
 const SERVERS: &str = "
@@ -69,6 +121,7 @@ pub fn reference_markdown() -> String {
             }
         }
     }
+    text.push_str(&NATIVE.replace("{example}", native::EXAMPLE));
     text.push_str(SERVERS);
     text
 }
@@ -88,7 +141,8 @@ fn row(text: &mut String, variable: &Variable) {
     };
     let _ = writeln!(
         text,
-        "| `{name}`{twin} | {} | {default} | {} |",
+        "| `{name}`{twin}<br>`{}` | {} | {default} | {} |",
+        variable.key(),
         value(variable.kind),
         variable.description
     );

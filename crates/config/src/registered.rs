@@ -1,8 +1,15 @@
-use std::{collections::BTreeSet, fmt, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    ops::RangeInclusive,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
-    Configuration, Errors, Mode, Origin, Problem, ServiceSettings, Source, Strategy, Variable,
-    Warning,
+    Configuration, Errors, Mode, NativeRegistry, Origin, Problem, ServiceSettings, Source,
+    Strategy, Variable, Warning,
     configuration::is_sound,
     rate::UNLIMITED_PER_MINUTE,
     reader::{Reader, Scope, quoted},
@@ -42,7 +49,7 @@ const RETRIES: RangeInclusive<u64> = 1..=10;
 pub struct Registered<'a> {
     /// Its name: a namespace or a template.
     pub name: &'a str,
-    /// What its instances speak.
+    /// What its instances speak; of a service of `bartizan.yaml`, what that says.
     pub kind: RegisteredKind,
     /// The file of the registry.
     pub registry: &'a Path,
@@ -108,6 +115,77 @@ impl Configuration {
         &self,
         service: &Registered<'_>,
     ) -> Result<(ServiceSettings, Vec<Warning>), Errors> {
+        let listed = self.listed(service.registry);
+        let (settings, warnings) = self.settings(service)?;
+        // Of a service of the configuration's own file they are among its warnings.
+        let warnings = if listed.is_some() {
+            Vec::new()
+        } else {
+            warnings
+        };
+        Ok((settings, warnings))
+    }
+
+    /// The settings of a service that a native file lists with its instances.
+    pub(crate) fn listed_service(&self, name: &str) -> Option<ServiceSettings> {
+        self.listed_services()
+            .find(|service| service.name == name)
+            .and_then(|service| self.settings(&service).ok())
+            .map(|(settings, _)| settings)
+    }
+
+    /// The services that native files list with their instances.
+    pub(crate) fn listed_services(&self) -> impl Iterator<Item = Registered<'_>> {
+        let listed = self.registries.iter().filter_map(|registry| {
+            let listed = registry.listed.as_ref()?;
+            Some((listed, registry.path.value().as_path()))
+        });
+        listed.flat_map(|(listed, path)| {
+            listed.services().map(move |service| {
+                let balancing = service.balancing.as_ref();
+                let kind = listed.kind(&service.name);
+                Registered {
+                    strategy: balancing.and_then(|it| it.strategy.as_deref()),
+                    health_check_interval: balancing.and_then(|it| it.health_check_interval),
+                    max_retries: balancing.and_then(|it| it.max_retries),
+                    timeout: balancing.and_then(|it| it.timeout),
+                    ..Registered::new(&service.name, kind.unwrap_or(RegisteredKind::Rest), path)
+                }
+            })
+        })
+    }
+
+    /// What is wrong with the services that native files list, and what is odd about them.
+    pub(crate) fn check_listed(&self) -> (Vec<Problem>, Vec<Warning>) {
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        for service in self.listed_services() {
+            match self.settings(&service) {
+                Ok((_, more)) => warnings.extend(more),
+                Err(errors) => problems.extend_from_slice(errors.problems()),
+            }
+        }
+        (problems, warnings)
+    }
+
+    /// What the native file at this path lists.
+    fn listed(&self, path: &Path) -> Option<&NativeRegistry> {
+        let mut registries = self.registries.iter();
+        registries
+            .find(|registry| registry.path.value() == path)
+            .and_then(|registry| registry.listed.as_ref())
+    }
+
+    fn settings(
+        &self,
+        service: &Registered<'_>,
+    ) -> Result<(ServiceSettings, Vec<Warning>), Errors> {
+        let kind = self
+            .listed(service.registry)
+            .and_then(|it| it.kind(service.name));
+        let service = &Registered {
+            kind: kind.unwrap_or(service.kind),
+            ..*service
+        };
         let name = service.name;
         if !is_sound(name) {
             let name = quoted(name);
@@ -117,10 +195,7 @@ impl Configuration {
                 .into());
         }
         let scope = Scope::service(name);
-        let same =
-            |other: &&ServiceSettings| Scope::service(&other.name).prefix() == scope.prefix();
-        if let Some(other) = self.services.iter().find(same) {
-            let other = &other.name;
+        if let Some(other) = self.later.configured.get(scope.prefix()) {
             let problem = Problem::new(scope.message(&format!(
                 "has the variables of service {other}, which is configured: a registry cannot list \
                  it as well"
@@ -157,11 +232,20 @@ pub(crate) struct Later {
     source: Arc<Source>,
     /// The variables that are those of services which are known already.
     used: Arc<BTreeSet<String>>,
+    /// The names of those services, by what their variables have for a name.
+    configured: Arc<HashMap<String, String>>,
 }
 
 impl Later {
-    pub(crate) fn new(source: &Source, used: BTreeSet<String>) -> Self {
+    pub(crate) fn new(
+        source: &Source,
+        used: BTreeSet<String>,
+        services: &[ServiceSettings],
+    ) -> Self {
+        let names = services.iter().map(|service| service.name.clone());
+        let configured = names.map(|name| (Scope::service(&name).prefix().to_owned(), name));
         Self {
+            configured: Arc::new(configured.collect()),
             source: Arc::new(source.part("MCP_SERVICE_")),
             used: Arc::new(used),
         }
@@ -270,7 +354,8 @@ impl<'a> Said<'a> {
             "none",
             Origin::Default("a registry has no credentials"),
         );
-        if is_rest {
+        // A native file means what variables mean, which have the other default.
+        if is_rest && configuration.listed(self.service.registry).is_none() {
             self.say("PATH_PREFIX", "/tools/", DOCUMENTED);
         }
         let unlimited = UNLIMITED_PER_MINUTE.to_string();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Origin, Problem, Setting,
+    NativeRegistry, Origin, Problem, RegisteredKind, Setting,
     reader::{Reader, Scope},
     table,
 };
@@ -25,6 +25,8 @@ pub struct RegistrySettings {
     pub poll_interval: Setting<Duration>,
     /// Whether the file need not exist, because the first registration makes it.
     pub may_be_missing: bool,
+    /// What it lists, of [`RegistryFormat::Native`] and of no other.
+    pub listed: Option<NativeRegistry>,
 }
 
 /// What the file of a registry holds.
@@ -34,6 +36,8 @@ pub enum RegistryFormat {
     Yaml,
     /// `registry.json`: templates and their instances, which are MCP servers.
     Json,
+    /// `bartizan.yaml`: services with their instances, which was read with the configuration.
+    Native,
 }
 
 impl RegistryFormat {
@@ -43,11 +47,25 @@ impl RegistryFormat {
         match self {
             Self::Yaml => "registry.yaml",
             Self::Json => "registry.json",
+            Self::Native => "bartizan.yaml",
         }
     }
 }
 
 impl RegistrySettings {
+    /// What the instances of a service of this registry speak.
+    #[must_use]
+    pub fn kind(&self, service: &str) -> RegisteredKind {
+        match self.format {
+            RegistryFormat::Yaml => RegisteredKind::Rest,
+            RegistryFormat::Json => RegisteredKind::Mcp,
+            RegistryFormat::Native => {
+                let kind = self.listed.as_ref().and_then(|it| it.kind(service));
+                kind.unwrap_or(RegisteredKind::Rest)
+            }
+        }
+    }
+
     /// The registries that are configured, each file once.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Vec<Self> {
         let scope = &Scope::gateway();
@@ -73,6 +91,19 @@ impl RegistrySettings {
                 format,
                 poll_interval: reader.setting(scope, &table::POLL_INTERVAL),
                 may_be_missing,
+                listed: None,
+            });
+        }
+        for (listed, origin) in reader.source().listed() {
+            let Origin::Native { path, .. } = origin else {
+                continue;
+            };
+            registries.push(Self {
+                path: Setting::new(path.clone(), origin.clone()),
+                format: RegistryFormat::Native,
+                poll_interval: reader.setting(scope, &table::POLL_INTERVAL),
+                may_be_missing: false,
+                listed: Some(listed.clone()),
             });
         }
         registries

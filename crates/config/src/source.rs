@@ -10,7 +10,8 @@ use std::{
 use bartizan_auth::Secret;
 
 use crate::{
-    Errors, Origin, Problem, Severity, Warning, dotenv, servers, stdio::is_inherited, table,
+    Errors, NativeRegistry, Origin, Problem, Severity, Warning, dotenv, native, servers,
+    stdio::is_inherited, table,
 };
 
 /// A file of settings larger than this is some other file.
@@ -50,8 +51,10 @@ pub struct Source {
     /// Whether variables that do not concern the gateway are looked up in the process environment
     /// when a file of servers names them.
     is_of_the_process: bool,
-    /// The services of files of servers, and where their names stand.
+    /// The services of native files and of files of servers, and where their names stand.
     servers: Vec<(String, Origin)>,
+    /// The services that native files list with their instances, and where the lists stand.
+    listed: Vec<(NativeRegistry, Origin)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,12 +163,92 @@ impl Source {
         Ok(self)
     }
 
+    /// Adds what a `bartizan.yaml` says, below what is there already: settings of the gateway,
+    /// registries and services, with everything that variables can say of them, and their
+    /// instances.
+    ///
+    /// The services come after those of `MCP_SERVICES`. Add the file after the environment and
+    /// before files of servers: what came first wins. Texts may name variables as `${NAME}` or
+    /// `${NAME:-default}`; they are looked up where this source came from.
+    ///
+    /// ```
+    /// use bartizan_config::{Configuration, Source};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("bartizan.yaml");
+    /// # let text = "
+    /// # gateway: {port: 9000}
+    /// # services: {user-service: {endpoint: 'http://localhost:8081', auth: {type: none}, timeout: 5s}}
+    /// # ";
+    /// # std::fs::write(&path, text)?;
+    /// let source = Source::environment().with_config_file(&path)?;
+    /// let configuration = Configuration::parse(&source)?;
+    /// let service = configuration.service("user-service").unwrap();
+    /// assert_eq!(service.timeout.as_secs(), 5);
+    /// assert!(service.timeout.origin().to_string().starts_with("services.user-service.timeout ("));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is larger than 1 MiB, or holds what is not understood or
+    /// cannot be expanded; then everything is named, by line and column.
+    pub fn with_config_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        match read_bytes(path) {
+            Ok(bytes) => self.with_native(&bytes, path),
+            Err(error) => Err(unreadable(path, &error).into()),
+        }
+    }
+
+    /// The same as [`Source::with_config_file`], but a file that does not exist adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Source::with_config_file`], except that there is no such file.
+    pub fn with_config_file_if_present(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        match read_bytes(path) {
+            Ok(bytes) => self.with_native(&bytes, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            Err(error) => Err(unreadable(path, &error).into()),
+        }
+    }
+
+    fn with_native(mut self, bytes: &[u8], path: &Path) -> Result<Self, Errors> {
+        let read = native::read(bytes, path, &self).map_err(Errors::new)?;
+        self.warnings.extend(read.warnings);
+        for (name, text, origin) in read.variables {
+            self.add_below(name, Entry { text, origin });
+        }
+        let problems = self.servers_twice(&read.services);
+        self.servers.extend(read.services);
+        self.listed.extend(read.listed);
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(Errors::new(problems))
+        }
+    }
+
+    /// What is wrong with these services of another file because they are there already.
+    fn servers_twice(&self, servers: &[(String, Origin)]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (name, origin) in servers {
+            if let Some((_, other)) = self.servers.iter().find(|(known, _)| known == name) {
+                let text = format!("{origin} is there already: {other}");
+                problems.push(Problem::new(text));
+            }
+        }
+        problems
+    }
+
     /// Adds the services of a file of MCP servers, below what is there already: the `mcpServers`
     /// of Claude Desktop, Claude Code and Cursor, or the `servers` of VS Code.
     ///
     /// The services come after those of `MCP_SERVICES`. Variables such as
-    /// `MCP_SERVICE_<NAME>_TIMEOUT` that are there already win over the file and add to it, so a
-    /// file comes last. The file may hold comments and trailing commas, and name variables as
+    /// `MCP_SERVICE_<NAME>_TIMEOUT` that are there already, and the keys of a `bartizan.yaml`, win
+    /// over the file and add to it, so a file comes last. The file may hold comments and trailing commas, and name variables as
     /// `${env:NAME}`, `${NAME}` or `${NAME:-default}`; they are looked up where this source came
     /// from.
     ///
@@ -192,7 +275,10 @@ impl Source {
         self.warnings.extend(read.warnings);
         let mut problems = Vec::new();
         for server in read.servers {
-            if let Some((_, other)) = self.servers.iter().find(|(name, _)| *name == server.name) {
+            let other = self.servers.iter().find(|(name, _)| *name == server.name);
+            // One that a native file describes as well is one service.
+            let is_native = matches!(other, Some((_, Origin::Native { .. })));
+            if let Some((_, other)) = other.filter(|_| !is_native) {
                 problems.push(Problem::new(format!(
                     "{} is there already: {other}",
                     server.origin
@@ -202,7 +288,9 @@ impl Source {
             for (name, text, origin) in server.variables {
                 self.add_below(name, Entry { text, origin });
             }
-            self.servers.push((server.name, server.origin));
+            if !is_native {
+                self.servers.push((server.name, server.origin));
+            }
         }
         if problems.is_empty() {
             Ok(self)
@@ -212,11 +300,10 @@ impl Source {
     }
 
     /// Adds a variable unless it is set. One of the environment that holds nothing but blanks is
-    /// not; one of a file of servers that is empty was meant to be.
+    /// not; one of a structured file that is empty was meant to be.
     fn add_below(&mut self, name: String, entry: Entry) {
         let is_set = self.entries.get(&name).is_some_and(|there| {
-            matches!(there.origin, Origin::McpServers { .. })
-                || !there.text.expose().trim().is_empty()
+            there.origin.is_structured() || !there.text.expose().trim().is_empty()
         });
         if !is_set {
             self.entries.insert(name, entry);
@@ -236,7 +323,12 @@ impl Source {
         process().or_else(|| Some(self.entries.get(name)?.text.clone()))
     }
 
-    /// The services of files of servers, and where their names stand.
+    /// The services that native files list with their instances, and where the lists stand.
+    pub(crate) fn listed(&self) -> &[(NativeRegistry, Origin)] {
+        &self.listed
+    }
+
+    /// The services of native files and of files of servers, and where their names stand.
     pub(crate) fn servers(&self) -> &[(String, Origin)] {
         &self.servers
     }
@@ -381,14 +473,20 @@ fn inherited() -> Vec<(OsString, OsString)> {
 
 /// The text of a file that is not larger than what a file of settings is.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
+    let text = String::from_utf8(read_bytes(path)?);
+    text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// The bytes of a file that is not larger than what a file of settings is.
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     let read = File::open(path)?
         .take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)?;
+        .read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {

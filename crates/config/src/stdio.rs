@@ -100,10 +100,9 @@ pub(crate) fn environment(
 ) -> Vec<(String, Setting<Secret>)> {
     let mut environment = Vec::new();
     for Member { suffix, text } in reader.family(scope, &table::SERVICE_ENV) {
-        // A file of servers that says "" means it; an orchestrator that passes variables on sets
+        // A structured file that says "" means it; an orchestrator that passes variables on sets
         // blanks where there is nothing to pass on.
-        let is_of_a_file = matches!(text.origin(), Origin::McpServers { .. });
-        if !is_of_a_file && text.expose().trim().is_empty() {
+        if !text.origin().is_structured() && text.expose().trim().is_empty() {
             continue;
         }
         let wrong = if suffix.is_empty() || suffix.contains(['=', '\0']) {

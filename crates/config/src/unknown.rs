@@ -1,12 +1,13 @@
 //! What is set and means nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
-    Origin, Problem, Variable,
+    Origin, Problem, Source, Variable,
     reader::{Reader, Scope, file_twin},
     suggest::closest,
     table::variables,
+    variable_prefix,
 };
 
 /// Names that the documented Kubernetes manifests set and that never had a meaning.
@@ -28,27 +29,30 @@ const OURS: [&str; 4] = ["MCP_GATEWAY_", "MCP_SERVICE_", "MCP_RETRY_", "MCP_DEFA
 /// registry lists, is a note.
 pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bool) {
     let known = known(services);
+    let prefixes: HashMap<_, _> = services
+        .iter()
+        .map(|service| (Scope::service(service).prefix().to_owned(), *service))
+        .collect();
     let source = reader.source();
     for name in source.variables() {
         if source.find(name).is_none() {
             continue;
         }
         let mut owners = known.get(name).cloned().unwrap_or_default();
-        for service in services {
-            let prefix = Scope::service(service);
-            if reader.families_of(name).any(|it| it == prefix.prefix()) {
-                owners.push(service);
-            }
-        }
+        owners.extend(reader.families_of(name).filter_map(|it| prefixes.get(it)));
         match owners[..] {
             [first, second, ..] => reader.problem(Problem::new(format!(
                 "{name} is a variable of both service {first} and service {second}: rename one"
             ))),
             _ if reader.has_used(name) => {}
-            [""] => reader.warn(format!("{name} has no effect")),
+            [""] => reader.warn(format!("{} has no effect", reader.place(name))),
             [service] => without_effect(reader, name, service),
-            [] => match family_of(name, services) {
+            [] => match family_of(name, &prefixes) {
                 Some(service) => without_effect(reader, name, service),
+                // What a key of a native file is called is judged where it is read.
+                None if is_native(source, name) => {}
+                // Judged when the settings of that service are read.
+                None if is_of_a_listed(source, name) && may_be_of_a_service(name) => {}
                 None if has_registry && may_be_of_a_service(name) => reader.note(format!(
                     "{name} belongs to no service of MCP_SERVICES, maybe to one of a registry"
                 )),
@@ -56,6 +60,18 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bo
             },
         }
     }
+}
+
+/// Whether a name begins like the variables of a service that a native file lists.
+fn is_of_a_listed(source: &Source, name: &str) -> bool {
+    let listed = source.listed().iter();
+    let mut services = listed.flat_map(|(registry, _)| registry.services());
+    services.any(|service| name.starts_with(&variable_prefix(&service.name)))
+}
+
+fn is_native(source: &Source, name: &str) -> bool {
+    let entry = source.find(name);
+    entry.is_some_and(|entry| matches!(entry.origin, Origin::Native { .. }))
 }
 
 /// Looks at the variables of a service that a registry lists, after it was read.
@@ -140,23 +156,22 @@ fn known<'a>(services: &[&'a str]) -> BTreeMap<String, Vec<&'a str>> {
 }
 
 /// The service that would have this variable in a family of its own, were it of another kind.
-fn family_of<'a>(name: &str, services: &[&'a str]) -> Option<&'a str> {
-    let mut stems = variables().iter().filter_map(|variable| variable.family());
-    stems.find_map(|stem| {
-        let mut owners = services.iter().copied();
-        owners.find(|service| {
-            let stem = stem.replace("<NAME>", Scope::service(service).prefix());
-            name.len() > stem.len() && name.starts_with(&stem)
+fn family_of<'a>(name: &str, prefixes: &HashMap<String, &'a str>) -> Option<&'a str> {
+    let rest = name.strip_prefix("MCP_SERVICE_")?;
+    let mut marks = variables()
+        .iter()
+        .filter_map(|variable| variable.family()?.strip_prefix("MCP_SERVICE_<NAME>"));
+    marks.find_map(|mark| {
+        let mut places = rest.match_indices(mark);
+        places.find_map(|(at, _)| {
+            let is_member = at + mark.len() < rest.len();
+            prefixes.get(&rest[..at]).copied().filter(|_| is_member)
         })
     })
 }
 
 fn without_effect(reader: &mut Reader<'_>, name: &str, service: &str) {
-    let origin = reader.source().find(name).map(|entry| &entry.origin);
-    let what = match origin {
-        Some(origin @ Origin::McpServers { .. }) => origin.to_string(),
-        _ => name.to_owned(),
-    };
+    let what = reader.place(name);
     reader.warn(format!(
         "{what} has no effect beside the other settings of service {service}"
     ));

@@ -61,7 +61,8 @@ fn configuration(source: &cli::Source) -> Result<Configuration, Errors> {
     Configuration::parse(&variables(source)?)
 }
 
-/// Where it comes from: the environment, the file beside it, and files of servers.
+/// Where it comes from: the environment, the file beside it, the native file, and files of
+/// servers.
 fn variables(source: &cli::Source) -> Result<Source, Errors> {
     let environment = Source::environment();
     let variables = if source.is_default() {
@@ -69,6 +70,10 @@ fn variables(source: &cli::Source) -> Result<Source, Errors> {
     } else {
         // A file that was asked for by name has to be there.
         environment.with_file(&source.env_file)?
+    };
+    let variables = match &source.config {
+        Some(path) => variables.with_config_file(path)?,
+        None => variables.with_config_file_if_present(cli::DEFAULT_CONFIG)?,
     };
     let mut servers = source.mcp_config.iter();
     servers.try_fold(variables, Source::with_mcp_config)

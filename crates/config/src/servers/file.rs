@@ -1,9 +1,12 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bartizan_auth::Secret;
 
-use super::expand::{Context, Fault, expand};
-use crate::{Origin, Problem, Severity, Source, Warning, reader::Scope};
+use crate::{
+    Origin, Problem, Severity, Source, Warning,
+    expand::{Context, expand},
+    reader::Scope,
+};
 
 /// What was read of a file.
 #[derive(Debug)]
@@ -35,17 +38,11 @@ pub(super) struct File<'a> {
 
 impl<'a> File<'a> {
     pub(super) fn new(text: &'a str, path: &'a Path, source: &'a Source) -> Self {
-        let home = source
-            .lookup("HOME")
-            .or_else(|| source.lookup("USERPROFILE"));
         Self {
             text,
             path,
             source,
-            context: Context {
-                workspace: workspace(path),
-                home: home.map(|home| home.expose().to_owned()),
-            },
+            context: Context::new(path, source),
             servers: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -132,52 +129,20 @@ impl<'a> File<'a> {
         &mut self,
         text: &str,
         origin: &Origin,
-        variable: Option<String>,
+        variable: Option<&str>,
     ) -> Option<Secret> {
         let lookup = |name: &str| self.source.lookup(name);
-        let fault = match expand(text, &self.context, lookup) {
-            Ok(text) => return Some(text),
-            Err(fault) => fault,
-        };
-        let instead = variable.map_or_else(String::new, |it| format!(", or set {it}"));
-        match fault {
-            Fault::Input(name) => self.wrong(
-                origin,
-                &format!(
-                    "asks for the input {name:?}, and there is nobody to ask: write ${{env:NAME}} \
-                     in its place{instead}"
-                ),
-            ),
-            Fault::Unset(name) => self.wrong(
-                origin,
-                &format!("names the variable {name}, which is not set: set it{instead}"),
-            ),
-            Fault::Unknown(what) => self.wrong(
-                origin,
-                &format!("holds ${{{what}}}, which only an editor knows: replace it{instead}"),
-            ),
-            Fault::NoHome => self.wrong(
-                origin,
-                "names the home directory, and HOME is not set: set it",
-            ),
+        match expand(text, &self.context, lookup) {
+            Ok(text) => Some(text),
+            Err(fault) => {
+                self.wrong(origin, &fault.words(variable));
+                None
+            }
         }
-        None
     }
 }
 
 /// The full name of a variable of a service.
 pub(super) fn variable(scope: &Scope, suffix: &str) -> String {
     format!("MCP_SERVICE_{}_{suffix}", scope.prefix())
-}
-
-/// The directory that the editor would have open: that of the file, or, if the file is in the
-/// editor's own directory, the one above.
-fn workspace(path: &Path) -> PathBuf {
-    let directory = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let own = directory(&path);
-    match own.file_name().and_then(|name| name.to_str()) {
-        Some(".vscode" | ".cursor" | ".claude") => directory(&own),
-        _ => own,
-    }
 }

@@ -4,7 +4,6 @@
 //! variables of services, below those of the environment: what reads a service need not know
 //! where it was described.
 
-mod expand;
 mod file;
 mod headers;
 mod server;

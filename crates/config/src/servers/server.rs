@@ -226,7 +226,7 @@ impl Reading<'_, '_, '_> {
             return None;
         };
         let instead = variable(&self.scope, suffix);
-        self.file.expand(&text, origin, Some(instead))
+        self.file.expand(&text, origin, Some(&instead))
     }
 
     fn arguments(&mut self, member: Option<&ObjectProp<'_>>) -> Option<()> {

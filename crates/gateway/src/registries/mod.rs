@@ -35,7 +35,7 @@ pub(crate) struct Registries {
 #[derive(Debug)]
 struct File {
     path: Arc<Path>,
-    format: RegistryFormat,
+    settings: RegistrySettings,
     source: RegistryFile,
 }
 
@@ -159,35 +159,41 @@ impl Registries {
     /// The `registry.json`, which is written to.
     fn written(&self) -> Option<&File> {
         let mut files = self.files.iter();
-        files.find(|file| file.format == RegistryFormat::Json)
+        files.find(|file| file.settings.format == RegistryFormat::Json)
     }
 }
 
 impl File {
     fn open(settings: &RegistrySettings, clock: Clock) -> Result<Self, InvalidRegistryFile> {
         let path: Arc<Path> = settings.path.value().as_path().into();
-        let format = match settings.format {
-            RegistryFormat::Yaml => Format::Yaml,
-            RegistryFormat::Json => Format::Json,
+        let follow = |format| {
+            RegistryFile::builder(&*path, format)
+                .interval(*settings.poll_interval)
+                .may_be_missing(settings.may_be_missing)
+                .clock(clock)
+                .spawn_loaded()
         };
-        let source = RegistryFile::builder(&*path, format)
-            .interval(*settings.poll_interval)
-            .may_be_missing(settings.may_be_missing)
-            .clock(clock)
-            .spawn_loaded()?;
+        let source = match settings.format {
+            RegistryFormat::Yaml => follow(Format::Yaml)?,
+            RegistryFormat::Json => follow(Format::Json)?,
+            // It was read with the configuration, and changes with it.
+            RegistryFormat::Native => {
+                let listed = settings.listed.as_ref();
+                RegistryFile::fixed(
+                    listed.map_or_else(Arc::default, |it| Arc::clone(it.registry())),
+                )
+            }
+        };
         Ok(Self {
             path,
-            format: settings.format,
+            settings: settings.clone(),
             source,
         })
     }
 
     /// What the instances of a service of this file speak.
-    fn kind(&self, _: &RegisteredService) -> RegisteredKind {
-        match self.format {
-            RegistryFormat::Yaml => RegisteredKind::Rest,
-            RegistryFormat::Json => RegisteredKind::Mcp,
-        }
+    fn kind(&self, service: &RegisteredService) -> RegisteredKind {
+        self.settings.kind(&service.name)
     }
 
     fn store(&self, clock: Clock) -> RegistryStore {

@@ -1,19 +1,48 @@
-use std::{path::MAIN_SEPARATOR, path::PathBuf};
+//! What a text of a file names, put in its place.
+
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use bartizan_auth::Secret;
 
+use crate::Source;
+
 /// What a text can name besides variables.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(crate) struct Context {
     /// `${workspaceFolder}`
-    pub(super) workspace: PathBuf,
+    pub(crate) workspace: PathBuf,
     /// `${userHome}`
-    pub(super) home: Option<String>,
+    home: Option<String>,
+}
+
+impl Context {
+    /// What the texts of the file at `path` can name.
+    pub(crate) fn new(path: &Path, source: &Source) -> Self {
+        let home = source
+            .lookup("HOME")
+            .or_else(|| source.lookup("USERPROFILE"));
+        Self {
+            workspace: workspace(path),
+            home: home.map(|home| home.expose().to_owned()),
+        }
+    }
+}
+
+/// The directory that an editor would have open: that of the file, or, if the file is in the
+/// editor's own directory, the one above.
+fn workspace(path: &Path) -> PathBuf {
+    let directory = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let own = directory(&path);
+    match own.file_name().and_then(|name| name.to_str()) {
+        Some(".vscode" | ".cursor" | ".claude") => directory(&own),
+        _ => own,
+    }
 }
 
 /// What cannot be put in place of a `${...}`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// `${input:...}`: an editor asks its user.
     Input(String),
     /// A variable that is not set.
@@ -24,13 +53,33 @@ pub(super) enum Fault {
     NoHome,
 }
 
+impl Fault {
+    /// What is to be said of the member that holds it. `variable` can be set instead.
+    pub(crate) fn words(&self, variable: Option<&str>) -> String {
+        let instead = variable.map_or_else(String::new, |it| format!(", or set {it}"));
+        match self {
+            Self::Input(name) => format!(
+                "asks for the input {name:?}, and there is nobody to ask: write ${{env:NAME}} \
+                 in its place{instead}"
+            ),
+            Self::Unset(name) => {
+                format!("names the variable {name}, which is not set: set it{instead}")
+            }
+            Self::Unknown(what) => {
+                format!("holds ${{{what}}}, which only an editor knows: replace it{instead}")
+            }
+            Self::NoHome => "names the home directory, and HOME is not set: set it".to_owned(),
+        }
+    }
+}
+
 /// `text` with what it names put in its place, once: what was put in is not looked at again.
 ///
 /// `${env:NAME}`, `${NAME}` and `${NAME:-default}` name variables; the default counts if there is
 /// none or it is empty. `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`,
 /// `${pathSeparator}` and `${/}` are what editors make of them. What is none of this, such as
 /// `$NAME` and `${1}`, stays as it is.
-pub(super) fn expand(
+pub(crate) fn expand(
     text: &str,
     context: &Context,
     lookup: impl Fn(&str) -> Option<Secret>,
