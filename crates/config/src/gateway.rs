@@ -164,10 +164,7 @@ fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
     let ours = reader.is_set(scope, &table::HOST);
     let plain: Setting<IpAddr> = match reader.text(scope, &table::PLAIN_HOST) {
         // tcsh sets it to the name of the machine, compilers of conda to that of the platform.
-        Some(text)
-            if !text.origin().is_structured()
-                && IpAddr::parse(&table::PLAIN_HOST, &text).is_err() =>
-        {
+        Some(text) if !is_address(&text) => {
             if !ours {
                 let text = quoted(&text);
                 reader.warn(format!("HOST is {text}, which is no address; passed over"));
@@ -189,23 +186,28 @@ fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
     host
 }
 
+/// Whether the text of `HOST` is meant for a gateway.
+pub(crate) fn is_address(text: &str) -> bool {
+    IpAddr::parse(&table::PLAIN_HOST, text).is_ok()
+}
+
+/// Whether the text of `MCP_GATEWAY_PORT` is what Kubernetes sets for a service of that name.
+pub(crate) fn is_service_link(text: &str) -> bool {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    schemes.iter().any(|scheme| text.starts_with(scheme))
+}
+
 fn port(reader: &mut Reader<'_>, scope: &Scope) -> Setting<u16> {
     let plain = reader.setting(scope, &table::PORT);
-    let link = |text: &str| {
-        ["tcp://", "udp://", "sctp://"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-    };
     match reader.text(scope, &table::GATEWAY_PORT) {
         None => plain,
-        Some(text) if link(&text) => {
+        Some(text) if is_service_link(&text) => {
             reader.note("MCP_GATEWAY_PORT is a service link of Kubernetes, not a port");
             plain
         }
         Some(_) => {
             let port = reader.inherit(scope, &table::GATEWAY_PORT, &plain);
-            let is_variable = reader.is_set(scope, &table::PORT) && !plain.origin().is_structured();
-            if is_variable && *port != *plain {
+            if reader.is_set(scope, &table::PORT) && *port != *plain {
                 reader.warn(format!(
                     "PORT is {} and MCP_GATEWAY_PORT is {}: the latter counts",
                     *plain, *port

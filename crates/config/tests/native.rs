@@ -315,13 +315,33 @@ services:
              not set: set it, or set PORT"
         ]
     );
-    let by_variable = [
-        ("MCP_GATEWAY_PORT", "7"),
-        ("PORT", "8"),
-        variables[1],
-        variables[2],
-    ];
+    let by_variable = [("MCP_GATEWAY_PORT", "7"), variables[1], variables[2]];
     assert_eq!(*sound(&by_variable, text).gateway.port, 7);
+}
+
+#[test]
+fn either_variable_wins_and_what_is_none_of_ours_does_not() {
+    for (variables, expected) in [
+        (&[][..], "127.0.0.9:9"),
+        (&[("HOST", "127.0.0.2"), ("PORT", "2")], "127.0.0.2:2"),
+        (
+            &[("MCP_GATEWAY_HOST", "127.0.0.3"), ("MCP_GATEWAY_PORT", "3")],
+            "127.0.0.3:3",
+        ),
+        // What shells and Kubernetes set.
+        (
+            &[
+                ("HOST", "x86_64-linux-gnu"),
+                ("MCP_GATEWAY_PORT", "tcp://10.0.0.1:80"),
+            ],
+            "127.0.0.9:9",
+        ),
+    ] {
+        let configuration = gateway(variables, "  {host: 127.0.0.9, port: 9}");
+        assert_eq!(warnings(&configuration), [""; 0], "{variables:?}");
+        let address = configuration.gateway.address().to_string();
+        assert_eq!(address, expected, "{variables:?}");
+    }
 }
 
 #[test]

@@ -224,7 +224,50 @@ fn unreadable(error: &ScanError) -> Malformed {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
+    use crate::parse_json;
+
+    /// Every place in `node`.
+    fn places(node: &Node<'_>) -> Vec<Place> {
+        let inner = match &node.value {
+            Value::List(list) => list.iter().flat_map(places).collect(),
+            Value::Map(members) => {
+                let members = members.iter();
+                let both = |member: &Member<'_>| [vec![member.place], places(&member.value)];
+                members.flat_map(both).flatten().collect()
+            }
+            _ => Vec::new(),
+        };
+        std::iter::once(node.place).chain(inner).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in any::<String>(), tail in "[-?:,{}\\[\\]&*!|>'\"%@`#<~a0. \n\t]{0,60}") {
+            for text in [&text, &tail] {
+                let lines = text.lines().count() as u32 + 1;
+                match parse_yaml(text) {
+                    Ok(root) => {
+                        let mut places = places(&root).into_iter();
+                        prop_assert!(places.all(|it| it.line <= lines && it.column > 0));
+                    }
+                    Err(error) => prop_assert!(error.place.line <= lines + 1, "{text:?}: {error}"),
+                }
+                let _ = parse_json(text);
+            }
+        }
+
+        #[test]
+        fn json_is_yaml(numbers in proptest::collection::vec(any::<i64>(), 0..5), text in "[ -~]{0,20}") {
+            let mut json = String::new();
+            crate::write_text(&mut json, &text);
+            let json = format!("{{\"n\":{numbers:?},\"t\":{json}}}");
+            let (ours, theirs) = (parse_yaml(&json).unwrap(), parse_json(&json).unwrap());
+            prop_assert_eq!(ours.render(), theirs.render());
+        }
+    }
 
     #[test]
     fn scalars_are_those_of_the_core_schema() {

@@ -9,7 +9,9 @@ use bartizan_document::{Member, Node, Place};
 use crate::{
     Origin, Problem, Severity, Source, Variable, Warning,
     expand::{Context, expand},
+    gateway::{is_address, is_service_link},
     reader::{Scope, file_twin, quoted},
+    table,
 };
 
 /// A variable by its full name, its text, and where that stands.
@@ -158,7 +160,25 @@ impl<'a> File<'a> {
     /// Whether the environment sets this variable, of which a secret may be in a file.
     pub(super) fn is_set(&self, scope: &Scope, variable: &Variable) -> bool {
         let name = scope.name(variable);
-        self.is_named(&name) || (variable.is_secret() && self.is_named(&file_twin(&name)))
+        self.is_named(&name)
+            || (variable.is_secret() && self.is_named(&file_twin(&name)))
+            || self.is_set_by_twin(variable)
+    }
+
+    /// Whether the environment says by another variable what this one says. What others set of
+    /// that name is none of ours.
+    fn is_set_by_twin(&self, variable: &Variable) -> bool {
+        let says = |twin: &Variable, is_ours: fn(&str) -> bool| {
+            let entry = self.source.find(twin.name);
+            entry.is_some_and(|entry| is_ours(entry.text.expose().trim()))
+        };
+        match variable.name {
+            name if name == table::HOST.name => says(&table::PLAIN_HOST, is_address),
+            name if name == table::PORT.name => {
+                says(&table::GATEWAY_PORT, |text| !is_service_link(text))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the environment sets the variable of this full name.

@@ -30,6 +30,10 @@ const CHAPTERS: [(&str, Section, bool); 3] = [
     ("mcp", Section::Mcp, false),
 ];
 
+/// The variables that no key sets: `services` is more than one, and where two are for one setting
+/// the key sets the other.
+const ELSEWHERE: [&str; 3] = ["HOST", "MCP_GATEWAY_PORT", "MCP_SERVICES"];
+
 /// The key of a variable within `gateway` or within a service, in one word: its name in small
 /// letters without what all have in common.
 fn word(variable: &Variable) -> String {
@@ -107,7 +111,7 @@ impl Keys {
         let is_ours = |variable: &&&Variable| {
             variable.is_of_a_service() == of_a_service
                 && variable.family().is_none()
-                && variable.name != table::SERVICES.name
+                && !ELSEWHERE.contains(&variable.name)
         };
         for &variable in variables().iter().filter(is_ours) {
             let word = word(variable);
@@ -118,8 +122,6 @@ impl Keys {
                 };
                 words.insert(format!("{word}_file"), target);
             }
-            // Of two variables for one setting the last is the one that the other wins over, so
-            // that the environment wins by either.
             let target = Target {
                 variable,
                 is_file: false,
@@ -237,7 +239,7 @@ mod tests {
         for variable in variables() {
             let key = variable.key();
             // Two pairs of variables are for one setting each.
-            let twin = ["MCP_GATEWAY_HOST", "MCP_GATEWAY_PORT"].contains(&variable.name);
+            let twin = ["HOST", "MCP_GATEWAY_PORT"].contains(&variable.name);
             assert!(twin || seen.insert(key.clone()), "{key}");
             let path: Vec<_> = key.split('.').collect();
             let found = match &path[..] {

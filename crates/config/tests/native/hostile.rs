@@ -1,5 +1,7 @@
 use std::fmt::Write as _;
 
+use proptest::prelude::{ProptestConfig, any, proptest};
+
 use crate::{directory, problems, source};
 
 fn errors(bytes: &[u8]) -> String {
@@ -112,4 +114,24 @@ fn many_services_are_read_in_no_time() {
         );
     }
     assert_eq!(problems(&text), [""; 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_file_is_survived(
+        bytes in any::<Vec<u8>>(),
+        words in proptest::collection::vec(
+            "(gateway|services|registries|instances|auth|env|endpoint|kind|a|b|1|5s|x-|\\$\\{A\\}|&a|\\*a|<<)?(:|: \\{|: \\[|\\}|\\]|,|\n|\n  |\n    - | )",
+            0..40,
+        ),
+    ) {
+        for bytes in [bytes, words.concat().into_bytes()] {
+            let directory = directory(bytes);
+            if let Ok(source) = source(&directory, &[]) {
+                let _ = bartizan_config::Configuration::parse(&source);
+            }
+        }
+    }
 }

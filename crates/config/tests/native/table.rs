@@ -35,7 +35,7 @@ fn every_variable_is_reachable_by_its_key() {
                 continue;
             }
             // One setting with two variables: the environment wins by either.
-            "MCP_GATEWAY_HOST" => ("HOST".to_owned(), "127.0.0.1"),
+            "HOST" => ("MCP_GATEWAY_HOST".to_owned(), "127.0.0.1"),
             "MCP_GATEWAY_PORT" => ("PORT".to_owned(), "1"),
             name if name.ends_with("<VARIABLE>") => (name.replace("<VARIABLE>", "A"), "{A: b}"),
             name if name.ends_with("<HEADER>") => (name.replace("<HEADER>", "X-A"), "{X-A: b}"),

@@ -1,0 +1,86 @@
+use std::{io, path::Path};
+
+use super::{Entry, read_bytes, unreadable};
+use crate::{Errors, Origin, Problem, Source, native};
+
+impl Source {
+    /// Adds what a `bartizan.yaml` says, below what is there already: settings of the gateway,
+    /// registries and services, with everything that variables can say of them, and their
+    /// instances.
+    ///
+    /// The services come after those of `MCP_SERVICES`. Add the file after the environment and
+    /// before files of servers: what came first wins. Texts may name variables as `${NAME}` or
+    /// `${NAME:-default}`; they are looked up where this source came from.
+    ///
+    /// ```
+    /// use bartizan_config::{Configuration, Source};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("bartizan.yaml");
+    /// # let text = "
+    /// # gateway: {port: 9000}
+    /// # services: {user-service: {endpoint: 'http://localhost:8081', auth: {type: none}, timeout: 5s}}
+    /// # ";
+    /// # std::fs::write(&path, text)?;
+    /// let source = Source::environment().with_config_file(&path)?;
+    /// let configuration = Configuration::parse(&source)?;
+    /// let service = configuration.service("user-service").unwrap();
+    /// assert_eq!(service.timeout.as_secs(), 5);
+    /// assert!(service.timeout.origin().to_string().starts_with("services.user-service.timeout ("));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is larger than 1 MiB, or holds what is not understood or
+    /// cannot be expanded; then everything is named, by line and column.
+    pub fn with_config_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        match read_bytes(path) {
+            Ok(bytes) => self.with_native(&bytes, path),
+            Err(error) => Err(unreadable(path, &error).into()),
+        }
+    }
+
+    /// The same as [`Source::with_config_file`], but a file that does not exist adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Source::with_config_file`], except that there is no such file.
+    pub fn with_config_file_if_present(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let path = path.as_ref();
+        match read_bytes(path) {
+            Ok(bytes) => self.with_native(&bytes, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            Err(error) => Err(unreadable(path, &error).into()),
+        }
+    }
+
+    fn with_native(mut self, bytes: &[u8], path: &Path) -> Result<Self, Errors> {
+        let read = native::read(bytes, path, &self).map_err(Errors::new)?;
+        self.warnings.extend(read.warnings);
+        for (name, text, origin) in read.variables {
+            self.add_below(name, Entry { text, origin });
+        }
+        let problems = self.servers_twice(&read.services);
+        self.servers.extend(read.services);
+        self.listed.extend(read.listed);
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(Errors::new(problems))
+        }
+    }
+
+    /// What is wrong with these services of another file because they are there already.
+    fn servers_twice(&self, servers: &[(String, Origin)]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (name, origin) in servers {
+            if let Some((_, other)) = self.servers.iter().find(|(known, _)| known == name) {
+                let text = format!("{origin} is there already: {other}");
+                problems.push(Problem::new(text));
+            }
+        }
+        problems
+    }
+}
