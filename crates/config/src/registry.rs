@@ -66,7 +66,8 @@ impl RegistrySettings {
         }
     }
 
-    /// The registries that are configured, each file once.
+    /// The registries that are configured, each file once. Where two list one service, the first
+    /// counts.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Vec<Self> {
         let scope = &Scope::gateway();
         let yaml = reader.optional(scope, &table::REGISTRY_PATH);
@@ -83,17 +84,7 @@ impl RegistrySettings {
             ));
         }
         let mut registries = Vec::new();
-        for (path, format) in found {
-            let may_be_missing = format == RegistryFormat::Json;
-            check(reader, &path, may_be_missing);
-            registries.push(Self {
-                path,
-                format,
-                poll_interval: reader.setting(scope, &table::POLL_INTERVAL),
-                may_be_missing,
-                listed: None,
-            });
-        }
+        // Whoever may write to a registry must not take a service of the operator's own file away.
         for (listed, origin) in reader.source().listed() {
             let Origin::Native { path, .. } = origin else {
                 continue;
@@ -104,6 +95,17 @@ impl RegistrySettings {
                 poll_interval: reader.setting(scope, &table::POLL_INTERVAL),
                 may_be_missing: false,
                 listed: Some(listed.clone()),
+            });
+        }
+        for (path, format) in found {
+            let may_be_missing = format == RegistryFormat::Json;
+            check(reader, &path, may_be_missing);
+            registries.push(Self {
+                path,
+                format,
+                poll_interval: reader.setting(scope, &table::POLL_INTERVAL),
+                may_be_missing,
+                listed: None,
             });
         }
         registries

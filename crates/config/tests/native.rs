@@ -126,7 +126,7 @@ fn the_example_of_the_reference_is_sound() {
     assert_eq!(*github.args, ["-y", "@modelcontextprotocol/server-github"]);
     assert_eq!(github.env[0].1.expose(), "ghp_hunter2");
 
-    let [json, native] = &configuration.registries[..] else {
+    let [native, json] = &configuration.registries[..] else {
         panic!("{:?}", configuration.registries);
     };
     assert!(json.path.is_absolute() && json.path.ends_with("registry.json"));

@@ -198,6 +198,22 @@ impl<'a> File<'a> {
         true
     }
 
+    /// A place among the variables, for [`text_since`](Self::text_since).
+    pub(super) fn mark(&self) -> usize {
+        self.variables.len()
+    }
+
+    /// The text of the variable of this full name, if the environment has it, or the file since
+    /// that place.
+    pub(super) fn text_since(&self, mark: usize, name: &str) -> Option<&str> {
+        let of_file = || {
+            let mut since = self.variables.get(mark..)?.iter();
+            since.find_map(|(known, text, _)| (known == name).then_some(text))
+        };
+        let entry = self.source.find(name).map(|entry| &entry.text);
+        Some(entry.or_else(of_file)?.expose().trim())
+    }
+
     pub(super) fn set(&mut self, name: String, text: Secret, origin: Origin) {
         self.variables.push((name, text, origin));
     }

@@ -68,6 +68,7 @@ pub(super) fn read(file: &mut File<'_>, keys: &Keys, member: &Member<'_>) -> Ser
             (&[], "")
         },
     };
+    let before = file.mark();
     for member in file.members(node, &origin) {
         let key = &*member.key;
         let origin = file.origin(settings.shown(&[key]), member.place);
@@ -90,7 +91,10 @@ pub(super) fn read(file: &mut File<'_>, keys: &Keys, member: &Member<'_>) -> Ser
             _ => settings.read(file, &[], member),
         }
     }
-    let spoken = kind(file, &settings, node);
+    let transport = file
+        .text_since(before, &scope.name(&table::TRANSPORT))
+        .and_then(|word| Transport::parse(&table::TRANSPORT, word).ok());
+    let spoken = kind(file, &settings, node, transport.map(|it| it.kind()));
     let listed = is_listed.then(|| spoken.unwrap_or_else(|| kind_of_instances(node)));
     if listed.is_none()
         && let (Some(kind), Some(member)) = (spoken, node.member("kind"))
@@ -117,17 +121,14 @@ pub(super) fn read(file: &mut File<'_>, keys: &Keys, member: &Member<'_>) -> Ser
 }
 
 /// What the service speaks, as far as `kind`, its transport or its command say.
-fn kind(file: &mut File<'_>, settings: &Settings<'_>, node: &Node<'_>) -> Option<RegisteredKind> {
-    let text = |key: &str| {
-        let member = node.member(key)?;
-        Some((member, member.value.scalar()?))
-    };
-    let by_transport = text("transport").and_then(|(_, word)| {
-        let transport = Transport::parse(&table::TRANSPORT, word.trim()).ok()?;
-        Some(transport.kind())
-    });
-    let by_command = text("command").map(|_| RegisteredKind::Mcp);
-    let likely = by_transport.or(by_command);
+fn kind(
+    file: &mut File<'_>,
+    settings: &Settings<'_>,
+    node: &Node<'_>,
+    by_transport: Option<RegisteredKind>,
+) -> Option<RegisteredKind> {
+    let command = node.member("command").filter(|it| !it.value.is_null());
+    let likely = by_transport.or(command.map(|_| RegisteredKind::Mcp));
     let Some(member) = node.member("kind").filter(|it| !it.value.is_null()) else {
         return likely;
     };
@@ -249,13 +250,12 @@ fn family(
         } else {
             name.clone()
         };
-        if file.is_named(&settable) {
+        let key = origin.member().unwrap_or_default();
+        let origin = file.origin(format!("{key}.{}", each.key), each.place);
+        // Headers are the same in capitals.
+        if !file.say(&settable, &origin, each.place) || file.is_named(&settable) {
             continue;
         }
-        let Origin::Native { key, .. } = origin else {
-            continue;
-        };
-        let origin = file.origin(format!("{key}.{}", each.key), each.place);
         let Some(text) = each.value.scalar() else {
             file.wrong(&origin, "must be a text");
             continue;

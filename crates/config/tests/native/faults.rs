@@ -206,6 +206,19 @@ services:
 }
 
 #[test]
+fn a_header_is_the_same_in_capitals() {
+    let text = "services: {a: {transport: http, endpoint: 'http://a', headers: {X-A: b, x-a: c}}}";
+    let found = problems(text);
+    assert_eq!(
+        found,
+        [
+            "services.a.headers.x-a (bartizan.yaml, line 1, column 73) says what line 1 says \
+             already"
+        ]
+    );
+}
+
+#[test]
 fn secrets_stay_out_of_messages() {
     for text in [
         "services: {a: {endpoint: 'http://u:hunter2@a', auth: {type: none}}}",

@@ -92,7 +92,7 @@ fn registered<'a>(
 }
 
 fn settings(configuration: &Configuration, service: &str) -> ServiceSettings {
-    let native = configuration.registries.last().unwrap();
+    let native = &configuration.registries[0];
     let registry = native.listed.as_ref().unwrap().registry();
     let service = registry.service(service).unwrap();
     let kind = native.kind(&service.name);
@@ -242,6 +242,14 @@ fn what_instances_speak_follows_from_what_is_there() {
     assert_eq!(kind("", "id: a, command: x"), RegisteredKind::Mcp);
     let sse = "url: 'http://a:1', transport: sse";
     assert_eq!(kind("", sse), RegisteredKind::Mcp);
+
+    // The environment says what the text stands for, or something else.
+    let text = "services: {a: {transport: '${T}', instances: [{url: 'http://a:1'}]}}";
+    for variable in ["T", "MCP_SERVICE_A_TRANSPORT"] {
+        let configuration = sound(&[(variable, "sse")], text);
+        assert_eq!(configuration.registries[0].kind("a"), RegisteredKind::Mcp);
+        assert_eq!(*settings(&configuration, "a").timeout, 60 * SECOND);
+    }
 
     let rest = sound(&[], "services: {a: {instances: [{url: 'http://a:1'}]}}");
     let settings = settings(&rest, "a");

@@ -283,3 +283,17 @@ async fn a_loaded_source_begins_with_the_file_or_not_at_all() {
     let file = builder().spawn_loaded().unwrap();
     assert_eq!(ids(&file.service("a").current()), ["http://one:80"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_reads_stays_as_it_is() {
+    let registry = Registry::from_yaml(&servers(&[("a", "one")])).unwrap();
+    let file = RegistryFile::fixed(Arc::new(registry));
+    let current = file.current();
+    assert!(!current.stale && current.error.is_none());
+    assert_eq!(ids(&file.service("a").current()), ["http://one:80"]);
+    assert!(file.service("b").current().instances.is_empty());
+    assert_eq!(file.reload().await.unwrap(), current);
+    let mut watch = file.watch();
+    let changed = tokio::time::timeout(Duration::from_secs(3600), watch.changed());
+    assert!(changed.await.is_err(), "nothing comes, and it does not end");
+}
