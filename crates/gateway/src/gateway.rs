@@ -99,6 +99,7 @@ impl Gateway {
         let router = Router::new()
             .merge(front::probes::routes())
             .merge(front::request::routes())
+            .merge(front::tools::routes())
             .merge(front::manage::routes().with_state(Arc::clone(&self.works)))
             .merge(front::mcp::routes())
             .merge(front::mcp::sse::routes(&self.current, &self.clients, core))

@@ -9,7 +9,7 @@ use std::{
 
 use bartizan_auth::Secret;
 use bartizan_clock::{Clock, Instant};
-use bartizan_config::{CorsOrigins, GatewaySettings, Setting};
+use bartizan_config::{CorsOrigins, Dialect, GatewaySettings, Setting};
 use bartizan_server::{CollectError, Stats, collect};
 use bartizan_telemetry::{GatewayMetrics, Metrics};
 use bytes::Bytes;
@@ -87,6 +87,7 @@ pub(crate) struct Shared {
     api_keys: Box<[Secret]>,
     admin_keys: Box<[Secret]>,
     strict: bool,
+    dialect: Dialect,
     max_body_bytes: usize,
     body_read_timeout: Duration,
 }
@@ -113,6 +114,7 @@ impl Shared {
             api_keys: keys(&settings.api_keys),
             admin_keys: keys(&settings.admin_keys),
             strict: *settings.strict_status,
+            dialect: *settings.dialect,
             max_body_bytes: *settings.max_body_bytes,
             body_read_timeout: *settings.body_read_timeout,
         }
@@ -162,6 +164,11 @@ impl Shared {
     /// Whether answers have the status that says what happened.
     pub(crate) fn strict(&self) -> bool {
         self.strict
+    }
+
+    /// What `GET /health` says.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(crate) fn draining(&self) -> bool {

@@ -6,6 +6,7 @@ pub(crate) mod manage;
 pub(crate) mod mcp;
 pub(crate) mod probes;
 pub(crate) mod request;
+pub(crate) mod tools;
 
 use http::Response;
 
@@ -20,7 +21,7 @@ pub(crate) fn refusing(path: &str) -> Refuse {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if below("/gateway") {
+    if ["/gateway", "/tools", "/health"].into_iter().any(below) {
         |_, error| detail::error(error)
     } else {
         |shared, error| request::refuse(shared, error).map(axum::body::Body::new)

@@ -17,8 +17,29 @@ pub(crate) enum Called {
     Result(Bytes),
     /// The tool ran, and says that it failed: its result, as JSON, and in words.
     Failed(Bytes, String),
-    /// There is no result, in words.
-    Refused(String),
+    /// There is no result.
+    Refused(Refused),
+}
+
+/// Why there is no result of a tool's call.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// What it is, as JSON-RPC says it.
+    pub(crate) code: i64,
+    /// The same in words.
+    pub(crate) message: String,
+    /// Whole seconds after which it may be worth asking again.
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl Called {
+    fn refused(code: i64, message: impl Into<String>) -> Self {
+        Self::Refused(Refused {
+            code,
+            message: message.into(),
+            retry_after: None,
+        })
+    }
 }
 
 /// Calls a tool for a caller who can neither be asked back nor hear of progress.
@@ -37,7 +58,9 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
     let body = error::request(id, method::TOOLS_CALL, Some(&params));
     let body = match request_to_modern(&body, &meta) {
         Ok(body) => body,
-        Err(error) => return Called::Refused(format!("parameters: {error}")),
+        Err(error) => {
+            return Called::refused(error::INVALID_PARAMS, format!("parameters: {error}"));
+        }
     };
     let request = Request {
         body,
@@ -47,7 +70,7 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
     let client = nobody();
     match ask::alone(door, &client, &request).await {
         Some(response) => read(&response),
-        None => Called::Refused("no answer".to_owned()),
+        None => Called::refused(error::BAD_ANSWER, "no answer"),
     }
 }
 
@@ -80,11 +103,16 @@ pub(super) fn nobody() -> Client {
 
 fn read(response: &Bytes) -> Called {
     let Ok(envelope) = Envelope::read(response) else {
-        return Called::Refused("the answer cannot be read".to_owned());
+        return Called::refused(error::BAD_ANSWER, "the answer cannot be read");
     };
     let Some(result) = envelope.result() else {
         let message = edit::get(response, &["error", "message"]).and_then(edit::text);
-        return Called::Refused(message.map_or_else(|| "no result".to_owned(), Cow::into_owned));
+        let wait = edit::get(response, &["error", "data", "retryAfter"]);
+        return Called::Refused(Refused {
+            code: envelope.error_code().unwrap_or(error::BAD_ANSWER),
+            message: message.map_or_else(|| "no result".to_owned(), Cow::into_owned),
+            retry_after: wait.and_then(|seconds| seconds.parse().ok()),
+        });
     };
     let bytes = response.slice_ref(result.as_bytes());
     if edit::get(result.as_bytes(), &["isError"]) == Some("true") {

@@ -223,6 +223,6 @@ impl Changes {
             }
             self.watches.swap_remove(index);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

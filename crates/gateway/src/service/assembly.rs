@@ -338,12 +338,15 @@ fn balancer(
         bartizan_config::Strategy::ConsistentHash => Strategy::ConsistentHash,
     };
     let (client, attempt_timeout) = (client.clone(), Some(*settings.attempt_timeout));
-    Ok(Balancer::builder(strategy, clock)
-        .outlier(OutlierConfig::default())
-        .build(&instances, move |instance| {
-            let host = reached.host(instance);
-            Endpoint::new(instance, &client, host, attempt_timeout, clock)
-        })?)
+    let mut builder = Balancer::builder(strategy, clock).outlier(OutlierConfig::default());
+    if plan.listing.is_some() && settings.kind.rest().is_some() {
+        // As documented, a backend that is unhealthy gets no calls, even where there is no other.
+        builder = builder.panic_threshold(0.0);
+    }
+    Ok(builder.build(&instances, move |instance| {
+        let host = reached.host(instance);
+        Endpoint::new(instance, &client, host, attempt_timeout, clock)
+    })?)
 }
 
 fn quota(settings: &ServiceSettings) -> Result<Quota, Reason> {

@@ -132,7 +132,7 @@ async fn tool(
     let (message, details) = match tool::call(&door, &envelope.operation, arguments).await {
         Called::Result(result) => return render::success(&dialect.context(), &result, about),
         Called::Failed(result, message) => (message, Some(result)),
-        Called::Refused(message) => (message, None),
+        Called::Refused(refused) => (refused.message, None),
     };
     let failure = BackendFailure {
         message,

@@ -463,6 +463,14 @@ fn item(door: &Door, kind: Kind, raw: Bytes) -> Option<Item> {
     })
 }
 
+/// The tools of the service of `door`, by the names that it knows, as a client may see them.
+pub(super) async fn tools(door: Door, client: &Client) -> Option<Vec<(String, Bytes)>> {
+    let list = listed(door, client, &digest(client), Kind::Tools).await?;
+    let items = list.items.iter();
+    let tools = items.map(|item| (item.original.as_ref().to_owned(), item.raw.clone()));
+    Some(tools.collect())
+}
+
 /// The name at its service of what goes by `joined`.
 pub(super) async fn original(
     door: &Door,

@@ -9,6 +9,7 @@ mod completion;
 mod handshake;
 mod listen;
 mod lists;
+mod offers;
 mod places;
 mod route;
 
@@ -20,7 +21,7 @@ use bartizan_transport::bridge::{self, Local, Verdict};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-pub(crate) use self::{lists::Shelf, places::Places};
+pub(crate) use self::{lists::Shelf, offers::tools, places::Places};
 use super::{
     Door, Refusal, Session,
     ask::{self, Client, Request},

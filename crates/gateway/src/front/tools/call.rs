@@ -1,0 +1,143 @@
+//! `POST /tools/{namespace.tool}`.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+};
+use bartizan_clock::Instant;
+use bartizan_rate_limit::Priority;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use parking_lot::Mutex;
+
+use super::answer;
+use crate::{
+    front::detail,
+    ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
+    mcp::{self, Door, tool},
+    service::{Form, Outbound, Parts, Service},
+    shared::Shared,
+};
+
+pub(super) async fn call(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let received = shared.clock().now();
+    let (head, body) = request.into_parts();
+    let body = match shared.collect(body).await {
+        Ok(body) => body,
+        Err(error) => return detail::error(&error),
+    };
+    let arguments = match arguments(&body) {
+        Ok(arguments) => arguments,
+        Err(fault) => return detail::invalid(vec![fault]),
+    };
+    let Some((service, tool)) = find(&shared, &name) else {
+        return not_found(&name);
+    };
+    if service.mcp().is_some() {
+        let door = Door::new(
+            &shared,
+            service,
+            shared.caller(&head.headers),
+            &head.headers,
+        );
+        return over_mcp(door, &name, tool, &arguments).await;
+    }
+    let listed = service.listing();
+    let lists_it = listed.as_ref().is_none_or(|listing| {
+        let mut tools = listing.tools().peekable();
+        // Where no tool is listed, its service knows which there are.
+        tools.peek().is_none() || tools.any(|it| &*it.name == tool)
+    });
+    let Ok(path) = service.path(tool) else {
+        return not_found(&name);
+    };
+    if !lists_it {
+        return not_found(&name);
+    }
+    let outbound = outbound(service, tool, path, arguments, &head.headers, received);
+    let result = service.call(outbound).await;
+    tracing::debug!(
+        service = &**service.name(),
+        tool,
+        request_id = ids::text(&head.headers),
+        is_answered = result.is_ok(),
+        "tool called"
+    );
+    match result {
+        Ok(response) => answer::answered(&response, shared.clock().wall()),
+        Err(failure) => answer::failed(service, failure),
+    }
+}
+
+/// The service and its tool that `name` means: what is before the first dot, unless the names of
+/// services have dots.
+fn find<'a, 'n>(shared: &'a Shared, name: &'n str) -> Option<(&'a Arc<Service>, &'n str)> {
+    let mut dots = name.match_indices('.').map(|(at, _)| at);
+    dots.find_map(|at| {
+        let (namespace, tool) = (&name[..at], &name[at + 1..]);
+        let service = shared.catalog().service(namespace)?;
+        (!tool.is_empty()).then_some((service, tool))
+    })
+}
+
+fn not_found(name: &str) -> Response<Body> {
+    detail::refuse(StatusCode::NOT_FOUND, format!("Tool not found: {name}"))
+}
+
+/// The arguments as the caller wrote them; none where there is no body.
+fn arguments(body: &Bytes) -> Result<Bytes, detail::Fault> {
+    if matches!(body.trim_ascii(), b"" | b"null") {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    detail::object(body).map(|_| body.clone())
+}
+
+fn outbound(
+    service: &Service,
+    tool: &str,
+    path: http::uri::PathAndQuery,
+    body: Bytes,
+    headers: &HeaderMap,
+    received: Instant,
+) -> Outbound {
+    let trace = ids::trace(headers);
+    let request_id = ids::header(headers);
+    let idempotency_key = headers.get(IDEMPOTENCY_KEY).cloned();
+    let correlation_id = headers.get(X_CORRELATION_ID).cloned();
+    Outbound::new(Parts {
+        method: Method::POST,
+        path,
+        body,
+        class: service.class(tool, idempotency_key.is_some()),
+        priority: Priority::Normal,
+        deadline: received + service.timeout(),
+        correlation_id: correlation_id.unwrap_or_else(|| request_id.clone()),
+        request_id,
+        agent_id: None,
+        idempotency_key,
+        traceparent: trace.parent,
+        tracestate: trace.state,
+        form: Form::Operation,
+        tried: Mutex::default(),
+        timed: AtomicBool::new(false),
+    })
+}
+
+/// A tool of a service that speaks MCP: the body is its arguments.
+async fn over_mcp(door: Door, name: &str, tool: &str, arguments: &[u8]) -> Response<Body> {
+    // Where its tools cannot be had, the service says whether it has this one.
+    if let Some(offers) = mcp::all::tools(door.clone()).await
+        && !offers.iter().any(|offer| offer.name == tool)
+    {
+        return not_found(name);
+    }
+    let arguments = str::from_utf8(arguments).unwrap_or("{}");
+    let service = Arc::clone(door.service.name());
+    answer::called(&service, tool::call(&door, tool, arguments).await)
+}

@@ -1,0 +1,550 @@
+//! `/health`, `/tools` and `/tools/{namespace.tool}` over real sockets: every field, status and
+//! text of the document, and the faults of the original that must not come back.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bartizan_mcp_fixture::{Eras, HttpFixture};
+use bartizan_testkit::{Reply, Upstream};
+use bartizan_tests::{Answer, Running, Variables};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A directory with a `registry.yaml`.
+struct Place {
+    _directory: TempDir,
+    path: PathBuf,
+}
+
+impl Place {
+    fn new(content: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.yaml");
+        std::fs::write(&path, content).unwrap();
+        Self {
+            _directory: directory,
+            path,
+        }
+    }
+
+    /// Probes are frequent, and one is enough to tell.
+    fn variables(&self) -> Variables {
+        let mut variables = Variables::default()
+            .set("REGISTRY_PATH", self.path.display())
+            .set("POLL_INTERVAL", 1)
+            .set("HEALTH_CHECK_INTERVAL", 1);
+        for name in ["MANIFEST", "N8N"] {
+            for threshold in ["HEALTHY_THRESHOLD", "UNHEALTHY_THRESHOLD"] {
+                variables = variables.set(&format!("MCP_SERVICE_{name}_{threshold}"), 1);
+            }
+        }
+        variables
+    }
+
+    async fn start(&self) -> Running {
+        self.variables().start().await
+    }
+}
+
+/// A `registry.yaml` as the document shows it.
+fn documented(port: u16, more: &str) -> String {
+    format!(
+        r#"
+version: "1.0"
+
+servers:
+  - namespace: manifest
+    name: 127.0.0.1
+    docker_image: chora-mcp-manifest:latest
+    port: {port}
+    tools:
+      - name: list_servers
+        description: List all registered MCP servers
+        inputSchema: {{"type": "object", "properties": {{"filter": {{"type": "string"}}}}}}
+      - name: get_server
+        description: Get details of a specific server
+      - name: get.dotted
+{more}"#
+    )
+}
+
+/// A server with the documented tools and a health of its own.
+async fn manifest() -> Upstream {
+    let backend = Upstream::start_with(|_| {
+        Reply::json(r#"{"servers": [{"namespace": "n8n", "port": 8082, "n": 1.10}]}"#)
+    })
+    .await;
+    backend.aside("/health", Reply::json("{}"));
+    backend.aside("/api/definition", Reply::status(404));
+    backend
+}
+
+async fn gateway(backend: &Upstream) -> (Place, Running) {
+    let place = Place::new(&documented(backend.address().port(), ""));
+    let gateway = place.start().await;
+    (place, gateway)
+}
+
+fn detail(answer: &Answer) -> String {
+    let json = answer.json();
+    let detail = json["detail"].as_str();
+    detail.unwrap_or_else(|| panic!("{json}")).to_owned()
+}
+
+/// Asks again and again, as probes and files take their time.
+async fn until(gateway: &Running, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..500 {
+        let json = gateway.get(path).await.json();
+        if is_so(&json) {
+            return json;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never: {}", gateway.get(path).await.json());
+}
+
+fn status_is(status: &'static str) -> impl Fn(&Value) -> bool {
+    move |health| health["status"] == status
+}
+
+const CALL: &str = "/tools/manifest.list_servers";
+
+#[tokio::test]
+async fn the_documented_call_reaches_the_backend_and_its_answer_the_caller() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    let body = "{\n  \"filter\": \"namespace:n8n\", \"n\": 1.10\n}";
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-request-id", "of-the-caller"),
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("authorization", "Bearer of-the-caller"),
+        ("cookie", "session=of-the-caller"),
+    ];
+    let request = gateway.request(Method::POST, CALL, &headers, body);
+    let answer = gateway.send(request).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("x-request-id"), Some("of-the-caller"));
+    let expected = r#"{"servers": [{"namespace": "n8n", "port": 8082, "n": 1.10}]}"#;
+    assert_eq!(answer.body, expected);
+
+    let requests = backend.requests();
+    let request = &requests[0];
+    assert_eq!(
+        (&request.method, request.uri.path()),
+        (&Method::POST, "/tools/list_servers")
+    );
+    assert_eq!(request.body, body);
+    assert_eq!(request.header("x-request-id"), Some("of-the-caller"));
+    let trace = request.header("traceparent").unwrap();
+    assert!(
+        trace.starts_with("00-0af7651916cd43dd8448eb211c80319c-"),
+        "{trace}"
+    );
+    for absent in ["authorization", "cookie"] {
+        assert_eq!(request.header(absent), None, "{absent}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_arguments_has_none() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    for body in ["", "  ", "null", "{}"] {
+        let answer = gateway.post_to(CALL, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{body:?}");
+    }
+    let requests = backend.requests();
+    let calls = requests.iter().filter(|it| it.method == Method::POST);
+    assert!(calls.clone().all(|request| request.body == "{}"));
+    assert_eq!(calls.count(), 4);
+}
+
+#[tokio::test]
+async fn a_name_is_split_at_its_first_dot() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    let answer = gateway.post_to("/tools/manifest.get.dotted", "").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(backend.requests()[0].uri.path(), "/tools/get.dotted");
+}
+
+#[tokio::test]
+async fn what_is_not_listed_is_not_found() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    for name in [
+        "manifest",
+        "manifest.",
+        ".list_servers",
+        "nothing.list_servers",
+        "manifest.delete_server",
+        "manifest...",
+        "manifest.list_servers.x",
+    ] {
+        let answer = gateway.post_to(&format!("/tools/{name}"), "{}").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}");
+        assert_eq!(
+            answer.json(),
+            json!({"detail": format!("Tool not found: {name}")})
+        );
+    }
+    let escaping = gateway
+        .post_to("/tools/manifest.%2E%2E%2Fadmin", "{}")
+        .await;
+    assert_eq!(escaping.status, StatusCode::NOT_FOUND);
+    assert_eq!(backend.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused_with_its_place() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    for (body, kind, input) in [
+        ("[1]", "dict_type", json!([1])),
+        ("\"text\"", "dict_type", json!("text")),
+        ("{\"a\" 1}", "json_invalid", json!(null)),
+        ("{\"a\": 1} {}", "json_invalid", json!(null)),
+    ] {
+        let answer = gateway.post_to(CALL, body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        let fault = &answer.json()["detail"][0];
+        assert_eq!((&fault["type"], &fault["input"]), (&json!(kind), &input));
+        assert_eq!(fault["loc"][0], "body");
+        assert!(fault["msg"].is_string());
+    }
+    for (method, path) in [
+        (Method::GET, CALL),
+        (Method::POST, "/tools"),
+        (Method::POST, "/health"),
+    ] {
+        let request = gateway.request(method, path, &[], "");
+        let answer = gateway.send(request).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.json(), json!({"detail": "Method Not Allowed"}));
+    }
+    assert_eq!(backend.hits(), 0);
+}
+
+#[tokio::test]
+async fn errors_of_a_backend_pass_as_documented() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    for (status, expected) in [
+        (400, 400),
+        (404, 404),
+        (409, 409),
+        (422, 422),
+        (401, 502),
+        (500, 500),
+        (302, 502),
+    ] {
+        backend.reply(Reply::status(status).body("no such thing"));
+        let answer = gateway.post_to(CALL, "{}").await;
+        assert_eq!(answer.status.as_u16(), expected, "{status}");
+        assert_eq!(
+            detail(&answer),
+            format!("Backend error: {status} no such thing")
+        );
+    }
+    backend.reply(Reply::json("plain text"));
+    let answer = gateway.post_to(CALL, "{}").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        detail(&answer),
+        "Backend error: the answer is not valid JSON"
+    );
+    backend.reply(Reply::close());
+    let answer = gateway.post_to(CALL, "{}").await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    assert!(detail(&answer).starts_with("Backend error: "));
+}
+
+#[tokio::test]
+async fn a_backend_that_takes_too_long_is_a_timeout() {
+    let backend = manifest().await;
+    let place = Place::new(&documented(backend.address().port(), ""));
+    let variables = place.variables().set("MCP_SERVICE_MANIFEST_TIMEOUT", 100);
+    let gateway = variables.start().await;
+    backend.reply(Reply::hang());
+    let answer = gateway.post_to(CALL, "{}").await;
+    assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(detail(&answer), "Backend timeout: no answer within 100ms");
+}
+
+#[tokio::test]
+async fn an_open_circuit_is_an_unhealthy_backend() {
+    let backend = manifest().await;
+    let place = Place::new(&documented(backend.address().port(), ""));
+    let variables = place
+        .variables()
+        .set("MCP_SERVICE_MANIFEST_CB_FAILURE_THRESHOLD", 1);
+    let gateway = variables.start().await;
+    backend.reply(Reply::status(500));
+    gateway.post_to(CALL, "{}").await;
+    let answer = gateway.post_to(CALL, "{}").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(detail(&answer), "Backend server unhealthy: manifest");
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!(wait > 0);
+    assert_eq!(gateway.get("/health").await.json()["status"], "unhealthy");
+}
+
+#[tokio::test]
+async fn the_documented_list_has_what_is_known_besides() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    let is_healthy = |list: &Value| list["tools"][0]["health_status"] == "healthy";
+    let list = until(&gateway, "/tools", is_healthy).await;
+    assert_eq!(
+        list["tools"][0],
+        json!({
+            "name": "manifest.list_servers",
+            "namespace": "manifest",
+            "tool_name": "list_servers",
+            "backend_url": backend.url(),
+            "health_status": "healthy",
+            "description": "List all registered MCP servers",
+            "input_schema": {"type": "object", "properties": {"filter": {"type": "string"}}},
+        })
+    );
+    let names: Vec<_> = list["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "manifest.list_servers",
+            "manifest.get_server",
+            "manifest.get.dotted"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn health_counts_backends_and_names_none() {
+    let well = manifest().await;
+    let sick = manifest().await;
+    let more = format!(
+        "  - namespace: n8n\n    name: 127.0.0.1\n    port: {}\n    tools:\n      - name: run\n",
+        sick.address().port()
+    );
+    let place = Place::new(&documented(well.address().port(), &more));
+    let key = "key-of-an-ordinary-caller-00001";
+    let gateway = place
+        .variables()
+        .set("MCP_GATEWAY_API_KEYS", key)
+        .start()
+        .await;
+    // No key is needed, as health checks of containers have none.
+    let health = until(&gateway, "/health", status_is("healthy")).await;
+    assert_eq!(
+        health,
+        json!({"status": "healthy", "backends_total": 2, "backends_healthy": 2,
+            "backends_unhealthy": 0, "app": "MCP Gateway"})
+    );
+    assert_eq!(gateway.get("/tools").await.status, StatusCode::UNAUTHORIZED);
+    assert!(detail(&gateway.post_to(CALL, "{}").await).starts_with("authentication required"));
+    sick.kill().await;
+    let health = until(&gateway, "/health", status_is("degraded")).await;
+    assert_eq!(
+        (&health["backends_healthy"], &health["backends_unhealthy"]),
+        (&json!(1), &json!(1))
+    );
+    well.kill().await;
+    until(&gateway, "/health", status_is("unhealthy")).await;
+    let empty = Place::new("version: \"1.0\"\nservers: []\n");
+    let gateway = empty.start().await;
+    let health = gateway.get("/health").await;
+    assert_eq!(health.status, StatusCode::OK);
+    assert_eq!(health.json()["status"], "unknown");
+}
+
+#[tokio::test]
+async fn health_speaks_the_dialect_that_is_configured() {
+    let backend = manifest().await;
+    let place = Place::new(&documented(backend.address().port(), ""));
+    let start = async |dialect: &str| place.variables().set("DIALECT", dialect).start().await;
+    let only = start("000").await.get("/health").await.json();
+    assert_eq!(
+        only,
+        json!({"status": "healthy", "backends_total": 1, "backends_healthy": 1, "backends_unhealthy": 0})
+    );
+    let only = start("004").await.get("/health").await.json();
+    assert_eq!(only, json!({"status": "ok", "app": "MCP Gateway"}));
+}
+
+#[tokio::test]
+async fn fault_12_health_is_kept_when_the_registry_is_polled() {
+    let backend = manifest().await;
+    backend.aside("/sick", Reply::status(503));
+    let port = backend.address().port();
+    let text = documented(port, "").replace(
+        &format!("    port: {port}\n"),
+        &format!("    port: {port}\n    health_url: http://127.0.0.1:{port}/sick\n"),
+    );
+    let place = Place::new(&text);
+    let gateway = place.start().await;
+    until(&gateway, "/health", status_is("unhealthy")).await;
+    // A change elsewhere in the file, and several polls of it.
+    std::fs::write(&place.path, format!("{text}      - name: another\n")).unwrap();
+    let is_there = |list: &Value| list["tools"].as_array().unwrap().len() == 4;
+    let list = until(&gateway, "/tools", is_there).await;
+    assert_eq!(list["tools"][0]["health_status"], "unhealthy");
+    for _ in 0..3 {
+        gateway.post_to("/gateway/sync", "").await;
+        assert_eq!(gateway.get("/health").await.json()["status"], "unhealthy");
+        let answer = gateway.post_to(CALL, "{}").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(detail(&answer), "Backend server unhealthy: manifest");
+    }
+    let calls = backend.requests();
+    assert!(!calls.iter().any(|request| request.method == Method::POST));
+}
+
+#[tokio::test]
+async fn fault_12_the_health_url_is_asked() {
+    let backend = manifest().await;
+    // What is at the usual place says nothing where another is named.
+    backend.aside("/own/health", Reply::status(503));
+    let port = backend.address().port();
+    let text = documented(port, "").replace(
+        &format!("    port: {port}\n"),
+        &format!("    port: {port}\n    health_url: http://127.0.0.1:{port}/own/health\n"),
+    );
+    let gateway = Place::new(&text).start().await;
+    until(&gateway, "/health", status_is("unhealthy")).await;
+}
+
+#[tokio::test]
+async fn fault_12_what_cannot_be_reached_gets_no_calls_until_it_is_back() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    until(&gateway, "/tools", |list| {
+        list["tools"][0]["health_status"] == "healthy"
+    })
+    .await;
+    let address = backend.kill().await;
+    let list = until(&gateway, "/tools", |list| {
+        list["tools"][0]["health_status"] == "unreachable"
+    })
+    .await;
+    assert_eq!(list["tools"][0]["name"], "manifest.list_servers");
+    let answer = gateway.post_to(CALL, "{}").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let back = Upstream::start_at(address, |_| Reply::json("{}")).await;
+    until(&gateway, "/health", status_is("healthy")).await;
+    assert_eq!(gateway.post_to(CALL, "{}").await.status, StatusCode::OK);
+    drop(back);
+}
+
+#[tokio::test]
+async fn fault_12_a_connection_that_fails_is_503() {
+    let nobody = Upstream::nobody().await;
+    let place = Place::new(&documented(nobody.port(), ""));
+    let gateway = place
+        .variables()
+        .set("HEALTH_CHECK_INTERVAL", 300)
+        .start()
+        .await;
+    let answer = gateway.post_to(CALL, "{}").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(detail(&answer), "Backend server unhealthy: manifest");
+}
+
+#[tokio::test]
+async fn fault_12_cors_is_configured() {
+    let backend = manifest().await;
+    let place = Place::new(&documented(backend.address().port(), ""));
+    let ours = [("origin", "https://app.example.com")];
+    let other = [("origin", "https://evil.example")];
+    let gateway = place
+        .variables()
+        .set("MCP_GATEWAY_CORS_ORIGINS", ours[0].1)
+        .start()
+        .await;
+    let ask = async |headers: &[(&str, &str)]| {
+        let request = gateway.request(Method::GET, "/tools", headers, "");
+        gateway.send(request).await
+    };
+    let header = "access-control-allow-origin";
+    assert_eq!(ask(&ours).await.header(header), Some(ours[0].1));
+    assert_eq!(ask(&other).await.header(header), None);
+    let any = place.start().await;
+    let request = any.request(Method::OPTIONS, CALL, &other, "");
+    let preflight = any.send(request).await;
+    assert_eq!(preflight.status, StatusCode::OK);
+    assert_eq!(preflight.header(header), Some("*"));
+    // The original let any page spend a visitor's cookies.
+    assert_eq!(preflight.header("access-control-allow-credentials"), None);
+}
+
+/// Services that speak MCP, and one of them that answers nobody.
+async fn with_mcp(eras: Eras) -> (Running, String) {
+    let fixture = HttpFixture::bind(0, eras).await.unwrap();
+    let url = fixture.url().to_owned();
+    tokio::spawn(fixture.serve());
+    let dead = Arc::new(Upstream::start_with(|_| Reply::hang()).await);
+    let variables = Variables::default()
+        .set("MCP_SERVICES", "fixture,dead")
+        .set("MCP_LIST_TIMEOUT", 300)
+        .set("MCP_SERVICE_FIXTURE_ENDPOINT", &url)
+        .set("MCP_SERVICE_FIXTURE_TRANSPORT", "streamable-http")
+        .set("MCP_SERVICE_DEAD_ENDPOINT", dead.url())
+        .set("MCP_SERVICE_DEAD_TRANSPORT", "streamable-http")
+        .set("MCP_SERVICE_DEAD_TIMEOUT", 300);
+    let gateway = variables.start().await;
+    tokio::spawn(async move {
+        let _dead = dead;
+        std::future::pending::<()>().await;
+    });
+    (gateway, url)
+}
+
+#[tokio::test]
+async fn tools_of_mcp_are_tools_as_well_and_a_dead_service_costs_its_own_only() {
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let (gateway, url) = with_mcp(eras).await;
+        let list = gateway.get("/tools").await.json();
+        let tools = list["tools"].as_array().unwrap();
+        assert!(tools.len() > 3, "{list}");
+        assert!(tools.iter().all(|tool| tool["namespace"] == "fixture"));
+        let simple = tools
+            .iter()
+            .find(|tool| tool["tool_name"] == "test_simple_text")
+            .unwrap_or_else(|| panic!("{list}"));
+        assert_eq!(simple["name"], "fixture.test_simple_text");
+        assert_eq!(simple["backend_url"], url);
+        assert_eq!(simple["input_schema"]["type"], "object");
+        assert!(simple["description"].is_string());
+
+        let answer = gateway
+            .post_to("/tools/fixture.test_simple_text", "{}")
+            .await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.json().is_string(), "{}", answer.json());
+        let failed = gateway
+            .post_to("/tools/fixture.test_error_handling", "{}")
+            .await;
+        assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(detail(&failed).starts_with("Backend error: "));
+        let unknown = gateway.post_to("/tools/fixture.nothing", "{}").await;
+        assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+        assert_eq!(detail(&unknown), "Tool not found: fixture.nothing");
+        let dead = gateway.post_to("/tools/dead.anything", "{}").await;
+        assert_eq!(dead.status, StatusCode::SERVICE_UNAVAILABLE);
+        let why = detail(&dead);
+        assert!(
+            why.starts_with("Backend error: dead did not answer"),
+            "{why}"
+        );
+    }
+}
