@@ -16,6 +16,8 @@
 //! | `RegistryFile` | services in a `registry.yaml` or `registry.json` (feature `registry`) |
 //! | [`Registrations`] | instances that register themselves, with a time to live if they like |
 //! | [`Merged`] | several of these at once, each with its own troubles |
+//! | `Kubernetes` | the ready endpoints of a Service in a cluster (feature `kubernetes`) |
+//! | `Docker` | the containers of an engine with a label (feature `docker`) |
 //! | [`Publisher`] | everything else, such as a test |
 //!
 //! Sources of many services tell of each service by a [`Watch`] of its own, and of all together
@@ -38,11 +40,17 @@
 //! For a single upstream behind its own load balancer: give its URI to the client and let the
 //! connection pool resolve the name.
 
+#[cfg(feature = "json-api")]
+mod api;
 mod dns;
+#[cfg(feature = "docker")]
+mod docker;
 mod endpoints;
 #[cfg(feature = "registry")]
 mod file;
 mod instance;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod merged;
 #[cfg(feature = "srv")]
 mod name_servers;
@@ -57,6 +65,10 @@ mod static_list;
 mod watch;
 
 pub use dns::{Dns, DnsBuilder, HOST, InvalidDns};
+#[cfg(all(feature = "docker", unix))]
+pub use docker::EngineSocket;
+#[cfg(feature = "docker")]
+pub use docker::{CONTAINER, Docker, DockerBuilder, InvalidDocker};
 pub use endpoints::{InvalidEndpoints, parse_endpoints};
 #[cfg(feature = "registry")]
 pub use file::{
@@ -64,6 +76,10 @@ pub use file::{
     RegistryStore, StoreError,
 };
 pub use instance::{HEALTH_URL, Instance, InvalidInstance, MAX_WEIGHT};
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{
+    EndpointPort, InvalidKubernetes, Kubernetes, KubernetesBuilder, NODE, POD, ServiceAccount, ZONE,
+};
 pub use merged::{Merged, MergedBuilder, SourceState};
 #[cfg(feature = "srv")]
 pub use name_servers::NameServers;

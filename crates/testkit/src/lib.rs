@@ -4,12 +4,20 @@
 //!   its readiness when cloned (as `ConcurrencyLimit` and `Buffer` do), and counts everything.
 //! * [`Upstream`]: a real HTTP server on a loopback socket that answers what a test scripts and
 //!   records what it was asked, including the ways a server can die.
+//! * [`Cluster`] and [`Engine`]: the API server of Kubernetes and the Docker engine, as far as
+//!   instances are found there, behind a [`ScriptServer`].
 //! * [`TokenIssuer`]: a real OAuth2 token endpoint with rotating refresh tokens.
 
 mod issuer;
 mod probe;
+#[cfg(unix)]
+mod script;
 mod upstream;
 
 pub use issuer::{IssuerRecord, TokenIssuer};
 pub use probe::{Probe, ProbeState};
+#[cfg(unix)]
+pub use script::{
+    Answer, Asked, Cluster, Engine, Frames, Refusal, Script, ScriptBody, ScriptServer, Tap, respond,
+};
 pub use upstream::{Recorded, Reply, Upstream};
