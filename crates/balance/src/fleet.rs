@@ -61,6 +61,7 @@ struct Cursor(AtomicUsize);
 struct Standing {
     /// Ejected or unhealthy.
     unusable: AtomicUsize,
+    /// Ejected and not unhealthy besides: those that would be usable.
     ejected: AtomicUsize,
     /// When the first ejection ends, in nanoseconds; `u64::MAX` if there is none.
     next_return: AtomicU64,
@@ -122,11 +123,27 @@ impl<T> Fleet<T> {
                 && !self.must_use_all(&set),
             tried: tried.filter(|tried| !tried.is_empty()),
         };
-        let index = match self.select(&set, admit, key) {
+        let index = match self.best(&set, admit, key) {
             Some(index) => index,
             None => self.second_best(&set, admit, key)?,
         };
         Ok(picked(&set.entries[index].slot))
+    }
+
+    #[inline]
+    fn best(&self, set: &Set<T>, admit: Admit<'_>, key: Option<u64>) -> Option<usize> {
+        if admit.tried.is_some() && !admit.usable_only {
+            // Where all are used because few are usable, a call that failed already goes to one of
+            // the few: they take what fails elsewhere, not everything.
+            let usable_only = Admit {
+                usable_only: true,
+                ..admit
+            };
+            if let Some(index) = self.select(set, usable_only, key) {
+                return Some(index);
+            }
+        }
+        self.select(set, admit, key)
     }
 
     #[inline]
@@ -206,11 +223,14 @@ impl<T> Fleet<T> {
         if self.must_use_all(&set) {
             return false;
         }
-        let limit = self
-            .outlier
-            .as_ref()
-            .map_or(0, |o| o.limit(set.entries.len()));
-        !entry.endpoint().is_usable() || self.standing.ejected.load(Ordering::Relaxed) < limit
+        let may_eject = |outlier| self.may_eject(outlier, &set);
+        !entry.endpoint().is_usable() || self.outlier.as_ref().is_some_and(may_eject)
+    }
+
+    /// Whether one more may go. Those that probes keep out anyway do not count: a dead instance
+    /// is no reason to go on calling one that fails.
+    fn may_eject(&self, outlier: &OutlierConfig, set: &Set<T>) -> bool {
+        self.standing.ejected.load(Ordering::Relaxed) < outlier.limit(set.entries.len())
     }
 
     pub(crate) fn ejections(&self) -> u64 {
@@ -238,9 +258,29 @@ impl<T> Fleet<T> {
         let Some(entry) = set.by_id(id) else {
             return false;
         };
-        entry.endpoint().set_health(health);
+        let endpoint = entry.endpoint();
+        if endpoint.health() == Health::Unhealthy && health == Health::Healthy {
+            // The probes saw it fail and saw it mend: calls need not wait any longer, nor hold
+            // what was against it.
+            self.pardon_mended(endpoint);
+        }
+        endpoint.set_health(health);
         self.recount(&set);
         true
+    }
+
+    /// Ends an ejection, if there is one, as if it had run out, and forgets failures. To be called
+    /// with `changing` held.
+    fn pardon_mended(&self, endpoint: &Endpoint) {
+        let now = self.clock.now();
+        endpoint.score.forget(now);
+        if endpoint.is_ejected() {
+            endpoint
+                .last_return
+                .store(now.as_nanos(), Ordering::Relaxed);
+            endpoint.set_ejected_until(0);
+            tracing::info!(id = %endpoint.id(), "endpoint returned, its probes are good");
+        }
     }
 
     /// To be called with `changing` held.
@@ -249,7 +289,7 @@ impl<T> Fleet<T> {
         for endpoint in set.endpoints() {
             unusable += usize::from(!endpoint.is_usable());
             if endpoint.is_ejected() {
-                ejected += 1;
+                ejected += usize::from(endpoint.health().is_usable());
                 let until = endpoint.ejected_until.load(Ordering::Relaxed);
                 next_return = next_return.min(until);
             }
@@ -321,7 +361,8 @@ impl<T> Fleet<T> {
     /// Brings back the ejected beyond `limit`, those first who would return first: when healthy
     /// endpoints leave, the ejected ones may be all that is left.
     fn pardon(&self, set: &Set<T>, limit: usize) {
-        let mut ejected: Vec<_> = set.endpoints().filter(|e| e.is_ejected()).collect();
+        let would_be_usable = |e: &&Endpoint| e.is_ejected() && e.health().is_usable();
+        let mut ejected: Vec<_> = set.endpoints().filter(would_be_usable).collect();
         ejected.sort_unstable_by_key(|e| e.ejected_until.load(Ordering::Relaxed));
         let surplus = ejected.len().saturating_sub(limit);
         for endpoint in &ejected[..surplus] {
@@ -341,14 +382,13 @@ impl<T: Send + Sync> Ejects for Fleet<T> {
             return;
         }
         // Before the lock, so that a fleet that fails as a whole does not queue up for it.
-        let limit = |set: &Set<T>| outlier.limit(set.entries.len());
-        if self.standing.ejected.load(Ordering::Relaxed) >= limit(&self.set.load()) {
+        if !self.may_eject(outlier, &self.set.load()) {
             return;
         }
         let now = self.clock.now();
         let _changing = self.changing.lock();
         let set = self.set.load();
-        let full = self.standing.ejected.load(Ordering::Relaxed) >= limit(&set);
+        let full = !self.may_eject(outlier, &set);
         if full || endpoint.is_ejected() || !set.contains(endpoint) {
             return;
         }

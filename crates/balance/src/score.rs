@@ -45,6 +45,11 @@ impl Score {
         });
     }
 
+    /// Starts over.
+    pub(crate) fn forget(&self, now: Instant) {
+        self.failing.update(millis(now), |_, _| 0.0);
+    }
+
     /// The score at `now`.
     #[inline]
     pub(crate) fn points(&self, now: Instant) -> u8 {

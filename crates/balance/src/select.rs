@@ -12,6 +12,9 @@ use crate::{
 /// is not answered by using all, one pick in 65,536 gets there.
 const DRAWS: usize = 16;
 
+/// How many times the second of two choices is drawn until it is not the first.
+const REDRAWS: usize = 6;
+
 /// Scores within this many points of the best are as good as the best.
 const BAND: u8 = 10;
 
@@ -98,8 +101,17 @@ impl<T> Set<T> {
         let (first, second) = if admit.is_everyone() {
             (first, second)
         } else {
-            let first = self.rotate(admit, || below(count))?;
-            let second = self.rotate(admit, || below(count))?;
+            let draw = || self.rotate(admit, || below(count));
+            let first = draw()?;
+            let mut second = first;
+            // Where few are admitted the same one comes up often, and one is no choice: of two, it
+            // would send the worse one every fourth call.
+            for _ in 0..REDRAWS {
+                second = draw()?;
+                if second != first {
+                    break;
+                }
+            }
             (first, second)
         };
         let (a, b) = (self.entries.get(first)?, self.entries.get(second)?);

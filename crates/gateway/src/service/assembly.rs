@@ -213,7 +213,8 @@ fn assemble(
         })
         .priority(priority)
         .deadline(deadline);
-    let retry = retry_layer(&settings.retry, &metrics, clock)?;
+    let policy = CallPolicy::new(clock, Arc::clone(&metrics), balancer.clone());
+    let retry = retry_layer(&settings.retry, policy, clock)?;
     let checker = probing::checker(settings, client, &balancer, hosting.probes(), clock)?;
 
     Ok(Service {
@@ -320,6 +321,11 @@ fn instances(plan: &Plan) -> Result<Instances, InvalidInstance> {
         .collect()
 }
 
+/// The fraction of the instances below which all are used, whatever is known of them. Envoy's half
+/// is made for fleets; of the two to four instances that services have here, the last one that is
+/// well is worth more than those that are known to fail.
+const PANIC_THRESHOLD: f64 = 0.25;
+
 fn balancer(
     plan: &Plan,
     client: &Client,
@@ -338,15 +344,19 @@ fn balancer(
         bartizan_config::Strategy::ConsistentHash => Strategy::ConsistentHash,
     };
     let (client, attempt_timeout) = (client.clone(), Some(*settings.attempt_timeout));
-    let mut builder = Balancer::builder(strategy, clock).outlier(OutlierConfig::default());
-    if plan.listing.is_some() && settings.kind.rest().is_some() {
+    let panic_threshold = if plan.listing.is_some() && settings.kind.rest().is_some() {
         // As documented, a backend that is unhealthy gets no calls, even where there is no other.
-        builder = builder.panic_threshold(0.0);
-    }
-    Ok(builder.build(&instances, move |instance| {
-        let host = reached.host(instance);
-        Endpoint::new(instance, &client, host, attempt_timeout, clock)
-    })?)
+        0.0
+    } else {
+        PANIC_THRESHOLD
+    };
+    Ok(Balancer::builder(strategy, clock)
+        .outlier(OutlierConfig::default())
+        .panic_threshold(panic_threshold)
+        .build(&instances, move |instance| {
+            let host = reached.host(instance);
+            Endpoint::new(instance, &client, host, attempt_timeout, clock)
+        })?)
 }
 
 fn quota(settings: &ServiceSettings) -> Result<Quota, Reason> {
@@ -399,7 +409,7 @@ fn breaker(
 
 fn retry_layer(
     settings: &RetrySettings,
-    metrics: &Arc<ServiceMetrics>,
+    policy: CallPolicy,
     clock: Clock,
 ) -> Result<RetryLayer<CallPolicy>, Reason> {
     let initial = *settings.initial_delay;
@@ -426,7 +436,6 @@ fn retry_layer(
         clock,
         RetryBudget::DEFAULT_CAP,
     )?;
-    let policy = CallPolicy::new(clock, Arc::clone(metrics));
     Ok(RetryLayer::new(policy, config, Some(budget), clock))
 }
 

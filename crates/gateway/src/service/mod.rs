@@ -252,8 +252,10 @@ impl Service {
             None => self.stack.clone().oneshot(outbound).await,
         };
         call.finish(outcome(&result), self.clock.now() - start);
-        if let Err(failure) = &result {
-            self.suspect(failure);
+        match &result {
+            Ok(response) if !response.status().is_server_error() => {}
+            Ok(response) => self.suspect_endpoint(&response.body().endpoint),
+            Err(failure) => self.suspect(failure),
         }
         result
     }

@@ -1,23 +1,36 @@
 use std::sync::Arc;
 
+use bartizan_balance::Balancer;
 use bartizan_classify::RequestClass;
 use bartizan_clock::Instant;
-use bartizan_retry::{GiveUp, Policy, RetryEvent, Verdict, http_verdict};
+use bartizan_retry::{GiveUp, Policy, Reason, RetryEvent, Verdict, http_verdict};
 use bartizan_telemetry::ServiceMetrics;
-use http::Response;
+use http::{Response, StatusCode};
 
-use super::{Failure, Outbound, Payload};
+use super::{Failure, Outbound, Payload, endpoint::Endpoint};
 
-/// What is repeated: the table of [`http_verdict`] over the class that the front door found.
+/// What is repeated: the table of [`http_verdict`] over the class that the front door found, and
+/// a 500 that an instance among several answered to what may be repeated.
+///
+/// The one that a service has would meet the same fault again; another need not have it.
 #[derive(Clone, Debug)]
 pub(crate) struct CallPolicy {
     clock: bartizan_clock::Clock,
     metrics: Arc<ServiceMetrics>,
+    balancer: Balancer<Endpoint>,
 }
 
 impl CallPolicy {
-    pub(crate) fn new(clock: bartizan_clock::Clock, metrics: Arc<ServiceMetrics>) -> Self {
-        Self { clock, metrics }
+    pub(crate) fn new(
+        clock: bartizan_clock::Clock,
+        metrics: Arc<ServiceMetrics>,
+        balancer: Balancer<Endpoint>,
+    ) -> Self {
+        Self {
+            clock,
+            metrics,
+            balancer,
+        }
     }
 }
 
@@ -35,6 +48,16 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
         class: RequestClass,
         result: Result<&Response<Payload>, &Failure>,
     ) -> Verdict {
+        if let Ok(response) = result
+            && response.status() == StatusCode::INTERNAL_SERVER_ERROR
+            && class.may_repeat()
+            && self.balancer.len() > 1
+        {
+            return Verdict::Retry {
+                after: None,
+                reason: Reason::InternalError,
+            };
+        }
         http_verdict(class, result, || self.clock.wall())
     }
 

@@ -105,6 +105,13 @@ impl Service {
         }
     }
 
+    /// The same for one that answered that it fails.
+    pub(super) fn suspect_endpoint(&self, id: &str) {
+        if let Some(checker) = &self.checker {
+            checker.probe_soon(id);
+        }
+    }
+
     /// Brings the counters of probes up to date.
     pub(super) fn measure_probes(&self) {
         let Some(checker) = &self.checker else {

@@ -72,6 +72,21 @@ async fn two_choices_avoid_the_busiest() {
     }
 }
 
+#[test]
+fn two_choices_are_two_where_some_may_not_be_used() {
+    fastrand::seed(7);
+    let balancer = balancer(Strategy::P2c, &fleet_of(4));
+    for id in ["http://i2", "http://i3"] {
+        balancer.set_health(id, Health::Unhealthy);
+    }
+    let mut busy: Vec<_> = (0..40).map(|_| balancer.pick(None).unwrap()).collect();
+    busy.retain(|picked| &**picked.id() == "http://i0");
+    let calls = shares(&balancer, 1_000)
+        .remove("http://i0")
+        .unwrap_or_default();
+    assert!(calls < 40, "{calls} of 1000 went to the busy one");
+}
+
 #[tokio::test(start_paused = true)]
 async fn latencies_decide_where_they_are_measured() {
     fastrand::seed(7);

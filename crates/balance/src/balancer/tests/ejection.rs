@@ -125,6 +125,46 @@ async fn ejections_grow_and_good_behaviour_is_rewarded() {
     assert_eq!(duration(), 30);
 }
 
+#[tokio::test(start_paused = true)]
+async fn good_probes_after_bad_ones_end_an_ejection() {
+    let balancer = balancer(Strategy::RoundRobin, &fleet_of(3));
+    fail(&balancer, "http://i0", 5);
+    // They see nothing wrong, and calls do: calls are right.
+    balancer.set_health("http://i0", Health::Healthy);
+    assert_eq!(ejected(&balancer), ["http://i0"]);
+    balancer.set_health("http://i0", Health::Unhealthy);
+    seconds(1).await;
+    assert_eq!(ejected(&balancer), ["http://i0"]);
+    balancer.set_health("http://i0", Health::Healthy);
+    assert!(ejected(&balancer).is_empty());
+    assert_eq!(balancer.snapshot()[0].score, 100);
+    assert_eq!(shares(&balancer, 300)["http://i0"], 100);
+    // Who fails soon after is out for longer.
+    fail(&balancer, "http://i0", 5);
+    assert!(balancer.snapshot()[0].ejected_for.unwrap().as_secs() >= 48);
+}
+
+#[test]
+fn one_that_probes_keep_out_takes_no_place_among_the_ejected() {
+    let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+        .panic_threshold(0.25)
+        .build(&fleet_of(3), |instance| Arc::clone(instance.id()))
+        .unwrap();
+    fail(&balancer, "http://i0", 5);
+    fail(&balancer, "http://i1", 5);
+    assert_eq!(ejected(&balancer), ["http://i0"], "one of three may go");
+    assert!(!balancer.absorbs("http://i1"));
+    balancer.set_health("http://i0", Health::Unhealthy);
+    assert!(balancer.absorbs("http://i1"), "it can be set aside now");
+    fail(&balancer, "http://i1", 1);
+    assert_eq!(ejected(&balancer), ["http://i0", "http://i1"]);
+    assert_eq!(shares(&balancer, 9).len(), 1);
+    assert!(
+        !balancer.absorbs("http://i2"),
+        "the last one is the service"
+    );
+}
+
 #[test]
 fn it_can_be_turned_off() {
     let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())

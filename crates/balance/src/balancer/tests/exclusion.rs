@@ -50,3 +50,26 @@ fn who_asks_an_endpoint_without_a_call_is_not_counted() {
             .all(|it| it.requests == 0 && it.in_flight == 0)
     );
 }
+
+#[test]
+fn another_attempt_goes_to_who_is_well_even_where_all_are_used() {
+    for strategy in Strategy::ALL {
+        let balancer = balancer(strategy, &fleet_of(4));
+        for n in [0, 1, 2] {
+            balancer.set_health(&format!("http://i{n}"), Health::Unhealthy);
+        }
+        for key in 0..20 {
+            let key = Some(crate::hash_key(&[key]));
+            let mut tried = Tried::default();
+            let first = balancer.pick(key).unwrap();
+            tried.insert(&first);
+            let second = balancer.pick_excluding(key, &tried).unwrap();
+            if &**first.id() != "http://i3" {
+                assert_eq!(&**second.id(), "http://i3", "{strategy:?}");
+            }
+            tried.insert(&second);
+            let third = balancer.pick_excluding(key, &tried).unwrap();
+            assert!(third.id() != first.id() && third.id() != second.id());
+        }
+    }
+}
