@@ -200,6 +200,15 @@ async fn what_is_wrong_with_a_registration_is_said_and_changes_nothing() {
             "ttl must be a positive number",
         ),
         (json!({"template_name": "t", "instance": 7}), "an instance"),
+        (
+            json!({"template_name": "t", "instance": {"id": "a\nb", "endpoint": "http://127.0.0.1"}}),
+            "no control characters",
+        ),
+        (
+            json!({"template_name": "t", "instance":
+                {"endpoint": "http://127.0.0.1", "x": "x".repeat(70_000)}}),
+            "more than 65536 bytes",
+        ),
     ] {
         let answer = register(&gateway, &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");

@@ -53,6 +53,10 @@ const LOADERS: [&str; 24] = [
 ];
 const LOADER_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "BASH_FUNC_"];
 
+/// The most bytes of an id, and of all that is said of an instance.
+const MAX_ID_BYTES: usize = 256;
+const MAX_INSTANCE_BYTES: usize = 64 * 1024;
+
 /// How long a name may take to resolve; one that takes longer is judged by its text alone.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -61,6 +65,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) enum NotPermitted {
     #[error("`{0}` cannot be a template: its addresses are the gateway's own")]
     Reserved(String),
+    #[error("the id must have at most {MAX_ID_BYTES} bytes, and no control characters")]
+    Id,
+    #[error("the instance has more than {MAX_INSTANCE_BYTES} bytes")]
+    TooLarge,
     #[error("the {0} must begin with http:// or https://")]
     Scheme(&'static str),
     #[error("the {0} must not contain a user name or password")]
@@ -107,6 +115,14 @@ pub(crate) async fn check(
 ) -> Result<(), NotPermitted> {
     if RESERVED.contains(&template) {
         return Err(NotPermitted::Reserved(template.to_owned()));
+    }
+    let id = entry.instance.id();
+    if id.len() > MAX_ID_BYTES || id.contains(char::is_control) {
+        return Err(NotPermitted::Id);
+    }
+    let raw = entry.raw.as_ref();
+    if raw.is_some_and(|raw| raw.len() > MAX_INSTANCE_BYTES) {
+        return Err(NotPermitted::TooLarge);
     }
     if let Some(url) = &entry.health_url {
         check_address("health_url", url, clock).await?;

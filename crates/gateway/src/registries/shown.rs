@@ -92,6 +92,7 @@ fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
     let is_plain = !is_secret(name)
         && !HOLDERS.contains(&name)
         && !matches!(name, "command" | "args" | "health_url")
+        && !text.contains('@')
         && (is_scalar
             || !SECRETS
                 .iter()
@@ -123,7 +124,10 @@ fn visible(name: &str, value: Value) -> Value {
         Value::Array(_) | Value::String(_) if matches!(name, "command" | "args") => {
             arguments(&value)
         }
-        Value::String(url) if name == "health_url" => json!(without_query(&url)),
+        Value::String(url) if name == "health_url" => {
+            json!(without_query(&without_password(&url)))
+        }
+        Value::String(text) => json!(without_password(&text)),
         Value::Object(members) => {
             let members = members.into_iter();
             let members = members.map(|(name, value)| (name.clone(), visible(&name, value)));
@@ -147,18 +151,20 @@ fn arguments(command: &Value) -> Value {
         Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
         _ => return json!(HIDDEN),
     };
-    let mut hide_next = false;
+    let mut hide = false;
     let shown = words.into_iter().map(|word| {
-        if std::mem::take(&mut hide_next) {
+        // What follows the name of a secret belongs to it, up to the next option.
+        if hide && !word.starts_with('-') {
             return HIDDEN.to_owned();
         }
-        match word.split_once('=') {
-            Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
-            Some(_) => word,
-            None => {
-                hide_next = word.starts_with('-') && is_secret(&word);
-                word
-            }
+        let value = value_of_secret(&word);
+        hide = match value {
+            Some(at) => at == word.len(),
+            None => word.starts_with('-') && is_secret(&word),
+        };
+        match value {
+            Some(at) if at < word.len() => format!("{}{HIDDEN}", &word[..at]),
+            _ => without_password(&word),
         }
     });
     let shown: Vec<_> = shown.collect();
@@ -171,6 +177,36 @@ fn arguments(command: &Value) -> Value {
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRETS.iter().any(|word| name.contains(word))
+}
+
+/// Where the value begins in a word such as `--token=x` or `Authorization: x`.
+fn value_of_secret(word: &str) -> Option<usize> {
+    let lower = word.to_ascii_lowercase();
+    let ends = SECRETS
+        .iter()
+        .filter_map(|secret| Some(lower.find(secret)? + secret.len()));
+    let end = ends.min()?;
+    Some(end + lower[end..].find(['=', ':'])? + 1)
+}
+
+/// A text without the user names and passwords of addresses in it.
+fn without_password(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, after) = rest.split_at(start + "://".len());
+        shown.push_str(before);
+        let end = after.find(['/', '?', '#', ' ']).unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(at) => {
+                shown.push_str(HIDDEN);
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// A query is where keys are often given.
@@ -199,7 +235,12 @@ mod tests {
     fn names_of_secrets_are_shown_and_their_values_are_not() {
         let shown = seen(&json!({
             "id": "a",
-            "command": ["server", "--api-key", "hunter1", "--token=hunter2", "--port=1"],
+            "command": [
+                "server", "--api-key", "hunter1", "--token=hunter2", "--port=1",
+                "--header", "Authorization: Bearer hunter9", "--header=X-Api-Key:hunter10",
+                "postgres://user:hunter11@db/users", "--password", "hunter", "12", "-v",
+            ],
+            "database": "postgres://user:hunter12@db:5432/users?x=1",
             "env_vars": {"TOKEN": "hunter3", "LEVEL": "hunter4"},
             "headers": {"X-Custom": "hunter5"},
             "api_key": "hunter6",
@@ -215,9 +256,21 @@ mod tests {
             "--port=1",
             "zone",
             "http://a/health",
+            "postgres://[redacted]@db:5432/users?x=1",
+            "\"-v\"",
         ] {
             assert!(text.contains(kept), "{kept}: {text}");
         }
+    }
+
+    #[test]
+    fn a_command_that_is_a_text_hides_as_much() {
+        let command = "server --header Authorization: Bearer hunter1 -v --key=1 token: hunter2";
+        let shown = seen(&json!({"id": "a", "command": command}));
+        let hidden =
+            "server --header Authorization: [redacted] [redacted] -v --key=1 token: [redacted]";
+        assert_eq!(shown["command"], hidden);
+        assert_eq!(shown.to_string().find("hunter"), None);
     }
 
     #[test]

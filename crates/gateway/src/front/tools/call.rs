@@ -132,9 +132,7 @@ fn outbound(
 /// A tool of a service that speaks MCP: the body is its arguments.
 async fn over_mcp(door: Door, name: &str, tool: &str, arguments: &[u8]) -> Response<Body> {
     // Where its tools cannot be had, the service says whether it has this one.
-    if let Some(offers) = mcp::all::tools(door.clone()).await
-        && !offers.iter().any(|offer| offer.name == tool)
-    {
+    if mcp::all::offers(door.clone(), tool).await == Some(false) {
         return not_found(name);
     }
     let arguments = str::from_utf8(arguments).unwrap_or("{}");

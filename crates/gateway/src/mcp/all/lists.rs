@@ -471,6 +471,12 @@ pub(super) async fn tools(door: Door, client: &Client) -> Option<Vec<(String, By
     Some(tools.collect())
 }
 
+/// Whether the service of `door` has a tool of this name; `None` if it never said.
+pub(super) async fn has_tool(door: Door, client: &Client, name: &str) -> Option<bool> {
+    let list = listed(door, client, &digest(client), Kind::Tools).await?;
+    Some(list.items.iter().any(|item| &*item.original == name))
+}
+
 /// The name at its service of what goes by `joined`.
 pub(super) async fn original(
     door: &Door,

@@ -21,7 +21,11 @@ use bartizan_transport::bridge::{self, Local, Verdict};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-pub(crate) use self::{lists::Shelf, offers::tools, places::Places};
+pub(crate) use self::{
+    lists::Shelf,
+    offers::{offers, tools},
+    places::Places,
+};
 use super::{
     Door, Refusal, Session,
     ask::{self, Client, Request},

@@ -13,6 +13,11 @@ pub(crate) struct Offer {
     pub(crate) input_schema: Option<Box<RawValue>>,
 }
 
+/// Whether the service of `door` offers a tool; `None` if it never said.
+pub(crate) async fn offers(door: Door, tool: &str) -> Option<bool> {
+    lists::has_tool(door, &tool::nobody(), tool).await
+}
+
 /// The tools of the service of `door`: what it says, or said last if it says nothing in time.
 /// `None` if it never said anything.
 pub(crate) async fn tools(door: Door) -> Option<Vec<Offer>> {
