@@ -34,13 +34,15 @@ const CHAPTERS: [(&str, Section, bool); 3] = [
 /// the key sets the other.
 const ELSEWHERE: [&str; 3] = ["HOST", "MCP_GATEWAY_PORT", "MCP_SERVICES"];
 
+/// What the names of variables begin with that keys leave out.
+const PREFIXES: [&str; 3] = ["MCP_SERVICE_<NAME>_", "MCP_GATEWAY_", "MCP_"];
+
 /// The key of a variable within `gateway` or within a service, in one word: its name in small
 /// letters without what all have in common.
 fn word(variable: &Variable) -> String {
     let name = variable.family().unwrap_or(variable.name);
     let name = name.trim_end_matches('_');
-    let prefixes = ["MCP_SERVICE_<NAME>_", "MCP_GATEWAY_", "MCP_"];
-    let own = prefixes.iter().find_map(|it| name.strip_prefix(it));
+    let own = PREFIXES.iter().find_map(|it| name.strip_prefix(it));
     let word = own.unwrap_or(name).to_ascii_lowercase();
     match word.strip_prefix("cb_") {
         Some(rest) => format!("circuit_breaker_{rest}"),
@@ -168,7 +170,8 @@ impl Keys {
         let upper = key.to_ascii_uppercase();
         let variable = self.words.values().find(|target| {
             let name = target.variable.name;
-            name == upper || name.strip_prefix("MCP_SERVICE_<NAME>_") == Some(&upper)
+            let mut own = PREFIXES.iter().map(|it| name.strip_prefix(it));
+            name == upper || own.any(|it| it == Some(&upper))
         });
         if let Some(target) =
             variable.filter(|target| target.variable.key().rsplit('.').next() != Some(*key))

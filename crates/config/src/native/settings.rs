@@ -40,7 +40,7 @@ impl Settings<'_> {
             }
             (_, None) => {
                 // Guessing takes time, and nobody would read it.
-                let guess = || self.keys.meant(&path, self.more);
+                let guess = || self.keys.meant(&self.bare(&path), self.more);
                 let meant = if file.is_full() { None } else { guess() };
                 let meant = meant.map(|it| format!(", did you mean {it}?"));
                 let what = format!("is no key that is known{}", meant.unwrap_or_default());
@@ -67,6 +67,15 @@ impl Settings<'_> {
         if let Some(text) = text(file, target, &member.value, &origin, &full) {
             file.set(full, text, origin);
         }
+    }
+
+    /// The keys, of which the last may be a variable with the name of the service in it.
+    fn bare<'p>(&self, path: &[&'p str]) -> Vec<&'p str> {
+        let bare = |key: &'p str| {
+            let rest = key.strip_prefix("MCP_SERVICE_")?;
+            rest.strip_prefix(self.scope.prefix())?.strip_prefix('_')
+        };
+        path.iter().map(|key| bare(key).unwrap_or(key)).collect()
     }
 
     /// The key for people.

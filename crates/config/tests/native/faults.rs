@@ -206,6 +206,29 @@ services:
 }
 
 #[test]
+fn who_knows_the_variables_is_told_the_keys() {
+    let text = "
+gateway: {MCP_GATEWAY_MAX_BODY_BYTES: 1, LOG_LEVEL: info}
+services: {my-x: {command: x, MCP_SERVICE_MY_X_TOKEN: hunter2, CB_WINDOW: 1s}}
+";
+    let found = problems(text);
+    let meant: Vec<_> = found
+        .iter()
+        .map(|text| text.rsplit_once("did you mean ").map_or("", |it| it.1))
+        .collect();
+    assert_eq!(
+        meant,
+        [
+            "max_body_bytes?",
+            "log.level?",
+            "auth.token?",
+            "circuit_breaker.window?"
+        ],
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_header_is_the_same_in_capitals() {
     let text = "services: {a: {transport: http, endpoint: 'http://a', headers: {X-A: b, x-a: c}}}";
     let found = problems(text);
