@@ -1,5 +1,7 @@
 //! The name that was probably meant.
 
+use std::mem;
+
 /// The only candidate that goes on where `name` ends; failing that, the closest, if it is close
 /// enough to be a slip of the hand: at most three edits, and one in four letters.
 pub(crate) fn closest(name: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
@@ -31,19 +33,26 @@ pub(crate) fn closest(name: &str, candidates: impl IntoIterator<Item = String>) 
     }
 }
 
-/// The Levenshtein distance in bytes, with two rows.
+/// The distance of Levenshtein in bytes, where two neighbours that changed places, the commonest
+/// slip, count once and not twice (optimal string alignment). With three rows.
 fn distance(left: &str, right: &str) -> usize {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
+    let (mut above, mut twice_above) = (row.clone(), row.clone());
+    for (i, a) in left.iter().enumerate() {
         row[0] = i + 1;
-        for (j, b) in right.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        for (j, b) in right.iter().enumerate() {
+            let substituted = above[j] + usize::from(a != b);
+            let mut least = substituted.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && *b == left[i - 1] {
+                least = least.min(twice_above[j - 1] + 1);
+            }
+            row[j + 1] = least;
         }
+        mem::swap(&mut twice_above, &mut above);
+        mem::swap(&mut above, &mut row);
     }
-    row[right.len()]
+    above[right.len()]
 }
 
 #[cfg(test)]
@@ -55,7 +64,9 @@ mod tests {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", "abc"), 0);
-        assert_eq!(distance("abc", "acb"), 2);
+        assert_eq!(distance("abc", "acb"), 1);
+        assert_eq!(distance("abcd", "badc"), 2);
+        assert_eq!(distance("ca", "abc"), 3);
     }
 
     #[test]
@@ -71,6 +82,9 @@ mod tests {
         let closest = |name| closest(name, names());
         assert_eq!(closest("MCP_GATEWAY_HOTS").unwrap(), "MCP_GATEWAY_HOST");
         assert_eq!(closest("MCP_GATEWAY_PROT").unwrap(), "MCP_GATEWAY_PORT");
+        let docs = || ["MCP_GATEWAY_DOCS", "MCP_GATEWAY_HOST"].map(str::to_owned);
+        let swapped = super::closest("MCP_GATEWAY_HOTS", docs());
+        assert_eq!(swapped.unwrap(), "MCP_GATEWAY_HOST");
         assert_eq!(closest("SOMETHING_ELSE"), None);
         assert_eq!(closest("MCP_GATEWAY"), None, "two go on from here");
         assert_eq!(closest("MCP"), None);
