@@ -403,6 +403,9 @@ fn gateway_rows(gateway: &GatewaySettings, registries: &[RegistrySettings]) -> V
         });
     }
     rows.shown(CALLERS, "web origins", &gateway.cors_origins);
+    rows.add(CALLERS, "pages about the API", &gateway.docs, |it| {
+        yes_no(*it)
+    });
     rows.shown(CALLERS, "health says", &gateway.dialect);
     rows.add(CALLERS, "strict status", &gateway.strict_status, |it| {
         yes_no(*it)

@@ -35,6 +35,8 @@ pub struct GatewaySettings {
     pub api_keys: Option<Setting<Vec<Secret>>>,
     /// The keys that those must show one of who do what an operator does; `None` lets nobody.
     pub admin_keys: Option<Setting<Vec<Secret>>>,
+    /// Whether the API is described at `/openapi.json`, `/docs` and `/redoc`.
+    pub docs: Setting<bool>,
     /// What `GET /health` answers.
     pub dialect: Setting<Dialect>,
     /// The web origins whose pages may read answers.
@@ -109,6 +111,7 @@ impl GatewaySettings {
             insecure_bind: reader.setting(scope, &table::INSECURE_BIND),
             api_keys: keys(reader, scope, &table::API_KEYS),
             admin_keys: keys(reader, scope, &table::ADMIN_KEYS),
+            docs: reader.setting(scope, &table::DOCS),
             dialect: reader.setting(scope, &table::DIALECT),
             cors_origins: reader.setting(scope, &table::CORS_ORIGINS),
             strict_status: reader.setting(scope, &table::STRICT_STATUS),

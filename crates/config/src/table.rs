@@ -119,6 +119,10 @@ variables! {
         Value("false", "the documented API answers 200 and 500"), "",
         "Answers `POST /mcp/request` with the status that fits (429, 502, 503, 504 and \
          `Retry-After`) instead of the documented 200 and 500.";
+    DOCS = "MCP_GATEWAY_DOCS", Listening, Flag,
+        Value("true", "they hold no secret and fetch nothing from elsewhere"), "",
+        "Whether there are `/openapi.json`, `/docs` (Swagger UI) and `/redoc`, which show to \
+         everybody what calls there are. Calls made from there need a key as all others do.";
     DIALECT = "DIALECT", Listening, Choice(Dialect::WORDS),
         Value("both", "each of the two documented answers is a part of it"), "",
         "What `GET /health` answers, which two documented gateways answer differently: `000` how \

@@ -80,13 +80,17 @@ fn shortcut<B>(
     if request.method() == Method::OPTIONS {
         return Some(Response::new(AxumBody::from("OK")));
     }
-    // Health checks of containers know no key, and learn no more than that the gateway is there
-    // and how many of its backends are.
-    let open = matches!(request.uri().path(), "/livez" | "/readyz" | "/health");
-    if !open && !shared.admits(request.headers()) {
+    if !shared.admits(request.headers()) && !is_open(request.uri().path()) {
         return Some(refuse(shared, &Error::Unauthenticated));
     }
     None
+}
+
+/// Whether a path is for everybody: for health checks of containers, which know no key and learn no
+/// more than that the gateway is there and how many of its backends are, and for browsers, which
+/// cannot show a key when they load a page.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/health") || front::docs::is_open(path)
 }
 
 /// The future of an [`Edge`]; dropping it cancels the call.

@@ -95,18 +95,20 @@ impl Gateway {
     /// timeouts are that server's concern.
     #[must_use]
     pub fn service(&self) -> Edge<Router> {
+        Edge::new(self.router(), self.current.clone())
+    }
+
+    /// Every route there is.
+    pub(crate) fn router(&self) -> Router {
         let core = front::mcp::routes().with_state(self.current.clone());
-        let router = Router::new()
-            .merge(front::probes::routes())
-            .merge(front::request::routes())
-            .merge(front::tools::routes())
-            .merge(front::manage::routes().with_state(Arc::clone(&self.works)))
+        Router::new()
+            .merge(front::routes(&self.works))
+            .merge(front::docs::routes())
             .merge(front::mcp::routes())
             .merge(front::mcp::sse::routes(&self.current, &self.clients, core))
             .fallback(front::request::not_found)
             .method_not_allowed_fallback(front::request::not_allowed)
-            .with_state(self.current.clone());
-        Edge::new(router, self.current.clone())
+            .with_state(self.current.clone())
     }
 
     /// The names of all services there are now, those of registries included.

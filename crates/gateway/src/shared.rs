@@ -76,6 +76,15 @@ impl Lasting {
     }
 }
 
+/// Of whom a gateway asks a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Nobody,
+    /// Of those who do what an operator does.
+    Operators,
+    Everybody,
+}
+
 /// What all requests share that come in under one configuration.
 pub(crate) struct Shared {
     lasting: Arc<Lasting>,
@@ -88,6 +97,7 @@ pub(crate) struct Shared {
     admin_keys: Box<[Secret]>,
     strict: bool,
     dialect: Dialect,
+    docs: bool,
     max_body_bytes: usize,
     body_read_timeout: Duration,
 }
@@ -115,6 +125,7 @@ impl Shared {
             admin_keys: keys(&settings.admin_keys),
             strict: *settings.strict_status,
             dialect: *settings.dialect,
+            docs: *settings.docs,
             max_body_bytes: *settings.max_body_bytes,
             body_read_timeout: *settings.body_read_timeout,
         }
@@ -169,6 +180,20 @@ impl Shared {
     /// What `GET /health` says.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether the API is described to whoever asks.
+    pub(crate) fn shows_docs(&self) -> bool {
+        self.docs
+    }
+
+    /// Of whom a key is asked.
+    pub(crate) fn asks(&self) -> Asks {
+        match (self.api_keys.is_empty(), self.admin_keys.is_empty()) {
+            (false, _) => Asks::Everybody,
+            (true, false) => Asks::Operators,
+            (true, true) => Asks::Nobody,
+        }
     }
 
     pub(crate) fn draining(&self) -> bool {

@@ -9,6 +9,7 @@ use http::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::error::Error;
 
@@ -17,21 +18,21 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const LONGEST_INPUT: usize = 1_024;
 
 /// What went wrong, in words.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Detail {
     /// What went wrong, and what helps if that is known.
     pub(crate) detail: String,
 }
 
 /// Everything that is wrong with a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Faults {
     /// The faults, in the order in which they were found.
     pub(crate) detail: Vec<Fault>,
 }
 
 /// One thing that is wrong with a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Fault {
     /// What kind of fault it is, for programs.
     #[serde(rename = "type")]
@@ -41,11 +42,13 @@ pub(crate) struct Fault {
     /// What is wrong, for people.
     pub(crate) msg: String,
     /// What was there instead; null where that was nothing, is long, or may be a secret.
+    #[schema(value_type = Value, required = true)]
     pub(crate) input: Option<Box<RawValue>>,
 }
 
 /// A step to the place of a fault.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FaultPlace)]
 #[serde(untagged)]
 pub(crate) enum Place {
     /// A member of an object.

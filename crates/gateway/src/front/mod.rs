@@ -2,28 +2,61 @@
 //! call, and renders the answer and the errors in its own words; it decides nothing.
 
 pub(crate) mod detail;
+pub(crate) mod docs;
 pub(crate) mod manage;
 pub(crate) mod mcp;
 pub(crate) mod probes;
 pub(crate) mod request;
 pub(crate) mod tools;
 
-use http::Response;
+use std::sync::Arc;
 
-use crate::{error::Error, shared::Shared};
+use axum::Router;
+use http::Response;
+use utoipa::openapi::OpenApi;
+
+use crate::{current::Current, error::Error, shared::Shared, works::Works};
 
 /// The answer to a request that no door gets to see, in the words of the door that it came to.
 pub(crate) type Refuse = fn(&Shared, &Error) -> Response<axum::body::Body>;
 
 /// How requests to a path are refused.
 pub(crate) fn refusing(path: &str) -> Refuse {
-    let below = |root: &str| {
-        path.strip_prefix(root)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if ["/gateway", "/tools", "/health"].into_iter().any(below) {
+    if says_detail(path) {
         |_, error| detail::error(error)
     } else {
         |shared, error| request::refuse(shared, error).map(axum::body::Body::new)
     }
+}
+
+/// Whether the door at a path speaks the dialect of [`detail`].
+fn says_detail(path: &str) -> bool {
+    let below = |root: &str| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    ["/gateway", "/tools", "/health"].into_iter().any(below)
+}
+
+/// The doors that are plain HTTP, whose routes are made together with their part of the OpenAPI
+/// document. MCP itself is not among them: what a message of JSON-RPC may say, no such document
+/// can.
+pub(crate) fn routes(works: &Arc<Works>) -> Router<Current> {
+    let manage = Router::from(manage::routes())
+        .method_not_allowed_fallback(detail::not_allowed)
+        .with_state(Arc::clone(works));
+    Router::new()
+        .merge(Router::from(request::routes()))
+        .merge(Router::from(tools::routes()).method_not_allowed_fallback(detail::not_allowed))
+        .merge(manage)
+        .merge(Router::from(probes::routes()))
+}
+
+/// What there is to say of the same doors.
+fn description() -> OpenApi {
+    let mut whole = request::routes().into_openapi();
+    whole.merge(tools::routes().into_openapi());
+    whole.merge(manage::routes().into_openapi());
+    whole.merge(probes::routes().into_openapi());
+    whole
 }

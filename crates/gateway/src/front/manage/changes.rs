@@ -11,7 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, re
 use super::shapes::{Deregistered, Registered, Registration, Reloaded, Synced, Totals};
 use crate::{
     ReloadError,
-    front::detail::{self, Fault, Place},
+    front::{
+        detail::{self, Detail, Fault, Faults, Place},
+        docs::tag,
+    },
     manage,
     registries::ChangeError,
     works::Works,
@@ -22,6 +25,81 @@ const X_INSTANCE_TTL: HeaderName = HeaderName::from_static("x-instance-ttl");
 /// Longer is for good.
 const LONGEST_TTL: f64 = 366.0 * 86_400.0;
 
+/// Add an instance
+///
+/// One with the same id is replaced. Without a `ttl` it is written to the `registry.json`; with
+/// one it is kept in memory for that long after it was last heard of.
+#[utoipa::path(
+    post,
+    path = "/gateway/register",
+    tag = tag::REGISTRIES,
+    operation_id = "register_instance",
+    request_body(
+        content = Registration,
+        examples(
+            ("memory" = (
+                summary = "A server for a minute",
+                value = json!({
+                    "template_name": "demo",
+                    "instance": {
+                        "id": "demo-1",
+                        "endpoint": "http://127.0.0.1:7071",
+                        "metadata": { "weight": 3 },
+                    },
+                    "ttl": 60,
+                }),
+            )),
+            ("file" = (
+                summary = "A server for good",
+                value = json!({
+                    "template_name": "demo",
+                    "instance": { "id": "demo-2", "endpoint": "http://127.0.0.1:7072" },
+                }),
+            )),
+            ("program" = (
+                summary = "A program, which needs an operator's key",
+                value = json!({
+                    "template_name": "files",
+                    "instance": {
+                        "id": "files-1",
+                        "transport": "stdio",
+                        "command": ["mcp-files", "--root", "/srv/files"],
+                    },
+                }),
+            )),
+        ),
+    ),
+    responses(
+        (status = 200, description = "It is registered.", body = Registered, example = json!({
+            "success": true,
+            "message": "Registered instance demo-1 for template demo",
+            "instance_id": "demo-1",
+            "template_name": "demo",
+            "replaced": false,
+            "ttl": 60.0,
+            "warnings": [],
+        })),
+        (status = 400, description = "It cannot be registered: why not.", body = Detail, example = json!({
+            "detail": "Registration failed: ttl must be a positive number of seconds, of a year at most",
+        })),
+        (
+            status = 403,
+            description = "A program needs an operator's key and a place on the list of \
+                programs; or the request was made by a page of another origin.",
+            body = Detail,
+        ),
+        (status = 408, description = "The body did not arrive in time.", body = Detail),
+        (status = 413, description = "The body is too large.", body = Detail),
+        (status = 422, description = "The body is no registration.", body = Faults, example = json!({
+            "detail": [{
+                "type": "missing",
+                "loc": ["body", "template_name"],
+                "msg": "Field required",
+                "input": null,
+            }],
+        })),
+    ),
+)]
 pub(super) async fn register(
     State(works): State<Arc<Works>>,
     request: Request<Body>,
@@ -91,6 +169,30 @@ async fn registered(
     })
 }
 
+/// Take an instance out
+#[utoipa::path(
+    delete,
+    path = "/gateway/deregister/{template}/{instance_id}",
+    tag = tag::REGISTRIES,
+    operation_id = "deregister_instance",
+    params(
+        ("template" = String, Path, description = "The template.", example = "demo"),
+        ("instance_id" = String, Path, description = "The instance.", example = "demo-1"),
+    ),
+    responses(
+        (status = 200, description = "It is taken out.", body = Deregistered),
+        (
+            status = 403,
+            description = "The request was made by a page of another origin.",
+            body = Detail,
+        ),
+        (status = 404, description = "There is no such instance.", body = Detail, example = json!({
+            "detail": "Instance not found",
+        })),
+        (status = 409, description = "A file lists it that the gateway does not write.", body = Detail),
+        (status = 500, description = "The file cannot be written.", body = Detail),
+    ),
+)]
 pub(super) async fn deregister(
     State(works): State<Arc<Works>>,
     Path((template, id)): Path<(String, String)>,
@@ -123,6 +225,32 @@ pub(super) async fn deregister(
     }
 }
 
+/// Say that an instance is still there
+///
+/// Its time to live begins anew.
+#[utoipa::path(
+    post,
+    path = "/gateway/heartbeat/{template}/{instance_id}",
+    tag = tag::REGISTRIES,
+    operation_id = "instance_heartbeat",
+    params(
+        ("template" = String, Path, description = "The template.", example = "demo"),
+        ("instance_id" = String, Path, description = "The instance.", example = "demo-1"),
+    ),
+    responses(
+        (
+            status = 204,
+            description = "It is known.",
+            headers(("X-Instance-TTL" = f64, description = "Its time to live in seconds, if any.")),
+        ),
+        (
+            status = 403,
+            description = "The request was made by a page of another origin.",
+            body = Detail,
+        ),
+        (status = 404, description = "There is no such instance: register it again.", body = Detail),
+    ),
+)]
 pub(super) async fn heartbeat(
     State(works): State<Arc<Works>>,
     Path((template, id)): Path<(String, String)>,
@@ -144,6 +272,26 @@ pub(super) async fn heartbeat(
     response
 }
 
+/// Look at all registries now
+#[utoipa::path(
+    post,
+    path = "/gateway/sync",
+    tag = tag::REGISTRIES,
+    operation_id = "sync_registries",
+    responses(
+        (status = 200, description = "What was found.", body = Synced),
+        (
+            status = 403,
+            description = "The request was made by a page of another origin.",
+            body = Detail,
+        ),
+        (
+            status = 500,
+            description = "A registry is broken; what it said before stands.",
+            body = Synced,
+        ),
+    ),
+)]
 pub(super) async fn sync(
     State(works): State<Arc<Works>>,
     request: Request<Body>,
@@ -172,6 +320,34 @@ pub(super) async fn sync(
     detail::json(status, &answer)
 }
 
+/// Read the configuration anew
+///
+/// What `SIGHUP` does.
+#[utoipa::path(
+    post,
+    path = "/gateway/reload",
+    tag = tag::REGISTRIES,
+    operation_id = "reload_configuration",
+    responses(
+        (status = 200, description = "It counts now.", body = Reloaded),
+        (
+            status = 403,
+            description = "The request was made by a page of another origin.",
+            body = Detail,
+        ),
+        (
+            status = 409,
+            description = "The gateway was given its configuration by a program.",
+            body = Detail,
+        ),
+        (
+            status = 422,
+            description = "It is wrong in these ways, and nothing has changed.",
+            body = Faults,
+        ),
+        (status = 500, description = "It cannot be used, and nothing has changed.", body = Detail),
+    ),
+)]
 pub(super) async fn reload(
     State(works): State<Arc<Works>>,
     request: Request<Body>,

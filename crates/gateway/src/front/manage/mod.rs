@@ -8,30 +8,18 @@ mod shapes;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    routing::{delete, get, post},
-};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::detail;
 use crate::works::Works;
 
-pub(crate) fn routes() -> Router<Arc<Works>> {
-    let instance = "{template}/{instance_id}";
-    Router::new()
-        .route("/gateway/health", get(pages::health))
-        .route("/gateway/stats", get(pages::stats))
-        .route("/gateway/registry", get(pages::registry))
-        .route("/gateway/register", post(changes::register))
-        .route(
-            &format!("/gateway/deregister/{instance}"),
-            delete(changes::deregister),
-        )
-        .route(
-            &format!("/gateway/heartbeat/{instance}"),
-            post(changes::heartbeat),
-        )
-        .route("/gateway/sync", post(changes::sync))
-        .route("/gateway/reload", post(changes::reload))
-        .method_not_allowed_fallback(detail::not_allowed)
+pub(crate) fn routes() -> OpenApiRouter<Arc<Works>> {
+    OpenApiRouter::default()
+        .routes(routes!(pages::health))
+        .routes(routes!(pages::stats))
+        .routes(routes!(pages::registry))
+        .routes(routes!(changes::register))
+        .routes(routes!(changes::deregister))
+        .routes(routes!(changes::heartbeat))
+        .routes(routes!(changes::sync))
+        .routes(routes!(changes::reload))
 }

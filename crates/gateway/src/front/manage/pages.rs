@@ -9,8 +9,21 @@ use super::{
     figures::Figures,
     shapes::{GatewayStats, Health, Registry, Stats},
 };
-use crate::{front::detail, works::Works};
+use crate::{
+    front::{detail, docs::tag},
+    works::Works,
+};
 
+/// How registries and instances are doing
+///
+/// The status of the answer is 200 whatever it says.
+#[utoipa::path(
+    get,
+    path = "/gateway/health",
+    tag = tag::REGISTRIES,
+    operation_id = "gateway_health",
+    responses((status = 200, description = "Their health.", body = Health)),
+)]
 pub(super) async fn health(State(works): State<Arc<Works>>) -> Response<Body> {
     let figures = Figures::take(&works);
     let registry = figures.registry();
@@ -32,6 +45,17 @@ pub(super) async fn health(State(works): State<Arc<Works>>) -> Response<Body> {
     detail::json(StatusCode::OK, &health)
 }
 
+/// What was counted
+///
+/// Calls are counted when they are sent to an instance, for as long as it is listed. What was, is
+/// in `/metrics`.
+#[utoipa::path(
+    get,
+    path = "/gateway/stats",
+    tag = tag::REGISTRIES,
+    operation_id = "gateway_stats",
+    responses((status = 200, description = "Numbers of calls, instances and probes.", body = Stats)),
+)]
 pub(super) async fn stats(State(works): State<Arc<Works>>) -> Response<Body> {
     let figures = Figures::take(&works);
     let defaults = figures.defaults();
@@ -49,6 +73,16 @@ pub(super) async fn stats(State(works): State<Arc<Works>>) -> Response<Body> {
     detail::json(StatusCode::OK, &stats)
 }
 
+/// What is registered
+///
+/// An instance is as its file has it, with its health as it is now. Secrets are `[redacted]`.
+#[utoipa::path(
+    get,
+    path = "/gateway/registry",
+    tag = tag::REGISTRIES,
+    operation_id = "gateway_registry",
+    responses((status = 200, description = "All templates and instances.", body = Registry)),
+)]
 pub(super) async fn registry(State(works): State<Arc<Works>>) -> Response<Body> {
     let figures = Figures::take(&works);
     let templates: BTreeMap<_, _> = figures.templates().collect();

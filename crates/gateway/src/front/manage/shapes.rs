@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{ToSchema, openapi::schema::Object};
+
+use crate::front::docs::words;
 
 /// The answer of `GET /gateway/health`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GatewayHealth)]
 pub(crate) struct Health {
     /// `healthy`; `degraded` if an instance gets no calls or a registry cannot be read;
     /// `unhealthy` if no instance gets calls.
+    #[schema(schema_with = status)]
     pub(crate) status: &'static str,
-    /// How long the gateway has been running.
+    /// How long the gateway has been running, in seconds.
     pub(crate) uptime_seconds: f64,
     /// Calls sent to the instances that there are now, repeats included.
     pub(crate) total_requests: u64,
@@ -24,7 +29,8 @@ pub(crate) struct Health {
 }
 
 /// The answer of `GET /gateway/stats`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GatewayStatistics)]
 pub(crate) struct Stats {
     /// The gateway as a whole.
     pub(crate) gateway: GatewayStats,
@@ -37,7 +43,7 @@ pub(crate) struct Stats {
 }
 
 /// The gateway as a whole.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GatewayStats {
     /// How long it has been running.
     pub(crate) uptime_seconds: f64,
@@ -50,7 +56,7 @@ pub(crate) struct GatewayStats {
 }
 
 /// How much there is in all registries.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RegistryStats {
     /// Templates and namespaces.
     pub(crate) total_templates: usize,
@@ -67,7 +73,7 @@ pub(crate) struct RegistryStats {
 }
 
 /// How much there is of one template.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TemplateStats {
     /// Its instances.
     pub(crate) total_instances: usize,
@@ -80,7 +86,8 @@ pub(crate) struct TemplateStats {
 }
 
 /// How one registry is doing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RegistrySource)]
 pub(crate) struct Source {
     /// Its file; null for the instances that are kept in memory.
     pub(crate) path: Option<String>,
@@ -99,7 +106,7 @@ pub(crate) struct Source {
 }
 
 /// What probes did so far.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckerStats {
     /// Whether instances are probed.
     pub(crate) running: bool,
@@ -124,7 +131,7 @@ pub(crate) struct CheckerStats {
 }
 
 /// Where calls went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BalancerStats {
     /// How an instance is chosen where nothing else is said.
     pub(crate) default_strategy: String,
@@ -139,7 +146,7 @@ pub(crate) struct BalancerStats {
 }
 
 /// One way in which an instance is chosen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StrategyStats {
     /// Its name.
     pub(crate) name: &'static str,
@@ -151,7 +158,8 @@ pub(crate) struct StrategyStats {
 }
 
 /// The answer of `GET /gateway/registry`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RegistryContents)]
 pub(crate) struct Registry {
     /// Each template by its name.
     pub(crate) templates: BTreeMap<String, Template>,
@@ -160,10 +168,11 @@ pub(crate) struct Registry {
 }
 
 /// One template.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Template {
     /// Its instances as their registry has them, with their health as it is now. Values of
     /// variables and of other secrets are not shown.
+    #[schema(value_type = Vec<Instance>)]
     pub(crate) instances: Vec<BTreeMap<String, Box<RawValue>>>,
     /// How calls are spread over them.
     pub(crate) load_balancer: LoadBalancer,
@@ -171,11 +180,36 @@ pub(crate) struct Template {
     pub(crate) registry: String,
     /// Everything else that the registry says of it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub(crate) metadata: BTreeMap<String, Box<RawValue>>,
 }
 
+/// One instance, for the OpenAPI document: what its registry has of it is passed on as it is, and
+/// this is there besides.
+#[derive(ToSchema)]
+#[schema(as = RegistryInstance)]
+#[expect(dead_code, reason = "described, never made")]
+pub(crate) struct Instance {
+    /// Its id.
+    id: String,
+    /// The template that it belongs to.
+    template_name: String,
+    /// What probes found.
+    #[schema(example = "healthy")]
+    status: String,
+    /// When the last probe ended.
+    #[schema(format = DateTime, required = true)]
+    last_health_check: Option<String>,
+    /// Probes in a row that did not find it alive.
+    consecutive_failures: u32,
+    /// How it is doing now, if calls can be sent to it.
+    #[schema(nullable = false)]
+    live: Option<Live>,
+}
+
 /// How calls of one template are spread over its instances.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TemplateBalancing)]
 pub(crate) struct LoadBalancer {
     /// How an instance is chosen.
     pub(crate) strategy: String,
@@ -190,7 +224,8 @@ pub(crate) struct LoadBalancer {
 }
 
 /// How one instance is doing now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceLive)]
 pub(crate) struct Live {
     /// Whether it gets calls.
     pub(crate) usable: bool,
@@ -209,12 +244,14 @@ pub(crate) struct Live {
 }
 
 /// The body of `POST /gateway/register`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = InstanceRegistration)]
 pub(crate) struct Registration {
     /// The template that the instance belongs to; it is made if need be.
     pub(crate) template_name: String,
     /// The instance as a `registry.json` has it: an `endpoint` or a `command`, and perhaps `id`,
     /// `transport`, `working_dir`, `env_vars`, `health_url`, `weight`, `metadata` and others.
+    #[schema(value_type = Object)]
     pub(crate) instance: Box<RawValue>,
     /// How many seconds it stays without being heard of; for good without.
     #[serde(default)]
@@ -222,7 +259,8 @@ pub(crate) struct Registration {
 }
 
 /// The answer of `POST /gateway/register`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceRegistered)]
 pub(crate) struct Registered {
     /// Always true.
     pub(crate) success: bool,
@@ -241,7 +279,8 @@ pub(crate) struct Registered {
 }
 
 /// The answer of `DELETE /gateway/deregister/{template}/{instance_id}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceDeregistered)]
 pub(crate) struct Deregistered {
     /// Always true.
     pub(crate) success: bool,
@@ -254,7 +293,7 @@ pub(crate) struct Deregistered {
 }
 
 /// The answer of `POST /gateway/sync`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Synced {
     /// How much there was.
     pub(crate) before: Totals,
@@ -266,11 +305,13 @@ pub(crate) struct Synced {
     pub(crate) removed: Vec<String>,
     /// Why a registry could not be used; what it said before stands.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) detail: Option<String>,
 }
 
 /// How much there is in all registries.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RegistryTotals)]
 pub(crate) struct Totals {
     /// Templates and namespaces.
     pub(crate) templates: usize,
@@ -281,7 +322,7 @@ pub(crate) struct Totals {
 }
 
 /// The answer of `POST /gateway/reload`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reloaded {
     /// Always true.
     pub(crate) success: bool,
@@ -297,4 +338,8 @@ pub(crate) struct Reloaded {
     pub(crate) unchanged: Vec<String>,
     /// What has changed and does not count before a restart.
     pub(crate) needs_restart: Vec<&'static str>,
+}
+
+fn status() -> Object {
+    words(["healthy", "degraded", "unhealthy"])
 }

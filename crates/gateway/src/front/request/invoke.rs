@@ -1,4 +1,4 @@
-//! `POST /mcp/request`.
+//! What becomes of a call of `/mcp/request`.
 
 use std::{
     borrow::Cow,
@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, HeaderValue, Request, Response, StatusCode},
-};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bartizan_classify::{retry_after, retry_after_seconds};
 use bartizan_client::ClientError;
 use bartizan_clock::Instant;
@@ -38,19 +35,6 @@ use crate::{
 /// Longest correlation id, agent id and idempotency key accepted, in bytes.
 const MAX_ID_LENGTH: usize = 512;
 
-pub(super) async fn request(
-    State(shared): State<Arc<Shared>>,
-    request: Request<axum::body::Body>,
-) -> Response<axum::body::Body> {
-    let received = shared.clock().now();
-    let (head, body) = request.into_parts();
-    let answer = match shared.collect(body).await {
-        Ok(bytes) => answer(&shared, &head.headers, &bytes, received).await,
-        Err(error) => refuse(&shared, &error),
-    };
-    answer.map(axum::body::Body::new)
-}
-
 /// The answer to a request of which nothing is known but what is wrong with it.
 pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
     let now = shared.clock().wall();
@@ -67,7 +51,8 @@ pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
     }
 }
 
-async fn answer(
+/// The answer to the call that `body` asks for, which came in at `received`.
+pub(super) async fn answer(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     body: &Bytes,

@@ -1,4 +1,5 @@
 //! The documented `GET` endpoints beside `/mcp/request`.
+#![expect(single_use_lifetimes, reason = "what the derive of `ToSchema` writes")]
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -9,67 +10,111 @@ use axum::{
 use bartizan_circuit_breaker::{Snapshot, State as BreakerState};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
+use utoipa::{ToSchema, openapi::schema::Object};
 
-use super::render;
+use super::{render, schema::Refused};
 use crate::{
     body::Body,
     error::Error,
+    front::docs::{tag, words},
     mcp::{Door, tool},
     service::Service,
     shared::Shared,
 };
 
-#[derive(Serialize)]
-struct Health<'a> {
+/// The health of the gateway and of its services.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServicesHealth)]
+pub(super) struct Health<'a> {
+    /// The gateway's own, which is that it answers.
+    #[schema(example = "healthy")]
     status: &'static str,
+    #[schema(format = DateTime)]
     timestamp: String,
     services: Vec<ServiceHealth<'a>>,
 }
 
-#[derive(Serialize)]
-struct ServiceHealth<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct ServiceHealth<'a> {
+    #[schema(example = "inventory")]
     name: &'a str,
+    /// By the circuit breaker: closed, half open, open.
+    #[schema(schema_with = status_schema)]
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct Services<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServiceList)]
+pub(super) struct Services<'a> {
     services: Vec<ServiceEntry<'a>>,
 }
 
-#[derive(Serialize)]
-struct ServiceEntry<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Service)]
+pub(super) struct ServiceEntry<'a> {
+    #[schema(example = "inventory")]
     name: &'a str,
+    /// Where it is reached; of several instances, the first.
+    #[schema(example = "http://localhost:8081")]
     endpoint: String,
+    /// By the circuit breaker: closed, half open, open.
+    #[schema(schema_with = status_schema)]
     status: &'static str,
 }
 
-#[derive(Serialize)]
+/// A service's circuit breaker and rate limiter.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServiceMetrics)]
 #[serde(rename_all = "camelCase")]
-struct Metrics<'a> {
+pub(super) struct Metrics<'a> {
+    #[schema(example = "inventory")]
     service_name: &'a str,
     circuit_breaker: BreakerMetrics,
     rate_limiter: LimiterMetrics,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct BreakerMetrics {
+pub(super) struct BreakerMetrics {
+    #[schema(schema_with = state_schema)]
     state: &'static str,
+    /// In a row.
     failure_count: u32,
+    #[schema(format = DateTime)]
     last_failure_time: Option<String>,
+    /// Trial calls since the circuit is half open.
     half_open_attempts: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct LimiterMetrics {
+pub(super) struct LimiterMetrics {
+    /// Calls that could be made now.
     tokens: u32,
+    #[schema(format = DateTime)]
     last_refill: String,
+    /// Calls that wait.
     queue_length: usize,
 }
 
+fn status_schema() -> Object {
+    words(["healthy", "recovering", "unhealthy"])
+}
+
+fn state_schema() -> Object {
+    words(["CLOSED", "HALF_OPEN", "OPEN"])
+}
+
+/// The health of the services
+///
 /// The gateway's own health, which is that it answers, and each service's by its breaker.
+#[utoipa::path(
+    get,
+    path = "/mcp/health",
+    tag = tag::SERVICES,
+    operation_id = "services_health",
+    responses((status = 200, description = "It answers.", body = Health<'_>)),
+)]
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
     let services = shared.catalog().iter();
     page(&Health {
@@ -84,6 +129,13 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
     })
 }
 
+/// The services
+#[utoipa::path(
+    get,
+    path = "/mcp/services",
+    tag = tag::SERVICES,
+    responses((status = 200, description = "All of them.", body = Services<'_>)),
+)]
 pub(super) async fn services(State(shared): State<Arc<Shared>>) -> Response {
     let services = shared.catalog().iter();
     page(&Services {
@@ -97,7 +149,33 @@ pub(super) async fn services(State(shared): State<Arc<Shared>>) -> Response {
     })
 }
 
-/// The service's own definition, as it sends it.
+/// What operations a service has
+///
+/// The service's own definition, as it sends it when `GET {endpoint}/api/definition` asks for it;
+/// of a service that speaks MCP, its tools as operations.
+#[utoipa::path(
+    get,
+    path = "/mcp/services/{name}/definition",
+    tag = tag::SERVICES,
+    params(("name" = String, Path, description = "The service.", example = "inventory")),
+    responses(
+        (
+            status = 200,
+            description = "The definition.",
+            body = Object,
+            example = json!({
+                "name": "inventory",
+                "version": "1.0.0",
+                "operations": [{ "name": "getItem", "method": "GET" }],
+            }),
+        ),
+        (
+            status = 404,
+            description = "There is no such service, or it gives no definition.",
+            body = Refused,
+        ),
+    ),
+)]
 pub(super) async fn definition(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
@@ -126,6 +204,18 @@ pub(super) async fn definition(
     }
 }
 
+/// Breaker and limiter of a service
+#[utoipa::path(
+    get,
+    path = "/mcp/services/{name}/metrics",
+    tag = tag::SERVICES,
+    operation_id = "service_metrics",
+    params(("name" = String, Path, description = "The service.", example = "inventory")),
+    responses(
+        (status = 200, description = "Their state.", body = Metrics<'_>),
+        (status = 404, description = "There is no such service.", body = Refused),
+    ),
+)]
 pub(super) async fn metrics(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,

@@ -14,13 +14,74 @@ use parking_lot::Mutex;
 
 use super::answer;
 use crate::{
-    front::detail,
+    front::{
+        detail::{self, Detail, Faults},
+        docs::tag,
+    },
     ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
     mcp::{self, Door, tool},
     service::{Form, Outbound, Parts, Service},
     shared::Shared,
 };
 
+/// Call a tool
+///
+/// The body is the tool's arguments, as they are; the answer is what the tool answered. A plain
+/// service is sent `POST` with both, as by `/mcp/request`.
+#[utoipa::path(
+    post,
+    path = "/tools/{tool}",
+    tag = tag::TOOLS,
+    operation_id = "call_tool",
+    params(
+        (
+            "tool" = String,
+            Path,
+            description = "The namespace, which is a service, a dot, and the tool's name there.",
+            example = "inventory.getItem",
+        ),
+        ("Idempotency-Key" = Option<String>, Header, nullable = false,
+            description = "Says that the call may be repeated."),
+    ),
+    request_body(
+        content = Option<Object>,
+        description = "The arguments; none without a body.",
+        content_type = "application/json",
+        example = json!({ "sku": "lamp" }),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "What the tool answered.",
+            body = Value,
+            example = json!({ "sku": "lamp", "name": "Desk lamp" }),
+        ),
+        (status = 400, description = "The tool's answer is not JSON, or it finds the arguments wrong.", body = Detail),
+        (status = 404, description = "There is no such tool.", body = Detail, example = json!({
+            "detail": "Tool not found: inventory.getItem",
+        })),
+        (status = 422, description = "The body is no JSON object.", body = Faults),
+        (
+            status = 500,
+            description = "The tool failed.",
+            body = Detail,
+            example = json!({ "detail": "Backend error: 500 out of paper" }),
+        ),
+        (
+            status = 503,
+            description = "No instance can be called now.",
+            body = Detail,
+            headers(("Retry-After" = u64, description = "Seconds, where that is known.")),
+            example = json!({ "detail": "Backend server unhealthy: inventory" }),
+        ),
+        (status = 504, description = "The tool took too long.", body = Detail),
+        (
+            status = "default",
+            description = "Another refusal: what the backend said, 408, 413, 429 or 502.",
+            body = Detail,
+        ),
+    ),
+)]
 pub(super) async fn call(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,

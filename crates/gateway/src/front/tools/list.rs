@@ -15,15 +15,33 @@ use serde_json::value::RawValue;
 
 use super::shapes::{Tool, Tools};
 use crate::{
-    front::detail,
+    front::{detail, docs::tag},
     mcp::{self, Door},
     registries::Listing,
     service::Service,
     shared::Shared,
 };
 
-/// The tools of all services. One that cannot be asked costs its own tools only, and those only
-/// if it never told them.
+/// The tools of all services
+///
+/// Those that registries list, and those of services that speak MCP. One that cannot be asked
+/// costs its own tools only, and those only if it never told them.
+#[utoipa::path(
+    get,
+    path = "/tools",
+    tag = tag::TOOLS,
+    operation_id = "list_tools",
+    responses((status = 200, description = "All of them.", body = Tools, example = json!({
+        "tools": [{
+            "name": "manifest.read",
+            "namespace": "manifest",
+            "tool_name": "read",
+            "backend_url": "http://127.0.0.1:8081",
+            "health_status": "healthy",
+            "description": "Reads a manifest",
+        }],
+    }))),
+)]
 pub(super) async fn tools(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response<Body> {
     let services = shared.catalog().services().iter();
     let lists = join_all(services.map(|service| of_service(&shared, service, &headers)));

@@ -7,29 +7,45 @@ mod shapes;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    routing::{get, post},
-};
+use axum::{body::Body, extract::State};
 use bartizan_circuit_breaker::State as BreakerState;
 use bartizan_config::Dialect;
 use http::{Response, StatusCode};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::shapes::{App, Backends, Health};
-use super::detail;
+use self::shapes::{AnyHealth, App, Backends, Health};
+use super::{detail, docs::tag};
 use crate::{current::Current, service::Service, shared::Shared};
 
-pub(crate) fn routes() -> Router<Current> {
-    Router::new()
-        .route("/health", get(health))
-        .route("/tools", get(list::tools))
-        .route("/tools/{tool}", post(call::call))
-        .method_not_allowed_fallback(detail::not_allowed)
+pub(crate) fn routes() -> OpenApiRouter<Current> {
+    OpenApiRouter::default()
+        .routes(routes!(call::call))
+        .routes(routes!(list::tools))
+        .routes(routes!(health))
 }
 
-/// How many backends are well, for whoever asks: it names none.
+/// How many backends are well
+///
+/// For whoever asks: it names none. Which of its members there are, the gateway's `DIALECT` says.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = tag::TOOLS,
+    operation_id = "backends_health",
+    security(()),
+    responses((
+        status = 200,
+        description = "Whatever the numbers are.",
+        body = AnyHealth,
+        example = json!({
+            "status": "healthy",
+            "backends_total": 4,
+            "backends_healthy": 4,
+            "backends_unhealthy": 0,
+            "app": "MCP Gateway",
+        }),
+    )),
+)]
 async fn health(State(shared): State<Arc<Shared>>) -> Response<Body> {
     let services = shared.catalog().services();
     let total = services.len();
