@@ -159,6 +159,10 @@ impl fmt::Display for Guide {
                 writeln!(f, "{dim}{line}{plain}")?;
             }
         }
+        writeln!(
+            f,
+            "\nIn a browser, http://{address}/docs shows everything there is to call."
+        )?;
         write!(f, "\nCtrl-C here stops everything.")
     }
 }
