@@ -72,8 +72,8 @@ pub use docker::{CONTAINER, Docker, DockerBuilder, InvalidDocker};
 pub use endpoints::{InvalidEndpoints, parse_endpoints};
 #[cfg(feature = "registry")]
 pub use file::{
-    Format, InvalidRegistry, InvalidRegistryFile, Listed, RegistryFile, RegistryFileBuilder,
-    RegistryStore, StoreError,
+    Changes, Format, InvalidRegistry, InvalidRegistryFile, Listed, RegistryFile,
+    RegistryFileBuilder, RegistryStore, StoreError,
 };
 pub use instance::{HEALTH_URL, Instance, InvalidInstance, MAX_WEIGHT};
 #[cfg(feature = "kubernetes")]

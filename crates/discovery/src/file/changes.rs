@@ -1,5 +1,6 @@
 use std::{
     ffi::OsString,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,9 +17,12 @@ use tokio::sync::Notify;
 /// What the operating system says of changes of one file.
 ///
 /// The directories are watched, not the file: most programs write a new file and rename it, and
-/// whoever watches the old one hears nothing more.
+/// whoever watches the old one hears nothing more. The file need not be there.
+///
+/// It is a hint and no more: network file systems tell of nothing, and what is told may be about
+/// the same content. Look at the file now and then, and compare.
 #[derive(Debug)]
-pub(crate) struct Changes {
+pub struct Changes {
     _watcher: RecommendedWatcher,
     bell: Arc<Bell>,
 }
@@ -31,7 +35,16 @@ struct Bell {
 }
 
 impl Changes {
-    pub(crate) fn watch(path: &Path) -> notify::Result<Self> {
+    /// Listens to what happens to the file at `path`, and to what it leads to if it is a link.
+    ///
+    /// # Errors
+    ///
+    /// When its directory is not there, or the operating system watches no more.
+    pub fn watch(path: &Path) -> io::Result<Self> {
+        Self::begin(path).map_err(io::Error::other)
+    }
+
+    fn begin(path: &Path) -> notify::Result<Self> {
         let bell = Arc::new(Bell::default());
         let (names, directories) = places(path);
         let ear = Ear {
@@ -50,12 +63,17 @@ impl Changes {
     }
 
     /// Waits until the file may have changed since the last wait.
-    pub(crate) async fn next(&self) {
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&self) {
         self.bell.rung.notified().await;
     }
 
     /// Whether it takes a new watcher to hear anything.
-    pub(crate) fn is_lost(&self) -> bool {
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
         self.bell.lost.load(Ordering::Acquire)
     }
 }

@@ -14,6 +14,7 @@ mod store;
 mod store_error;
 mod yaml;
 
+pub use changes::Changes;
 pub use invalid::InvalidRegistry;
 pub use source::{Format, InvalidRegistryFile, RegistryFile, RegistryFileBuilder};
 pub use store::{Listed, RegistryStore};
