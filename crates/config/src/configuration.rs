@@ -130,7 +130,7 @@ impl Configuration {
     }
 }
 
-fn mode(source: &Source) -> Mode {
+pub(crate) fn mode(source: &Source) -> Mode {
     match source.find(table::NODE_ENV.name) {
         Some(entry) => match entry.text.expose().trim() {
             "development" => Mode::Development,

@@ -442,6 +442,9 @@ fn gateway_rows(gateway: &GatewaySettings, registries: &[RegistrySettings]) -> V
     rows.shown(PROCESS, "log filter", &gateway.log_filter);
     rows.shown(PROCESS, "log format", &gateway.log_format);
     rows.add(PROCESS, "log colour", &gateway.log_color, |it| on_off(*it));
+    rows.add(PROCESS, "watches its files", &gateway.watch_files, |it| {
+        yes_no(*it)
+    });
     rows.time(PROCESS, "drain delay", &gateway.drain_delay);
     rows.time(PROCESS, "drain timeout", &gateway.drain_timeout);
     rows.0

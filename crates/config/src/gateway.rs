@@ -67,6 +67,8 @@ pub struct GatewaySettings {
     pub mcp: McpGatewaySettings,
     /// What holds for services that a registry lists.
     pub instances: InstanceSettings,
+    /// Whether the configuration is read anew when a file that it came from changes.
+    pub watch_files: Setting<bool>,
     /// How long the gateway goes on accepting after it was told to stop.
     pub drain_delay: Setting<Duration>,
     /// How long calls in flight may take after a signal to end.
@@ -126,6 +128,7 @@ impl GatewaySettings {
             upstream_ca_file: file(reader, scope, &table::UPSTREAM_CA_FILE),
             mcp: McpGatewaySettings::read(reader, scope),
             instances: InstanceSettings::read(reader, scope),
+            watch_files: reader.setting(scope, &table::WATCH_FILES),
             drain_delay: reader.setting(scope, &table::DRAIN_DELAY),
             drain_timeout: reader.setting(scope, &table::DRAIN_TIMEOUT),
             log_filter: filter.map(|LogFilter(text)| text),
@@ -163,7 +166,7 @@ impl GatewaySettings {
 }
 
 /// The address, for which two names are documented.
-fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
+pub(crate) fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
     let ours = reader.is_set(scope, &table::HOST);
     let plain: Setting<IpAddr> = match reader.text(scope, &table::PLAIN_HOST) {
         // tcsh sets it to the name of the machine, compilers of conda to that of the platform.
@@ -200,7 +203,7 @@ pub(crate) fn is_service_link(text: &str) -> bool {
     schemes.iter().any(|scheme| text.starts_with(scheme))
 }
 
-fn port(reader: &mut Reader<'_>, scope: &Scope) -> Setting<u16> {
+pub(crate) fn port(reader: &mut Reader<'_>, scope: &Scope) -> Setting<u16> {
     let plain = reader.setting(scope, &table::PORT);
     match reader.text(scope, &table::GATEWAY_PORT) {
         None => plain,
@@ -273,7 +276,7 @@ impl Value for LogFilter {
     }
 }
 
-fn keys(
+pub(crate) fn keys(
     reader: &mut Reader<'_>,
     scope: &Scope,
     variable: &Variable,

@@ -8,6 +8,8 @@ pub enum Origin {
     Default(&'static str),
     /// A variable of the process environment.
     Variable(String),
+    /// An argument of the command line, which stands for a variable.
+    Flag(&'static str),
     /// A variable of an environment file.
     DotEnv {
         /// The variable.
@@ -82,6 +84,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default(why) => write!(f, "default: {why}"),
             Self::Variable(name) => f.write_str(name),
+            Self::Flag(flag) => f.write_str(flag),
             Self::DotEnv {
                 variable,
                 path,

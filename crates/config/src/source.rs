@@ -167,6 +167,13 @@ impl Source {
         Ok(self)
     }
 
+    /// Sets a variable to what an argument of the command line says, above all that is there.
+    #[must_use]
+    pub fn with_flag(mut self, flag: &'static str, name: &str, text: impl Into<String>) -> Self {
+        self.insert(name, text, Origin::Flag(flag));
+        self
+    }
+
     /// Adds the services of a file of MCP servers, below what is there already: the `mcpServers`
     /// of Claude Desktop, Claude Code and Cursor, or the `servers` of VS Code.
     ///
@@ -465,6 +472,14 @@ mod tests {
         assert!(Source::default().with_file_if_present(&path).is_err());
         std::fs::write(&path, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
         assert!(Source::default().with_file(&path).is_err());
+    }
+
+    #[test]
+    fn a_flag_wins_over_everything() {
+        let source = Source::from_iter([("PORT", "1")]).with_flag("--port", "PORT", "2");
+        assert_eq!(text(&source, "PORT"), Some("2"));
+        let origin = &source.find("PORT").unwrap().origin;
+        assert_eq!(origin.to_string(), "--port");
     }
 
     #[test]

@@ -64,6 +64,11 @@ variables! {
     LOG_FORMAT = "MCP_GATEWAY_LOG_FORMAT", Process, Choice(LogFormat::WORDS),
         Value("text", "readable without tools"), "",
         "The form of log lines, which go to standard error.";
+    WATCH_FILES = "MCP_GATEWAY_WATCH_FILES", Process, Flag,
+        Value("true", "whoever changes a file means it"), "",
+        "Whether the configuration is read anew when a file that it came from changes: the \
+         environment file, `bartizan.yaml`, and files of servers. What is wrong with it is logged and changes \
+         nothing. Without, SIGHUP has it read.";
     DRAIN_DELAY = "MCP_GATEWAY_DRAIN_DELAY", Process, Milliseconds { zero: true },
         Value("0", "nothing in front needs time to look elsewhere"), "",
         "How long after SIGTERM the gateway goes on as before while `/readyz` already says no, so \

@@ -37,5 +37,6 @@ mod works;
 pub use edge::{Edge, EdgeFuture};
 pub use front::mcp::StdioError;
 pub use gateway::{Gateway, StartError};
+pub use permit::RESERVED as RESERVED_TEMPLATES;
 pub use reload::{ReloadError, Reloaded};
 pub use service::BuildError;

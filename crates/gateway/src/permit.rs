@@ -13,7 +13,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 /// Templates whose addresses would be taken for those of the gateway itself.
-const RESERVED: [&str; 6] = ["health", "services", "request", "invoke", "tools", "jobs"];
+pub const RESERVED: [&str; 6] = ["health", "services", "request", "invoke", "tools", "jobs"];
 
 /// Names under which clouds tell machines their credentials.
 const METADATA_HOSTS: [&str; 4] = [
