@@ -1,6 +1,13 @@
+mod gateway;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use gateway::{
+    Cleanup, Deregister, GatewayCommand, Place, Register, Start, Sync, Transport,
+};
 
 /// A gateway between AI agents and the services they use.
 #[derive(Debug, Parser)]
@@ -35,8 +42,24 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 8080)]
         port: u16,
     },
+    /// Start a gateway with a registry, and see and change what the registry lists
+    Gateway {
+        #[command(subcommand)]
+        command: Box<GatewayCommand>,
+    },
     /// Print the configuration reference as Markdown
     Reference,
+    /// Print a script that completes the arguments of this program in a shell
+    Completions {
+        /// The shell that is to read it
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write it and one page a command into this directory instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Where the configuration comes from.
@@ -51,6 +74,17 @@ pub(crate) struct Source {
     /// A file of MCP servers as Claude Desktop, Cursor and VS Code have it; may be repeated
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) mcp_config: Vec<PathBuf>,
+    /// What other arguments say, above all of these.
+    #[arg(skip)]
+    pub(crate) flags: Vec<Flag>,
+}
+
+/// An argument that stands for a variable.
+#[derive(Clone, Debug)]
+pub(crate) struct Flag {
+    pub(crate) flag: &'static str,
+    pub(crate) variable: &'static str,
+    pub(crate) text: String,
 }
 
 const DEFAULT_ENV_FILE: &str = ".env";
@@ -59,6 +93,15 @@ const DEFAULT_ENV_FILE: &str = ".env";
 pub(crate) const DEFAULT_CONFIG: &str = "bartizan.yaml";
 
 impl Source {
+    /// The files that the configuration comes from.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.env_file.clone()];
+        let config = self.config.as_deref();
+        files.push(config.unwrap_or(Path::new(DEFAULT_CONFIG)).to_owned());
+        files.extend(self.mcp_config.iter().cloned());
+        files
+    }
+
     /// Whether nobody asked for another file than the usual one, which may be missing.
     pub(crate) fn is_default(&self) -> bool {
         self.env_file == Path::new(DEFAULT_ENV_FILE)

@@ -1,4 +1,4 @@
-//! The gateway's command line: serve, stdio, check, explain, demo.
+//! The gateway's command line: serve, stdio, check, explain, demo, gateway.
 
 mod cli;
 mod commands;
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         Command::Check => commands::check(&cli.source),
         Command::Explain { service } => commands::explain(&cli.source, service.as_deref()),
         Command::Demo { port } => commands::demo(port),
+        Command::Gateway { command } => commands::gateway(&cli.source, &command),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man { dir } => commands::man(dir.as_deref()),
         Command::Reference => commands::reference(),
     };
     match outcome {
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             commands::complain(&failure);
-            ExitCode::FAILURE
+            ExitCode::from(failure.code())
         }
     }
 }

@@ -108,7 +108,10 @@ fn dot_env(backend: &Upstream, changes: usize) -> String {
 }
 
 async fn start(files: &[(&str, &str)], registries: bool) -> Running {
-    let mut gateway = Bartizan::new(&[]).set("MCP_GATEWAY_PORT", 0);
+    // Signals and no more: `watch.rs` is about changes that nobody tells of.
+    let mut gateway = Bartizan::new(&[])
+        .set("MCP_GATEWAY_PORT", 0)
+        .set("MCP_GATEWAY_WATCH_FILES", "false");
     for (name, content) in files {
         gateway = gateway.file(name, content);
     }

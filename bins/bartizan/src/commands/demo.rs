@@ -24,8 +24,9 @@ pub(crate) fn demo(port: u16) -> Result<(), Failure> {
             taken,
             colours: *configuration.gateway.log_color && io::stdout().is_terminal(),
         };
+        let stop = told_to_stop();
         print(&guide)?;
-        gateway.serve(bound, told_to_stop()).await;
+        gateway.serve(bound, stop).await;
         demo.stop().await;
         Ok(())
     })

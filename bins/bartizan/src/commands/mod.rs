@@ -1,10 +1,14 @@
 //! One function a command.
 
 mod demo;
+mod gateway;
 mod inspect;
+mod print_self;
 mod reload;
 mod serve;
 mod stdio;
+mod table;
+mod watch;
 
 use std::io::{self, Write};
 
@@ -17,7 +21,9 @@ use crate::cli;
 
 pub(crate) use self::{
     demo::demo,
+    gateway::gateway,
     inspect::{check, explain, reference},
+    print_self::{completions, man},
     serve::serve,
     stdio::stdio,
 };
@@ -39,8 +45,20 @@ pub(crate) enum Failure {
     Runtime(io::Error),
     #[error("demo: {0}")]
     Demo(io::Error),
+    #[error(transparent)]
+    Gateway(#[from] gateway::Trouble),
     #[error("cannot write the output: {0}")]
     Output(io::Error),
+}
+
+impl Failure {
+    /// What the process ends with.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Gateway(trouble) => trouble.code(),
+            _ => 1,
+        }
+    }
 }
 
 /// Says on standard error what went wrong.
@@ -65,6 +83,10 @@ fn configuration(source: &cli::Source) -> Result<Configuration, Errors> {
 /// servers.
 fn variables(source: &cli::Source) -> Result<Source, Errors> {
     let environment = Source::environment();
+    let flags = source.flags.iter();
+    let environment = flags.fold(environment, |variables, it| {
+        variables.with_flag(it.flag, it.variable, &*it.text)
+    });
     let variables = if source.is_default() {
         environment.with_file_if_present(&source.env_file)?
     } else {
@@ -101,25 +123,32 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     builder.enable_all().build().map_err(Failure::Runtime)
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT.
-async fn told_to_stop() {
+/// Completes when the process is told to stop: SIGTERM or SIGINT, from this call on.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+fn told_to_stop() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler the signal ends the process, which is what it asks for.
-        let (Ok(mut terminate), Ok(mut interrupt)) = (
+        let signals = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
-        ) else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        );
+        async move {
+            // Without a handler the signal ends the process, which is what it asks for.
+            let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     }
     #[cfg(not(unix))]
-    {
+    async {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -1,5 +1,7 @@
 use bartizan_gateway::Gateway;
 
+use super::watch::Watched;
+
 /// SIGHUP, heard of from here on: before, it would end the process.
 pub(super) struct Hangups {
     #[cfg(unix)]
@@ -31,5 +33,17 @@ impl Hangups {
         }
         #[cfg(not(unix))]
         drop(gateway);
+    }
+}
+
+/// Reads the configuration again whenever a file that it comes from has changed. What is wrong
+/// with it is in the log, and changes nothing.
+pub(super) async fn when_changed(gateway: Gateway, watched: Watched) {
+    let mut listening = watched.listen();
+    loop {
+        for file in listening.next().await {
+            tracing::info!(file = %file.display(), "configuration file changed");
+        }
+        let _ = gateway.reload_from_source().await;
     }
 }

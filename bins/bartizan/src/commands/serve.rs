@@ -1,25 +1,59 @@
 use bartizan_gateway::Gateway;
 
-use super::{Failure, configuration, reload::Hangups, runtime, start_logs, told_to_stop};
+use super::{
+    Failure, configuration,
+    gateway::PidFile,
+    reload::{self, Hangups},
+    runtime, start_logs, told_to_stop,
+    watch::Watched,
+};
 use crate::cli::Source;
 
 /// Serves until the process is told to stop, then drains.
 ///
 /// Everything that can be wrong with the configuration is told before anything binds.
 pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
+    serve_as(source, None)
+}
+
+/// The same, with a file that says where it listens, for as long as it does.
+pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(), Failure> {
+    // Looked at before they are read, so that no change falls between the two.
+    let watched = Watched::new(source.files());
     let configuration = configuration(source)?;
     start_logs(&configuration)?;
     runtime()?.block_on(async {
-        let hangups = Hangups::listen();
+        // Before anybody hears that it listens, and may tell it to.
+        let (hangups, stop) = (Hangups::listen(), told_to_stop());
         let source = source.clone();
+        let settings = &configuration.gateway;
         let gateway = Gateway::new(&configuration)?;
         let gateway = gateway.configured_by(move || self::configuration(&source));
         let bound = gateway.bind()?;
-        let services = gateway.services().len();
-        tracing::info!(address = %bound.local_addr(), services, "listening");
-        let reloads = tokio::spawn(hangups.reload(gateway.clone()));
-        let drained = gateway.serve(bound, told_to_stop()).await;
-        reloads.abort();
+        let (address, services) = (bound.local_addr(), gateway.services().len());
+        tracing::info!(%address, services, "listening");
+        // Gone when this ends, however it ends.
+        let mut pid_file = pid_file;
+        if let Some(file) = &mut pid_file {
+            let scheme = if settings.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            let address = bartizan_config::reachable(address);
+            if let Err(error) = file.listens_at(&format!("{scheme}://{address}")) {
+                tracing::warn!(%error, "the pid file cannot be written");
+            }
+        }
+        let told = tokio::spawn(hangups.reload(gateway.clone()));
+        let watching = settings
+            .watch_files
+            .then(|| tokio::spawn(reload::when_changed(gateway.clone(), watched)));
+        let drained = gateway.serve(bound, stop).await;
+        told.abort();
+        if let Some(watching) = watching {
+            watching.abort();
+        }
         tracing::info!(
             finished = drained.finished,
             aborted = drained.aborted,

@@ -83,14 +83,16 @@ fn matches(shown: &[String], came: &[String]) -> bool {
     }
 }
 
-/// `line` without what differs from run to run: dates, ids, durations, ports, and the widths of
-/// columns, which are as wide as the ports are long.
+/// `line` without what differs from run to run: dates, ids, durations, ports, processes, and the
+/// widths of columns, which are as wide as the ports are long.
 fn timeless(line: &str) -> String {
-    const VARIABLE: [&str; 4] = [
+    const VARIABLE: [&str; 6] = [
         r#""processingTime":"#,
         r#""retryAfter":"#,
         "localhost:",
         "127.0.0.1:",
+        "process ",
+        "kill ",
     ];
 
     let mut out = String::new();

@@ -1,0 +1,168 @@
+use std::time::UNIX_EPOCH;
+
+use bartizan_clock::Clock;
+use bartizan_discovery::Entry;
+use bartizan_gateway::RESERVED_TEMPLATES;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Trouble,
+    overview::Overview,
+    place::{self, Target},
+};
+use crate::{
+    cli::{self, Register, Transport},
+    commands::{Failure, table::printable},
+};
+
+/// Adds an instance to a template.
+pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Result<(), Failure> {
+    let transport = transport(arguments)?;
+    let (target, report) = place::find(source, &arguments.place).await?;
+    let template = arguments.template.as_str();
+    let id = match &arguments.id {
+        Some(id) => id.clone(),
+        None => free_id(template, &Overview::of(&target).await?),
+    };
+    let instance = Value::Object(instance(arguments, transport, &id));
+    let replaced = match &target {
+        Target::Gateway { remote, .. } => {
+            let mut body = json!({ "template_name": template, "instance": instance });
+            if let Some(seconds) = arguments.ttl {
+                body["ttl"] = seconds.into();
+            }
+            let path = "/gateway/register";
+            // Only an operator may have programs started.
+            let answer = match transport {
+                Transport::Stdio => {
+                    remote
+                        .ask_as_operator(&Method::POST, path, Some(&body))
+                        .await?
+                }
+                Transport::Http | Transport::Sse => {
+                    remote.ask(&Method::POST, path, Some(&body)).await?
+                }
+            };
+            if !answer.status.is_success() {
+                return Err(remote.refused(&answer).into());
+            }
+            answer.json["replaced"].as_bool().unwrap_or_default()
+        }
+        Target::File { store, .. } => {
+            if arguments.ttl.is_some() {
+                let text = "a file has no clock: --ttl needs a gateway that runs".to_owned();
+                return Err(Trouble::Usage(text).into());
+            }
+            check_name(template)?;
+            let entry = Entry::from_json(&instance.to_string(), None);
+            let (entry, _) = entry.map_err(|error| Trouble::Usage(error.to_string()))?;
+            store
+                .register(template, entry)
+                .await
+                .map_err(Trouble::from)?
+        }
+    };
+    if report.json {
+        let members = json!({
+            "template": template, "id": id, "transport": transport.as_str(),
+            "replaced": replaced,
+        });
+        return report.json(&target, members);
+    }
+    let what = if replaced { "replaced" } else { "registered" };
+    report.say(&format_args!(
+        "{what} instance {} of template {} with {}",
+        printable(&id),
+        printable(template),
+        target.name()
+    ))
+}
+
+/// How the instance is spoken to, which follows from what it is unless it is said.
+fn transport(arguments: &Register) -> Result<Transport, Trouble> {
+    let is_program = arguments.command.is_some();
+    match arguments.transport {
+        None if is_program => Ok(Transport::Stdio),
+        None => Ok(Transport::Http),
+        Some(Transport::Stdio) if !is_program => Err(Trouble::Usage(
+            "--transport stdio needs --command: what is spoken to through its standard input has \
+             to be started"
+                .to_owned(),
+        )),
+        Some(other @ (Transport::Http | Transport::Sse)) if is_program => {
+            Err(Trouble::Usage(format!(
+                "--transport {} needs --endpoint: a command is spoken to through its standard \
+                 input",
+                other.as_str()
+            )))
+        }
+        Some(transport) => Ok(transport),
+    }
+}
+
+/// The rules that a gateway has for names, which it would pass over otherwise.
+fn check_name(template: &str) -> Result<(), Trouble> {
+    let is_sound = (1..=128).contains(&template.len())
+        && !template.contains(|c: char| c.is_control() || c == ',' || c == '/')
+        && template.trim() == template;
+    if RESERVED_TEMPLATES.contains(&template) {
+        return Err(Trouble::Usage(format!(
+            "template cannot be called {template}: its addresses are the gateway's own"
+        )));
+    }
+    if is_sound {
+        return Ok(());
+    }
+    Err(Trouble::Usage(format!(
+        "{template:?} cannot be the name of a template: it must hold 1 to 128 characters, no \
+         comma, slash or control character, and no blank at either end"
+    )))
+}
+
+/// The documented id, which names the second, and more if that is taken.
+fn free_id(template: &str, overview: &Overview) -> String {
+    let now = Clock::default().wall().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(0, |since| since.as_secs());
+    let id = format!("{template}-{seconds}");
+    let more = (2..).map(|number: u64| format!("{id}-{number}"));
+    let mut ids = std::iter::once(id.clone()).chain(more);
+    ids.find(|id| !overview.has(template, id)).unwrap_or(id)
+}
+
+/// The instance as a registry has it.
+fn instance(arguments: &Register, transport: Transport, id: &str) -> Map<String, Value> {
+    let mut instance = Map::new();
+    let mut add = |name: &str, value: Value| {
+        instance.insert(name.to_owned(), value);
+    };
+    add("id", id.into());
+    add("template_name", arguments.template.as_str().into());
+    add("transport", transport.as_str().into());
+    if let Some(endpoint) = &arguments.endpoint {
+        add("endpoint", endpoint.as_str().into());
+    }
+    if let Some(words) = &arguments.command {
+        add("command", words.0.clone().into());
+    }
+    if let Some(directory) = &arguments.working_dir {
+        add("working_dir", directory.to_string_lossy().into());
+    }
+    if !arguments.env.is_empty() {
+        let variables = arguments.env.iter();
+        let variables: Map<String, Value> = variables
+            .map(|set| (set.name.clone(), set.value.as_str().into()))
+            .collect();
+        add("env_vars", variables.into());
+    }
+    if let Some(backend) = &arguments.backend {
+        add("backend", backend.as_str().into());
+    }
+    if let Some(url) = &arguments.health_url {
+        add("health_url", url.as_str().into());
+    }
+    if let Some(weight) = arguments.weight {
+        add("metadata", json!({ "weight": weight }));
+    }
+    instance
+}
