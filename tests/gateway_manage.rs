@@ -4,6 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bartizan_gateway::Gateway;
+use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Reply, Upstream};
 use bartizan_tests::{Answer, Running, Variables};
 use http::{Method, StatusCode};
@@ -330,6 +331,42 @@ async fn an_instance_with_a_ttl_stays_while_it_is_heard_of() {
 }
 
 #[tokio::test]
+async fn an_instance_may_change_between_for_good_and_for_a_while() {
+    let place = Place::new(None);
+    let gateway = place.start().await;
+    let body = |ttl: Value| {
+        json!({"template_name": "demo", "ttl": ttl,
+            "instance": {"id": "a", "endpoint": "http://127.0.0.1:1"}})
+    };
+    let is_written = || place.text().contains("127.0.0.1:1");
+    register(&gateway, &body(Value::Null)).await;
+    assert!(is_written());
+    let beat = gateway.post_to("/gateway/heartbeat/demo/a", "").await;
+    assert_eq!(
+        (beat.status, beat.header("x-instance-ttl")),
+        (StatusCode::NO_CONTENT, None)
+    );
+    let replaced = register(&gateway, &body(json!(60))).await.json();
+    assert_eq!(replaced["replaced"], true);
+    assert!(!is_written());
+    let beat = gateway.post_to("/gateway/heartbeat/demo/a", "").await;
+    assert_eq!(beat.header("x-instance-ttl"), Some("60"));
+    let replaced = register(&gateway, &body(Value::Null)).await.json();
+    assert_eq!(replaced["replaced"], true);
+    assert!(is_written());
+    let listed = gateway.get("/gateway/registry").await.json();
+    assert_eq!(listed["stats"]["total_instances"], 1);
+
+    // A broken file is not written to, and nothing is kept beside it.
+    std::fs::write(&place.path, place.text().replace(':', "")).unwrap();
+    let refused = register(&gateway, &body(json!(60))).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let listed = gateway.get("/gateway/registry").await.json();
+    assert_eq!(listed["stats"]["total_instances"], 1);
+    assert_eq!(listed["stats"]["sources"][1]["instances"], 0);
+}
+
+#[tokio::test]
 async fn statistics_have_every_documented_field() {
     let backend = backend().await;
     let registry = json!({"templates": {"demo": {
@@ -445,6 +482,22 @@ async fn fault_6_background_checks_run_and_a_new_instance_is_routable_at_once() 
     // Nobody has looked at it yet, and it is no worse for that.
     let stats = gateway.get("/gateway/stats").await.json();
     assert_eq!(stats["registry"]["healthy_instances"], 1);
+    let fixture = HttpFixture::bind(0, Eras::Both).await.unwrap();
+    let body =
+        json!({"template_name": "fixture", "instance": {"id": "f", "endpoint": fixture.url()}});
+    tokio::spawn(fixture.serve());
+    register(&gateway, &body).await;
+    let call = async || {
+        gateway
+            .post_to("/tools/fixture.test_simple_text", "{}")
+            .await
+    };
+    assert_eq!(call().await.status, StatusCode::OK);
+    let listed = gateway.get("/gateway/registry").await.json();
+    let live = &listed["templates"]["fixture"]["instances"][0]["live"];
+    assert!(live["requests"].as_u64().unwrap() > 0, "{live}");
+    gateway.delete("/gateway/deregister/fixture/f").await;
+    assert_eq!(call().await.status, StatusCode::NOT_FOUND);
     let health = |json: &Value| json["templates"]["demo"]["instances"][0]["status"].clone();
     until(&gateway, "/gateway/registry", |json| {
         health(json) == "healthy"

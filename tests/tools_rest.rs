@@ -193,6 +193,11 @@ async fn what_is_not_listed_is_not_found() {
             json!({"detail": format!("Tool not found: {name}")})
         );
     }
+    for path in ["/tools/manifest.list_servers/x", "/gateway/nothing"] {
+        let answer = gateway.post_to(path, "{}").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.json(), json!({"detail": "Not Found"}));
+    }
     let escaping = gateway
         .post_to("/tools/manifest.%2E%2E%2Fadmin", "{}")
         .await;

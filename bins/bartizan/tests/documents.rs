@@ -4,6 +4,7 @@
 
 mod common;
 
+use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Reply, Upstream};
 use common::{Bartizan, Running, curl};
 use serde_json::{Value, json};
@@ -158,4 +159,49 @@ async fn a_reload_over_http_is_that_of_the_signal() {
     write(file("2000"));
     assert_eq!(reload().await.json()["changed"], json!(["user-service"]));
     gateway.logs("configuration changed").await;
+}
+
+#[tokio::test]
+async fn a_program_that_an_operator_registers_is_started_and_called() {
+    let fixture = HttpFixture::bind(0, Eras::Both).await.unwrap();
+    let servers = json!({"mcpServers": {"fx": {"type": "http", "url": fixture.url()}}});
+    tokio::spawn(fixture.serve());
+    let key = "key-of-an-operator-000000000001";
+    // Any server would do that speaks over standard input and output: this one is at hand.
+    let program = env!("CARGO_BIN_EXE_bartizan");
+    let gateway = Bartizan::new(&["serve"])
+        .set("MCP_GATEWAY_PORT", 0)
+        .set("MCP_GATEWAY_REGISTRY_FILE", "registry.json")
+        .set("MCP_GATEWAY_ADMIN_KEYS", key)
+        .set("MCP_GATEWAY_ALLOWED_COMMANDS", program)
+        .file("servers.json", &servers.to_string())
+        .start()
+        .await;
+    let body = json!({"template_name": "programs", "instance": {
+        "id": "p-1",
+        "command": [program, "stdio", "--mcp-config", "servers.json"],
+        "working_dir": gateway.directory(),
+        "env_vars": {"LOG_LEVEL": "error"},
+    }});
+    let body = body.to_string();
+    let url = gateway.url("/gateway/register");
+    let json = "content-type: application/json";
+    let refused = curl(&["--header", json, "--data", &body, &url]).await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let key = format!("authorization: Bearer {key}");
+    let arguments = ["--header", json, "--header", &key, "--data", &body, &url];
+    let registered = curl(&arguments).await;
+    assert_eq!(registered.status, 200, "{registered:?}");
+
+    let call = gateway.url("/tools/programs.test_simple_text");
+    let answer = curl(&["--request", "POST", &call]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.json().is_string(), "{answer:?}");
+    let listed = curl(&[&gateway.url("/gateway/registry")]).await.json();
+    let instance = &listed["templates"]["programs"]["instances"][0];
+    assert_eq!(instance["env_vars"], json!({"LOG_LEVEL": "[redacted]"}));
+    let gone = gateway.url("/gateway/deregister/programs/p-1");
+    assert_eq!(curl(&["--request", "DELETE", &gone]).await.status, 200);
+    let answer = curl(&["--request", "POST", &call]).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
 }

@@ -106,7 +106,7 @@ impl Gateway {
             .merge(front::docs::routes())
             .merge(front::mcp::routes())
             .merge(front::mcp::sse::routes(&self.current, &self.clients, core))
-            .fallback(front::request::not_found)
+            .fallback(front::not_found)
             .method_not_allowed_fallback(front::request::not_allowed)
             .with_state(self.current.clone())
     }

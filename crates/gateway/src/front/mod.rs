@@ -11,21 +11,33 @@ pub(crate) mod tools;
 
 use std::sync::Arc;
 
-use axum::Router;
-use http::Response;
+use axum::{Router, body::Body, extract::State};
+use http::{Method, Response, StatusCode, Uri};
 use utoipa::openapi::OpenApi;
 
 use crate::{current::Current, error::Error, shared::Shared, works::Works};
 
 /// The answer to a request that no door gets to see, in the words of the door that it came to.
-pub(crate) type Refuse = fn(&Shared, &Error) -> Response<axum::body::Body>;
+pub(crate) type Refuse = fn(&Shared, &Error) -> Response<Body>;
+
+/// What there is no page for.
+pub(crate) async fn not_found(
+    state: State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+) -> Response<Body> {
+    if says_detail(uri.path()) {
+        return detail::refuse(StatusCode::NOT_FOUND, "Not Found");
+    }
+    request::not_found(state, method, uri).await
+}
 
 /// How requests to a path are refused.
 pub(crate) fn refusing(path: &str) -> Refuse {
     if says_detail(path) {
         |_, error| detail::error(error)
     } else {
-        |shared, error| request::refuse(shared, error).map(axum::body::Body::new)
+        |shared, error| request::refuse(shared, error).map(Body::new)
     }
 }
 

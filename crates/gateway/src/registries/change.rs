@@ -99,7 +99,14 @@ impl Registries {
                     return Err(file.not_ours(service, &id));
                 }
                 let replaced = self.registrations.register(service, entry, ttl)?;
-                Ok(self.take_out(service, &id).await?.is_some() || replaced)
+                if listing.is_none() {
+                    return Ok(replaced);
+                }
+                if let Err(error) = self.take_out(service, &id).await {
+                    let _ = self.registrations.deregister(service, &id);
+                    return Err(error.into());
+                }
+                Ok(true)
             }
         }
     }

@@ -1,9 +1,6 @@
 //! `GET /tools`.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{body::Body, extract::State};
 use bartizan_balance::EndpointSnapshot;
@@ -75,88 +72,90 @@ async fn of_service(
     }
 }
 
-/// The tools that a registry lists, each once.
+/// The tools that a registry lists, each once: as the instance that is doing best has it.
 fn of_listing(service: &Service, listing: &Listing) -> Vec<Tool> {
     let standing = Standing::of(service);
-    let mut seen = HashSet::new();
-    let mut tools = Vec::new();
-    for tool in listing.entries.iter().flat_map(|entry| entry.tools.iter()) {
-        if !seen.insert(&tool.name) {
-            continue;
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut tools: Vec<Tool> = Vec::new();
+    for entry in listing.entries.iter() {
+        let word = standing.word(entry.instance.id());
+        for tool in entry.tools.iter() {
+            match places.get(&*tool.name) {
+                Some(place) => {
+                    let known = &mut tools[*place];
+                    if rank(word) < rank(known.health_status) {
+                        known.health_status = word;
+                        known.backend_url = place_of(entry);
+                    }
+                }
+                None => {
+                    places.insert(&tool.name, tools.len());
+                    tools.push(listed(&listing.name, entry, tool, word));
+                }
+            }
         }
-        let has_it = |entry: &&discovery::Entry| entry.tools.iter().any(|it| it.name == tool.name);
-        let entries: Vec<_> = listing.entries.iter().filter(has_it).collect();
-        let (health_status, place) = standing.best_of(&entries);
-        let schema = ["input_schema", "inputSchema"];
-        let schema = schema.iter().find_map(|name| tool.metadata.get(*name));
-        tools.push(Tool {
-            name: format!("{}.{}", listing.name, tool.name),
-            namespace: listing.name.to_string(),
-            tool_name: tool.name.to_string(),
-            backend_url: place,
-            health_status,
-            description: tool.description.as_deref().map(str::to_owned),
-            input_schema: schema.and_then(|text| RawValue::from_string(text.to_string()).ok()),
-        });
     }
     tools
 }
 
-/// How the instances of a service are doing.
-struct Standing {
-    endpoints: Vec<EndpointSnapshot>,
-    states: HashMap<Arc<str>, HealthState>,
+fn listed(
+    namespace: &str,
+    entry: &discovery::Entry,
+    tool: &discovery::Tool,
+    health_status: &'static str,
+) -> Tool {
+    let schema = ["input_schema", "inputSchema"];
+    let schema = schema.iter().find_map(|name| tool.metadata.get(*name));
+    Tool {
+        name: format!("{namespace}.{}", tool.name),
+        namespace: namespace.to_owned(),
+        tool_name: tool.name.to_string(),
+        backend_url: place_of(entry),
+        health_status,
+        description: tool.description.as_deref().map(str::to_owned),
+        input_schema: schema.and_then(|text| RawValue::from_string(text.to_string()).ok()),
+    }
 }
+
+fn place_of(entry: &discovery::Entry) -> String {
+    let place = entry.instance.uri().to_string();
+    place.trim_end_matches('/').to_owned()
+}
+
+/// How the instances of a service are doing.
+struct Standing(HashMap<Arc<str>, &'static str>);
 
 impl Standing {
     fn of(service: &Service) -> Self {
         let states = service.checker().map(Checker::states);
         let states = states.unwrap_or_default().into_iter();
-        Self {
-            endpoints: service.instances(),
-            states: states.map(|(target, state)| (target.id, state)).collect(),
-        }
+        let states: HashMap<_, _> = states.map(|(target, state)| (target.id, state)).collect();
+        let words = service.instances().into_iter().map(|endpoint| {
+            let word = word(&endpoint, states.get(&endpoint.id));
+            (endpoint.id, word)
+        });
+        Self(words.collect())
     }
 
-    fn word(&self, endpoint: &EndpointSnapshot) -> &'static str {
-        if endpoint.ejected_for.is_some() {
-            return "unhealthy";
-        }
-        let is_unreachable = || {
-            let state = self.states.get(&endpoint.id);
-            state.is_some_and(|state| state.summary().unreachable)
-        };
-        match endpoint.health {
-            Health::Healthy => "healthy",
-            Health::Unknown => "unknown",
-            Health::Unhealthy if is_unreachable() => "unreachable",
-            Health::Unhealthy => "unhealthy",
-        }
+    fn word(&self, id: &str) -> &'static str {
+        self.0.get(id).copied().unwrap_or("unknown")
     }
 
     /// How the instance that is doing best is doing.
     fn best(&self) -> &'static str {
-        let words = self.endpoints.iter().map(|endpoint| self.word(endpoint));
+        let words = self.0.values().copied();
         words.min_by_key(|word| rank(word)).unwrap_or("unknown")
     }
+}
 
-    /// The same of those of `entries`, and where that instance is.
-    fn best_of(&self, entries: &[&discovery::Entry]) -> (&'static str, String) {
-        let found = entries.iter().filter_map(|entry| {
-            let id = entry.instance.id();
-            let endpoint = self.endpoints.iter().find(|it| it.id == *id)?;
-            Some((self.word(endpoint), entry))
-        });
-        let best = found.min_by_key(|(word, _)| rank(word));
-        let place = |entry: &discovery::Entry| {
-            let place = entry.instance.uri().to_string();
-            place.trim_end_matches('/').to_owned()
-        };
-        match (best, entries.first()) {
-            (Some((word, entry)), _) => (word, place(entry)),
-            (None, Some(entry)) => ("unknown", place(entry)),
-            (None, None) => ("unknown", String::new()),
-        }
+fn word(endpoint: &EndpointSnapshot, state: Option<&HealthState>) -> &'static str {
+    let is_unreachable = || state.is_some_and(|state| state.summary().unreachable);
+    match endpoint.health {
+        _ if endpoint.ejected_for.is_some() => "unhealthy",
+        Health::Healthy => "healthy",
+        Health::Unknown => "unknown",
+        Health::Unhealthy if is_unreachable() => "unreachable",
+        Health::Unhealthy => "unhealthy",
     }
 }
 
