@@ -92,6 +92,16 @@ impl<T> Balancer<T> {
         self.pick_pinned(id, Picked::new)
     }
 
+    /// The name of the endpoint that a call goes to now, for who has several messages to send to
+    /// one endpoint. It had its turn; a call is counted only when one is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Balancer::pick`].
+    pub fn choose(&self, key: Option<u64>) -> Result<Arc<str>, NoEndpoints> {
+        self.pick_among(key, None, |slot, _| Arc::clone(slot.endpoint.id()))
+    }
+
     /// The service that reaches the endpoint of this name, for who has something to ask of it that
     /// is no call: nothing is counted.
     #[must_use]

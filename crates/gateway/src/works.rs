@@ -21,6 +21,7 @@ use crate::{
     BuildError, ReloadError, Reloaded, StartError,
     catalog::Catalog,
     current::Current,
+    front,
     gateway::server,
     mcp::House,
     plan::{Plan, Settled},
@@ -360,7 +361,10 @@ impl Ground {
     fn service(&self, plan: &Plan, lasting: &Lasting) -> Result<Option<Arc<Service>>, BuildError> {
         let (metrics, clock) = (lasting.metrics(), lasting.clock());
         match Service::new(plan, &self.client, &self.hosting, metrics, clock) {
-            Ok(service) => Ok(Some(Arc::new(service))),
+            Ok(service) => {
+                front::templates::warn_of_name(&plan.settings.name);
+                Ok(Some(Arc::new(service)))
+            }
             Err(error) if plan.listing.is_some() => {
                 tracing::error!(%error, "a service of a registry is left out");
                 Ok(None)

@@ -73,7 +73,7 @@ impl Fault {
         Self::new("missing", loc, "Field required")
     }
 
-    fn with_input(mut self, json: &str) -> Self {
+    pub(crate) fn with_input(mut self, json: &str) -> Self {
         if json.len() <= LONGEST_INPUT {
             self.input = RawValue::from_string(json.to_owned()).ok();
         }

@@ -7,6 +7,7 @@ pub(crate) mod manage;
 pub(crate) mod mcp;
 pub(crate) mod probes;
 pub(crate) mod request;
+pub(crate) mod templates;
 pub(crate) mod tools;
 
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub(crate) async fn not_found(
 pub(crate) fn refusing(path: &str) -> Refuse {
     if says_detail(path) {
         |_, error| detail::error(error)
+    } else if templates::has(path) {
+        templates::refuse
     } else {
         |shared, error| request::refuse(shared, error).map(Body::new)
     }
@@ -61,6 +64,9 @@ pub(crate) fn routes(works: &Arc<Works>) -> Router<Current> {
         .merge(Router::from(request::routes()))
         .merge(Router::from(tools::routes()).method_not_allowed_fallback(detail::not_allowed))
         .merge(manage)
+        .merge(
+            Router::from(templates::routes()).method_not_allowed_fallback(templates::not_allowed),
+        )
         .merge(Router::from(probes::routes()))
 }
 
@@ -68,6 +74,7 @@ pub(crate) fn routes(works: &Arc<Works>) -> Router<Current> {
 fn description() -> OpenApi {
     let mut whole = request::routes().into_openapi();
     whole.merge(tools::routes().into_openapi());
+    whole.merge(templates::routes().into_openapi());
     whole.merge(manage::routes().into_openapi());
     whole.merge(probes::routes().into_openapi());
     whole

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::{Exchange, Refusal, tools};
 use crate::{
+    error::Error,
     ids::{self, IDEMPOTENCY_KEY},
     service::{Form, Outbound, Owner, Parts, Payload, Service, Upstream},
     shared::Shared,
@@ -50,6 +51,26 @@ pub(crate) struct Door {
     priority: Priority,
     /// When the caller wants it to be over, if that is sooner than the service's own limit.
     deadline: Option<Instant>,
+    /// Where all messages go as long as they can, if an instance was picked for the request.
+    instance: Option<Arc<str>>,
+    /// Who wants to know which instance answered.
+    witness: Option<Arc<Witness>>,
+}
+
+/// Knows which instance answered last, or failed to.
+#[derive(Debug, Default)]
+pub(crate) struct Witness(Mutex<Option<Arc<str>>>);
+
+impl Witness {
+    /// The instance, if one was asked.
+    pub(crate) fn instance(&self) -> Option<Arc<str>> {
+        // One message at a time is under way for one request, so nobody ever waits.
+        self.0.lock().clone()
+    }
+
+    pub(crate) fn note(&self, instance: &Arc<str>) {
+        *self.0.lock() = Some(Arc::clone(instance));
+    }
 }
 
 /// What joins our records with those of others.
@@ -81,7 +102,27 @@ impl Door {
             },
             priority: Priority::Normal,
             deadline: None,
+            instance: None,
+            witness: None,
         }
+    }
+
+    /// The same request for a caller without a session: every request has its turn among the
+    /// instances, and `witness` hears which one answered. Requests of one `key` stay together
+    /// where the strategy goes by keys.
+    ///
+    /// # Errors
+    ///
+    /// When there is no instance.
+    pub(crate) fn in_turn(mut self, key: u64, witness: &Arc<Witness>) -> Result<Self, Error> {
+        self.instance = Some(self.service.choose(key)?);
+        self.witness = Some(Arc::clone(witness));
+        Ok(self)
+    }
+
+    /// Where all messages of this request go as long as they can.
+    pub(super) fn instance(&self) -> Option<&Arc<str>> {
+        self.instance.as_ref()
     }
 
     /// The same request on terms that its caller named.
@@ -101,6 +142,7 @@ impl Door {
     pub(crate) fn at(&self, service: &Arc<Service>) -> Self {
         Self {
             service: Arc::clone(service),
+            instance: None,
             ..self.clone()
         }
     }
@@ -109,6 +151,7 @@ impl Door {
     pub(crate) fn for_house(&self) -> Self {
         let mut door = self.clone();
         door.caller = Caller::new(Bytes::new(), Owner::default());
+        (door.instance, door.witness) = (None, None);
         door
     }
 
@@ -220,10 +263,17 @@ impl Door {
             .map_or(latest, |deadline| deadline.min(latest));
         let priority = self.priority;
         let outbound = outbound(message, self.caller.owner, deadline, priority, &self.ids);
-        self.service
-            .call(outbound)
-            .await
-            .map_err(|failure| Refusal::of_failure(self.service.name(), failure, timeout))
+        let result = self.service.call(outbound).await;
+        if let Some(witness) = &self.witness {
+            let endpoint = match &result {
+                Ok(response) => Some(&response.body().endpoint),
+                Err(failure) => failure.cause.endpoint(),
+            };
+            if let Some(endpoint) = endpoint {
+                witness.note(endpoint);
+            }
+        }
+        result.map_err(|failure| Refusal::of_failure(self.service.name(), failure, timeout))
     }
 }
 

@@ -9,6 +9,7 @@ mod ask;
 mod bridged;
 mod call;
 mod client;
+pub(crate) mod direct;
 mod eras;
 mod exchange;
 mod house;
@@ -36,10 +37,11 @@ use http_body_util::BodyExt;
 
 use self::{ask::Request, refusal::JSON};
 pub(crate) use self::{
-    call::{Caller, Door, Message},
+    call::{Caller, Door, Message, Witness},
     eras::Eras,
     exchange::{Exchange, is_event_stream},
     house::{House, InvalidHouse},
+    pages::ListError,
     refusal::Refusal,
     session::Session,
     tools::Tools,

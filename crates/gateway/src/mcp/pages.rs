@@ -1,41 +1,78 @@
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use bartizan_protocol::{Envelope, edit, error as code, method::list_member};
 use bartizan_transport::bridge::{self, ClientMeta};
 use bytes::Bytes;
 
 use super::{
-    Door,
+    Door, Refusal,
     ask::{self, Client, Request},
 };
+use crate::error::Error;
+
+/// Why there is no list: an error is not an empty one.
+#[derive(Debug)]
+pub(crate) enum ListError {
+    /// It was not asked.
+    Unasked(Error),
+    /// No answer came.
+    Refused(Refusal),
+    /// An error of the service, the message of JSON-RPC.
+    Answered(Bytes),
+    /// The answer is none that a list could be read from.
+    Unreadable(String),
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unasked(error) => error.fmt(f),
+            Self::Refused(refusal) => f.write_str(refusal.message()),
+            Self::Answered(message) => f.write_str(&error_text(message)),
+            Self::Unreadable(reason) => f.write_str(reason),
+        }
+    }
+}
 
 /// The most pages of one list, and the most items of all of them.
 const MAX_PAGES: usize = 1000;
 const MAX_ITEMS: usize = 100_000;
 
 /// Every item of a list, from all of its pages, as JSON. A service that has no such list has
-/// an empty one.
+/// an empty one. Without a client the items are in the service's own words.
 ///
 /// # Errors
 ///
-/// A text that says what the service did instead: an error is not an empty list.
-pub(super) async fn all(door: &Door, client: &Client, method: &str) -> Result<Vec<Bytes>, String> {
+/// What the service did instead.
+pub(super) async fn all(
+    door: &Door,
+    client: Option<&Client>,
+    method: &str,
+) -> Result<Vec<Bytes>, ListError> {
+    let unreadable = |reason: String| Err(ListError::Unreadable(reason));
     let member = list_member(method).unwrap_or_default();
     let mut items = Vec::new();
     let mut cursors: HashSet<String> = HashSet::new();
     let mut cursor: Option<String> = None;
     for _ in 0..MAX_PAGES {
         let answer = page(door, client, method, cursor.as_deref()).await?;
-        let envelope = Envelope::read(&answer).map_err(|error| error.to_string())?;
+        let envelope = match Envelope::read(&answer) {
+            Ok(envelope) => envelope,
+            Err(error) => return unreadable(error.to_string()),
+        };
         if envelope.error_code() == Some(code::METHOD_NOT_FOUND) {
             return Ok(items);
         }
-        let result = envelope.result().ok_or_else(|| error_text(&answer))?;
+        let Some(result) = envelope.result() else {
+            return Err(ListError::Answered(answer));
+        };
         let elements = edit::get(result.as_bytes(), &[member])
-            .and_then(|list| edit::elements(list.as_bytes()))
-            .ok_or_else(|| format!("the answer has no list {member}"))?;
+            .and_then(|list| edit::elements(list.as_bytes()));
+        let Some(elements) = elements else {
+            return unreadable(format!("the answer has no list {member}"));
+        };
         if items.len() + elements.len() > MAX_ITEMS {
-            return Err(format!("the list has more than {MAX_ITEMS} items"));
+            return unreadable(format!("the list has more than {MAX_ITEMS} items"));
         }
         let elements = elements.into_iter();
         items.extend(elements.map(|raw| answer.slice_ref(raw.as_bytes())));
@@ -44,24 +81,28 @@ pub(super) async fn all(door: &Door, client: &Client, method: &str) -> Result<Ve
             return Ok(items);
         };
         if !cursors.insert(next.clone()) {
-            return Err("the list goes in circles: a cursor came twice".to_owned());
+            return unreadable("the list goes in circles: a cursor came twice".to_owned());
         }
         cursor = Some(next);
     }
-    Err(format!("the list has more than {MAX_PAGES} pages"))
+    unreadable(format!("the list has more than {MAX_PAGES} pages"))
 }
 
 async fn page(
     door: &Door,
-    client: &Client,
+    client: Option<&Client>,
     method: &str,
     cursor: Option<&str>,
-) -> Result<Bytes, String> {
+) -> Result<Bytes, ListError> {
     let id = "\"bartizan-list\"";
     let params = cursor.map_or_else(
         || "{}".to_owned(),
         |cursor| format!(r#"{{"cursor":{}}}"#, edit::string(cursor)),
     );
+    let Some(client) = client else {
+        let answer = ask::direct(door, method, &params).await;
+        return answer.map_err(ListError::Refused);
+    };
     let mut body = code::request(id, method, Some(&params));
     if let Client::Modern(client) = client {
         let meta = ClientMeta {
@@ -69,7 +110,8 @@ async fn page(
             info: Some(&client.introduction.info),
             log_level: None,
         };
-        body = bridge::request_to_modern(&body, &meta).map_err(|error| error.to_string())?;
+        body = bridge::request_to_modern(&body, &meta)
+            .map_err(|error| ListError::Unreadable(error.to_string()))?;
     }
     let request = Request {
         body,
@@ -77,7 +119,7 @@ async fn page(
         method: method.into(),
     };
     let answer = ask::alone(door, client, &request).await;
-    answer.ok_or_else(|| "no answer".to_owned())
+    answer.ok_or_else(|| ListError::Unreadable("no answer".to_owned()))
 }
 
 fn error_text(answer: &[u8]) -> String {

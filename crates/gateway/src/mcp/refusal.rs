@@ -136,6 +136,20 @@ impl Refusal {
         }
     }
 
+    /// The code of JSON-RPC.
+    pub(crate) fn code(&self) -> i64 {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whole seconds after which it may be worth asking again.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     /// Whether the upstream may be at it still.
     pub(crate) fn is_timeout(&self) -> bool {
         self.code == code::TIMED_OUT

@@ -38,6 +38,13 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// For an answer whose caller wants nothing but the response.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            said: mpsc::channel(1).0,
+        }
+    }
+
     /// Says a message, once there is room.
     pub(crate) async fn say(&self, message: Bytes) {
         // Nobody reads any more: then this future is about to be dropped.

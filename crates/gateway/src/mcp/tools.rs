@@ -121,6 +121,11 @@ impl Tools {
         self.doubted.store(now.as_nanos(), Ordering::Relaxed);
     }
 
+    /// When there was last a reason for doubt, in nanoseconds of the gateway's clock.
+    pub(super) fn doubted(&self) -> u64 {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
     /// The tool, if there is no reason to doubt what is known.
     fn believed(&self, name: &str, now: Instant) -> Option<Tool> {
         let tool = self.known.read().get(name).cloned()?;
@@ -159,7 +164,9 @@ pub(super) async fn find(door: &Door, name: &str) -> Option<Tool> {
     let patience = PATIENCE.min(door.service.timeout());
     let (house, nobody) = (door.for_house(), tool::nobody());
     let listed = tokio::select! {
-        listed = pages::all(&house, &nobody, TOOLS_LIST) => listed,
+        listed = pages::all(&house, Some(&nobody), TOOLS_LIST) => {
+            listed.map_err(|error| error.to_string())
+        }
         () = clock.sleep(patience) => Err("no list in time".to_owned()),
     };
     let now = clock.now();

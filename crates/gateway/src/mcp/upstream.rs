@@ -120,6 +120,13 @@ impl Live {
         Arc::clone(&self.instance)
     }
 
+    /// What is kept of it for the next request: nothing, if the instance that the request was
+    /// meant for could not be had. The session is for that one, and no other's.
+    fn kept(self: &Arc<Self>, door: &Door) -> Option<Arc<Self>> {
+        let is_there = door.instance().is_none_or(|it| *it == self.instance);
+        is_there.then(|| Arc::clone(self))
+    }
+
     fn farewell(&self) -> Message {
         Message {
             method: Method::DELETE,
@@ -182,7 +189,7 @@ impl UpstreamSession {
             Some(live) => Ok(Arc::clone(live)),
             None => {
                 let begun = Arc::new(begin(door, &self.introduction).await?);
-                *live = Some(Arc::clone(&begun));
+                *live = begun.kept(door);
                 Ok(begun)
             }
         }
@@ -203,7 +210,7 @@ impl UpstreamSession {
             "the upstream lost a session; beginning another"
         );
         let begun = Arc::new(begin(door, &self.introduction).await?);
-        *live = Some(Arc::clone(&begun));
+        *live = begun.kept(door);
         drop(live);
         self.restore(door, &begun).await;
         Ok(begun)
@@ -234,7 +241,12 @@ impl UpstreamSession {
     ) -> Result<(Response<Payload>, Arc<Live>), Refusal> {
         let live = self.live(door).await?;
         let response = lost::look(door, door.send(message(&live)).await?).await?;
-        if live.id.is_none() || !lost::is_session_lost(&response) {
+        // An instance that was asked in the place of the one that failed does not know the
+        // session, in whatever words it says so.
+        let is_elsewhere = response.body().endpoint != live.instance;
+        let refuses = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+        let is_refused = is_elsewhere && refuses.contains(&response.status());
+        if live.id.is_none() || !is_refused && !lost::is_session_lost(&response) {
             return Ok((response, live));
         }
         let live = self.replace(door, &live).await?;
@@ -359,7 +371,7 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         body: request,
         class: RequestClass::Idempotent,
         headers: vec![(CONTENT_TYPE, JSON), (ACCEPT, EITHER)],
-        instance: None,
+        instance: door.instance().cloned(),
         is_clients: false,
     };
     let response = door.send(message).await?;

@@ -19,7 +19,7 @@ use bartizan_client::Client;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::{
     AuthSettings, AuthorizeGrant, AuthorizeSettings, BackoffStrategy, CircuitBreakerSettings,
-    ClientAuthentication, KeyAlgorithm, OAuth2Grant, OAuth2Settings, RetrySettings,
+    ClientAuthentication, KeyAlgorithm, McpTransport, OAuth2Grant, OAuth2Settings, RetrySettings,
     ServiceSettings,
 };
 use bartizan_discovery::{Entry, Instance, Instances, InvalidInstance, Transport};
@@ -240,6 +240,7 @@ fn assemble(
         stack: retry.layer(Flatten(limit.layer(attempt))),
         bypass: Deadline::new(exchange, clock),
         checker,
+        probed: tokio::sync::Mutex::default(),
         prefix: settings
             .kind
             .rest()
@@ -298,7 +299,13 @@ fn process_id(settings: &ServiceSettings) -> String {
 fn instances(plan: &Plan) -> Result<Instances, InvalidInstance> {
     let settings = &*plan.settings;
     if let Some(listing) = &plan.listing {
-        if settings.kind.mcp().is_some() || !listing.has_programs() {
+        if let Some(mcp) = settings.kind.mcp() {
+            let speak_sse = *mcp.transport == McpTransport::Sse;
+            let both = listing.entries.iter().zip(&*listing.instances);
+            let placed = both.map(|(entry, instance)| placed(entry, instance, speak_sse));
+            return placed.collect();
+        }
+        if !listing.has_programs() {
             return Ok(Arc::clone(&listing.instances));
         }
         let service = &*listing.name;
@@ -325,6 +332,31 @@ fn instances(plan: &Plan) -> Result<Instances, InvalidInstance> {
 /// is made for fleets; of the two to four instances that services have here, the last one that is
 /// well is worth more than those that are known to fail.
 const PANIC_THRESHOLD: f64 = 0.25;
+
+/// A listed server of MCP where it takes messages: registries name hosts and ports, and mean the
+/// path that every server has its own at.
+fn placed(
+    entry: &Entry,
+    instance: &Instance,
+    speak_sse: bool,
+) -> Result<Instance, InvalidInstance> {
+    let path = match entry.transport {
+        Transport::Http if !speak_sse => "/mcp",
+        Transport::Http | Transport::Sse => "/sse",
+        _ => return Ok(instance.clone()),
+    };
+    if instance.uri().path() != "/" {
+        return Ok(instance.clone());
+    }
+    let uri = instance.uri().to_string();
+    let at = Instance::new(format!("{}{path}", uri.trim_end_matches('/')))?;
+    let at = at.with_id(Arc::clone(instance.id()))?;
+    let at = at.with_weight(instance.weight())?;
+    let metadata = instance.metadata().iter();
+    Ok(metadata.fold(at, |at, (key, value)| {
+        at.with_metadata(Arc::clone(key), Arc::clone(value))
+    }))
+}
 
 fn balancer(
     plan: &Plan,

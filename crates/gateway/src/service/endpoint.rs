@@ -201,6 +201,7 @@ impl Service<Request<Outbound>> for Endpoint {
         let limit = self.attempt_timeout.filter(|limit| *limit < left);
         request.body().set_timed(true);
         EndpointFuture {
+            listens: request.body().parts().listens(),
             exchange: self.exchange(request),
             sleep: self.clock.sleep(limit.unwrap_or(left)),
             limit,
@@ -241,6 +242,7 @@ pub(crate) struct EndpointFuture {
     #[pin]
     sleep: Sleep,
     limit: Option<Duration>,
+    listens: bool,
     target: Arc<Target>,
 }
 
@@ -298,7 +300,7 @@ impl Future for EndpointFuture {
         Poll::Ready(match result {
             Ok(response) => Ok(response.map(|(bytes, stream)| Payload {
                 bytes,
-                stream,
+                stream: stream.map(|stream| stream.listening(*this.listens)),
                 endpoint,
                 attempts: 1,
             })),

@@ -33,6 +33,13 @@ pub(crate) struct Failure {
     pub(crate) attempts: u32,
 }
 
+impl Failure {
+    /// Whether time ran out.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self.cause, Cause::TimedOut { .. } | Cause::Deadline)
+    }
+}
+
 /// Which layer ended the call, and why.
 #[derive(Debug, Error)]
 pub(crate) enum Cause {
@@ -67,6 +74,18 @@ pub(crate) enum Cause {
         endpoint: Arc<str>,
         error: HostError,
     },
+}
+
+impl Cause {
+    /// The instance that gave no answer, if one was asked.
+    pub(crate) fn endpoint(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::TimedOut { endpoint, .. }
+            | Self::Exchange { endpoint, .. }
+            | Self::Host { endpoint, .. } => Some(endpoint),
+            _ => None,
+        }
+    }
 }
 
 /// The error of the layers below retry, each wrapping the next.

@@ -24,7 +24,7 @@ use bartizan_balance::{Balancer, EndpointSnapshot};
 use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
 use bartizan_classify::RequestClass;
 use bartizan_client::Client;
-use bartizan_clock::Clock;
+use bartizan_clock::{Clock, Instant};
 use bartizan_config::ServiceSettings;
 use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
@@ -49,6 +49,7 @@ pub(crate) use self::{
     stream::{Stream, StreamError},
 };
 use crate::{
+    error::Error,
     ids,
     mcp::{Eras, Tools},
     operation::{InvalidOperation, backend_path},
@@ -77,6 +78,9 @@ pub(crate) struct Service {
     bypass: Bypass,
     /// Probes the instances for as long as the service is there.
     checker: Option<Checker>,
+    /// When all instances were last probed because somebody asked. Held meanwhile, so that all
+    /// who ask at the same time wait for the same probes.
+    probed: tokio::sync::Mutex<Option<Instant>>,
     clock: Clock,
     id: u64,
     mcp: Option<Upstream>,
@@ -159,6 +163,28 @@ impl Service {
             .iter()
             .filter(|endpoint| endpoint.ejected_for.is_none() && endpoint.health.is_usable());
         usable.count()
+    }
+
+    /// The instance that a call of this key goes to. It had its turn, so that whoever sends a
+    /// call in several messages sends them all there.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub(crate) fn choose(&self, key: u64) -> Result<Arc<str>, Error> {
+        self.balancer
+            .choose(Some(key))
+            .map_err(|none| Error::NoInstances {
+                service: Arc::clone(&self.name),
+                retry_after: none.retry_after,
+            })
+    }
+
+    /// Where an instance is, for people.
+    pub(crate) fn place(&self, id: &str) -> String {
+        let listing = self.listing();
+        let entry = listing.as_ref().and_then(|listing| listing.entry(id));
+        entry.map_or_else(|| id.to_owned(), assembly::place)
     }
 
     /// What probes its instances, if they are probed.

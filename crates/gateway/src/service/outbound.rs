@@ -6,6 +6,7 @@ use std::sync::{
 use bartizan_balance::Tried;
 use bartizan_classify::RequestClass;
 use bartizan_clock::Instant;
+use bartizan_protocol::{headers::MCP_METHOD, method::SUBSCRIPTIONS_LISTEN};
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
@@ -63,6 +64,20 @@ pub(crate) enum Form {
 /// Who pays for a connection with state, as a hash of principal and credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Owner(pub(crate) u64);
+
+impl Parts {
+    /// Whether it asks for whatever its instance may have to tell, for as long as there is one:
+    /// no call that an instance is busy with, or kept for.
+    pub(crate) fn listens(&self) -> bool {
+        let Form::Message { headers, .. } = &self.form else {
+            return false;
+        };
+        let names_it = |(name, value): &(HeaderName, HeaderValue)| {
+            *name == MCP_METHOD && *value == SUBSCRIPTIONS_LISTEN
+        };
+        self.method == Method::GET || headers.iter().any(names_it)
+    }
+}
 
 impl Outbound {
     pub(crate) fn new(parts: Parts) -> Self {

@@ -112,6 +112,36 @@ impl Service {
         }
     }
 
+    /// Probes all instances now, for somebody who wants to know how they are.
+    ///
+    /// Whoever asks within a recheck time of the last probes, or while they are under way, has
+    /// those; nobody waits much longer than one probe may take, however many there are. Without
+    /// probes there is nothing to wait for.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the others, if there are any, with what the schedule finds.
+    pub(crate) async fn probe_now(&self) {
+        let Some(checker) = &self.checker else {
+            return;
+        };
+        let config = checker.config();
+        // A probe that ends at its timeout is to be counted yet.
+        let patience = config.timeout().mul_f64(1.25);
+        let probes = async {
+            let mut last = self.probed.lock().await;
+            let now = self.clock.now();
+            if last.is_none_or(|last| now - last >= config.recheck()) {
+                *last = Some(now);
+                checker.probe_all().await;
+            }
+        };
+        tokio::select! {
+            () = probes => {}
+            () = self.clock.sleep(patience) => {}
+        }
+    }
+
     /// Brings the counters of probes up to date.
     pub(super) fn measure_probes(&self) {
         let Some(checker) = &self.checker else {

@@ -13,11 +13,21 @@ use thiserror::Error;
 
 use super::Payload;
 
-/// The answer to a message while it arrives. Its instance is busy until it has ended.
+/// The answer to a message while it arrives. Its instance is busy until it has ended, unless
+/// somebody only listens: that is no work, and an instance that leaves does not wait for it.
 #[derive(Debug)]
 pub(crate) struct Stream {
     source: Source,
+    listens: bool,
     busy: Option<Busy>,
+}
+
+impl Stream {
+    /// The same, for somebody who only listens if `listens`.
+    pub(super) fn listening(mut self, listens: bool) -> Self {
+        self.listens = listens;
+        self
+    }
 }
 
 /// Where an answer comes from.
@@ -40,6 +50,7 @@ impl From<ResponseBody> for Stream {
     fn from(body: ResponseBody) -> Self {
         Self {
             source: Source::Http(body),
+            listens: false,
             busy: None,
         }
     }
@@ -49,6 +60,7 @@ impl From<HostBody> for Stream {
     fn from(body: HostBody) -> Self {
         Self {
             source: Source::Host(body),
+            listens: false,
             busy: None,
         }
     }
@@ -96,7 +108,9 @@ impl TrackCompletion<Busy, Response<Payload>> for UntilStreamEnd {
 
     #[inline]
     fn track(&self, busy: Busy, mut response: Response<Payload>) -> Response<Payload> {
-        if let Some(stream) = &mut response.body_mut().stream {
+        if let Some(stream) = &mut response.body_mut().stream
+            && !stream.listens
+        {
             stream.busy = Some(busy);
         }
         response

@@ -115,7 +115,7 @@ fn refuse_others(document: &mut OpenApi) {
         ("application/problem+json", "Problem"),
     ]);
     for (path, item) in &mut document.paths.paths {
-        let refused = if front::says_detail(path) {
+        let refused = if front::says_detail(path) || front::templates::has(path) {
             &detail
         } else {
             &others

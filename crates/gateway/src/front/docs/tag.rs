@@ -5,6 +5,7 @@ use utoipa::openapi::tag::{Tag, TagBuilder};
 
 pub(crate) const SERVICES: &str = "Services";
 pub(crate) const TOOLS: &str = "Tools";
+pub(crate) const TEMPLATES: &str = "Templates";
 pub(crate) const REGISTRIES: &str = "Registries";
 pub(crate) const PROBES: &str = "Probes and metrics";
 
@@ -19,6 +20,11 @@ pub(super) fn all() -> Vec<Tag> {
             TOOLS,
             "The tools of all services as plain REST: each is called by its own address, with its \
              arguments as the body.",
+        ),
+        (
+            TEMPLATES,
+            "One service at a time, called a template: its tools, resources and prompts, and how its \
+             instances are.",
         ),
         (
             REGISTRIES,

@@ -21,6 +21,7 @@ use futures_util::future::join_all;
 use http::{HeaderName, HeaderValue, Response};
 use parking_lot::Mutex;
 
+use super::own_tools::OwnTools;
 use crate::{
     body::Pieces,
     mcp::{
@@ -36,7 +37,7 @@ use crate::{
 
 /// How long a list is taken for what its service would say now, if the service does not say
 /// itself that it changed.
-const FRESH: Duration = Duration::from_secs(60);
+pub(super) const FRESH: Duration = Duration::from_secs(60);
 /// Says which services a list is without.
 const X_MISSING: HeaderName = HeaderName::from_static("x-bartizan-missing-services");
 
@@ -45,10 +46,12 @@ const X_MISSING: HeaderName = HeaderName::from_static("x-bartizan-missing-servic
 #[derive(Debug)]
 pub(crate) struct Shelf {
     lists: Sessions<Arc<Lists>>,
+    /// Tools as services list them themselves.
+    pub(super) own: Sessions<Arc<OwnTools>>,
     /// Nothing once the snapshot that the shelf is part of has been replaced.
     watches: Mutex<Option<HashMap<u64, Arc<Watch>>>>,
     timeout: Duration,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// The lists of one service.
@@ -151,6 +154,7 @@ impl Shelf {
     ) -> Result<Self, InvalidLimits> {
         Ok(Self {
             lists: Sessions::new(limits, clock)?,
+            own: Sessions::new(limits, clock)?,
             watches: Mutex::new(Some(HashMap::new())),
             timeout,
             clock,
@@ -177,7 +181,7 @@ impl Shelf {
     }
 
     /// How often the service said that something changed; listens from the first time on.
-    fn generation(&self, door: &Door) -> Arc<AtomicU64> {
+    pub(super) fn generation(&self, door: &Door) -> Arc<AtomicU64> {
         let mut watches = self.watches.lock();
         let Some(watches) = &mut *watches else {
             // Calls that began before the change of configuration end without listening.
@@ -425,7 +429,8 @@ fn join(items: &[&Item]) -> Bytes {
 async fn fetch(door: &Door, client: &Client, kind: Kind) -> Result<Vec<Item>, String> {
     let mut keys = HashSet::new();
     let mut items = Vec::new();
-    for raw in pages::all(door, client, kind.method()).await? {
+    let listed = pages::all(door, Some(client), kind.method()).await;
+    for raw in listed.map_err(|error| error.to_string())? {
         let Some(item) = item(door, kind, raw) else {
             continue;
         };

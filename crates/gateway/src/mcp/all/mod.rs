@@ -10,6 +10,7 @@ mod handshake;
 mod listen;
 mod lists;
 mod offers;
+mod own_tools;
 mod places;
 mod route;
 
@@ -24,6 +25,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 pub(crate) use self::{
     lists::Shelf,
     offers::{offers, tools},
+    own_tools::own_tools,
     places::Places,
 };
 use super::{

@@ -33,6 +33,7 @@ fn pool_key(door: &Door, client: &ModernClient) -> SessionId {
     let digest = CapabilitiesDigest::of(&client.introduction.capabilities);
     let mut low = std::hash::DefaultHasher::new();
     (door.service.id(), door.caller.owner(), digest.as_bytes()).hash(&mut low);
+    door.instance().hash(&mut low);
     let mut high = std::hash::DefaultHasher::new();
     (
         1u8,
@@ -56,13 +57,13 @@ pub(in crate::mcp) fn pooled(
     door: &Door,
     client: &ModernClient,
 ) -> Result<Arc<UpstreamSession>, Refusal> {
-    let introduction = client.introduction.clone();
-    door.shared
-        .mcp()
-        .pool()
-        .get_or_insert(pool_key(door, client), &door.caller, || {
-            UpstreamSession::new(introduction)
-        })
+    let make = || UpstreamSession::new(client.introduction.clone());
+    let pool = door.shared.mcp().pool();
+    match pool.get_or_insert(pool_key(door, client), &door.caller, make) {
+        // A service may have more instances than a caller may have sessions: one for this request.
+        Err(_) if door.instance().is_some() => Ok(Arc::new(make())),
+        pooled => pooled,
+    }
 }
 
 /// A request under way at an upstream of an older revision.

@@ -4,6 +4,7 @@
 //! four cells is who asks whom back: an older server sends requests of its own in the middle of
 //! a call, a newer one ends the call with questions and wants it repeated with the answers.
 
+mod direct;
 mod from_legacy;
 mod from_modern;
 mod legacy_upstream;
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use self::parked::Parked;
 pub(super) use self::{
+    direct::direct,
     from_modern::answer_locally,
     legacy_upstream::pooled,
     modern_upstream::{discover, fresh_id, mirror},

@@ -93,7 +93,7 @@ async fn once(
         class: door.class(envelope),
         body: body.clone(),
         headers,
-        instance: None,
+        instance: door.instance().cloned(),
         is_clients: true,
     };
     let response = lost::look(door, door.send(message).await?).await?;
