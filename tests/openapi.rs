@@ -1,6 +1,7 @@
 //! The OpenAPI document and the pages over it: what they are served with, and that the answers of
 //! a running gateway are what the document says they are.
 
+use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Reply, Upstream};
 use bartizan_tests::{Answer, Running, Variables};
 use http::{Method, StatusCode};
@@ -222,6 +223,75 @@ async fn tools_are_as_described() {
     for status in [200, 400, 403, 409, 429, 500, 503] {
         backend.reply(Reply::status(status).body("no JSON"));
         call("user-service.getUser", "{}").await;
+    }
+}
+
+#[tokio::test]
+async fn templates_are_as_described() {
+    let fixture = HttpFixture::bind(0, Eras::Both).await.unwrap();
+    let url = fixture.url().to_owned();
+    tokio::spawn(fixture.serve());
+    let backend = backend().await;
+    let gateway = Variables::user_service(&backend.url())
+        .set("MCP_SERVICES", "user-service,fixture")
+        .set("MCP_SERVICE_FIXTURE_ENDPOINT", url)
+        .set("MCP_SERVICE_FIXTURE_TRANSPORT", "streamable-http")
+        .start()
+        .await;
+    let document = Document::of(&gateway).await;
+
+    for what in ["tools/list", "resources/list", "prompts/list", "health"] {
+        let path = format!("/mcp/{{template}}/{what}");
+        for (template, status) in [("fixture", 200), ("user-service", 200), ("nobody", 404)] {
+            let answer = gateway.get(&path.replace("{template}", template)).await;
+            assert_eq!(answer.status, status, "{template} {what}");
+            document.describes("get", &path, &answer);
+        }
+    }
+    for (template, what, body, status) in [
+        (
+            "fixture",
+            "tools/call",
+            r#"{"name":"test_simple_text","arguments":{}}"#,
+            200,
+        ),
+        (
+            "fixture",
+            "tools/call",
+            r#"{"name":"test_error_handling"}"#,
+            200,
+        ),
+        ("fixture", "tools/call", r#"{"name":"nothing"}"#, 404),
+        ("fixture", "tools/call", "{}", 400),
+        ("fixture", "tools/call", "[]", 422),
+        ("user-service", "tools/call", r#"{"name":"getUser"}"#, 200),
+        (
+            "fixture",
+            "resources/read",
+            r#"{"uri":"test://static-text"}"#,
+            200,
+        ),
+        ("fixture", "resources/read", "{}", 400),
+        (
+            "user-service",
+            "resources/read",
+            r#"{"uri":"test://a"}"#,
+            404,
+        ),
+        (
+            "fixture",
+            "prompts/get",
+            r#"{"name":"test_simple_prompt"}"#,
+            200,
+        ),
+        ("fixture", "prompts/get", r#"{"name":7}"#, 422),
+    ] {
+        let path = format!("/mcp/{{template}}/{what}");
+        let answer = gateway
+            .post_to(&path.replace("{template}", template), body)
+            .await;
+        assert_eq!(answer.status, status, "{template} {what} {body}");
+        document.describes("post", &path, &answer);
     }
 }
 

@@ -16,8 +16,8 @@ use super::tag;
 use crate::{front, shared::Asks};
 
 const ABOUT: &str = "\
-The HTTP API of a gateway between AI agents and what they use. Every example works against \
-`bartizan demo`.
+The HTTP API of a gateway between AI agents and what they use. The examples of \
+services and tools work against `bartizan demo`.
 
 **MCP itself** is at `/mcp`, all services as one, and at `/mcp/{service}`, each alone: Streamable \
 HTTP of every revision of the protocol, with HTTP+SSE below `/mcp/{service}/sse`. What stands \
