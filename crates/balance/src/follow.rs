@@ -31,7 +31,7 @@ impl<T: Send + Sync + 'static> Balancer<T> {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn follow(&self, watch: Watch) -> Follow {
-        self.follow_with(watch, |_| {})
+        self.follow_with(watch, |_, _| {})
     }
 
     /// As [`follow`](Balancer::follow), and has `checker` probe the same set.
@@ -42,28 +42,36 @@ impl<T: Send + Sync + 'static> Balancer<T> {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn follow_checked(&self, watch: Watch, checker: Arc<Checker>) -> Follow {
-        self.follow_with(watch, move |balancer| checker.update(balancer.targets()))
+        self.follow_with(watch, move |balancer, _| checker.update(balancer.targets()))
     }
 
-    fn follow_with(&self, mut watch: Watch, updated: impl Fn(&Self) + Send + 'static) -> Follow {
-        apply(self, &watch.current(), &updated);
+    /// As [`follow`](Balancer::follow), and calls `heard` after every snapshot, whether it was
+    /// taken over or ignored; with the current one before this method returns.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as [`tokio::spawn`] does.
+    pub fn follow_with<F>(&self, mut watch: Watch, heard: F) -> Follow
+    where
+        F: Fn(&Self, &Snapshot) + Send + 'static,
+    {
+        apply(self, &watch.current(), &heard);
         let weak = self.downgrade();
         let task = tokio::spawn(async move {
             while let Some(snapshot) = watch.changed().await {
                 let Some(balancer) = Self::upgrade(&weak) else {
                     return;
                 };
-                apply(&balancer, &snapshot, &updated);
+                apply(&balancer, &snapshot, &heard);
             }
         });
         Follow { task }
     }
 }
 
-fn apply<T>(balancer: &Balancer<T>, snapshot: &Snapshot, updated: impl Fn(&Balancer<T>)) {
-    if snapshot.instances.is_empty() && snapshot.stale {
-        return;
+fn apply<T>(balancer: &Balancer<T>, snapshot: &Snapshot, heard: impl Fn(&Balancer<T>, &Snapshot)) {
+    if !(snapshot.instances.is_empty() && snapshot.stale) {
+        balancer.update(&snapshot.instances);
     }
-    balancer.update(&snapshot.instances);
-    updated(balancer);
+    heard(balancer, snapshot);
 }

@@ -7,7 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, Uri, Version, header::CONTENT_LENGTH, uri::Scheme,
+    HeaderValue, Method, Request, Response, Uri, Version,
+    header::{CONTENT_LENGTH, HOST},
+    uri::Scheme,
 };
 use http_body::Body;
 use http_body_util::Full;
@@ -59,7 +61,17 @@ pub struct Client {
 
 struct Shared {
     http: legacy::Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    pool: Pool,
     max_response_bytes: usize,
+    /// What every server is called, whatever its address.
+    host: Option<HeaderValue>,
+}
+
+#[derive(Clone, Copy)]
+struct Pool {
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
 }
 
 /// How often a busy HTTP/2 connection is asked whether it lives, and how long it may think about
@@ -75,24 +87,69 @@ impl Client {
     /// When the connect timeout is zero, or a certificate or key cannot be used.
     pub fn new(config: &ClientConfig) -> Result<Self, InvalidClient> {
         config.validate()?;
+        let pool = Pool {
+            idle_timeout: config.pool_idle_timeout,
+            max_idle_per_host: config.max_idle_per_host,
+        };
         let connector = Connector::new(config)?;
+        Ok(Self::over(connector, pool, config.max_response_bytes, None))
+    }
+
+    /// A client with connections of its own that takes every server for that at `address`,
+    /// wherever it is.
+    ///
+    /// For instances that are found by their addresses, such as those behind a name: `Host` says
+    /// the name, and so does TLS, where the certificate must be the name's. What the request says
+    /// of either does not count. HTTP/1.1 is spoken, since a request of HTTP/2 has no `Host`
+    /// besides its address. An `address` without a host is no name, and changes nothing.
+    #[must_use]
+    pub fn named(&self, address: &Uri) -> Self {
+        let Some(authority) = address.authority().filter(|it| !it.host().is_empty()) else {
+            return self.clone();
+        };
+        let usual = match address.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        };
+        let host = match authority.port_u16() {
+            Some(port) if port != usual => format!("{}:{port}", authority.host()),
+            _ => authority.host().to_owned(),
+        };
+        let shared = &self.shared;
+        Self::over(
+            shared.connector.named(authority.host()),
+            shared.pool,
+            shared.max_response_bytes,
+            HeaderValue::try_from(host).ok(),
+        )
+    }
+
+    fn over(
+        connector: Connector,
+        pool: Pool,
+        max_response_bytes: usize,
+        host: Option<HeaderValue>,
+    ) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             // Without a timer of its own the pool never evicts an idle connection.
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.pool_idle_timeout)
-            .pool_max_idle_per_host(config.max_idle_per_host)
+            .pool_idle_timeout(pool.idle_timeout)
+            .pool_max_idle_per_host(pool.max_idle_per_host)
             // Repeats only requests that hyper hands back unwritten from a reused connection.
             .retry_canceled_requests(true)
             .http2_keep_alive_interval(HTTP2_KEEP_ALIVE.0)
             .http2_keep_alive_timeout(HTTP2_KEEP_ALIVE.1)
-            .build(connector);
-        Ok(Self {
+            .build(connector.clone());
+        Self {
             shared: Arc::new(Shared {
                 http,
-                max_response_bytes: config.max_response_bytes,
+                connector,
+                pool,
+                max_response_bytes,
+                host,
             }),
-        })
+        }
     }
 
     /// A service over the same pool that collects response bodies.
@@ -110,6 +167,9 @@ impl Client {
         if request.body().is_end_stream() && anticipates_content(request.method()) {
             let length = HeaderValue::from_static("0");
             request.headers_mut().insert(CONTENT_LENGTH, length);
+        }
+        if let Some(host) = &self.shared.host {
+            request.headers_mut().insert(HOST, host.clone());
         }
         ResponseFuture::new(self.shared.http.request(request))
     }

@@ -30,8 +30,10 @@ pub(crate) struct Connector(Arc<Shared>);
 
 struct Shared {
     tcp: HttpConnector,
-    tls: Tls,
+    tls: Arc<Tls>,
     timeout: Duration,
+    /// What every server is called, whatever its address.
+    name: Option<Box<str>>,
 }
 
 impl Connector {
@@ -42,9 +44,20 @@ impl Connector {
         tcp.set_nodelay(config.tcp_nodelay);
         Ok(Self(Arc::new(Shared {
             tcp,
-            tls: Tls::new(config)?,
+            tls: Arc::new(Tls::new(config)?),
             timeout: config.connect_timeout,
+            name: None,
         })))
+    }
+
+    /// One that takes every server for `name`, and speaks HTTP/1.1 with it.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        Self(Arc::new(Shared {
+            tcp: self.0.tcp.clone(),
+            tls: Arc::clone(&self.0.tls),
+            timeout: self.0.timeout,
+            name: Some(name.into()),
+        }))
     }
 }
 
@@ -77,7 +90,7 @@ impl Shared {
             ConnectError::new(authority.cloned(), ConnectStage::Tls, cause)
         };
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let host = uri.host().unwrap_or_default();
+        let host = self.name.as_deref().or(uri.host()).unwrap_or_default();
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host).to_owned();
 
@@ -92,11 +105,15 @@ impl Shared {
         }
         accepted.store(true, Ordering::Relaxed);
         let name = ServerName::try_from(host).map_err(|cause| tls_error(cause.into()))?;
-        let config = self
+        let mut config = self
             .tls
             .ready()
             .await
             .map_err(|cause| tls_error(cause.into()))?;
+        if self.name.is_some() {
+            // In HTTP/2 the address of a request and its host may not differ.
+            Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
         let stream = TlsConnector::from(config)
             .connect(name, tcp.into_inner())
             .await

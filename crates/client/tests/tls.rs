@@ -161,6 +161,28 @@ async fn both_versions_over_tls() {
 }
 
 #[tokio::test]
+async fn a_server_may_go_by_a_name_that_is_not_its_address() {
+    let authority = Authority::new();
+    let server = serve(
+        &authority.issue("users.internal"),
+        &[b"h2", b"http/1.1"],
+        None,
+    )
+    .await;
+    let unnamed = Client::new(&client(authority.roots())).unwrap();
+    let get = || {
+        let request = Request::get(format!("https://{server}/"));
+        request.body(Full::default()).unwrap()
+    };
+    tls_failure(&unnamed.send(get()).await.unwrap_err());
+    let named = unnamed.named(&"https://users.internal:8443/api".parse().unwrap());
+    let response = named.send(get()).await.unwrap();
+    assert_eq!(response.version(), Version::HTTP_11);
+    let other = unnamed.named(&"https://orders.internal".parse().unwrap());
+    tls_failure(&other.send(get()).await.unwrap_err());
+}
+
+#[tokio::test]
 async fn exchanges_share_an_http2_connection() {
     let authority = Authority::new();
     let server = serve(&authority.issue("127.0.0.1"), &[b"h2"], None).await;

@@ -45,6 +45,7 @@ use super::{
     policy::CallPolicy,
     prepare::Prepare,
     probing,
+    source::{self, Found},
     stream::UntilStreamEnd,
 };
 
@@ -89,7 +90,7 @@ pub struct BuildError {
 }
 
 #[derive(Debug, Error)]
-enum Reason {
+pub(super) enum Reason {
     #[error(transparent)]
     Instance(#[from] InvalidInstance),
     #[error(transparent)]
@@ -110,6 +111,8 @@ enum Reason {
     Balance(#[from] InvalidBalance),
     #[error(transparent)]
     Probes(#[from] probing::InvalidProbes),
+    #[error(transparent)]
+    Source(#[from] source::InvalidSource),
     #[error(transparent)]
     Uri(#[from] http::uri::InvalidUri),
 }
@@ -144,6 +147,10 @@ impl Service {
         if Arc::ptr_eq(&own, &plan.settings) || *own == plan.settings {
             return true;
         }
+        if source::is_found(&own) {
+            // An endpoint says where to look, or what all instances have in common.
+            return false;
+        }
         let moved = ServiceSettings {
             endpoints: plan.settings.endpoints.clone(),
             ..ServiceSettings::clone(&own)
@@ -177,12 +184,27 @@ fn assemble(
     metrics: &Metrics,
     clock: Clock,
 ) -> Result<Service, Reason> {
+    let found = source::find(&plan.settings, client, clock)?;
+    assemble_found(plan, found, client, hosting, metrics, clock)
+}
+
+/// Assembles a service whose instances are `found`, if they are not listed.
+pub(super) fn assemble_found(
+    plan: &Plan,
+    found: Option<Found>,
+    client: &Client,
+    hosting: &Hosting,
+    metrics: &Metrics,
+    clock: Clock,
+) -> Result<Service, Reason> {
     let settings = &*plan.settings;
     let name: Arc<str> = settings.name.as_str().into();
     let metrics = Arc::new(metrics.service(&name));
     let roster = Roster::new(plan.listing.clone());
-    let reached = hosting.of(settings, &roster, client, clock);
-    let balancer = balancer(plan, client, reached, clock)?;
+    let reaching = found.as_ref().map(|found| found.client(client));
+    let reaching = reaching.as_ref().unwrap_or(client);
+    let reached = hosting.of(settings, &roster, reaching, clock);
+    let balancer = balancer(plan, reaching, reached, clock)?;
     let limiter = RateLimiter::new(quota(settings)?, clock);
     let breaker = breaker(&settings.circuit_breaker, &name, &metrics, clock)?;
     let (credential, tokens) = credential(settings, client, clock)?;
@@ -215,7 +237,9 @@ fn assemble(
         .deadline(deadline);
     let policy = CallPolicy::new(clock, Arc::clone(&metrics), balancer.clone());
     let retry = retry_layer(&settings.retry, policy, clock)?;
-    let checker = probing::checker(settings, client, &balancer, hosting.probes(), clock)?;
+    let checker = probing::checker(settings, reaching, &balancer, hosting.probes(), clock)?;
+    let checker = checker.map(Arc::new);
+    let source = found.map(|found| found.follow(&name, &balancer, checker.clone()));
 
     Ok(Service {
         id: bartizan_balance::hash_key(settings.name.as_bytes()),
@@ -241,6 +265,7 @@ fn assemble(
         bypass: Deadline::new(exchange, clock),
         checker,
         probed: tokio::sync::Mutex::default(),
+        source,
         prefix: settings
             .kind
             .rest()
@@ -272,6 +297,9 @@ pub(super) fn text(settings: &ServiceSettings, listing: Option<&Listing>) -> Str
     }
     if settings.kind.stdio().is_some() {
         return process_id(settings);
+    }
+    if let Some(text) = source::text(settings) {
+        return text;
     }
     let endpoints: Vec<_> = settings
         .endpoints
@@ -321,6 +349,9 @@ fn instances(plan: &Plan) -> Result<Instances, InvalidInstance> {
         // Nobody connects to the address; it is no place that the client would go to.
         let process = Instance::new("stdio://localhost")?.with_id(process_id(settings))?;
         return Ok(Arc::new([process]));
+    }
+    if source::is_found(settings) {
+        return Ok(Arc::new([]));
     }
     let endpoints = settings.endpoints.iter();
     endpoints

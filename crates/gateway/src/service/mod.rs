@@ -12,6 +12,7 @@ mod outbound;
 mod policy;
 mod prepare;
 mod probing;
+mod source;
 mod stream;
 
 use std::{
@@ -40,6 +41,7 @@ use self::{
     assembly::{Bypass, Stack},
     definition::Definitions,
     endpoint::Endpoint,
+    source::Following,
 };
 pub(crate) use self::{
     endpoint::Payload,
@@ -77,10 +79,12 @@ pub(crate) struct Service {
     stack: Stack,
     bypass: Bypass,
     /// Probes the instances for as long as the service is there.
-    checker: Option<Checker>,
+    checker: Option<Arc<Checker>>,
     /// When all instances were last probed because somebody asked. Held meanwhile, so that all
     /// who ask at the same time wait for the same probes.
     probed: tokio::sync::Mutex<Option<Instant>>,
+    /// Finds the instances, if they are not listed.
+    source: Option<Following>,
     clock: Clock,
     id: u64,
     mcp: Option<Upstream>,
@@ -189,7 +193,7 @@ impl Service {
 
     /// What probes its instances, if they are probed.
     pub(crate) fn checker(&self) -> Option<&Checker> {
-        self.checker.as_ref()
+        self.checker.as_deref()
     }
 
     /// The path of an operation at its instances, if it is plain HTTP.
@@ -235,6 +239,8 @@ impl Service {
         metrics.ejections.absolute(self.balancer.ejections());
         metrics.instances_usable.set(self.usable_instances() as f64);
         metrics.instances.set(self.balancer.len() as f64);
+        let is_stale = self.source.as_ref().is_some_and(Following::is_stale);
+        metrics.instances_stale.set(f64::from(u8::from(is_stale)));
         self.measure_probes();
         if let Some(tokens) = &self.tokens {
             let tokens = tokens.snapshot();
@@ -268,6 +274,12 @@ impl Service {
             self.learn_definition();
         }
         let mut call = self.metrics.call();
+        if let Some(source) = &self.source
+            && !source.has_answered()
+        {
+            // It has only begun to look, and instances will be there in a moment.
+            let _ = tokio::time::timeout(outbound.deadline() - start, source.answer()).await;
+        }
         // Asked before the rate limit, too: waiting in its queue, and spending a token, only to
         // be refused helps nobody.
         let result = match self.breaker.retry_after() {

@@ -68,6 +68,8 @@ pub struct ServiceMetrics {
     pub instances_usable: Gauge,
     /// Instances known.
     pub instances: Gauge,
+    /// 1 while what finds them fails.
+    pub instances_stale: Gauge,
     /// Probes that found an instance alive, and those that did not.
     pub health_probes: [Counter; 2],
     /// Instances that became healthy, and those that became unhealthy.
@@ -95,6 +97,7 @@ impl ServiceMetrics {
             ejections: metrics.counter(&table::EJECTIONS, &service),
             instances_usable: metrics.gauge(&table::USABLE, &service),
             instances: metrics.gauge(&table::INSTANCES, &service),
+            instances_stale: metrics.gauge(&table::STALE, &service),
             health_probes: ["alive", "dead"]
                 .map(|outcome| metrics.counter(&table::PROBES, &with("outcome", outcome))),
             health_transitions: ["healthy", "unhealthy"]
