@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, UNIX_EPOCH},
@@ -14,6 +14,7 @@ use bartizan_server::{CollectError, Stats, collect};
 use bartizan_telemetry::{GatewayMetrics, Metrics};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
+use tokio::sync::watch;
 
 use crate::{
     catalog::Catalog,
@@ -37,6 +38,8 @@ pub(crate) struct Lasting {
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
     draining: AtomicBool,
+    /// The snapshot that was put in place last, once there was another than the first.
+    turns: watch::Sender<Weak<Shared>>,
 }
 
 impl Lasting {
@@ -49,6 +52,7 @@ impl Lasting {
             metrics,
             connections: OnceLock::new(),
             draining: AtomicBool::new(false),
+            turns: watch::Sender::new(Weak::new()),
         }
     }
 
@@ -63,6 +67,11 @@ impl Lasting {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Has everybody hear who waits for it that another snapshot counts.
+    pub(crate) fn turn(&self, shared: &Arc<Shared>) {
+        self.turns.send_replace(Arc::downgrade(shared));
     }
 
     /// From now on no more calls are wanted.
@@ -137,6 +146,16 @@ impl Shared {
 
     pub(crate) fn clock(&self) -> Clock {
         self.lasting.clock
+    }
+
+    /// A way to hear of the snapshots after this one.
+    pub(crate) fn turns(&self) -> watch::Receiver<Weak<Self>> {
+        self.lasting.turns.subscribe()
+    }
+
+    /// The snapshot that counts now, if it is another than this one.
+    pub(crate) fn latest(&self) -> Option<Arc<Self>> {
+        self.lasting.turns.borrow().upgrade()
     }
 
     pub(crate) fn cors(&self) -> &Cors {

@@ -183,6 +183,7 @@ impl Works {
         let lasting = Arc::clone(&self.lasting);
         let shared = Shared::new(lasting, settings, Catalog::new(services), house, shelf);
         self.current.swap(shared).shelf().retire();
+        self.lasting.turn(&self.current.load());
         next.following = ground.following.take();
         *ground = next;
         if follows_anew {
@@ -223,6 +224,7 @@ impl Works {
             let catalog = Catalog::new(services);
             let next = Shared::new(lasting, settings, catalog, current.mcp().clone(), shelf);
             self.current.swap(next).shelf().retire();
+            self.lasting.turn(&self.current.load());
         }
         (reloaded, gone)
     }

@@ -17,7 +17,7 @@ use super::{
     news,
     respond::{accepted, json, respond},
     talk::Talk,
-    tools,
+    tools, turns,
     upstream::Introduction,
 };
 
@@ -141,7 +141,9 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
         Err(refusal) => return refusal.response(None),
     };
     if method == Method::GET {
-        return news::stream(door, &client, &session.id());
+        news::attend(door, &client);
+        let stream = news::stream(door, &client, &session.id());
+        return turns::until_gone(door, stream, None);
     }
     door.shared.mcp().end(session.id(), &door.caller);
     door.shared

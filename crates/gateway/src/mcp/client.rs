@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::{
     Door,
+    all::EVERYWHERE,
     news::Attendance,
     talk::Outgoing,
     upstream::{Introduction, UpstreamSession},
@@ -187,6 +188,15 @@ impl ClientSession {
         if let Some(begun) = begin(attendance.get(&service)) {
             attendance.insert(service, begun);
         }
+    }
+
+    /// Follows the news of services no longer, and forgets its sessions with them, but of those
+    /// that stay.
+    pub(crate) fn attend_only(&self, stays: impl Fn(u64) -> bool) {
+        let mut attendance = self.attendance.lock();
+        attendance.retain(|service, _| *service == EVERYWHERE || stays(*service));
+        drop(attendance);
+        self.upstreams.lock().retain(|service, _| stays(*service));
     }
 
     /// What the client is told from now on.

@@ -26,6 +26,7 @@ mod session;
 mod talk;
 pub(crate) mod tool;
 mod tools;
+mod turns;
 mod upstream;
 
 use axum::body::Body;

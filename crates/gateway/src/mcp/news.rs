@@ -5,6 +5,7 @@
 //! growing pause, when it breaks.
 
 use std::{
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -31,25 +32,37 @@ use super::{
     raw::LISTENING,
     respond::respond,
     talk::Talk,
+    turns,
     upstream::UpstreamSession,
 };
-use crate::service::Payload;
+use crate::service::{Payload, Service};
 
 /// A task that ends with the last who wanted it.
 #[derive(Debug)]
 pub(crate) struct Attendance {
     task: tokio::task::AbortHandle,
+    /// The service that it is about, if it is about one.
+    service: Weak<Service>,
 }
 
 impl Attendance {
-    fn begin(task: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(super) fn begin(
+        service: Weak<Service>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         Self {
+            service,
             task: tokio::spawn(task).abort_handle(),
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// Whether it is about this very service, and not one that has its name.
+    fn is_of(&self, service: &Arc<Service>) -> bool {
+        self.service.as_ptr() == Arc::as_ptr(service)
     }
 }
 
@@ -59,13 +72,12 @@ impl Drop for Attendance {
     }
 }
 
-/// The stream that a client of an older revision asks for by `GET`.
+/// The stream that a client of an older revision asks for by `GET`, of news that somebody sees to.
 pub(super) fn stream(
     door: &Door,
     client: &Arc<ClientSession>,
     session: &SessionId,
 ) -> Response<Body> {
-    attend(door, client);
     let house = door.shared.mcp();
     let held = house.clients().hold(session, &door.caller);
     let messages = stream::unfold((client.news(), held), async |(mut news, held)| {
@@ -93,21 +105,19 @@ pub(super) async fn next(news: &mut broadcast::Receiver<Bytes>) -> Option<Bytes>
 /// Has the client hear the news of the door's service from now on.
 pub(super) fn attend(door: &Door, client: &Arc<ClientSession>) {
     client.attend(door.service.id(), |attendance| {
-        if attendance.is_some_and(|it| !it.is_over()) {
+        if attendance.is_some_and(|it| !it.is_over() && it.is_of(&door.service)) {
             return None;
         }
         let task = follow(door.clone(), Arc::downgrade(client));
-        Some(Attendance::begin(task))
+        Some(Attendance::begin(Arc::downgrade(&door.service), task))
     });
 }
 
 /// Begins anew with what the client watches now.
 fn attend_again(door: &Door, client: &Arc<ClientSession>) {
     client.attend(door.service.id(), |_| {
-        Some(Attendance::begin(follow(
-            door.clone(),
-            Arc::downgrade(client),
-        )))
+        let task = follow(door.clone(), Arc::downgrade(client));
+        Some(Attendance::begin(Arc::downgrade(&door.service), task))
     });
 }
 
@@ -271,7 +281,10 @@ impl Pause {
 impl UpstreamSession {
     /// Holds the stream of this session's news open until the guard is dropped.
     pub(crate) fn watch(self: &Arc<Self>, door: &Door) -> Arc<Attendance> {
-        self.attended(|| Attendance::begin(listen_by_get(door.clone(), Arc::downgrade(self))))
+        self.attended(|| {
+            let task = listen_by_get(door.clone(), Arc::downgrade(self));
+            Attendance::begin(Arc::downgrade(&door.service), task)
+        })
     }
 }
 
@@ -358,7 +371,20 @@ pub(super) async fn listen(
         let watching = session.watch(&door_of_talk);
         let watched = Watched::begin(&door_of_talk, &session, honoured.uris()).await;
         out.say(honoured.acknowledged()).await;
-        while let Some(message) = next(&mut news).await {
+        let mut gone = pin!(turns::gone(&door_of_talk));
+        loop {
+            let message = tokio::select! {
+                message = next(&mut news) => message,
+                () = &mut gone => {
+                    for message in turns::changed_for(&honoured) {
+                        out.say(message).await;
+                    }
+                    None
+                }
+            };
+            let Some(message) = message else {
+                break;
+            };
             let Ok(envelope) = Envelope::read(&message) else {
                 continue;
             };

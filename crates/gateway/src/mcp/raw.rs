@@ -10,8 +10,9 @@ use bartizan_protocol::{
         LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION,
         MCP_SESSION_ID, accepts,
     },
+    method::SUBSCRIPTIONS_LISTEN,
 };
-use bartizan_transport::stream::set_headers;
+use bartizan_transport::{bridge::Listen, stream::set_headers};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
@@ -27,6 +28,7 @@ use super::{
     lost,
     refusal::JSON,
     session::Session,
+    turns,
 };
 use crate::service::{Payload, Upstream};
 
@@ -81,7 +83,13 @@ pub(super) async fn modern(
         };
         answer(&own_door, answered.await, own_id.as_deref()).await
     });
-    in_time(door, headers, id, answered).await
+    let answer = in_time(door, headers, id, answered).await;
+    if envelope.method() == Some(SUBSCRIPTIONS_LISTEN)
+        && let Ok(listen) = Listen::read(body)
+    {
+        return turns::until_gone(door, answer, Some(listen));
+    }
+    answer
 }
 
 /// Has the era of an upstream asked again that refuses a message of 2026-07-28 in words that
@@ -260,7 +268,9 @@ pub(super) async fn listen(
         };
         answer_with(&own, result, None, LISTENING).await
     });
-    late::answer(door.shared.mcp(), Waiting::Listener, AT_ONCE, answered).await
+    let house = door.shared.mcp();
+    let stream = late::answer(house, Waiting::Listener, AT_ONCE, answered).await;
+    turns::until_gone(door, stream, None)
 }
 
 /// What a `DELETE` of an older revision asks for: the end of a session.

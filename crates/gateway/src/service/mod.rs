@@ -131,6 +131,10 @@ impl Service {
 
     /// Stops its processes, if it has any, and waits for them.
     pub(crate) async fn close(&self) {
+        // Somebody's stream may keep the service for long; nobody needs to know how it is.
+        if let Some(checker) = &self.checker {
+            checker.update([]);
+        }
         let endpoints = self.balancer.snapshot().into_iter();
         let endpoints = endpoints.filter_map(|it| self.balancer.service(&it.id));
         let hosts = endpoints.filter_map(|endpoint| endpoint.host().cloned());

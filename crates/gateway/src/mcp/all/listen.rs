@@ -15,6 +15,7 @@ use crate::mcp::{
     news, probe,
     respond::respond,
     talk::Talk,
+    turns,
 };
 
 /// Which log messages a client of an older revision wants, from every service that logs.
@@ -99,9 +100,7 @@ pub(super) async fn listen(
         };
         let mut heard = listener.client.news();
         out.say(listen.acknowledged()).await;
-        for service in door.shared.places().services() {
-            news::attend(&door.at(service), &listener.client);
-        }
+        turns::attend_all(&door, &listener.client);
         for uri in listen.uris() {
             let asker = Client::Legacy(Arc::clone(&listener.client));
             if let Some(door) = lists::of_resource(&door, &asker, uri).await.first() {

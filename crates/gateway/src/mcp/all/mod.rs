@@ -36,12 +36,12 @@ use super::{
     inbound, news,
     respond::{accepted, json, respond},
     talk::{Outgoing, Talk},
-    tools,
+    tools, turns,
 };
 
 /// The place of sessions with all services. No service's name has this hash but by an accident
 /// of one in 2⁶⁴.
-const EVERYWHERE: u64 = 0;
+pub(super) const EVERYWHERE: u64 = 0;
 
 /// Answers one message to all services; the door may be any one's.
 pub(crate) async fn message(
@@ -148,9 +148,7 @@ pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) 
         Err(refusal) => return refusal.response(None),
     };
     if method == Method::GET {
-        for service in door.shared.places().services() {
-            news::attend(&door.at(service), &client);
-        }
+        turns::attend_all(door, &client);
         return news::stream(door, &client, &session.id());
     }
     door.shared.mcp().end(session.id(), &door.caller);
@@ -164,7 +162,10 @@ pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) 
 
 /// Ends every session that a client has with an upstream.
 async fn end_upstreams(door: &Door, client: &ClientSession) {
-    let services = door.shared.places().services();
+    // A client may have been here for longer than its services.
+    let shared = door.shared.latest();
+    let shared = shared.as_ref().unwrap_or(&door.shared);
+    let services = shared.places().services();
     for (id, session) in client.upstreams_by_service() {
         if let Some(service) = services.iter().find(|service| service.id() == id) {
             session.end(&door.at(service)).await;
