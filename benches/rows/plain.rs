@@ -178,6 +178,23 @@ fn balances(instrument: &mut impl Instrument) {
     .affinity(|request: &u64| Some(*request));
     instrument.service("bartizan balance x3, consistent hash", balance, number);
 
+    // What does not look at every instance.
+    for (strategy, row) in [
+        (
+            Strategy::RoundRobin,
+            "bartizan balance over 10,000, round robin",
+        ),
+        (Strategy::Random, "bartizan balance over 10,000, random"),
+        (Strategy::P2c, "bartizan balance over 10,000, p2c"),
+        (
+            Strategy::P2cPeakEwma,
+            "bartizan balance over 10,000, p2c peak-ewma",
+        ),
+    ] {
+        let balance = Balance::new(balancer(strategy, 10_000, Echo), ErrorsAreFailures);
+        instrument.service(row, balance, number);
+    }
+
     let service = Buffer::new(pending(), 1_024);
     instrument.service("tower Buffer of Balance x3, pending", service, number);
 }

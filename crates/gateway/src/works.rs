@@ -426,3 +426,6 @@ fn needs_restart(old: &GatewaySettings, new: &GatewaySettings) -> Vec<&'static s
     note(checks(old) != checks(new), "limit of probes");
     changed
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+#![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
+
+use std::{fmt::Write as _, path::Path};
+
+use bartizan_config::Source;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::*;
+
+/// What a change of a registry may cost beside the reading of the file, which `discovery` holds
+/// to the same. An unoptimized build is a dozen times slower, and a busy machine half as fast.
+const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 100 });
+
+/// The time that this thread has had a processor for, which others do not add to.
+fn cpu() -> Duration {
+    let clock = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(clock.tv_sec as u64, clock.tv_nsec as u32)
+}
+
+/// So many services of so many instances each; `turn` changes one instance of each.
+fn write(path: &Path, services: usize, instances: usize, turn: usize) {
+    let mut text = String::from("{\"templates\": {");
+    for service in 0..services {
+        let comma = if service == 0 { "" } else { "," };
+        let _ = write!(text, "{comma}\n\"service-{service}\": {{\"instances\": [");
+        for n in 0..instances {
+            let comma = if n == 0 { "" } else { "," };
+            let id = if n == 0 { turn * instances } else { n };
+            let port = 1 + n;
+            let _ = write!(
+                text,
+                "{comma}\n{{\"id\": \"i-{id}\", \"endpoint\": \"http://127.0.0.1:{port}\", \
+                 \"transport\": \"http\", \"metadata\": {{\"weight\": 2}}}}"
+            );
+        }
+        text.push_str("]}");
+    }
+    text.push_str("}}\n");
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, path).unwrap();
+}
+
+fn start(path: &Path) -> Arc<Works> {
+    let source = Source::from_iter([
+        ("MCP_GATEWAY_REGISTRY_FILE", path.to_str().unwrap()),
+        // Nobody is probed while it is measured.
+        ("MCP_GATEWAY_HEALTH_INTERVAL", "86400"),
+        ("POLL_INTERVAL", "86400"),
+    ]);
+    Works::start(&Configuration::parse(&source).unwrap()).unwrap()
+}
+
+/// What it costs to have the services be what the registries say.
+fn refreshed(works: &Works) -> Duration {
+    let start = cpu();
+    works.apply_registries();
+    cpu() - start
+}
+
+/// One test, so that neither measures the other.
+#[tokio::test]
+async fn ten_thousand_instances_are_taken_over_within_the_budget() {
+    taking_over().await;
+    #[cfg(target_os = "linux")]
+    leaving_nothing_behind().await;
+}
+
+async fn taking_over() {
+    for (services, instances) in [(1, 10_000), (1_000, 10)] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.json");
+        write(&path, services, instances, 0);
+        let works = start(&path);
+        let count = || {
+            let shared = works.current().load();
+            let services = shared.catalog().iter();
+            services.map(|it| it.instances().len()).sum::<usize>()
+        };
+        assert_eq!(count(), 10_000);
+        let unchanged = refreshed(&works);
+        write(&path, services, instances, 1);
+        // The file is read on another thread; what is made of it on this one, whoever comes first.
+        let registries = works.registries();
+        let start = cpu();
+        registries.look().await.unwrap();
+        works.apply_registries();
+        let changed = cpu() - start;
+        println!("{services} x {instances}: {unchanged:?} unchanged, {changed:?} changed");
+        assert_eq!(count(), 10_000);
+        let shared = works.current().load();
+        let ids = shared.catalog().services()[0].instances();
+        assert!(ids.iter().any(|it| *it.id == *format!("i-{instances}")));
+        assert!(unchanged < LIMIT, "{unchanged:?}");
+        assert!(changed < LIMIT, "{changed:?}");
+    }
+}
+
+/// The memory that this process has, in bytes.
+#[cfg(target_os = "linux")]
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[cfg(target_os = "linux")]
+async fn leaving_nothing_behind() {
+    const INSTANCES: usize = 1_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.json");
+    write(&path, 1, INSTANCES, 0);
+    let works = start(&path);
+    let registries = works.registries();
+    let mut after = Vec::new();
+    for turn in 1..=50 {
+        write(&path, 1, INSTANCES, turn);
+        registries.look().await.unwrap();
+        works.apply_registries();
+        after.push(resident());
+    }
+    let shared = works.current().load();
+    assert_eq!(shared.catalog().services()[0].instances().len(), INSTANCES);
+    // The first ten fill what is kept for reuse. Sets that stayed behind would be megabytes each;
+    // other tests of this process are small.
+    let grown = after[49].saturating_sub(after[9]);
+    println!("{grown} bytes more after forty changes");
+    assert!(grown < 24 << 20, "{grown} bytes");
+}
