@@ -39,6 +39,22 @@ impl Target {
         }
     }
 
+    /// The registry of a gateway that runs, if it is a file of this machine: whoever may write it
+    /// may do everything to it, with a key or without, and the gateway follows.
+    pub(super) fn registry_here(&self) -> Option<RegistryStore> {
+        let Self::Gateway {
+            registry, stats, ..
+        } = self
+        else {
+            return None;
+        };
+        let registry = registry.as_ref()?.canonicalize().ok()?;
+        let sources = stats["registry"]["sources"].as_array()?.iter();
+        let mut paths = sources.filter_map(|source| source["path"].as_str());
+        let is_same = |path| std::fs::canonicalize(path).is_ok_and(|it| it == registry);
+        paths.any(is_same).then(|| RegistryStore::new(registry))
+    }
+
     pub(super) fn url(&self) -> Option<&str> {
         match self {
             Self::Gateway { remote, .. } => Some(remote.url()),

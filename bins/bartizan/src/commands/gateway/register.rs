@@ -1,7 +1,7 @@
 use std::time::UNIX_EPOCH;
 
 use bartizan_clock::Clock;
-use bartizan_discovery::Entry;
+use bartizan_discovery::{Entry, RegistryStore};
 use bartizan_gateway::RESERVED_TEMPLATES;
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use super::{
     Trouble,
     overview::Overview,
     place::{self, Target},
+    remote::Remote,
 };
 use crate::{
     cli::{self, Register, Transport},
@@ -19,49 +20,25 @@ use crate::{
 /// Adds an instance to a template.
 pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Result<(), Failure> {
     let transport = transport(arguments)?;
-    let (target, report) = place::find(source, &arguments.place).await?;
+    let (mut target, report) = place::find(source, &arguments.place).await?;
     let template = arguments.template.as_str();
     let id = match &arguments.id {
         Some(id) => id.clone(),
         None => free_id(template, &Overview::of(&target).await?),
     };
     let instance = Value::Object(instance(arguments, transport, &id));
-    let replaced = match &target {
-        Target::Gateway { remote, .. } => {
-            let mut body = json!({ "template_name": template, "instance": instance });
-            if let Some(seconds) = arguments.ttl {
-                body["ttl"] = seconds.into();
-            }
-            let path = "/gateway/register";
-            // Only an operator may have programs started.
-            let answer = match transport {
-                Transport::Stdio => {
-                    remote
-                        .ask_as_operator(&Method::POST, path, Some(&body))
-                        .await?
-                }
-                Transport::Http | Transport::Sse => {
-                    remote.ask(&Method::POST, path, Some(&body)).await?
-                }
-            };
-            if !answer.status.is_success() {
-                return Err(remote.refused(&answer).into());
-            }
-            answer.json["replaced"].as_bool().unwrap_or_default()
+    let done = match &target {
+        Target::Gateway { remote, .. } => ask(remote, transport, arguments, &instance).await,
+        Target::File { store, .. } => write(store, arguments, &instance).await,
+    };
+    let replaced = match (done, target.registry_here()) {
+        (Err(Trouble::Forbidden { .. }), Some(store)) if arguments.ttl.is_none() => {
+            let replaced = write(&store, arguments, &instance).await?;
+            let stranger = Some(format!("which {} follows", target.name()));
+            target = Target::File { store, stranger };
+            replaced
         }
-        Target::File { store, .. } => {
-            if arguments.ttl.is_some() {
-                let text = "a file has no clock: --ttl needs a gateway that runs".to_owned();
-                return Err(Trouble::Usage(text).into());
-            }
-            check_name(template)?;
-            let entry = Entry::from_json(&instance.to_string(), None);
-            let (entry, _) = entry.map_err(|error| Trouble::Usage(error.to_string()))?;
-            store
-                .register(template, entry)
-                .await
-                .map_err(Trouble::from)?
-        }
+        (done, _) => done?,
     };
     if report.json {
         let members = json!({
@@ -77,6 +54,47 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
         printable(template),
         target.name()
     ))
+}
+
+/// Has the gateway add the instance; true when it takes the place of another.
+async fn ask(
+    remote: &Remote,
+    transport: Transport,
+    arguments: &Register,
+    instance: &Value,
+) -> Result<bool, Trouble> {
+    let path = "/gateway/register";
+    let mut body = json!({ "template_name": arguments.template, "instance": instance });
+    if let Some(seconds) = arguments.ttl {
+        body["ttl"] = seconds.into();
+    }
+    let (post, body) = (&Method::POST, Some(&body));
+    let answer = match transport {
+        // Only an operator may have programs started.
+        Transport::Stdio => remote.ask_as_operator(post, path, body).await?,
+        Transport::Http | Transport::Sse => remote.ask(post, path, body).await?,
+    };
+    if !answer.status.is_success() {
+        return Err(remote.refused(&answer));
+    }
+    Ok(answer.json["replaced"].as_bool().unwrap_or_default())
+}
+
+/// Adds the instance to the file of a registry; true when it takes the place of another.
+async fn write(
+    store: &RegistryStore,
+    arguments: &Register,
+    instance: &Value,
+) -> Result<bool, Trouble> {
+    if arguments.ttl.is_some() {
+        let text = "a file has no clock: --ttl needs a gateway that runs".to_owned();
+        return Err(Trouble::Usage(text));
+    }
+    check_name(&arguments.template)?;
+    let entry = Entry::from_json(&instance.to_string(), None);
+    let (entry, _) = entry.map_err(|error| Trouble::Usage(error.to_string()))?;
+    let replaced = store.register(&arguments.template, entry).await;
+    replaced.map_err(Trouble::from)
 }
 
 /// How the instance is spoken to, which follows from what it is unless it is said.
