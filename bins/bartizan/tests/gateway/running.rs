@@ -104,10 +104,20 @@ async fn a_program_needs_an_operator_and_an_allowed_command() {
         "--id",
         "x",
     ];
-    let command = stage.command(&register).unset("MCP_GATEWAY_ADMIN_KEYS");
-    let complaint = failed(1, command.run().await);
+    let without_key = |arguments: &[&str]| {
+        let command = stage.command(arguments);
+        command.unset("MCP_GATEWAY_ADMIN_KEYS")
+    };
+    // Named by its address the gateway may be anywhere, so its file is nobody's to write.
+    let url = stage.gateway.url("");
+    let far = without_key(&[&register[..], &["--url", &url]].concat());
+    let complaint = failed(1, far.run().await);
     assert!(complaint.contains("MCP_GATEWAY_ADMIN_KEYS"), "{complaint}");
     assert_eq!(stage.home.json()["templates"], json!({}));
+    let said = said(without_key(&register).run().await);
+    assert!(said.contains("with the file"), "{said}");
+    assert!(said.contains("follows"), "{said}");
+    stage.says(&["deregister", "t", "x"]).await;
 
     stage.says(&register).await;
     let written = &stage.home.json()["templates"]["t"]["instances"][0];

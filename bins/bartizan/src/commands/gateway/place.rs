@@ -39,15 +39,20 @@ impl Target {
         }
     }
 
-    /// The registry of a gateway that runs, if it is a file of this machine: whoever may write it
-    /// may do everything to it, with a key or without, and the gateway follows.
-    pub(super) fn registry_here(&self) -> Option<RegistryStore> {
+    /// The registry of a gateway that runs, for who has no operator's key and needs none: it is a
+    /// file of this machine, whoever may write it may do everything to it, and the gateway follows.
+    pub(super) fn writable_without_key(&self) -> Option<RegistryStore> {
         let Self::Gateway {
-            registry, stats, ..
+            remote,
+            registry,
+            stats,
         } = self
         else {
             return None;
         };
+        if remote.is_operator() {
+            return None;
+        }
         let registry = registry.as_ref()?.canonicalize().ok()?;
         let sources = stats["registry"]["sources"].as_array()?.iter();
         let mut paths = sources.filter_map(|source| source["path"].as_str());

@@ -31,7 +31,7 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
         Target::Gateway { remote, .. } => ask(remote, transport, arguments, &instance).await,
         Target::File { store, .. } => write(store, arguments, &instance).await,
     };
-    let replaced = match (done, target.registry_here()) {
+    let replaced = match (done, target.writable_without_key()) {
         (Err(Trouble::Forbidden { .. }), Some(store)) if arguments.ttl.is_none() => {
             let replaced = write(&store, arguments, &instance).await?;
             let stranger = Some(format!("which {} follows", target.name()));

@@ -98,6 +98,11 @@ impl Remote {
         }
     }
 
+    /// Whether there is an operator's key to show.
+    pub(super) fn is_operator(&self) -> bool {
+        self.keys.admin.is_some()
+    }
+
     /// Asks as a caller.
     ///
     /// # Errors
