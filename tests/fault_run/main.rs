@@ -185,7 +185,8 @@ async fn run(strategy: &str) -> Record {
     }
     // Everybody is back within two probes.
     for instance in ["a", "b", "c"] {
-        let back = record.first_arrival(instance, BACK).expect("calls again");
+        let back = record.first_arrival(instance, BACK);
+        let back = back.unwrap_or_else(|| panic!("no call of {strategy} came to {instance}"));
         assert!(back - BACK <= 2 * PROBES, "{instance}: {:?}", back - BACK);
     }
     record

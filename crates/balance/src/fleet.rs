@@ -262,18 +262,26 @@ impl<T> Fleet<T> {
         if endpoint.health() == Health::Unhealthy && health == Health::Healthy {
             // The probes saw it fail and saw it mend: calls need not wait any longer, nor hold
             // what was against it.
-            self.pardon_mended(endpoint);
+            self.pardon_mended(endpoint, &set);
         }
         endpoint.set_health(health);
         self.recount(&set);
         true
     }
 
-    /// Ends an ejection, if there is one, as if it had run out, and forgets failures. To be called
-    /// with `changing` held.
-    fn pardon_mended(&self, endpoint: &Endpoint) {
+    /// Ends an ejection, if there is one, as if it had run out, and forgets failures and how long
+    /// they took: the endpoint is as fast as the others until it is seen to be otherwise. To be
+    /// called with `changing` held.
+    fn pardon_mended(&self, endpoint: &Endpoint, set: &Set<T>) {
         let now = self.clock.now();
         endpoint.score.forget(now);
+        let others = set.endpoints().filter(|other| other.is_usable());
+        let latencies = others.map(|other| other.latency.average_nanos(now));
+        let (sum, count) =
+            latencies.fold((0.0, 0.0), |(sum, count), nanos| (sum + nanos, count + 1.0));
+        if count > 0.0 {
+            endpoint.latency.take(sum / count, now);
+        }
         if endpoint.is_ejected() {
             endpoint
                 .last_return

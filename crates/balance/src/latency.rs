@@ -66,6 +66,11 @@ impl Latency {
         self.observe(latency.max(penalty), now);
     }
 
+    /// Forgets what was observed for what somebody knows better.
+    pub(crate) fn take(&self, nanos: f32, now: Instant) {
+        self.nanos.update(millis(now), |_, _| nanos);
+    }
+
     /// The average, decayed towards zero since the last call.
     #[inline]
     pub(crate) fn average_nanos(&self, now: Instant) -> f32 {

@@ -144,6 +144,23 @@ async fn good_probes_after_bad_ones_end_an_ejection() {
     assert!(balancer.snapshot()[0].ejected_for.unwrap().as_secs() >= 48);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_failure_took_does_not_keep_calls_from_who_has_mended() {
+    let balancer = balancer(Strategy::P2cPeakEwma, &fleet_of(3));
+    for _ in 0..100 {
+        let mut picked = balancer.pick(None).unwrap();
+        seconds(1).await;
+        picked.record(Outcome::Success);
+    }
+    fail(&balancer, "http://i0", 1);
+    let ewma = |index: usize| balancer.snapshot()[index].ewma.unwrap();
+    assert!(ewma(0) > 2 * ewma(1), "the failure counts for much");
+    balancer.set_health("http://i0", Health::Unhealthy);
+    balancer.set_health("http://i0", Health::Healthy);
+    let (least, most) = (ewma(1).min(ewma(2)), ewma(1).max(ewma(2)));
+    assert!((least..=most).contains(&ewma(0)), "it is like the others");
+}
+
 #[test]
 fn one_that_probes_keep_out_takes_no_place_among_the_ejected() {
     let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
