@@ -152,7 +152,9 @@ async fn what_a_failure_took_does_not_keep_calls_from_who_has_mended() {
         seconds(1).await;
         picked.record(Outcome::Success);
     }
-    fail(&balancer, "http://i0", 1);
+    let mut picked = balancer.pick_id("http://i0").unwrap();
+    picked.record(Outcome::FAILURE);
+    drop(picked);
     let ewma = |index: usize| balancer.snapshot()[index].ewma.unwrap();
     assert!(ewma(0) > 2 * ewma(1), "the failure counts for much");
     balancer.set_health("http://i0", Health::Unhealthy);
