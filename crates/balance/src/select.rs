@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use bartizan_clock::{Clock, Instant};
 
@@ -14,6 +17,14 @@ const DRAWS: usize = 16;
 
 /// How many times the second of two choices is drawn until it is not the first.
 const REDRAWS: usize = 6;
+
+/// Of more endpoints than this not all are compared.
+const ALL: usize = 64;
+
+/// How many are compared then. The best of a few at random is nearly as good as the best of all
+/// (Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*), and a pick among ten
+/// thousand must not take ten thousand looks.
+const SOME: usize = 16;
 
 /// Scores within this many points of the best are as good as the best.
 const BAND: u8 = 10;
@@ -65,8 +76,8 @@ impl<T> Set<T> {
                 let now = clock.now();
                 self.better_of_two(admit, |a, b| b.cost(now) < a.cost(now))
             }
-            Plan::LeastConnections => self.least(admit, |_| true),
-            Plan::HealthBased => self.healthiest(admit, clock.now()),
+            Plan::LeastConnections => self.least(admit, self.compared(), |_| true),
+            Plan::HealthBased => self.healthiest(admit, self.compared(), clock.now()),
             Plan::Ring(ring) => match key {
                 Some(key) => ring.owners(key).find(|i| admit.admits(&self.entries[*i])),
                 None => self.rotate(admit, || below(self.entries.len())),
@@ -122,11 +133,33 @@ impl<T> Set<T> {
         })
     }
 
-    /// One of those with the least calls in flight, at random.
-    fn least(&self, admit: Admit<'_>, also: impl Fn(&Entry<T>) -> bool) -> Option<usize> {
+    /// The endpoints that are compared: all of a few, some of many from a random one on.
+    fn compared(&self) -> Range<usize> {
+        let count = self.entries.len();
+        if count <= ALL {
+            return 0..count;
+        }
+        let start = below(count);
+        start..start + SOME
+    }
+
+    /// The endpoints of a range that may go once around.
+    fn among(&self, range: Range<usize>) -> impl Iterator<Item = (usize, &Entry<T>)> {
+        let indices = range.map(|index| index % self.entries.len());
+        indices.map(|index| (index, &self.entries[index]))
+    }
+
+    /// One of those with the least calls in flight, at random; any if none that is compared may be
+    /// chosen.
+    fn least(
+        &self,
+        admit: Admit<'_>,
+        range: Range<usize>,
+        also: impl Fn(&Entry<T>) -> bool,
+    ) -> Option<usize> {
         let mut best = None;
         let mut equals = 1;
-        for (index, entry) in self.entries.iter().enumerate() {
+        for (index, entry) in self.among(range.clone()) {
             if !admit.admits(entry) || !also(entry) {
                 continue;
             }
@@ -146,14 +179,23 @@ impl<T> Set<T> {
                 }
             }
         }
-        best.map(|(index, _)| index)
+        match best {
+            Some((index, _)) => Some(index),
+            None => self.first_from(range.start, admit),
+        }
     }
 
-    fn healthiest(&self, admit: Admit<'_>, now: Instant) -> Option<usize> {
+    fn healthiest(&self, admit: Admit<'_>, range: Range<usize>, now: Instant) -> Option<usize> {
         let points = |entry: &Entry<T>| entry.endpoint().score.points(now);
-        let admitted = self.entries.iter().filter(|entry| admit.admits(entry));
-        let best = admitted.map(points).max()?;
-        self.least(admit, |entry| points(entry).saturating_add(BAND) >= best)
+        let compared = self.among(range.clone()).map(|(_, entry)| entry);
+        let best = compared
+            .filter(|entry| admit.admits(entry))
+            .map(points)
+            .max();
+        let best = best.unwrap_or_default();
+        self.least(admit, range, |entry| {
+            points(entry).saturating_add(BAND) >= best
+        })
     }
 
     fn first_from(&self, start: usize, admit: Admit<'_>) -> Option<usize> {

@@ -8,8 +8,8 @@ use thiserror::Error;
 /// |---|---|---|---|
 /// | [`RoundRobin`](Self::RoundRobin) | O(1) | no | equal instances, equal calls |
 /// | [`WeightedRoundRobin`](Self::WeightedRoundRobin) | O(1) | yes | unequal instances, canaries |
-/// | [`LeastConnections`](Self::LeastConnections) | O(n) | yes | calls of very different length |
-/// | [`HealthBased`](Self::HealthBased) | O(n) | yes | instances that fail now and then |
+/// | [`LeastConnections`](Self::LeastConnections) | O(n) up to 64, O(1) above | yes | calls of very different length |
+/// | [`HealthBased`](Self::HealthBased) | O(n) up to 64, O(1) above | yes | instances that fail now and then |
 /// | [`Random`](Self::Random) | O(1) | no | many clients that must not march in step |
 /// | [`P2c`](Self::P2c) | O(1) | yes | nearly least connections, at any size |
 /// | [`P2cPeakEwma`](Self::P2cPeakEwma) | O(1) | yes | instances of different speed |
@@ -27,9 +27,10 @@ pub enum Strategy {
     /// in a row.
     WeightedRoundRobin,
     /// The one with the fewest calls in flight for its weight; one of them at random if several
-    /// have as few.
+    /// have as few. Of more than 64 endpoints, sixteen are compared, another sixteen each time.
     LeastConnections,
-    /// One of those with the best health score, the fewest calls in flight first.
+    /// One of those with the best health score, the fewest calls in flight first; of more than 64
+    /// endpoints, one of sixteen.
     ///
     /// The score is 100 for an endpoint without recent failures and 0 for one that only fails;
     /// failures are forgotten over half a minute or so. Scores within ten points count as equal,

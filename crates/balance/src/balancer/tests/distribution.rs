@@ -221,3 +221,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_least_of_some_is_nearly_the_least_of_all() {
+    for strategy in [Strategy::LeastConnections, Strategy::HealthBased] {
+        let balancer = balancer(strategy, &fleet_of(1_000));
+        let calls: Vec<_> = (0..10_000).map(|_| balancer.pick(None).unwrap()).collect();
+        let snapshot = balancer.snapshot();
+        let most = snapshot.iter().map(|it| it.in_flight).max().unwrap();
+        assert!(most <= 14, "{strategy:?}: {most} where the average is 10");
+        drop(calls);
+        // The only one that may be chosen is seldom among those that are compared.
+        let balancer = Balancer::builder(strategy, Clock::default())
+            .panic_threshold(0.0)
+            .build(&fleet_of(200), |instance| Arc::clone(instance.id()))
+            .unwrap();
+        for index in 1..200 {
+            balancer.set_health(&format!("http://i{index}"), Health::Unhealthy);
+        }
+        for _ in 0..100 {
+            assert_eq!(&**balancer.pick(None).unwrap().id(), "http://i0");
+        }
+    }
+}
