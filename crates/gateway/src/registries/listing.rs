@@ -23,6 +23,7 @@ pub(crate) struct Listing {
     /// Everything else said of the service: texts as they are, the rest as JSON.
     pub(crate) metadata: BTreeMap<Arc<str>, Arc<str>>,
     by_id: HashMap<Arc<str>, usize>,
+    has_programs: bool,
 }
 
 impl Listing {
@@ -40,6 +41,7 @@ impl Listing {
             balancing: service.balancing.clone(),
             metadata: service.metadata.clone(),
             by_id: by_id(&service.entries),
+            has_programs: service.entries.iter().any(is_program),
         }
     }
 
@@ -56,6 +58,7 @@ impl Listing {
         self.instances = self.instances.iter().cloned().chain(instances).collect();
         self.entries = self.entries.iter().cloned().chain(entries).collect();
         self.by_id = by_id(&self.entries);
+        self.has_programs = self.entries.iter().any(is_program);
     }
 
     /// What is known of the instance with this id.
@@ -65,9 +68,7 @@ impl Listing {
 
     /// Whether any instance is a program.
     pub(crate) fn has_programs(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|it| it.transport == Transport::Stdio)
+        self.has_programs
     }
 
     /// What its instances can do, each tool once, as far as the registry lists that.
@@ -93,6 +94,10 @@ impl Listing {
     pub(crate) fn same_settings(&self, other: &Self) -> bool {
         self.registered() == other.registered()
     }
+}
+
+fn is_program(entry: &Entry) -> bool {
+    entry.transport == Transport::Stdio
 }
 
 /// Where each id stands first.

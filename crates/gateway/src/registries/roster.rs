@@ -19,6 +19,12 @@ impl Roster {
         self.0.load_full()
     }
 
+    /// Whether any instance is a program; asked for by every call.
+    pub(crate) fn has_programs(&self) -> bool {
+        let listing = self.0.load();
+        listing.as_ref().is_some_and(|it| it.has_programs())
+    }
+
     pub(crate) fn set(&self, listing: Option<Arc<Listing>>) {
         self.0.store(listing);
     }

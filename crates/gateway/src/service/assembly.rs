@@ -266,6 +266,7 @@ pub(super) fn assemble_found(
         checker,
         probed: tokio::sync::Mutex::default(),
         source,
+        is_program: settings.kind.stdio().is_some(),
         prefix: settings
             .kind
             .rest()

@@ -66,6 +66,8 @@ pub(crate) struct Service {
     settings: Mutex<Arc<ServiceSettings>>,
     /// What registries say of it, if they list it.
     roster: Roster,
+    /// Whether it is one program, by its configuration.
+    is_program: bool,
     /// The path at an instance under which operations are.
     prefix: Box<str>,
     timeout: Duration,
@@ -143,10 +145,7 @@ impl Service {
 
     /// Whether it is a process, or has instances that are, which get messages without headers.
     pub(crate) fn is_process(&self) -> bool {
-        match self.listing() {
-            Some(listing) => listing.has_programs(),
-            None => self.settings.lock().kind.stdio().is_some(),
-        }
+        self.is_program || self.roster.has_programs()
     }
 
     /// What registries say of it, if they list it.
@@ -282,7 +281,9 @@ impl Service {
             && !source.has_answered()
         {
             // It has only begun to look, and instances will be there in a moment.
-            let _ = tokio::time::timeout(outbound.deadline() - start, source.answer()).await;
+            // Boxed, since few calls wait and all would be as large.
+            let first = tokio::time::timeout(outbound.deadline() - start, source.answer());
+            let _ = Box::pin(first).await;
         }
         // Asked before the rate limit, too: waiting in its queue, and spending a token, only to
         // be refused helps nobody.
