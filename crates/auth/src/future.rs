@@ -132,7 +132,7 @@ where
 {
     type Output = Result<Response<ResBody>, Error<Inner::Error>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {

@@ -92,31 +92,45 @@ where
     // Always inlined, as a layer's call has one caller, the layer outside: what is handed over
     // through memory is copied at every layer.
     #[inline(always)]
-    fn call(&mut self, mut request: Req) -> Self::Future {
-        let pinned = self.affinity.pinned(&request);
+    fn call(&mut self, request: Req) -> Self::Future {
         // A clone of the service, because most are cheaper to clone than to hold on to.
         let picked = |slot: &Slot<T>, measured| {
             let service = T::clone(&slot.service);
             (Claim::new(slot, measured), service)
         };
-        let found = pinned.and_then(|id| self.balancer.pick_pinned(id, picked));
-        let found = found.map_or_else(
-            || {
-                let key = self.affinity.key(&request);
-                let tried = self.affinity.tried(&request);
-                self.balancer.pick_among(key, tried.as_ref(), picked)
-            },
-            Ok,
-        );
-        match found {
-            Ok((claim, service)) => {
-                self.affinity.chosen(&mut request, claim.endpoint());
-                let (classify, track) = (self.classify.clone(), self.track.clone());
-                ResponseFuture::new(claim, service, request, classify, track)
-            }
+        let pinned = self.affinity.pinned(&request);
+        if let Some((claim, service)) = pinned.and_then(|id| self.balancer.pick_pinned(id, picked))
+        {
+            return self.call_claimed(claim, service, request);
+        }
+        let key = self.affinity.key(&request);
+        let tried = self.affinity.tried(&request);
+        match self.balancer.pick_among(key, tried.as_ref(), picked) {
+            Ok((claim, service)) => self.call_claimed(claim, service, request),
             Err(error) => {
                 ResponseFuture::rejected(error, self.classify.clone(), self.track.clone())
             }
         }
+    }
+}
+
+impl<T, C, A, K> Balance<T, C, A, K> {
+    // Always inlined where it has been decided which endpoint it is, for the same reason.
+    #[inline(always)]
+    fn call_claimed<Req>(
+        &self,
+        claim: Claim,
+        service: T,
+        mut request: Req,
+    ) -> ResponseFuture<T, Req, C, K>
+    where
+        T: Service<Req> + Clone,
+        C: Clone,
+        A: Affinity<Req>,
+        K: Clone,
+    {
+        self.affinity.chosen(&mut request, claim.endpoint());
+        let (classify, track) = (self.classify.clone(), self.track.clone());
+        ResponseFuture::new(claim, service, request, classify, track)
     }
 }

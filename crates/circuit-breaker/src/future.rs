@@ -38,7 +38,7 @@ where
 {
     type Output = Result<Res, Error<E>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = match (this.future.as_pin_mut(), &this.entry) {

@@ -88,6 +88,28 @@ where
     // through memory is copied at every layer.
     #[inline(always)]
     fn call(&mut self, request: Request) -> Self::Future {
+        if let Some(admission) = self.breaker.admit_if_plain()
+            && mem::take(&mut self.inner_is_ready)
+        {
+            return ResponseFuture {
+                future: Some(self.inner.call(request)),
+                entry: Entry::Admitted(self.breaker.plain_permit(admission)),
+                classifier: self.classifier.clone(),
+            };
+        }
+        self.call_by_state(request)
+    }
+}
+
+impl<S, C> CircuitBreakerService<S, C> {
+    /// A call that is not simply admitted by a closed circuit. Apart from the others, as a permit
+    /// that may be of either kind is copied to where it stays.
+    #[cold]
+    fn call_by_state<Request>(&mut self, request: Request) -> ResponseFuture<S::Future, C>
+    where
+        S: Service<Request>,
+        C: Clone,
+    {
         let open = match self.breaker.try_acquire() {
             Ok(permit) if mem::take(&mut self.inner_is_ready) => {
                 return ResponseFuture {

@@ -67,7 +67,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
@@ -130,7 +130,7 @@ where
     }
 }
 
-#[inline]
+#[inline(always)]
 fn finish<P, Req, Res, E>(
     policy: &P,
     mut result: Result<Res, E>,

@@ -55,7 +55,7 @@ impl<P: Clone, S> Retry<P, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn plan(&self, class: Option<RequestClass>) -> Plan {
         Plan {
             class,
@@ -81,7 +81,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         if let Some(budget) = &self.budget {
             budget.deposit();
