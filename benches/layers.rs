@@ -280,13 +280,19 @@ impl TwoThreads {
         let measured = |calls| side_by_side(clock, |number| run(runtime, number, calls));
         // By the shortest of a few runs, because an interrupted one says nothing.
         let shortest = |calls| (0..5).map(|_| measured(calls).wall).min();
-        let mut calls = 64;
-        while shortest(calls) < Some(SAMPLE) {
-            calls *= 2;
-        }
+        let enough = || {
+            let mut calls = 64;
+            while shortest(calls) < Some(SAMPLE) {
+                calls *= 2;
+            }
+            calls
+        };
+        let mut chosen = None;
         let mut group = self.criterion.benchmark_group(self.group);
         group.sampling_mode(SamplingMode::Flat);
         group.bench_function(row, |bencher| {
+            // Here, so that a row that the command line leaves out takes no time.
+            let calls = *chosen.get_or_insert_with(enough);
             bencher.iter_custom(|iterations| {
                 let wall = typical((0..ATTEMPTS).map(|_| measured(calls)));
                 wall.as_secs_f64() * 1e9 * iterations as f64 / calls as f64

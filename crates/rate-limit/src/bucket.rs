@@ -14,7 +14,7 @@ impl Bucket {
     }
 
     /// Takes a token, or says when there will be one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self, quota: Quota, now: Instant) -> Result<Allowed, Instant> {
         self.0.update(|full_at| {
             verdict(quota, Instant::from_nanos(full_at), now)

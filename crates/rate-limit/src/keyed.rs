@@ -147,7 +147,7 @@ impl<K: Eq + Hash> KeyedRateLimiter<K> {
 
     /// Like [`KeyedRateLimiter::acquire`], with a patience that is asked for only when no token
     /// is there.
-    #[inline]
+    #[inline(always)]
     pub fn acquire_with<Q>(&self, key: &Q, patience: impl FnOnce() -> Patience) -> Acquire
     where
         K: Borrow<Q>,
@@ -176,7 +176,7 @@ impl<K: Eq + Hash> KeyedRateLimiter<K> {
 
 impl<K: Eq + Hash> Shared<K> {
     /// A token of this key, if there is one and nobody waits.
-    #[inline]
+    #[inline(always)]
     fn quick<Q>(&self, key: &Q, now: Instant) -> Result<Allowed, Missed>
     where
         K: Borrow<Q>,

@@ -141,7 +141,7 @@ impl<L, P, D> RateLimitLayer<L, P, D> {
     }
 
     /// Takes a token for `request`, as the layer was told to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acquire<Req>(&self, request: &Req) -> Acquire
     where
         L: Limit<Req>,

@@ -18,7 +18,7 @@ pub trait Limit<Req> {
 }
 
 impl<Req> Limit<Req> for RateLimiter {
-    #[inline]
+    #[inline(always)]
     fn acquire<F>(&self, _: &Req, patience: F) -> Acquire
     where
         F: FnOnce() -> Patience,
@@ -47,7 +47,7 @@ where
     F: Fn(&Req) -> K,
     K: Clone + Eq + Hash,
 {
-    #[inline]
+    #[inline(always)]
     fn acquire<P>(&self, request: &Req, patience: P) -> Acquire
     where
         P: FnOnce() -> Patience,
@@ -99,7 +99,7 @@ where
     K: Borrow<Q> + Eq + Hash,
     Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
 {
-    #[inline]
+    #[inline(always)]
     fn acquire<P>(&self, request: &Req, patience: P) -> Acquire
     where
         P: FnOnce() -> Patience,

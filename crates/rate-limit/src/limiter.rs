@@ -133,7 +133,7 @@ impl RateLimiter {
 
     /// Like [`RateLimiter::acquire`], with a patience that is asked for only when no token is
     /// there.
-    #[inline]
+    #[inline(always)]
     pub fn acquire_with(&self, patience: impl FnOnce() -> Patience) -> Acquire {
         let now = self.shared.clock.now();
         match self.quick(now) {
@@ -159,7 +159,7 @@ impl RateLimiter {
     }
 
     /// A token, if there is one and nobody waits. Takes no lock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn quick(&self, now: Instant) -> Result<Allowed, Missed> {
         let shared = &*self.shared;
         if shared.waiting.load(Ordering::Relaxed) > 0 {

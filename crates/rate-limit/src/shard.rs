@@ -1,8 +1,6 @@
-use std::{
-    borrow::Borrow,
-    hash::{BuildHasher, Hash, RandomState},
-};
+use std::{borrow::Borrow, hash::Hash};
 
+use ahash::RandomState;
 use bartizan_clock::Instant;
 use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -24,7 +24,7 @@ impl Slot {
         Self::Bucket(Bucket::full())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn quick(&self, quota: Quota, now: Instant) -> Result<Allowed, Missed> {
         match self {
             Self::Bucket(bucket) => bucket.take(quota, now).map_err(Missed::Empty),
