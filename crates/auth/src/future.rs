@@ -28,7 +28,7 @@ where
     Inner: Service<Request<B>>,
 {
     #[pin]
-    state: State<Inner, S, B>,
+    pub(crate) state: State<Inner, S, B>,
 }
 
 /// A request and the service to send it by.
@@ -49,10 +49,10 @@ pub(crate) struct Shown<Inner, S, B> {
 
 /// Boxed, because it cannot be named; a request gets here only when there is no token to send
 /// or a service has refused it, and then waits for the network.
-type Fetching = Pin<Box<dyn Future<Output = Result<Arc<Token>, TokenError>> + Send>>;
+pub(crate) type Fetching = Pin<Box<dyn Future<Output = Result<Arc<Token>, TokenError>> + Send>>;
 
 /// A request that waits for the first token. The service has been made ready.
-struct Waiting<Inner, S, B> {
+pub(crate) struct Waiting<Inner, S, B> {
     token: Fetching,
     cache: TokenCache<S>,
     first: Again<Inner, B>,
@@ -60,7 +60,7 @@ struct Waiting<Inner, S, B> {
 }
 
 /// A request that a service answered with 401, and that waits for another token.
-struct Refused<Inner, B, Res> {
+pub(crate) struct Refused<Inner, B, Res> {
     token: Fetching,
     generation: u64,
     again: Box<Again<Inner, B>>,
@@ -70,7 +70,7 @@ struct Refused<Inner, B, Res> {
 // What waits for the network is boxed: it would make the future of every request larger, and
 // moving that is most of what this layer would cost.
 #[pin_project(project = Step, project_replace = Owned)]
-enum State<Inner, S, B>
+pub(crate) enum State<Inner, S, B>
 where
     Inner: Service<Request<B>>,
 {
@@ -95,7 +95,6 @@ where
     Inner: Service<Request<B>>,
 {
     /// A call that is under way; a 401 concerns us if the service was `shown` a token.
-    #[inline]
     pub(crate) fn calling(future: Inner::Future, shown: Option<Shown<Inner, S, B>>) -> Self {
         Self {
             state: State::Calling { future, shown },

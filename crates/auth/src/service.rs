@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::{
     ByMethod, Credential, Error, NoClient, RepeatPolicy, ResponseFuture, TokenCache, TokenClient,
-    future::{Again, Shown},
+    future::{Again, Shown, State},
     layer::Settings,
 };
 
@@ -115,7 +115,13 @@ where
                 })
             }
         };
-        ResponseFuture::calling(self.inner.call(request), shown)
+        // Written where it stays.
+        ResponseFuture {
+            state: State::Calling {
+                future: self.inner.call(request),
+                shown,
+            },
+        }
     }
 }
 

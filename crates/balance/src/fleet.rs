@@ -20,6 +20,9 @@ use crate::{
     set::{Entry, Set},
 };
 
+/// Of more endpoints than this each has one lane for all threads.
+const MANY: usize = 64;
+
 /// Makes the service that reaches an instance: as what it is, and as something to keep.
 type Make<T> = Box<dyn Fn(&Instance) -> (Arc<T>, Arc<dyn Kept>) + Send + Sync>;
 
@@ -330,7 +333,7 @@ impl<T> Fleet<T> {
                 continue;
             }
             entries.push(Entry {
-                slot: self.slot(&before, instance, now),
+                slot: self.slot(&before, instance, instances.len(), now),
                 weight: instance.weight(),
             });
         }
@@ -343,7 +346,14 @@ impl<T> Fleet<T> {
         self.recount(&set);
     }
 
-    fn slot(&self, before: &Set<T>, instance: &Instance, now: Instant) -> Arc<Slot<T>> {
+    /// What was known of an instance that is one of `count`, or a new slot for it.
+    fn slot(
+        &self,
+        before: &Set<T>,
+        instance: &Instance,
+        count: usize,
+        now: Instant,
+    ) -> Arc<Slot<T>> {
         match before.by_id(instance.id()) {
             Some(entry) if entry.endpoint().uri() == instance.uri() => {
                 let known = &entry.endpoint().instance;
@@ -356,7 +366,9 @@ impl<T> Fleet<T> {
                 let fleet = Some(Weak::clone(&self.ejects));
                 let endpoint = Arc::new(Endpoint::new(instance, self.clock, now, fleet));
                 let (service, kept) = (self.make)(instance);
-                let shared = self.strategy.compares_load();
+                // Of many endpoints hardly ever two threads are at one, and a lane for each would
+                // be memory that no cache holds.
+                let shared = self.strategy.compares_load() || count > MANY;
                 Arc::new(Slot {
                     lanes: Lanes::new(&endpoint, &kept, shared),
                     service,

@@ -24,7 +24,7 @@ const ALL: usize = 64;
 /// How many are compared then. The best of a few at random is nearly as good as the best of all
 /// (Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*), and a pick among ten
 /// thousand must not take ten thousand looks.
-const SOME: usize = 16;
+const SOME: usize = 4;
 
 /// Scores within this many points of the best are as good as the best.
 const BAND: u8 = 10;

@@ -27,10 +27,10 @@ pub enum Strategy {
     /// in a row.
     WeightedRoundRobin,
     /// The one with the fewest calls in flight for its weight; one of them at random if several
-    /// have as few. Of more than 64 endpoints, sixteen are compared, another sixteen each time.
+    /// have as few. Of more than 64 endpoints, four are compared, another four each time.
     LeastConnections,
     /// One of those with the best health score, the fewest calls in flight first; of more than 64
-    /// endpoints, one of sixteen.
+    /// endpoints, one of four.
     ///
     /// The score is 100 for an endpoint without recent failures and 0 for one that only fails;
     /// failures are forgotten over half a minute or so. Scores within ten points count as equal,
