@@ -21,7 +21,8 @@ pub struct Instance {
     id: Arc<str>,
     uri: Uri,
     weight: u32,
-    metadata: BTreeMap<Arc<str>, Arc<str>>,
+    /// Shared by all copies, of which every layer has some.
+    metadata: Arc<BTreeMap<Arc<str>, Arc<str>>>,
 }
 
 impl Instance {
@@ -56,7 +57,7 @@ impl Instance {
             id: id.into(),
             uri,
             weight: 1,
-            metadata: BTreeMap::new(),
+            metadata: Arc::default(),
         })
     }
 
@@ -89,7 +90,14 @@ impl Instance {
     /// The same instance with one more thing to know about it, such as its zone or version.
     #[must_use]
     pub fn with_metadata(mut self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
-        self.metadata.insert(key.into(), value.into());
+        Arc::make_mut(&mut self.metadata).insert(key.into(), value.into());
+        self
+    }
+
+    /// The same instance with this and nothing else to know about it.
+    #[cfg(feature = "registry")]
+    pub(crate) fn with_all_metadata(mut self, metadata: BTreeMap<Arc<str>, Arc<str>>) -> Self {
+        self.metadata = Arc::new(metadata);
         self
     }
 

@@ -26,6 +26,7 @@ pub fn parse_yaml(text: &str) -> Result<Node<'_>, Malformed> {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         aliased: 0,
+        begun: Vec::new(),
     };
     reader.document()
 }
@@ -34,6 +35,9 @@ struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node<'a>>,
     aliased: usize,
+    /// The members so far of all maps that have begun, so that each map has just the memory it
+    /// needs: most have few members, and a registry has ten thousand maps.
+    begun: Vec<Member<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -109,7 +113,7 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Vec<Member<'a>>, Malformed> {
-        let mut members: Vec<Member<'a>> = Vec::new();
+        let first = self.begun.len();
         let mut merged: Vec<Node<'a>> = Vec::new();
         loop {
             let (event, span) = match self.next()? {
@@ -136,13 +140,14 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             }
-            members.push(Member {
+            self.begun.push(Member {
                 key,
                 place,
                 range: 0..0,
                 value,
             });
         }
+        let mut members = self.begun.split_off(first);
         if !merged.is_empty() {
             merge(&mut members, merged)?;
         }

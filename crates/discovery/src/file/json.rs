@@ -242,9 +242,7 @@ impl Fields {
         if let Some(weight) = self.weight {
             instance = instance.with_weight(weight).ok()?;
         }
-        for (key, value) in self.metadata {
-            instance = instance.with_metadata(key, value);
-        }
+        let instance = instance.with_all_metadata(self.metadata);
         Some(Entry {
             transport: match launch {
                 Some(_) => Transport::Stdio,

@@ -1,6 +1,9 @@
 //! What both formats of registries have in common.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
 
 use bartizan_document::{Node, Place};
 use http::Uri;
@@ -53,13 +56,17 @@ impl Services {
     pub(crate) fn add(&mut self, reader: &mut Reader, name: &str, entry: Entry, place: Place) {
         let index = self.index(name);
         let id = Arc::clone(entry.instance.id());
-        if let Some(earlier) = self.seen.get(&(index, Arc::clone(&id))) {
-            let line = earlier.line;
-            let text = format!("instance `{id}` of `{name}` is there already, in line {line}");
-            return reader.problem(place, text);
+        match self.seen.entry((index, id)) {
+            hash_map::Entry::Occupied(seen) => {
+                let ((_, id), line) = (seen.key(), seen.get().line);
+                let text = format!("instance `{id}` of `{name}` is there already, in line {line}");
+                reader.problem(place, text);
+            }
+            hash_map::Entry::Vacant(unseen) => {
+                unseen.insert(place);
+                self.services[index].1.push(entry);
+            }
         }
-        self.seen.insert((index, id), place);
-        self.services[index].1.push(entry);
     }
 
     /// Whether a service has an instance of that id.

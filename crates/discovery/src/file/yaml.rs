@@ -113,21 +113,22 @@ fn read_server(reader: &mut Reader, services: &mut Services, node: &Node<'_>) {
     if server.namespace.is_none() && !faulty {
         reader.problem(node.place, "the server has no `namespace`");
     }
-    let Some(mut instance) = place_of(reader, &server, node, faulty) else {
+    let Some(instance) = place_of(reader, &server, node, faulty) else {
         return;
     };
     let Some(namespace) = server.namespace else {
         return;
     };
-    if let Some(id) = server.id {
-        instance = instance.clone().with_id(id).unwrap_or(instance);
-    }
-    if let Some(weight) = server.weight {
-        instance = instance.clone().with_weight(weight).unwrap_or(instance);
-    }
-    for (key, value) in metadata {
-        instance = instance.with_metadata(key, value);
-    }
+    // Neither is refused: the reader saw that the id is not empty and the weight within bounds.
+    let named = match server.id {
+        Some(id) => instance.with_id(id),
+        None => Ok(instance),
+    };
+    let weighed = named.and_then(|it| it.with_weight(server.weight.unwrap_or(1)));
+    let Ok(instance) = weighed else {
+        return;
+    };
+    let instance = instance.with_all_metadata(metadata);
     let entry = Entry {
         health_url: health,
         tools: tools.into(),
