@@ -183,10 +183,14 @@ pub struct EndpointSnapshot {
 }
 
 /// An endpoint with the service that reaches it.
+///
+/// In this order, what a pick reads is on one cache line: of ten thousand endpoints, reading
+/// another is most of what a pick costs.
+#[repr(C)]
 pub(crate) struct Slot<T> {
-    pub(crate) lanes: Lanes,
     pub(crate) service: Arc<T>,
     pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) lanes: Lanes,
 }
 
 impl<T> Slot<T> {

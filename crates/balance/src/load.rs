@@ -33,11 +33,12 @@ impl<T: Send + Sync> Kept for T {}
 /// Threads that share a lane hand its cache line to one another at every call. Only a strategy
 /// that compares endpoints by their calls in flight is better off with one, for then every pick
 /// has to look at all lanes of several endpoints.
+#[repr(C)]
 pub(crate) struct Lanes {
-    /// The first only, or all.
-    lanes: [Option<Arc<Lane>>; STRIPES],
     /// Zero if there is only one.
     mask: usize,
+    /// The first only, or all.
+    lanes: [Option<Arc<Lane>>; STRIPES],
 }
 
 impl Lanes {
@@ -53,7 +54,7 @@ impl Lanes {
         let mask = if shared { 0 } else { STRIPES - 1 };
         let lanes = std::array::from_fn(|index| (index <= mask).then(lane));
         endpoint.calls.watch(&lanes);
-        Self { lanes, mask }
+        Self { mask, lanes }
     }
 
     /// A call begins. It ends when what is returned is dropped.
