@@ -507,6 +507,27 @@ async fn the_youngest_exchange_gets_what_names_none() {
 }
 
 #[tokio::test]
+async fn a_question_goes_to_the_call_and_not_to_a_list_that_came_after_it() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let mut called = link.request(call("1"), Ids::Keep).await.unwrap();
+    let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+    let mut listed = link.request(bytes(list), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    hears(&mut end).await;
+    says(&end, roots("\"s1\"")).await;
+    says(&end, answer("2")).await;
+    assert_eq!(response(&mut listed).await, answer("2"));
+    assert_eq!(response(&mut called).await, roots("\"s1\""));
+    // Better than nobody.
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut called).await, answer("1"));
+    let mut listed = link.request(bytes(list), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s2\"")).await;
+    assert_eq!(response(&mut listed).await, roots("\"s2\""));
+}
+
+#[tokio::test]
 async fn a_request_that_the_server_takes_back_is_told_to_whoever_got_it() {
     let (link, mut end) = linked(4, LinkLimits::default());
     let mut older = link.request(call("1"), Ids::Keep).await.unwrap();

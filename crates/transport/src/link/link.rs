@@ -101,6 +101,7 @@ impl Link {
             token,
             initialize: envelope.method() == Some(method::INITIALIZE),
             listen: envelope.method() == Some(method::SUBSCRIPTIONS_LISTEN),
+            may_ask: envelope.method().is_some_and(method::may_require_input),
             mailbox: Mailbox::new(room, true),
         };
         let entry = {

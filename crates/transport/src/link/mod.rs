@@ -40,7 +40,8 @@
 //! | `notifications/progress` | the request with its token |
 //! | a notification with a subscription id | the request with that id |
 //! | `notifications/cancelled` | whoever got the server's request that it takes back |
-//! | `notifications/message`, a request of the server | the youngest request under way; without one, [`Unsolicited`] |
+//! | a request of the server | the youngest `tools/call`, `prompts/get` or `resources/read` under way, or else the youngest request; without one, [`Unsolicited`] |
+//! | `notifications/message` | the youngest request under way; without one, [`Unsolicited`] |
 //! | any other notification | [`Unsolicited`] |
 //!
 //! What belongs to a request that is over is swallowed. Text that is no message is skipped, as

@@ -115,8 +115,8 @@ impl Shared {
         };
         let entry = {
             let mut table = self.table.lock();
-            let youngest = table.youngest();
-            match youngest {
+            let asking = table.asking();
+            match asking {
                 Some(entry) if table.ask(&entry, id_key(id), self.limits.queue) => Some(entry),
                 Some(_) => {
                     drop(table);

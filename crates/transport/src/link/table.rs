@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) initialize: bool,
     /// `subscriptions/listen`, which gets nothing but what carries its id.
     pub(super) listen: bool,
+    /// `tools/call` and the like, in the middle of which a server asks its client things.
+    pub(super) may_ask: bool,
     pub(super) mailbox: Mailbox,
 }
 
@@ -149,6 +151,14 @@ impl Table {
 
     pub(super) fn youngest(&self) -> Option<Arc<Entry>> {
         self.by_age.values().next_back().map(Arc::clone)
+    }
+
+    /// Whose a request of the server is that names none: the youngest of those in the middle of
+    /// which a server asks, as what a client lists meanwhile has nothing to be asked about.
+    pub(super) fn asking(&self) -> Option<Arc<Entry>> {
+        let mut youngest_first = self.by_age.values().rev();
+        let asking = youngest_first.find(|entry| entry.may_ask);
+        asking.map(Arc::clone).or_else(|| self.youngest())
     }
 
     /// The only request on the wire, if there is just one.
