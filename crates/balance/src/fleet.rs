@@ -16,12 +16,9 @@ use crate::{
     Endpoint, NoEndpoints, OutlierConfig, Strategy, Tried,
     endpoint::Slot,
     load::{Kept, Lanes},
-    select::Admit,
+    select::{Admit, MANY},
     set::{Entry, Set},
 };
-
-/// Of more endpoints than this each has one lane for all threads.
-const MANY: usize = 64;
 
 /// Makes the service that reaches an instance: as what it is, and as something to keep.
 type Make<T> = Box<dyn Fn(&Instance) -> (Arc<T>, Arc<dyn Kept>) + Send + Sync>;

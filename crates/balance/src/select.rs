@@ -18,8 +18,8 @@ const DRAWS: usize = 16;
 /// How many times the second of two choices is drawn until it is not the first.
 const REDRAWS: usize = 6;
 
-/// Of more endpoints than this not all are compared.
-const ALL: usize = 64;
+/// Of more endpoints than this not all are compared, and each has one lane for all threads.
+pub(crate) const MANY: usize = 64;
 
 /// How many are compared then. The best of a few at random is nearly as good as the best of all
 /// (Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*), and a pick among ten
@@ -136,7 +136,7 @@ impl<T> Set<T> {
     /// The endpoints that are compared: all of a few, some of many from a random one on.
     fn compared(&self) -> Range<usize> {
         let count = self.entries.len();
-        if count <= ALL {
+        if count <= MANY {
             return 0..count;
         }
         let start = below(count);
