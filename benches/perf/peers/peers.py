@@ -30,6 +30,10 @@ def floor(mode):
 def floor_mcp(run):
     c = [os.path.join(BIN, "gwb-floor"), "--mode", "mcp", "--listen", "19200", "--path", "/mcp", "--upstream", UP]
     return dict(cmd=c, ready=("http", G + "/small"), urls={**rest(G), "mcp": G + "/mcp", "modern": G + "/mcp"})
+def floor_mcp_sse(run):
+    """The same before an upstream that answers as SSE: it passes the events on unread."""
+    c = [os.path.join(BIN, "gwb-floor"), "--mode", "mcp", "--listen", "19200", "--path", "/mcp-sse", "--upstream", UP]
+    return dict(cmd=c, ready=("http", G + "/small"), urls={"mcp_sse": G + "/mcp"})
 def floor_agg(ttl):
     def f(run):
         c = [os.path.join(BIN, "gwb-floor"), "--mode", "mcp", "--listen", "19200", "--path", "/mcp", "--list-ttl-ms", ttl] + sum([["--upstream", u] for u in AGG], [])
@@ -72,6 +76,6 @@ def mcp_proxy_rs(name, backends, url_key):
         return dict(cmd=[e, "-c", path], urls={url_key: G + "/"}, tools={url_key: tool}, **ready)
     return f
 
-PEERS = {"direct": direct, "floor-tcp": floor("tcp"), "floor-hyper": floor("hyper"), "floor-mcp": floor_mcp, "bartizan": bartizan,
+PEERS = {"direct": direct, "floor-tcp": floor("tcp"), "floor-hyper": floor("hyper"), "floor-mcp": floor_mcp, "floor-mcp-sse": floor_mcp_sse, "bartizan": bartizan,
     "floor-agg": floor_agg("0"), "floor-agg-cached": floor_agg("60000"), "bartizan-mcp": bartizan_mcp, "bartizan-agg": bartizan_agg,
     "mcp-proxy-rs": mcp_proxy_rs("up", [("up", UP)], "mcp"), "mcp-proxy-rs-agg": mcp_proxy_rs("u7", [(f"u{i}", u) for i, u in enumerate(AGG)], "agg")}

@@ -487,6 +487,24 @@ async fn connections_above_the_bound_wait() {
     assert_eq!(curl(&[&url]).await.status, 200);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connections_are_served_on_as_many_threads_as_are_wanted() {
+    let backend = backend().await;
+    for workers in [1, 3] {
+        let gateway = before(&backend).set("MCP_GATEWAY_WORKERS", workers);
+        let gateway = gateway.start().await;
+        let threads = gateway.threads();
+        let named = threads.iter().filter(|name| name.starts_with("worker-"));
+        assert_eq!(named.count(), workers, "{threads:?}");
+        let calls = (0..2 * workers).map(|_| gateway.call("get"));
+        for reply in futures_util::future::join_all(calls).await {
+            assert_eq!(reply.json()["success"], true, "{reply:?}");
+        }
+        assert!(gateway.stop().await.status.success());
+    }
+}
+
 #[tokio::test]
 async fn slow_and_silent_clients_are_cut_off() {
     let backend = backend().await;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_workers::PerWorker;
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, Uri, Version,
@@ -60,7 +61,7 @@ pub struct Client {
 }
 
 struct Shared {
-    http: legacy::Client<Connector, Full<Bytes>>,
+    http: PerWorker<legacy::Client<Connector, Full<Bytes>>>,
     connector: Connector,
     pool: Pool,
     max_response_bytes: usize,
@@ -72,6 +73,22 @@ struct Shared {
 struct Pool {
     idle_timeout: Duration,
     max_idle_per_host: usize,
+}
+
+impl Pool {
+    fn client(self, connector: &Connector) -> legacy::Client<Connector, Full<Bytes>> {
+        legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            // Without a timer of its own the pool never evicts an idle connection.
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_max_idle_per_host(self.max_idle_per_host)
+            // Repeats only requests that hyper hands back unwritten from a reused connection.
+            .retry_canceled_requests(true)
+            .http2_keep_alive_interval(HTTP2_KEEP_ALIVE.0)
+            .http2_keep_alive_timeout(HTTP2_KEEP_ALIVE.1)
+            .build(connector.clone())
+    }
 }
 
 /// How often a busy HTTP/2 connection is asked whether it lives, and how long it may think about
@@ -130,20 +147,9 @@ impl Client {
         max_response_bytes: usize,
         host: Option<HeaderValue>,
     ) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            // Without a timer of its own the pool never evicts an idle connection.
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(pool.idle_timeout)
-            .pool_max_idle_per_host(pool.max_idle_per_host)
-            // Repeats only requests that hyper hands back unwritten from a reused connection.
-            .retry_canceled_requests(true)
-            .http2_keep_alive_interval(HTTP2_KEEP_ALIVE.0)
-            .http2_keep_alive_timeout(HTTP2_KEEP_ALIVE.1)
-            .build(connector.clone());
         Self {
             shared: Arc::new(Shared {
-                http,
+                http: PerWorker::new(pool.client(&connector)),
                 connector,
                 pool,
                 max_response_bytes,
@@ -171,7 +177,9 @@ impl Client {
         if let Some(host) = &self.shared.host {
             request.headers_mut().insert(HOST, host.clone());
         }
-        ResponseFuture::new(self.shared.http.request(request))
+        let shared = &self.shared;
+        let http = shared.http.get(|| shared.pool.client(&shared.connector));
+        ResponseFuture::new(http.request(request))
     }
 }
 

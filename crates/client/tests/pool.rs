@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,6 +11,7 @@ use std::{
 use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{Client, ClientConfig};
 use bartizan_testkit::{Reply, Upstream};
+use bartizan_workers::Workers;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -45,6 +47,33 @@ async fn a_connection_is_used_again() {
     let sent = &upstream.requests()[0];
     assert_eq!(sent.header("host"), Some(&*upstream.address().to_string()));
     assert_eq!(sent.headers.len(), 2, "only host and length: {sent:?}");
+}
+
+/// A connection belongs to the thread whose runtime drives it: taken to another, each of its
+/// exchanges would wake both.
+#[tokio::test]
+async fn each_worker_keeps_connections_of_its_own() {
+    let upstream = Upstream::start().await;
+    let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
+    let client = Client::new(&ClientConfig::default()).unwrap().buffered();
+    let (tell, mut told) = tokio::sync::mpsc::channel(1);
+    for _ in 0..2 {
+        let (client, url, tell) = (client.clone(), upstream.url(), tell.clone());
+        workers.spawner().spawn(async move {
+            for _ in 0..5 {
+                let exchange = client.clone().send(post(&url)).await;
+                tell.send(exchange.unwrap().status()).await.unwrap();
+            }
+            // So that the next task goes to the other worker, and finds this one's idle.
+            std::future::pending::<()>().await;
+        });
+        for _ in 0..5 {
+            assert_eq!(told.recv().await.unwrap(), 200);
+        }
+    }
+    assert_eq!(upstream.connections(), 2);
+    client.send(post(upstream.url())).await.unwrap();
+    assert_eq!(upstream.connections(), 3, "no worker runs here");
 }
 
 #[tokio::test]

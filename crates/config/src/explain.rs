@@ -442,6 +442,9 @@ fn gateway_rows(gateway: &GatewaySettings, registries: &[RegistrySettings]) -> V
     rows.shown(PROCESS, "log filter", &gateway.log_filter);
     rows.shown(PROCESS, "log format", &gateway.log_format);
     rows.add(PROCESS, "log colour", &gateway.log_color, |it| on_off(*it));
+    if let Some(workers) = &gateway.workers {
+        rows.shown(PROCESS, "threads for connections", workers);
+    }
     rows.add(PROCESS, "watches its files", &gateway.watch_files, |it| {
         yes_no(*it)
     });

@@ -67,6 +67,8 @@ pub struct GatewaySettings {
     pub mcp: McpGatewaySettings,
     /// What holds for services that a registry lists.
     pub instances: InstanceSettings,
+    /// How many threads serve connections; one for each processor where it is not set.
+    pub workers: Option<Setting<NonZeroU32>>,
     /// Whether the configuration is read anew when a file that it came from changes.
     pub watch_files: Setting<bool>,
     /// How long the gateway goes on accepting after it was told to stop.
@@ -128,6 +130,7 @@ impl GatewaySettings {
             upstream_ca_file: file(reader, scope, &table::UPSTREAM_CA_FILE),
             mcp: McpGatewaySettings::read(reader, scope),
             instances: InstanceSettings::read(reader, scope),
+            workers: reader.optional(scope, &table::WORKERS),
             watch_files: reader.setting(scope, &table::WATCH_FILES),
             drain_delay: reader.setting(scope, &table::DRAIN_DELAY),
             drain_timeout: reader.setting(scope, &table::DRAIN_TIMEOUT),

@@ -64,6 +64,10 @@ variables! {
     LOG_FORMAT = "MCP_GATEWAY_LOG_FORMAT", Process, Choice(LogFormat::WORDS),
         Value("text", "readable without tools"), "",
         "The form of log lines, which go to standard error.";
+    WORKERS = "MCP_GATEWAY_WORKERS", Process, Number { min: 1, max: 1_024, unit: "" },
+        Unset("one for each processor that the process may use"), "",
+        "How many threads serve connections. A connection stays on the one it is given, which \
+         keeps connections to services of its own.";
     WATCH_FILES = "MCP_GATEWAY_WATCH_FILES", Process, Flag,
         Value("true", "whoever changes a file means it"), "",
         "Whether the configuration is read anew when a file that it came from changes: the \

@@ -412,6 +412,7 @@ fn needs_restart(old: &GatewaySettings, new: &GatewaySettings) -> Vec<&'static s
     note(old.address() != new.address(), "address");
     note(old.tls != new.tls, "TLS files");
     note(server(old) != server(new), "limits of connections");
+    note(old.workers != new.workers, "workers");
     note(old.watch_files != new.watch_files, "watching of files");
     note(old.drain_delay != new.drain_delay, "drain delay");
     let logs = old.log_filter != new.log_filter

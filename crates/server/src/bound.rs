@@ -1,5 +1,6 @@
 use std::{error::Error, fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use bartizan_workers::Spawner;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -59,6 +60,7 @@ impl Server {
             protocols: Protocols::new(config, tls.map(|tls| tls.acceptor(config.http2))),
             config: config.clone(),
             stats: Arc::default(),
+            workers: None,
         })
     }
 }
@@ -89,6 +91,7 @@ pub struct Bound {
     protocols: Protocols,
     config: ServerConfig,
     stats: Arc<Stats>,
+    workers: Option<Spawner>,
 }
 
 /// How a server ended.
@@ -121,6 +124,14 @@ impl Bound {
         Arc::clone(&self.stats)
     }
 
+    /// Serves each connection on one of these workers, the one that has the fewest, instead of
+    /// on the runtime that accepts them.
+    #[must_use]
+    pub fn on(mut self, workers: Spawner) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
     /// Serves until `shutdown` completes, then drains.
     ///
     /// Each request is given to a clone of `service`, made ready, on the connection's own task
@@ -149,12 +160,23 @@ impl Bound {
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = pin!(shutdown);
 
-        let entrance = Arc::clone(&connections);
+        let (entrance, workers) = (Arc::clone(&connections), self.workers);
         let spawn = move |stream: TcpStream, remote, permit: OwnedSemaphorePermit| {
             let (protocols, service) = (Arc::clone(&protocols), service.clone());
             let ticket = Connections::enter(&entrance);
-            tokio::spawn(async move {
-                protocols.serve(stream, remote, service, ticket).await;
+            let Some(workers) = &workers else {
+                tokio::spawn(async move {
+                    protocols.serve(stream, remote, service, ticket).await;
+                    drop(permit);
+                });
+                return;
+            };
+            let stream = stream.into_std();
+            workers.spawn(async move {
+                match stream.and_then(TcpStream::from_std) {
+                    Ok(stream) => protocols.serve(stream, remote, service, ticket).await,
+                    Err(error) => warn!(%error, %remote, "cannot serve a connection"),
+                }
                 drop(permit);
             });
         };

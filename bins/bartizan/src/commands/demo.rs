@@ -7,11 +7,12 @@ use bartizan_config::{Configuration, Source};
 use bartizan_gateway::{Gateway, StartError};
 use bartizan_server::{BindError, Bound};
 
-use super::{Failure, print, runtime, start_logs, told_to_stop};
+use super::{Failure, print, runtime, start_logs, told_to_stop, workers};
 use crate::demo::{Demo, Guide};
 
 /// Starts a gateway and its backends on loopback, and says what to try.
 pub(crate) fn demo(port: u16) -> Result<(), Failure> {
+    let workers = workers(None)?;
     runtime()?.block_on(async {
         let demo = Demo::start().await.map_err(Failure::Demo)?;
         let variables = demo.variables(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -26,7 +27,7 @@ pub(crate) fn demo(port: u16) -> Result<(), Failure> {
         };
         let stop = told_to_stop();
         print(&guide)?;
-        gateway.serve(bound, stop).await;
+        gateway.serve(bound.on(workers.spawner()), stop).await;
         demo.stop().await;
         Ok(())
     })

@@ -10,11 +10,16 @@ mod stdio;
 mod table;
 mod watch;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    num::{NonZeroU32, NonZeroUsize},
+    thread,
+};
 
 use bartizan_config::{Configuration, Errors, Severity, Source, UnknownService};
 use bartizan_gateway::{StartError, StdioError};
 use bartizan_telemetry::logs::{self, Format, InvalidLogs};
+use bartizan_workers::Workers;
 use thiserror::Error;
 
 use crate::cli;
@@ -118,9 +123,25 @@ fn start_logs(configuration: &Configuration) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How many threads do what is not serving connections: accepting them, probing, polling. Two, so
+/// that reading a long list of instances holds up nothing else.
+const BACKGROUND_THREADS: usize = 2;
+
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().build().map_err(Failure::Runtime)
+    builder.worker_threads(BACKGROUND_THREADS).enable_all();
+    builder.build().map_err(Failure::Runtime)
+}
+
+/// The threads that serve connections, one for each processor unless told how many.
+///
+/// To be dropped after [`runtime`]: what ends there may have tasks here.
+fn workers(count: Option<NonZeroU32>) -> Result<Workers, Failure> {
+    let count = match count {
+        Some(count) => NonZeroUsize::try_from(count).unwrap_or(NonZeroUsize::MAX),
+        None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    };
+    Workers::start(count).map_err(Failure::Runtime)
 }
 
 /// Completes when the process is told to stop: SIGTERM or SIGINT, from this call on.

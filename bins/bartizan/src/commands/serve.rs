@@ -6,6 +6,7 @@ use super::{
     reload::{self, Hangups},
     runtime, start_logs, told_to_stop,
     watch::Watched,
+    workers,
 };
 use crate::cli::Source;
 
@@ -22,6 +23,7 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
     let watched = Watched::new(source.files());
     let configuration = configuration(source)?;
     start_logs(&configuration)?;
+    let workers = workers(configuration.gateway.workers.as_ref().map(|count| **count))?;
     runtime()?.block_on(async {
         // Before anybody hears that it listens, and may tell it to.
         let (hangups, stop) = (Hangups::listen(), told_to_stop());
@@ -29,7 +31,7 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
         let settings = &configuration.gateway;
         let gateway = Gateway::new(&configuration)?;
         let gateway = gateway.configured_by(move || self::configuration(&source));
-        let bound = gateway.bind()?;
+        let bound = gateway.bind()?.on(workers.spawner());
         let (address, services) = (bound.local_addr(), gateway.services().len());
         tracing::info!(%address, services, "listening");
         // Gone when this ends, however it ends.

@@ -174,6 +174,15 @@ impl Running {
         }
     }
 
+    /// What its threads are called.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = format!("/proc/{}/task", self.child.id().unwrap());
+        let tasks = std::fs::read_dir(tasks).unwrap();
+        let names = tasks.map(|it| std::fs::read_to_string(it.unwrap().path().join("comm")));
+        names.map(|name| name.unwrap().trim().to_owned()).collect()
+    }
+
     /// Where it said that it listens.
     pub(crate) fn bound(&self) -> SocketAddr {
         self.address

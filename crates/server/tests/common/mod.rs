@@ -4,7 +4,7 @@
 use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_server::{
-    CollectError, Drained, RemoteAddr, Server, ServerConfig, Stats, Tls, collect,
+    Bound, CollectError, Drained, RemoteAddr, Server, ServerConfig, Stats, Tls, collect,
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -40,7 +40,17 @@ impl Running {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = Server::bind(&[loopback], config, tls).unwrap();
+        Self::serve(Server::bind(&[loopback], config, tls).unwrap(), service)
+    }
+
+    pub(crate) fn serve<S, B>(bound: Bound, service: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let (address, stats) = (bound.local_addr(), bound.stats());
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(bound.serve(service, async {

@@ -1,0 +1,110 @@
+use std::{
+    cell::Cell,
+    fmt, io,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicUsize},
+    thread::{self, JoinHandle},
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
+
+use crate::{Spawner, spawner::Worker};
+
+/// Threads that run a single-threaded tokio runtime each.
+///
+/// Dropping it drops every task that is left on them and waits for the threads, and for blocking
+/// calls that their tasks began: not to be done within a runtime.
+pub struct Workers {
+    spawner: Spawner,
+    threads: Vec<Thread>,
+}
+
+struct Thread {
+    /// Dropped to end it.
+    end: Option<oneshot::Sender<()>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is one of some [`Workers`].
+#[inline]
+pub(crate) fn is_worker() -> bool {
+    IS_WORKER.get()
+}
+
+impl Workers {
+    /// Starts `count` threads, called `worker-0` and so on.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no descriptor or no thread left; then none runs.
+    pub fn start(count: NonZeroUsize) -> io::Result<Self> {
+        let (mut workers, mut threads) = (Vec::new(), Vec::new());
+        for index in 0..count.get() {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            workers.push(Worker {
+                runtime: runtime.handle().clone(),
+                tasks: Arc::new(AtomicUsize::new(0)),
+            });
+            threads.push(Thread::start(format!("worker-{index}"), runtime)?);
+        }
+        Ok(Self {
+            spawner: Spawner::new(workers),
+            threads,
+        })
+    }
+
+    /// What gives them tasks. It may outlive them.
+    #[must_use]
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+}
+
+impl Thread {
+    fn start(name: String, runtime: Runtime) -> io::Result<Self> {
+        let (end, ended) = oneshot::channel();
+        let handle = thread::Builder::new().name(name).spawn(move || {
+            IS_WORKER.set(true);
+            // Whichever way the sender goes, nobody wants the tasks any longer.
+            let _ = runtime.block_on(ended);
+        })?;
+        Ok(Self {
+            end: Some(end),
+            handle: Some(handle),
+        })
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(handle) = self.handle.take() {
+            // A panic of the runtime itself has been printed by its thread.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // All at once, rather than each after the one before has gone.
+        for thread in &mut self.threads {
+            drop(thread.end.take());
+        }
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers")
+            .field("threads", &self.threads.len())
+            .finish_non_exhaustive()
+    }
+}
