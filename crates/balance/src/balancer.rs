@@ -3,13 +3,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use bartizan_clock::Clock;
+use bartizan_clock::{Clock, Instant};
 use bartizan_discovery::Instance;
 use bartizan_health::{Health, Target, Transition};
 
 use crate::{
     Endpoint, EndpointSnapshot, InvalidBalance, NoEndpoints, OutlierConfig, Picked, Strategy,
-    Tried, endpoint::Slot, fleet::Fleet,
+    Tried, fleet::Fleet, set::Entry,
 };
 
 /// Chooses an endpoint for each call.
@@ -20,7 +20,7 @@ use crate::{
 /// ```
 /// use bartizan_balance::{Balancer, Strategy};
 /// use bartizan_classify::Outcome;
-/// use bartizan_clock::Clock;
+/// use bartizan_clock::{Clock, Instant};
 /// use bartizan_discovery::parse_endpoints;
 ///
 /// let instances = parse_endpoints("http://10.0.0.1:8080, http://10.0.0.2:8080").unwrap();
@@ -99,7 +99,7 @@ impl<T> Balancer<T> {
     ///
     /// As [`Balancer::pick`].
     pub fn choose(&self, key: Option<u64>) -> Result<Arc<str>, NoEndpoints> {
-        self.pick_among(key, None, |slot, _| Arc::clone(slot.endpoint.id()))
+        self.pick_among(key, None, |entry, _| Arc::clone(entry.endpoint.id()))
     }
 
     /// The service that reaches the endpoint of this name, for who has something to ask of it that
@@ -107,7 +107,7 @@ impl<T> Balancer<T> {
     #[must_use]
     pub fn service(&self, id: &str) -> Option<Arc<T>> {
         let set = self.fleet.set();
-        Some(Arc::clone(&set.by_id(id)?.slot.service))
+        Some(Arc::clone(set.by_id(id)?.lanes.service()))
     }
 
     #[inline(always)]
@@ -115,10 +115,9 @@ impl<T> Balancer<T> {
         &self,
         key: Option<u64>,
         tried: Option<&Tried>,
-        picked: impl Fn(&Slot<T>, bool) -> P,
+        picked: impl Fn(&Entry<T>, Option<Instant>) -> P,
     ) -> Result<P, NoEndpoints> {
-        let measured = self.is_measured();
-        self.fleet.pick(key, tried, |slot| picked(slot, measured))
+        self.fleet.pick(key, tried, picked)
     }
 
     /// What `picked` makes of the endpoint of this name.
@@ -126,10 +125,10 @@ impl<T> Balancer<T> {
     pub(crate) fn pick_pinned<P>(
         &self,
         id: &str,
-        picked: impl Fn(&Slot<T>, bool) -> P,
+        picked: impl Fn(&Entry<T>, Option<Instant>) -> P,
     ) -> Option<P> {
         let set = self.fleet.set();
-        Some(picked(&set.by_id(id)?.slot, self.is_measured()))
+        Some(picked(set.by_id(id)?, self.fleet.begun()))
     }
 
     /// Replaces the set.
@@ -206,7 +205,7 @@ impl<T> Balancer<T> {
         let set = self.fleet.set();
         set.entries
             .iter()
-            .map(|e| e.slot.snapshot(e.weight, self.is_measured(), now))
+            .map(|entry| entry.snapshot(self.fleet.strategy.measures_latency(), now))
             .collect()
     }
 
@@ -235,11 +234,6 @@ impl<T> Balancer<T> {
     #[must_use]
     pub fn strategy(&self) -> Strategy {
         self.fleet.strategy
-    }
-
-    #[inline]
-    fn is_measured(&self) -> bool {
-        self.fleet.strategy == Strategy::P2cPeakEwma
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Fleet<T>> {

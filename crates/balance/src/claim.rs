@@ -3,12 +3,12 @@ use std::sync::{Arc, Weak, atomic::Ordering};
 use bartizan_classify::Outcome;
 use bartizan_clock::Instant;
 
-use crate::{Busy, Endpoint, endpoint::Slot, load::Lane};
+use crate::{Busy, Endpoint, load::Lane, set::Entry};
 
-/// One call in flight at an endpoint, without the service that reaches it.
-pub(crate) struct Claim {
+/// One call in flight at an endpoint.
+pub(crate) struct Claim<T> {
     /// Empty once it has become a [`Busy`], which is the end of this claim.
-    lane: Option<Arc<Lane>>,
+    lane: Option<Arc<Lane<T>>>,
     /// When the call began, if latencies are measured and none has been recorded yet.
     begun: Option<Instant>,
     /// The generation of the endpoint's streak, until an outcome is recorded.
@@ -17,21 +17,31 @@ pub(crate) struct Claim {
 
 // Always inlined: a pick that is handed over through memory stalls on loads that are wider than
 // the stores before them, twice a call, for as long as an atomic operation each time.
-impl Claim {
+impl<T> Claim<T> {
     #[inline(always)]
-    pub(crate) fn new<T>(slot: &Slot<T>, measured: bool) -> Self {
-        let endpoint = &*slot.endpoint;
+    pub(crate) fn new(entry: &Entry<T>, begun: Option<Instant>) -> Self {
         Self {
-            lane: Some(slot.lanes.begin()),
-            begun: measured.then(|| endpoint.clock.now()),
-            generation: Some(endpoint.streak.generation()),
+            lane: Some(entry.begin()),
+            begun,
+            generation: Some(entry.endpoint.streak.generation()),
         }
     }
 
     #[inline]
     pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.lane().endpoint
+    }
+
+    /// What reaches the endpoint.
+    #[inline]
+    pub(crate) fn service(&self) -> &T {
+        &self.lane().service
+    }
+
+    #[inline]
+    fn lane(&self) -> &Lane<T> {
         match &self.lane {
-            Some(lane) => &lane.endpoint,
+            Some(lane) => lane,
             None => unreachable!("a claim lives as long as its lane"),
         }
     }
@@ -65,7 +75,10 @@ impl Claim {
     /// What keeps the endpoint busy from here on. The claim is of no use afterwards; it is not
     /// moved, because copying what has just been written costs as much as an atomic operation.
     #[inline(always)]
-    pub(crate) fn take_busy(&mut self) -> Busy {
+    pub(crate) fn take_busy(&mut self) -> Busy
+    where
+        T: Send + Sync + 'static,
+    {
         self.observe();
         match self.lane.take() {
             Some(lane) => Busy::new(lane),
@@ -84,7 +97,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl<T> Drop for Claim<T> {
     #[inline]
     fn drop(&mut self) {
         if self.lane.is_some() {

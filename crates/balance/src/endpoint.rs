@@ -13,29 +13,26 @@ use bartizan_discovery::Instance;
 use bartizan_health::Health;
 use http::Uri;
 
-use crate::{
-    fleet::Ejects,
-    latency::Latency,
-    load::{Calls, Lanes},
-    score::Score,
-    streak::Streak,
-};
+use crate::{fleet::Ejects, latency::Latency, load::Calls, score::Score, streak::Streak};
 
 /// One instance as a balancer sees it: where it is, and how it is doing.
 ///
 /// It outlives the updates of the set, as long as its id and its URI stay the same.
 ///
 /// Calls that go well only read it, unless latencies are measured; what they write is in lanes.
+/// What they read comes first, on one cache line.
+#[repr(C)]
 pub struct Endpoint {
-    pub(crate) calls: Calls,
     pub(crate) streak: Streak,
-    pub(crate) latency: Latency,
     pub(crate) score: Score,
-    pub(crate) failures: AtomicU64,
+    pub(crate) latency: Latency,
+    pub(crate) clock: Clock,
     /// Neither ejected nor unhealthy. Written under the fleet's lock.
     pub(crate) usable: AtomicBool,
     /// A [`Health`]. Written under the fleet's lock.
     health: AtomicU8,
+    pub(crate) calls: Calls,
+    pub(crate) failures: AtomicU64,
     /// When the ejection ends, in nanoseconds; zero if there is none. Written under the
     /// fleet's lock, as are the next two.
     pub(crate) ejected_until: AtomicU64,
@@ -48,7 +45,6 @@ pub struct Endpoint {
     uri: Uri,
     /// Weight and metadata may change while the endpoint stays.
     pub(crate) instance: ArcSwap<Instance>,
-    pub(crate) clock: Clock,
     /// Who ejects it when it fails. Weak, because the fleet holds its endpoints.
     pub(crate) fleet: Option<Weak<dyn Ejects>>,
 }
@@ -180,34 +176,4 @@ pub struct EndpointSnapshot {
     pub requests: u64,
     /// Those of them that failed.
     pub failures: u64,
-}
-
-/// An endpoint with the service that reaches it.
-///
-/// In this order, what a pick reads is on one cache line: of ten thousand endpoints, reading
-/// another is most of what a pick costs.
-#[repr(C)]
-pub(crate) struct Slot<T> {
-    pub(crate) service: Arc<T>,
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) lanes: Lanes,
-}
-
-impl<T> Slot<T> {
-    pub(crate) fn snapshot(&self, weight: u32, measured: bool, now: Instant) -> EndpointSnapshot {
-        let endpoint = &*self.endpoint;
-        let until = endpoint.ejected_until.load(Ordering::Relaxed);
-        EndpointSnapshot {
-            id: Arc::clone(&endpoint.id),
-            uri: endpoint.uri.clone(),
-            weight,
-            in_flight: self.lanes.in_flight(),
-            health: endpoint.health(),
-            score: endpoint.score.points(now),
-            ejected_for: (until > now.as_nanos()).then(|| Instant::from_nanos(until) - now),
-            ewma: measured.then(|| endpoint.latency.average(now)),
-            requests: self.lanes.total(),
-            failures: endpoint.failures.load(Ordering::Relaxed),
-        }
-    }
 }

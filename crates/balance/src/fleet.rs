@@ -14,14 +14,13 @@ use parking_lot::Mutex;
 
 use crate::{
     Endpoint, NoEndpoints, OutlierConfig, Strategy, Tried,
-    endpoint::Slot,
-    load::{Kept, Lanes},
-    select::{Admit, MANY},
+    load::Lanes,
+    select::{Admit, Call, MANY},
     set::{Entry, Set},
 };
 
-/// Makes the service that reaches an instance: as what it is, and as something to keep.
-type Make<T> = Box<dyn Fn(&Instance) -> (Arc<T>, Arc<dyn Kept>) + Send + Sync>;
+/// Makes the lanes to an endpoint, with the service that reaches it, for all threads or for each.
+type Make<T> = Box<dyn Fn(&Instance, &Arc<Endpoint>, bool) -> Lanes<T> + Send + Sync>;
 
 /// What ejects endpoints, whatever they are reached by.
 pub(crate) trait Ejects: Send + Sync {
@@ -91,9 +90,8 @@ impl<T> Fleet<T> {
             clock,
             outlier,
             panic_threshold,
-            make: Box::new(move |instance| {
-                let service = Arc::new(make(instance));
-                (Arc::clone(&service), service)
+            make: Box::new(move |instance, endpoint, shared| {
+                Lanes::new(endpoint, make(instance), shared)
             }),
             ejects: fleet.clone(),
             updating: Mutex::new(()),
@@ -112,7 +110,7 @@ impl<T> Fleet<T> {
         &self,
         key: Option<u64>,
         tried: Option<&Tried>,
-        picked: impl FnOnce(&Slot<T>) -> P,
+        picked: impl FnOnce(&Entry<T>, Option<Instant>) -> P,
     ) -> Result<P, NoEndpoints> {
         let set = self.set.load();
         if set.entries.is_empty() {
@@ -123,15 +121,26 @@ impl<T> Fleet<T> {
                 && !self.must_use_all(&set),
             tried: tried.filter(|tried| !tried.is_empty()),
         };
-        let index = match self.best(&set, admit, key) {
-            Some(index) => index,
-            None => self.second_best(&set, admit, key)?,
+        let call = Call {
+            key,
+            begun: self.begun(),
+            clock: self.clock,
         };
-        Ok(picked(&set.entries[index].slot))
+        let index = match self.best(&set, admit, call) {
+            Some(index) => index,
+            None => self.second_best(&set, admit, call)?,
+        };
+        Ok(picked(&set.entries[index], call.begun))
+    }
+
+    /// The time at which a call begins, if that is of interest.
+    #[inline]
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.strategy.measures_latency().then(|| self.clock.now())
     }
 
     #[inline]
-    fn best(&self, set: &Set<T>, admit: Admit<'_>, key: Option<u64>) -> Option<usize> {
+    fn best(&self, set: &Set<T>, admit: Admit<'_>, call: Call) -> Option<usize> {
         if admit.tried.is_some() && !admit.usable_only {
             // Where all are used because few are usable, a call that failed already goes to one of
             // the few: they take what fails elsewhere, not everything.
@@ -139,16 +148,16 @@ impl<T> Fleet<T> {
                 usable_only: true,
                 ..admit
             };
-            if let Some(index) = self.select(set, usable_only, key) {
+            if let Some(index) = self.select(set, usable_only, call) {
                 return Some(index);
             }
         }
-        self.select(set, admit, key)
+        self.select(set, admit, call)
     }
 
     #[inline]
-    fn select(&self, set: &Set<T>, admit: Admit<'_>, key: Option<u64>) -> Option<usize> {
-        set.select(admit, &self.cursor.0, key, self.clock)
+    fn select(&self, set: &Set<T>, admit: Admit<'_>, call: Call) -> Option<usize> {
+        set.select(admit, &self.cursor.0, call)
     }
 
     /// Nobody is left after those excluded: better one of them than none.
@@ -157,17 +166,17 @@ impl<T> Fleet<T> {
         &self,
         set: &Set<T>,
         admit: Admit<'_>,
-        key: Option<u64>,
+        call: Call,
     ) -> Result<usize, NoEndpoints> {
         let usable_only = admit.usable_only;
         let again = || {
             let tried = None;
-            self.select(set, Admit { usable_only, tried }, key)
+            self.select(set, Admit { usable_only, tried }, call)
         };
         // The standing may have changed since it was looked at.
         let anyone = || {
             let (usable_only, tried) = (false, None);
-            let index = self.select(set, Admit { usable_only, tried }, key);
+            let index = self.select(set, Admit { usable_only, tried }, call);
             index.filter(|_| self.panic_threshold > 0.0)
         };
         again().or_else(anyone).ok_or_else(|| {
@@ -224,7 +233,7 @@ impl<T> Fleet<T> {
             return false;
         }
         let may_eject = |outlier| self.may_eject(outlier, &set);
-        !entry.endpoint().is_usable() || self.outlier.as_ref().is_some_and(may_eject)
+        !entry.endpoint.is_usable() || self.outlier.as_ref().is_some_and(may_eject)
     }
 
     /// Whether one more may go. Those that probes keep out anyway do not count: a dead instance
@@ -258,7 +267,7 @@ impl<T> Fleet<T> {
         let Some(entry) = set.by_id(id) else {
             return false;
         };
-        let endpoint = entry.endpoint();
+        let endpoint = &entry.endpoint;
         if endpoint.health() == Health::Unhealthy && health == Health::Healthy {
             // The probes saw it fail and saw it mend: calls need not wait any longer, nor hold
             // what was against it.
@@ -329,10 +338,7 @@ impl<T> Fleet<T> {
                 tracing::warn!(id = %instance.id(), "two instances have one id, ignoring the second");
                 continue;
             }
-            entries.push(Entry {
-                slot: self.slot(&before, instance, instances.len(), now),
-                weight: instance.weight(),
-            });
+            entries.push(self.entry(&before, instance, instances.len() > MANY, now));
         }
         let set = Arc::new(Set::new(self.strategy, entries.into()));
         let _changing = self.changing.lock();
@@ -343,36 +349,27 @@ impl<T> Fleet<T> {
         self.recount(&set);
     }
 
-    /// What was known of an instance that is one of `count`, or a new slot for it.
-    fn slot(
-        &self,
-        before: &Set<T>,
-        instance: &Instance,
-        count: usize,
-        now: Instant,
-    ) -> Arc<Slot<T>> {
-        match before.by_id(instance.id()) {
-            Some(entry) if entry.endpoint().uri() == instance.uri() => {
-                let known = &entry.endpoint().instance;
+    /// What was known of an instance, or a new endpoint for it; one of `many`, perhaps.
+    fn entry(&self, before: &Set<T>, instance: &Instance, many: bool, now: Instant) -> Entry<T> {
+        let (endpoint, lanes) = match before.by_id(instance.id()) {
+            Some(entry) if entry.endpoint.uri() == instance.uri() => {
+                let known = &entry.endpoint.instance;
                 if **known.load() != *instance {
                     known.store(Arc::new(instance.clone()));
                 }
-                Arc::clone(&entry.slot)
+                (Arc::clone(&entry.endpoint), Arc::clone(&entry.lanes))
             }
             _ => {
                 let fleet = Some(Weak::clone(&self.ejects));
                 let endpoint = Arc::new(Endpoint::new(instance, self.clock, now, fleet));
-                let (service, kept) = (self.make)(instance);
                 // Of many endpoints hardly ever two threads are at one, and a lane for each would
                 // be memory that no cache holds.
-                let shared = self.strategy.compares_load() || count > MANY;
-                Arc::new(Slot {
-                    lanes: Lanes::new(&endpoint, &kept, shared),
-                    service,
-                    endpoint,
-                })
+                let shared = self.strategy.compares_load() || many;
+                let lanes = (self.make)(instance, &endpoint, shared);
+                (endpoint, Arc::new(lanes))
             }
-        }
+        };
+        Entry::new(endpoint, lanes, instance.weight(), many)
     }
 
     /// Brings back the ejected beyond `limit`, those first who would return first: when healthy

@@ -17,7 +17,7 @@ pub struct ResponseFuture<T: Service<Req>, Req, C, K> {
     #[pin]
     state: State<T, Req, T::Future, T::Error>,
     /// Present from the pick to the response.
-    claim: Option<Claim>,
+    claim: Option<Claim<T>>,
     classify: C,
     track: K,
 }
@@ -62,7 +62,13 @@ where
 impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
     /// Calls the endpoint at once if it is ready.
     #[inline(always)]
-    pub(crate) fn new(claim: Claim, mut service: T, request: Req, classify: C, track: K) -> Self {
+    pub(crate) fn new(
+        claim: Claim<T>,
+        mut service: T,
+        request: Req,
+        classify: C,
+        track: K,
+    ) -> Self {
         // Nobody is woken by this waker: an endpoint that is not ready is asked again when the
         // future is polled, with the task's own.
         let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {

@@ -11,44 +11,59 @@ use crate::{
 /// What the calls of one thread, or of all, hold of an endpoint while they are in flight.
 ///
 /// A call counts itself by the reference it holds, so that the number in flight and what keeps
-/// the endpoint alive cost one atomic operation at its beginning and one at its end. A second
-/// one, on the same cache line, counts those ever made.
+/// the endpoint and its service alive cost one atomic operation at its beginning and one at its
+/// end. A second one, on the same cache line, counts those ever made.
 #[repr(C)]
-pub(crate) struct Lane {
+pub(crate) struct Lane<T> {
     begun: AtomicU64,
     pub(crate) endpoint: Arc<Endpoint>,
-    /// Calls in flight may need what reaches the endpoint, also when the set has let go of it.
-    _service: Arc<dyn Kept>,
+    pub(crate) service: Arc<T>,
     /// So that no two lanes write to one cache line: 128 bytes with the reference counts.
-    _room: [u64; 10],
+    _room: [u64; 11],
 }
 
-/// Anything, kept for its destructor.
-pub(crate) trait Kept: Send + Sync {}
+impl<T> Lane<T> {
+    #[inline(always)]
+    fn count(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
-impl<T: Send + Sync> Kept for T {}
+/// A lane, whatever the service is.
+pub(crate) trait Occupied: Send + Sync {
+    fn endpoint(&self) -> &Endpoint;
+}
+
+impl<T: Send + Sync> Occupied for Lane<T> {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
 
 /// The lanes of an endpoint that is in a set, one for all threads or one for each of a few.
 ///
 /// Threads that share a lane hand its cache line to one another at every call. Only a strategy
 /// that compares endpoints by their calls in flight is better off with one, for then every pick
 /// has to look at all lanes of several endpoints.
-#[repr(C)]
-pub(crate) struct Lanes {
+pub(crate) struct Lanes<T> {
     /// Zero if there is only one.
     mask: usize,
     /// The first only, or all.
-    lanes: [Option<Arc<Lane>>; STRIPES],
+    lanes: [Option<Arc<Lane<T>>>; STRIPES],
 }
 
-impl Lanes {
-    pub(crate) fn new(endpoint: &Arc<Endpoint>, service: &Arc<dyn Kept>, shared: bool) -> Self {
+impl<T> Lanes<T> {
+    pub(crate) fn new(endpoint: &Arc<Endpoint>, service: T, shared: bool) -> Self
+    where
+        T: Send + Sync + 'static,
+    {
+        let service = Arc::new(service);
         let lane = || {
             Arc::new(Lane {
                 begun: AtomicU64::new(0),
                 endpoint: Arc::clone(endpoint),
-                _service: Arc::clone(service),
-                _room: [0; 10],
+                service: Arc::clone(&service),
+                _room: [0; 11],
             })
         };
         let mask = if shared { 0 } else { STRIPES - 1 };
@@ -59,20 +74,48 @@ impl Lanes {
 
     /// A call begins. It ends when what is returned is dropped.
     #[inline(always)]
-    pub(crate) fn begin(&self) -> Arc<Lane> {
+    pub(crate) fn begin(&self) -> Arc<Lane<T>> {
         let index = if self.mask == 0 { 0 } else { stripe::own() };
-        let Some(lane) = &self.lanes[index] else {
-            unreachable!("there is a lane for every thread")
-        };
-        lane.begun.fetch_add(1, Ordering::Relaxed);
+        let lane = self.lane(index);
+        lane.count();
         Arc::clone(lane)
+    }
+
+    /// The same by the way around [`Lanes`], if there is one.
+    #[inline(always)]
+    pub(crate) fn begin_at(only: &Weak<Lane<T>>) -> Option<Arc<Lane<T>>> {
+        let lane = only.upgrade()?;
+        lane.count();
+        Some(lane)
+    }
+
+    /// The one lane of all threads; a reference to nothing if each has its own.
+    pub(crate) fn only(&self) -> Weak<Lane<T>> {
+        if self.mask == 0 {
+            Arc::downgrade(self.lane(0))
+        } else {
+            Weak::new()
+        }
+    }
+
+    /// What reaches the endpoint.
+    pub(crate) fn service(&self) -> &Arc<T> {
+        &self.lane(0).service
+    }
+
+    #[inline(always)]
+    fn lane(&self, index: usize) -> &Arc<Lane<T>> {
+        match &self.lanes[index] {
+            Some(lane) => lane,
+            None => unreachable!("there is a lane for every thread"),
+        }
     }
 
     /// Calls that have begun and not ended.
     #[inline(always)]
     pub(crate) fn in_flight(&self) -> u64 {
         // All references but our own are calls.
-        let calls = |lane: &Arc<Lane>| Arc::strong_count(lane) as u64 - 1;
+        let calls = |lane: &Arc<Lane<T>>| Arc::strong_count(lane) as u64 - 1;
         match &self.lanes {
             [Some(lane), None, ..] => calls(lane),
             lanes => lanes.iter().flatten().map(calls).sum(),
@@ -86,7 +129,7 @@ impl Lanes {
     }
 }
 
-impl Drop for Lanes {
+impl<T> Drop for Lanes<T> {
     fn drop(&mut self) {
         let Some(endpoint) = self.lanes[0]
             .as_ref()
@@ -102,7 +145,7 @@ impl Drop for Lanes {
 
 /// The lanes of an endpoint as it sees them itself, whether it is still in a set or not.
 pub(crate) struct Calls {
-    lanes: OnceLock<Box<[Weak<Lane>]>>,
+    lanes: OnceLock<Box<[Weak<dyn Occupied>]>>,
     /// How many references to each lane are no calls: one while it is in a set, then none.
     own: AtomicU64,
 }
@@ -115,9 +158,10 @@ impl Calls {
         }
     }
 
-    fn watch(&self, lanes: &[Option<Arc<Lane>>]) {
-        self.lanes
-            .get_or_init(|| lanes.iter().flatten().map(Arc::downgrade).collect());
+    fn watch<T: Send + Sync + 'static>(&self, lanes: &[Option<Arc<Lane<T>>>]) {
+        let watched = |lane| -> Weak<dyn Occupied> { Arc::<Lane<T>>::downgrade(lane) };
+        let lanes = lanes.iter().flatten();
+        self.lanes.get_or_init(|| lanes.map(watched).collect());
     }
 
     /// Calls that have begun and not ended. May be too high for the moment in which the endpoint
@@ -141,18 +185,18 @@ mod tests {
 
     use super::*;
 
-    fn lanes(shared: bool) -> (Arc<Endpoint>, Lanes) {
+    fn lanes(shared: bool) -> (Arc<Endpoint>, Lanes<()>) {
         let instance = Instance::new("http://a").unwrap();
         let now = Instant::from_nanos(0);
         let endpoint = Arc::new(Endpoint::new(&instance, Clock::default(), now, None));
-        let lanes = Lanes::new(&endpoint, &(Arc::new(()) as Arc<dyn Kept>), shared);
+        let lanes = Lanes::new(&endpoint, (), shared);
         (endpoint, lanes)
     }
 
     #[test]
     fn a_lane_is_as_long_as_two_cache_lines() {
         let counts = 2 * size_of::<usize>();
-        assert_eq!(counts + size_of::<Lane>(), 128);
+        assert_eq!(counts + size_of::<Lane<()>>(), 128);
     }
 
     #[test]

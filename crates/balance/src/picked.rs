@@ -1,8 +1,9 @@
 use std::{fmt, ops::Deref, sync::Arc};
 
 use bartizan_classify::Outcome;
+use bartizan_clock::Instant;
 
-use crate::{Endpoint, claim::Claim, endpoint::Slot, load::Lane};
+use crate::{Endpoint, claim::Claim, load::Occupied, set::Entry};
 
 /// The endpoint that a balancer chose for one call.
 ///
@@ -13,16 +14,14 @@ use crate::{Endpoint, claim::Claim, endpoint::Slot, load::Lane};
 /// Dropping it without a [`record`](Picked::record) means that the call was given up. That is
 /// nobody's failure, but if latencies are measured it shows how long the endpoint took at least.
 pub struct Picked<T> {
-    claim: Claim,
-    service: Arc<T>,
+    claim: Claim<T>,
 }
 
 impl<T> Picked<T> {
     #[inline(always)]
-    pub(crate) fn new(slot: &Slot<T>, measured: bool) -> Self {
+    pub(crate) fn new(entry: &Entry<T>, begun: Option<Instant>) -> Self {
         Self {
-            claim: Claim::new(slot, measured),
-            service: Arc::clone(&slot.service),
+            claim: Claim::new(entry, begun),
         }
     }
 
@@ -30,7 +29,7 @@ impl<T> Picked<T> {
     #[inline]
     #[must_use]
     pub fn service(&self) -> &T {
-        &self.service
+        self.claim.service()
     }
 
     /// Records how the call went. Only the first outcome of a call counts.
@@ -73,19 +72,19 @@ impl<T> fmt::Debug for Picked<T> {
 /// Made of a [`Picked`] by [`into_busy`](Picked::into_busy). Does not name the type of the
 /// service, so that neither does a response body that holds it.
 pub struct Busy {
-    lane: Arc<Lane>,
+    lane: Arc<dyn Occupied>,
 }
 
 impl Busy {
     #[inline(always)]
-    pub(crate) fn new(lane: Arc<Lane>) -> Self {
+    pub(crate) fn new(lane: Arc<dyn Occupied>) -> Self {
         Self { lane }
     }
 
     /// The endpoint that is busy.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.lane.endpoint
+        self.lane.endpoint()
     }
 }
 

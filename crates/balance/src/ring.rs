@@ -4,14 +4,14 @@
 const POINTS: f64 = 512.0;
 
 /// Points of all endpoints together; above 512 endpoints of weight one each gets fewer.
-/// Four mebibytes, and one for the index.
+/// Two mebibytes, and half a one for the index.
 const MAX_POINTS: f64 = (1 << 18) as f64;
 
 /// Endpoints on a circle of hashes; a key belongs to the next point at or after its own hash.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    /// (hash, endpoint), ascending.
-    points: Box<[(u64, u32)]>,
+    /// (hash, endpoint), ascending. Half of a hash tells enough points apart, in half of the cache.
+    points: Box<[(u32, u32)]>,
     /// For the top bits of a hash, the first point that is not before all such hashes.
     first: Box<[u32]>,
     shift: u32,
@@ -29,14 +29,15 @@ impl Ring {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let origin = hash_key(id.as_bytes());
             let count = (f64::from(*weight) * unit).max(1.0) as u64;
-            points.extend((1..=count).map(|n| (mix(origin ^ mix(n)), index)));
+            points.extend((1..=count).map(|n| (place(mix(origin ^ mix(n))), index)));
         }
         points.sort_unstable();
-        let bits = points.len().max(2).ilog2();
-        let shift = 64 - bits;
+        // A few points to a bucket are next to one another.
+        let bits = points.len().max(4).ilog2() - 1;
+        let shift = u32::BITS - bits;
         let mut first = Vec::with_capacity(1 << bits);
         let mut next = 0;
-        for bucket in 0..1_u64 << bits {
+        for bucket in 0..1_u32 << bits {
             while points.get(next).is_some_and(|p| p.0 >> shift < bucket) {
                 next += 1;
             }
@@ -51,8 +52,8 @@ impl Ring {
 
     /// The endpoints in the order in which they would own `key`, with repetitions.
     pub(crate) fn owners(&self, key: u64) -> impl Iterator<Item = usize> {
-        let hash = mix(key);
-        let bucket = usize::try_from(hash >> self.shift).unwrap_or(0);
+        let hash = place(mix(key));
+        let bucket = (hash >> self.shift) as usize;
         let mut start = self.first.get(bucket).map_or(0, |first| *first as usize);
         while self.points.get(start).is_some_and(|p| p.0 < hash) {
             start += 1;
@@ -60,6 +61,12 @@ impl Ring {
         let (before, after) = self.points.split_at(start);
         after.iter().chain(before).map(|point| point.1 as usize)
     }
+}
+
+/// Where on the ring a hash is.
+#[inline]
+fn place(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// The hash of a session id, user name or the like, to pick an endpoint by.
@@ -171,7 +178,7 @@ mod tests {
         #[test]
         fn the_index_finds_what_a_search_finds(n in 1_usize..40, key in any::<u64>()) {
             let ring = ring(&equal(n));
-            let hash = mix(key);
+            let hash = place(mix(key));
             let search = ring.points.partition_point(|p| p.0 < hash) % ring.points.len();
             prop_assert_eq!(ring.owners(key).next(), Some(ring.points[search].1 as usize));
             prop_assert_eq!(ring.owners(key).count(), ring.points.len());

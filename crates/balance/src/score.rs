@@ -41,7 +41,7 @@ impl Score {
 
     pub(crate) fn failure(&self, now: Instant) {
         self.failing.update(millis(now), |failing, age| {
-            (failing * remains(age)).mul_add(1.0 - STEP, STEP)
+            failing * remains(age) * (1.0 - STEP) + STEP
         });
     }
 

@@ -45,9 +45,25 @@ impl Admit<'_> {
 
     #[inline]
     fn admits<T>(&self, entry: &Entry<T>) -> bool {
-        let endpoint = entry.endpoint();
+        let endpoint = &entry.endpoint;
         (!self.usable_only || endpoint.is_usable())
             && !self.tried.is_some_and(|tried| tried.contains(endpoint))
+    }
+}
+
+/// What else a strategy may go by.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) key: Option<u64>,
+    /// When it begins, if that is of interest.
+    pub(crate) begun: Option<Instant>,
+    pub(crate) clock: Clock,
+}
+
+impl Call {
+    #[inline]
+    fn now(&self) -> Instant {
+        self.begun.unwrap_or_else(|| self.clock.now())
     }
 }
 
@@ -58,8 +74,7 @@ impl<T> Set<T> {
         &self,
         admit: Admit<'_>,
         cursor: &AtomicUsize,
-        key: Option<u64>,
-        clock: Clock,
+        call: Call,
     ) -> Option<usize> {
         match &self.plan {
             Plan::RoundRobin => {
@@ -73,12 +88,12 @@ impl<T> Set<T> {
             Plan::Random => self.rotate(admit, || below(self.entries.len())),
             Plan::P2c => self.better_of_two(admit, |a, b| b.occupancy().is_below(a.occupancy())),
             Plan::P2cPeakEwma => {
-                let now = clock.now();
+                let now = call.now();
                 self.better_of_two(admit, |a, b| b.cost(now) < a.cost(now))
             }
             Plan::LeastConnections => self.least(admit, self.compared(), |_| true),
-            Plan::HealthBased => self.healthiest(admit, self.compared(), clock.now()),
-            Plan::Ring(ring) => match key {
+            Plan::HealthBased => self.healthiest(admit, self.compared(), call),
+            Plan::Ring(ring) => match call.key {
                 Some(key) => ring.owners(key).find(|i| admit.admits(&self.entries[*i])),
                 None => self.rotate(admit, || below(self.entries.len())),
             },
@@ -185,14 +200,17 @@ impl<T> Set<T> {
         }
     }
 
-    fn healthiest(&self, admit: Admit<'_>, range: Range<usize>, now: Instant) -> Option<usize> {
-        let points = |entry: &Entry<T>| entry.endpoint().score.points(now);
+    fn healthiest(&self, admit: Admit<'_>, range: Range<usize>, call: Call) -> Option<usize> {
         let compared = self.among(range.clone()).map(|(_, entry)| entry);
-        let best = compared
-            .filter(|entry| admit.admits(entry))
-            .map(points)
-            .max();
-        let best = best.unwrap_or_default();
+        let mut admitted = compared.filter(|entry| admit.admits(entry));
+        if admitted.all(|entry| entry.endpoint.score.is_perfect()) {
+            return self.least(admit, range, |_| true);
+        }
+        let now = call.now();
+        let points = |entry: &Entry<T>| entry.endpoint.score.points(now);
+        let compared = self.among(range.clone()).map(|(_, entry)| entry);
+        let admitted = compared.filter(|entry| admit.admits(entry));
+        let best = admitted.map(points).max().unwrap_or_default();
         self.least(admit, range, |entry| {
             points(entry).saturating_add(BAND) >= best
         })

@@ -5,7 +5,7 @@ use tower_service::Service;
 
 use crate::{
     Affinity, Balancer, Busy, Error, NoAffinity, ResponseFuture, TrackCompletion, UntilBodyEnd,
-    UntilResponse, claim::Claim, endpoint::Slot,
+    UntilResponse, claim::Claim, set::Entry,
 };
 
 /// A service that sends each request to an endpoint of a [`Balancer`].
@@ -94,9 +94,10 @@ where
     #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         // A clone of the service, because most are cheaper to clone than to hold on to.
-        let picked = |slot: &Slot<T>, measured| {
-            let service = T::clone(&slot.service);
-            (Claim::new(slot, measured), service)
+        let picked = |entry: &Entry<T>, begun| {
+            let claim = Claim::new(entry, begun);
+            let service = claim.service().clone();
+            (claim, service)
         };
         let pinned = self.affinity.pinned(&request);
         if let Some((claim, service)) = pinned.and_then(|id| self.balancer.pick_pinned(id, picked))
@@ -119,7 +120,7 @@ impl<T, C, A, K> Balance<T, C, A, K> {
     #[inline(always)]
     fn call_claimed<Req>(
         &self,
-        claim: Claim,
+        claim: Claim<T>,
         service: T,
         mut request: Req,
     ) -> ResponseFuture<T, Req, C, K>

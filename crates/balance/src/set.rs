@@ -1,8 +1,16 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak, atomic::Ordering},
+};
 
 use bartizan_clock::Instant;
 
-use crate::{Endpoint, Strategy, endpoint::Slot, ring::Ring, schedule};
+use crate::{
+    Endpoint, EndpointSnapshot, Strategy,
+    load::{Lane, Lanes},
+    ring::Ring,
+    schedule,
+};
 
 /// All endpoints at one moment, with what the strategy precomputes from them.
 pub(crate) struct Set<T> {
@@ -11,8 +19,13 @@ pub(crate) struct Set<T> {
     pub(crate) plan: Plan,
 }
 
+/// An endpoint with the service that reaches it.
 pub(crate) struct Entry<T> {
-    pub(crate) slot: Arc<Slot<T>>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) lanes: Arc<Lanes<T>>,
+    /// Where there are many endpoints, the one lane: through `lanes` it would be one cache miss
+    /// more, of which a pick among ten thousand has few others. Weak, for a reference is a call.
+    only: Weak<Lane<T>>,
     pub(crate) weight: u32,
 }
 
@@ -43,14 +56,14 @@ impl<T> Set<T> {
             Strategy::P2c => Plan::P2c,
             Strategy::P2cPeakEwma => Plan::P2cPeakEwma,
             Strategy::ConsistentHash => {
-                let ids = entries.iter().map(|e| (&**e.endpoint().id(), e.weight));
+                let ids = entries.iter().map(|e| (&**e.endpoint.id(), e.weight));
                 Plan::Ring(Ring::new(&ids.collect::<Vec<_>>()))
             }
         };
         let by_id = entries
             .iter()
             .enumerate()
-            .map(|(index, entry)| (Arc::clone(entry.endpoint().id()), index))
+            .map(|(index, entry)| (Arc::clone(entry.endpoint.id()), index))
             .collect();
         Self {
             entries,
@@ -65,34 +78,74 @@ impl<T> Set<T> {
 
     pub(crate) fn contains(&self, endpoint: &Endpoint) -> bool {
         let known = self.by_id(endpoint.id());
-        known.is_some_and(|entry| entry.endpoint().serial() == endpoint.serial())
+        known.is_some_and(|entry| entry.endpoint.serial() == endpoint.serial())
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.entries.iter().map(Entry::endpoint)
+        self.entries.iter().map(|entry| &*entry.endpoint)
     }
 }
 
 impl<T> Entry<T> {
-    #[inline]
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.slot.endpoint
+    pub(crate) fn new(
+        endpoint: Arc<Endpoint>,
+        lanes: Arc<Lanes<T>>,
+        weight: u32,
+        many: bool,
+    ) -> Self {
+        Self {
+            endpoint,
+            only: if many { lanes.only() } else { Weak::new() },
+            lanes,
+            weight,
+        }
+    }
+
+    /// A call begins. It ends when what is returned is dropped.
+    #[inline(always)]
+    pub(crate) fn begin(&self) -> Arc<Lane<T>> {
+        Lanes::begin_at(&self.only).unwrap_or_else(|| self.lanes.begin())
+    }
+
+    #[inline(always)]
+    fn in_flight(&self) -> u64 {
+        match self.only.strong_count() as u64 {
+            0 => self.lanes.in_flight(),
+            references => references - 1,
+        }
     }
 
     /// Calls in flight, to be compared by [`Occupancy::is_below`].
     #[inline]
     pub(crate) fn occupancy(&self) -> Occupancy {
         Occupancy {
-            in_flight: self.slot.lanes.in_flight(),
+            in_flight: self.in_flight(),
             weight: self.weight,
+        }
+    }
+
+    pub(crate) fn snapshot(&self, measured: bool, now: Instant) -> EndpointSnapshot {
+        let endpoint = &*self.endpoint;
+        let until = endpoint.ejected_until.load(Ordering::Relaxed);
+        EndpointSnapshot {
+            id: Arc::clone(endpoint.id()),
+            uri: endpoint.uri().clone(),
+            weight: self.weight,
+            in_flight: self.lanes.in_flight(),
+            health: endpoint.health(),
+            score: endpoint.score.points(now),
+            ejected_for: (until > now.as_nanos()).then(|| Instant::from_nanos(until) - now),
+            ewma: measured.then(|| endpoint.latency.average(now)),
+            requests: self.lanes.total(),
+            failures: endpoint.failures.load(Ordering::Relaxed),
         }
     }
 
     /// What one more call would cost here: latency times calls, for its weight.
     #[inline]
     pub(crate) fn cost(&self, now: Instant) -> f32 {
-        let calls = self.slot.lanes.in_flight() + 1;
-        self.endpoint().latency.average_nanos(now) * calls as f32 / self.weight as f32
+        let calls = self.in_flight() + 1;
+        self.endpoint.latency.average_nanos(now) * calls as f32 / self.weight as f32
     }
 }
 

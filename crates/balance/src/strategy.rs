@@ -86,6 +86,11 @@ impl Strategy {
         }
     }
 
+    /// Whether the time that calls take is measured.
+    pub(crate) const fn measures_latency(self) -> bool {
+        matches!(self, Self::P2cPeakEwma)
+    }
+
     /// The name in configuration files.
     #[must_use]
     pub const fn name(self) -> &'static str {
