@@ -102,7 +102,7 @@ impl Checker {
                 twin.retire();
             }
         }
-        before.values().for_each(Watched::retire);
+        retire_all(before.values());
     }
 
     /// Has the instance known as `id` probed sooner than its schedule says: somebody needs it, or
@@ -194,7 +194,7 @@ impl Checker {
 
 impl Drop for Checker {
     fn drop(&mut self) {
-        self.watched.get_mut().values().for_each(Watched::retire);
+        retire_all(self.watched.get_mut().values());
     }
 }
 
@@ -204,6 +204,13 @@ impl fmt::Debug for Checker {
             .field("targets", &self.watched.lock().len())
             .finish_non_exhaustive()
     }
+}
+
+/// First they are all told, then they are ended, or the turn of one that has ended would go to
+/// one that is about to.
+fn retire_all<'a>(watched: impl Iterator<Item = &'a Watched> + Clone) {
+    watched.clone().for_each(|it| it.state.retire());
+    watched.for_each(|it| it.task.abort());
 }
 
 impl Watched {
@@ -364,6 +371,9 @@ impl<P: Probe> Probing for Schedule<P> {
 impl<P: Probe> Schedule<P> {
     async fn check(&self, target: &Target, state: &HealthState) {
         let _turn = self.concurrency.turn().await;
+        if state.is_retired() {
+            return;
+        }
         let under_way = self.counts.begin();
         let timeout = self.config.timeout;
         let result = tokio::time::timeout(timeout, self.probe.probe(target))

@@ -182,6 +182,10 @@ impl HealthState {
     pub(crate) fn retire(&self) {
         self.inner.record.lock().retired = true;
     }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.inner.record.lock().retired
+    }
 }
 
 #[cfg(test)]

@@ -380,6 +380,31 @@ async fn dropping_the_checker_stops_in_the_middle_of_a_probe() {
     assert_eq!(fleet.probes(), probes);
 }
 
+/// On two threads, as one would end them one after the other while the other one begins more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_the_checker_gives_no_turn_to_those_that_wait() {
+    const AT_ONCE: usize = 50;
+    for _ in 0..20 {
+        let fleet = Fleet::default();
+        fleet.0.hang.store(true, Ordering::SeqCst);
+        let config = HealthConfig {
+            max_concurrent: AT_ONCE.try_into().unwrap(),
+            interval: Duration::from_millis(10),
+            ..HealthConfig::default()
+        };
+        let targets = (0..1_000).map(|n| target(&format!("i-{n}")));
+        let checker = Checker::builder(config, fleet.clone()).spawn(targets);
+        while fleet.probes() < AT_ONCE {
+            tokio::task::yield_now().await;
+        }
+        drop(checker);
+        while fleet.0.running.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(fleet.probes(), AT_ONCE);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_listener_may_look_at_everything() {
     let fleet = Fleet::default();
