@@ -2,8 +2,10 @@ use std::{
     cell::Cell,
     fmt, io,
     num::NonZeroUsize,
+    pin::pin,
     sync::{Arc, atomic::AtomicUsize},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
@@ -27,6 +29,9 @@ struct Thread {
     end: Option<oneshot::Sender<()>>,
     handle: Option<JoinHandle<()>>,
 }
+
+/// Shorter than most timeouts, and long enough to cost nothing.
+const TICK: Duration = Duration::from_secs(1);
 
 thread_local! {
     static IS_WORKER: Cell<bool> = const { Cell::new(false) };
@@ -72,13 +77,28 @@ impl Thread {
         let (end, ended) = oneshot::channel();
         let handle = thread::Builder::new().name(name).spawn(move || {
             IS_WORKER.set(true);
-            // Whichever way the sender goes, nobody wants the tasks any longer.
-            let _ = runtime.block_on(ended);
+            runtime.block_on(tick_until(ended));
         })?;
         Ok(Self {
             end: Some(end),
             handle: Some(handle),
         })
+    }
+}
+
+/// Runs until the sender of `ended` goes, whichever way.
+///
+/// It ticks because tokio wakes a thread, by a system call, at each timer that is set to go off
+/// before all others, even if that thread is the one that sets it. With a tick ahead, that is
+/// none of those that watch over calls and are hardly ever needed.
+async fn tick_until(ended: oneshot::Receiver<()>) {
+    let mut ended = pin!(ended);
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            _ = &mut ended => return,
+            _ = ticks.tick() => {}
+        }
     }
 }
 
