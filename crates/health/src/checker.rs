@@ -102,7 +102,7 @@ impl Checker {
                 twin.retire();
             }
         }
-        retire_all(before.values());
+        retire_all(&before);
     }
 
     /// Has the instance known as `id` probed sooner than its schedule says: somebody needs it, or
@@ -194,7 +194,7 @@ impl Checker {
 
 impl Drop for Checker {
     fn drop(&mut self) {
-        retire_all(self.watched.get_mut().values());
+        retire_all(self.watched.get_mut());
     }
 }
 
@@ -208,9 +208,9 @@ impl fmt::Debug for Checker {
 
 /// First they are all told, then they are ended, or the turn of one that has ended would go to
 /// one that is about to.
-fn retire_all<'a>(watched: impl Iterator<Item = &'a Watched> + Clone) {
-    watched.clone().for_each(|it| it.state.retire());
-    watched.for_each(|it| it.task.abort());
+fn retire_all(watched: &HashMap<Arc<str>, Watched>) {
+    watched.values().for_each(|it| it.state.retire());
+    watched.values().for_each(|it| it.task.abort());
 }
 
 impl Watched {

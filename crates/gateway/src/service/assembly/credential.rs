@@ -1,0 +1,147 @@
+//! What a service is shown, and where tokens come from.
+
+use bartizan_auth::{
+    AuthorizationFile, Authorize, BrowserCommand, ClientAuth, Credential, Grant, Identity,
+    LogAddress, LoopbackCallback, OAuth2Config, PrivateKey, RefreshTokenFile, Secret,
+    SigningAlgorithm, TokenCache,
+};
+use bartizan_client::Client;
+use bartizan_clock::Clock;
+use bartizan_config::{
+    AuthSettings, AuthorizeGrant, AuthorizeSettings, ClientAuthentication, KeyAlgorithm,
+    OAuth2Grant, OAuth2Settings, ServiceSettings,
+};
+use http::Uri;
+
+use super::Reason;
+
+pub(super) type Tokens = Option<TokenCache<Client>>;
+
+pub(super) fn credential(
+    service: &ServiceSettings,
+    client: &Client,
+    clock: Clock,
+) -> Result<(Credential<Client>, Tokens), Reason> {
+    let credential = match service.auth.value() {
+        AuthSettings::None => Credential::None,
+        AuthSettings::Bearer { token } => Credential::bearer(token)?,
+        AuthSettings::ApiKey { key, place } => Credential::api_key(place.value().clone(), key)?,
+        AuthSettings::Basic { username, password } => Credential::basic(username, password)?,
+        AuthSettings::OAuth2(settings) => return oauth2(settings, client, clock),
+        AuthSettings::Authorize(settings) => {
+            // Instances of one service are one resource.
+            let resource = service.endpoints.first().map_or("", |it| it.as_str());
+            let authorize = authorize(settings, resource)?;
+            let cache = TokenCache::authorize(authorize, client.clone(), clock);
+            return Ok((Credential::oauth2(cache.clone()), Some(cache)));
+        }
+    };
+    Ok((credential, None))
+}
+
+fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, Reason> {
+    let builder = match (*settings.grant, &settings.command) {
+        (AuthorizeGrant::ClientCredentials, _) => Authorize::client_credentials(resource),
+        (AuthorizeGrant::JwtBearer, _) => {
+            // The configuration has seen to it that there is one.
+            let path = settings.identity_token.as_ref();
+            let path = path.map_or_else(Default::default, |path| path.value().clone());
+            let mut identity = Identity::from_file(path);
+            if let Some(provider) = &settings.identity_provider {
+                let secret = provider.client_secret.as_ref();
+                let secret = secret.map(|secret| secret.value().clone());
+                let id = provider.client_id.value();
+                identity = identity.exchanged_at(provider.url.as_str(), id, secret)?;
+            }
+            Authorize::identity(resource, identity)
+        }
+        (AuthorizeGrant::AuthorizationCode, command) => {
+            let port = settings.callback_port.as_ref().map_or(0, |port| **port);
+            let callback = LoopbackCallback::on_port(port);
+            match command {
+                Some(words) => {
+                    let browser = BrowserCommand::new(words.iter())?;
+                    Authorize::authorization_code(resource, callback, browser)
+                }
+                None => Authorize::authorization_code(resource, callback, LogAddress),
+            }
+        }
+    };
+    let mut builder = builder.scopes(settings.scopes.iter().flat_map(|it| it.iter()));
+    if let Some(id) = &settings.client_id {
+        builder = builder.client_id(id.value());
+    }
+    if let Some(secret) = &settings.client_secret {
+        builder = builder.client_secret(secret.value().clone());
+    }
+    if let Some(pem) = &settings.private_key {
+        let algorithm = match *settings.private_key_algorithm {
+            KeyAlgorithm::Es256 => SigningAlgorithm::Es256,
+            KeyAlgorithm::Es384 => SigningAlgorithm::Es384,
+            KeyAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
+            KeyAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+            KeyAlgorithm::Ps256 => SigningAlgorithm::Ps256,
+        };
+        let key = PrivateKey::from_pem(pem, algorithm)?;
+        builder = builder.private_key(match &settings.private_key_id {
+            Some(id) => key.with_id(id.value()),
+            None => key,
+        });
+    }
+    if let Some(url) = &settings.client_metadata_url {
+        builder = builder.client_metadata_url(url.value());
+    }
+    if let Some(issuer) = &settings.issuer {
+        builder = builder.issuer(issuer.value());
+    }
+    if let Some(path) = &settings.store {
+        builder = builder.store(AuthorizationFile::new(path.value()));
+    }
+    Ok(builder.build()?)
+}
+
+fn oauth2(
+    settings: &OAuth2Settings,
+    client: &Client,
+    clock: Clock,
+) -> Result<(Credential<Client>, Tokens), Reason> {
+    let secret = |setting: &Option<bartizan_config::Setting<Secret>>| {
+        setting.as_ref().map(|setting| setting.value().clone())
+    };
+    let access = secret(&settings.access_token);
+    let refresh = secret(&settings.refresh_token);
+    let (grant, url) = match (*settings.grant, refresh, &settings.token_url) {
+        (OAuth2Grant::RefreshToken, Some(refresh), Some(url)) => {
+            (Grant::RefreshToken { access, refresh }, url)
+        }
+        (OAuth2Grant::ClientCredentials, _, Some(url)) => (Grant::ClientCredentials, url),
+        // The configuration gives every other combination the grant `static`, which has a token.
+        _ => {
+            let token = access.unwrap_or_else(|| Secret::new(""));
+            return Ok((Credential::bearer(&token)?, None));
+        }
+    };
+    let mut builder = OAuth2Config::builder(url.as_str().parse::<Uri>()?, grant)
+        .allow_plain_http(*settings.token_url_allow_http)
+        .client_auth(match *settings.client_authentication {
+            ClientAuthentication::Basic => ClientAuth::Basic,
+            ClientAuthentication::Body => ClientAuth::Body,
+        });
+    if let Some(id) = &settings.client_id {
+        builder = builder.client_id(id.value());
+    }
+    if let Some(secret) = secret(&settings.client_secret) {
+        builder = builder.client_secret(secret);
+    }
+    if let Some(scopes) = &settings.scopes {
+        builder = builder.scopes(scopes.iter());
+    }
+    if let Some(audience) = &settings.audience {
+        builder = builder.audience(audience.value());
+    }
+    if let Some(path) = &settings.refresh_token_store {
+        builder = builder.refresh_token_store(RefreshTokenFile::new(path.value()));
+    }
+    let cache = TokenCache::new(builder.build()?, client.clone(), clock);
+    Ok((Credential::oauth2(cache.clone()), Some(cache)))
+}
