@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    num::NonZeroUsize,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -30,7 +31,8 @@ use crate::{
 /// One `Arc` wide: clones share the pool. Always ready; how many exchanges may be under way is a
 /// concurrency limit's decision.
 ///
-/// Connections are kept per scheme and authority. A request waits for whichever comes first, a
+/// Connections are kept per scheme and authority, and on the threads of
+/// [`Workers`](bartizan_workers::Workers) by each for itself. A request waits for whichever comes first, a
 /// free connection or a new one. A connection that the server closed while it was idle is noticed
 /// and dropped; if the server closes it in the very moment in which a request is given to it, the
 /// request goes to another connection if nothing of it was written, and fails with
@@ -76,6 +78,14 @@ struct Pool {
 }
 
 impl Pool {
+    /// The pool of each of so many workers.
+    fn share(self, workers: NonZeroUsize) -> Self {
+        Self {
+            max_idle_per_host: self.max_idle_per_host.div_ceil(workers.get()),
+            ..self
+        }
+    }
+
     fn client(self, connector: &Connector) -> legacy::Client<Connector, Full<Bytes>> {
         legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -178,7 +188,8 @@ impl Client {
             request.headers_mut().insert(HOST, host.clone());
         }
         let shared = &self.shared;
-        let http = shared.http.get(|| shared.pool.client(&shared.connector));
+        let own = |workers| shared.pool.share(workers).client(&shared.connector);
+        let http = shared.http.get(own);
         ResponseFuture::new(http.request(request))
     }
 }

@@ -21,7 +21,8 @@ pub struct ClientConfig {
     pub pool_idle_timeout: Duration,
     /// How many connections without an exchange are kept per instance; 0 turns the pool off.
     ///
-    /// 256, where hyper-util's default has no bound.
+    /// 256, where hyper-util's default has no bound. Workers, which have connections of their
+    /// own, keep equal shares.
     pub max_idle_per_host: usize,
     /// Whether segments are sent at once, without waiting for more data. On: with it off, the
     /// 99th percentile of a small exchange was measured at 48 ms instead of 7 ms.

@@ -77,6 +77,35 @@ async fn each_worker_keeps_connections_of_its_own() {
 }
 
 #[tokio::test]
+async fn workers_keep_equal_shares_of_the_idle_connections() {
+    let upstream = Upstream::start().await;
+    upstream.handle(|_| Reply::status(200).after(Duration::from_millis(20)));
+    let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
+    let config = ClientConfig {
+        max_idle_per_host: 3,
+        ..ClientConfig::default()
+    };
+    let client = Client::new(&config).unwrap().buffered();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let url = upstream.url();
+    workers.spawner().spawn(async move {
+        for _ in 0..2 {
+            let sent = (0..4).map(|_| {
+                let client = client.clone();
+                let request = post(&url);
+                tokio::spawn(async move { client.send(request).await })
+            });
+            for exchange in sent.collect::<Vec<_>>() {
+                exchange.await.unwrap().unwrap();
+            }
+        }
+        tell.send(()).unwrap();
+    });
+    told.await.unwrap();
+    assert_eq!(upstream.connections(), 4 + 2, "two of the four were kept");
+}
+
+#[tokio::test]
 async fn without_a_pool_each_exchange_connects() {
     let upstream = Upstream::start().await;
     let config = ClientConfig {

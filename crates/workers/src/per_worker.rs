@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, num::NonZeroUsize};
 
 use thread_local::ThreadLocal;
 
@@ -22,13 +22,13 @@ impl<T: Send> PerWorker<T> {
         }
     }
 
-    /// This thread's value, made by `make` if it is a worker that has none yet.
+    /// This thread's value. If it is a worker that has none yet, `make` makes it, and is told
+    /// how many workers there are to share what may be had.
     #[inline]
-    pub fn get(&self, make: impl FnOnce() -> T) -> &T {
-        if workers::is_worker() {
-            self.own.get_or(make)
-        } else {
-            &self.elsewhere
+    pub fn get(&self, make: impl FnOnce(NonZeroUsize) -> T) -> &T {
+        match workers::fellows() {
+            Some(count) => self.own.get_or(|| make(count)),
+            None => &self.elsewhere,
         }
     }
 }

@@ -1,8 +1,13 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
+use pin_project::pin_project;
 use tokio::runtime::Handle;
 
 /// Gives tasks to [`Workers`](crate::Workers). Clones are of the same workers.
@@ -38,25 +43,40 @@ impl Spawner {
         let tasks = |worker: &&Worker| worker.tasks.load(Ordering::Relaxed);
         let worker = self.workers.iter().min_by_key(tasks);
         let worker = worker.expect("there is at least one worker");
-        let counted = Counted::new(&worker.tasks);
-        worker.runtime.spawn(async move {
-            task.await;
-            drop(counted);
-        });
+        let place = Place::new(&worker.tasks);
+        worker.runtime.spawn(Counted { task, place });
+    }
+}
+
+/// A task and its place, in no more room than the two: an `async` block would keep the task twice,
+/// as what it was given and as what it waits for.
+#[pin_project]
+struct Counted<F> {
+    #[pin]
+    task: F,
+    place: Place,
+}
+
+impl<F: Future> Future for Counted<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().task.poll(cx)
     }
 }
 
 /// Counts a task for as long as it is there.
-struct Counted(Arc<AtomicUsize>);
+struct Place(Arc<AtomicUsize>);
 
-impl Counted {
+impl Place {
     fn new(tasks: &Arc<AtomicUsize>) -> Self {
         tasks.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(tasks))
     }
 }
 
-impl Drop for Counted {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -34,13 +34,13 @@ struct Thread {
 const TICK: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    static FELLOWS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether this thread is one of some [`Workers`].
+/// How many workers there are, if this thread is one of them.
 #[inline]
-pub(crate) fn is_worker() -> bool {
-    IS_WORKER.get()
+pub(crate) fn fellows() -> Option<NonZeroUsize> {
+    NonZeroUsize::new(FELLOWS.get())
 }
 
 impl Workers {
@@ -57,7 +57,7 @@ impl Workers {
                 runtime: runtime.handle().clone(),
                 tasks: Arc::new(AtomicUsize::new(0)),
             });
-            threads.push(Thread::start(format!("worker-{index}"), runtime)?);
+            threads.push(Thread::start(format!("worker-{index}"), count, runtime)?);
         }
         Ok(Self {
             spawner: Spawner::new(workers),
@@ -73,10 +73,10 @@ impl Workers {
 }
 
 impl Thread {
-    fn start(name: String, runtime: Runtime) -> io::Result<Self> {
+    fn start(name: String, count: NonZeroUsize, runtime: Runtime) -> io::Result<Self> {
         let (end, ended) = oneshot::channel();
         let handle = thread::Builder::new().name(name).spawn(move || {
-            IS_WORKER.set(true);
+            FELLOWS.set(count.get());
             runtime.block_on(tick_until(ended));
         })?;
         Ok(Self {

@@ -75,7 +75,7 @@ fn each_worker_has_a_value_of_its_own_and_all_other_threads_share_one() {
     for _ in 0..4 {
         let (values, tell) = (Arc::clone(&values), tell.clone());
         workers.spawner().spawn(async move {
-            let value = values.get(here).clone();
+            let value = values.get(|count| format!("{} of {count}", here())).clone();
             tell.send((here(), value)).unwrap();
             // So that the next goes to the other.
             std::future::pending::<()>().await;
@@ -83,12 +83,12 @@ fn each_worker_has_a_value_of_its_own_and_all_other_threads_share_one() {
     }
     drop(tell);
     let seen: HashSet<_> = told.iter().take(4).collect();
-    let each = |name: &str| (name.to_owned(), name.to_owned());
+    let each = |name: &str| (name.to_owned(), format!("{name} of 2"));
     assert_eq!(seen, HashSet::from([each("worker-0"), each("worker-1")]));
 
-    assert_eq!(values.get(|| unreachable!()), "elsewhere");
+    assert_eq!(values.get(|_| unreachable!()), "elsewhere");
     let other = Arc::clone(&values);
-    let other = thread::spawn(move || other.get(|| unreachable!()).clone());
+    let other = thread::spawn(move || other.get(|_| unreachable!()).clone());
     assert_eq!(other.join().unwrap(), "elsewhere");
 }
 
