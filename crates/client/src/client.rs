@@ -32,9 +32,9 @@ use crate::{
 /// concurrency limit's decision.
 ///
 /// Connections are kept per scheme and authority, and on the threads of
-/// [`Workers`](bartizan_workers::Workers) by each for itself. A request waits for whichever comes first, a
-/// free connection or a new one. A connection that the server closed while it was idle is noticed
-/// and dropped; if the server closes it in the very moment in which a request is given to it, the
+/// [`Workers`](bartizan_workers::Workers) by each for itself. A request waits for whichever comes
+/// first, a free connection or a new one. A connection that the server closed while it was idle is
+/// noticed and dropped; if the server closes it in the very moment in which a request is given to it, the
 /// request goes to another connection if nothing of it was written, and fails with
 /// [`ClientError::Interrupted`] if some of it was. Nothing else is ever sent twice.
 ///

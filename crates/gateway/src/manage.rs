@@ -107,7 +107,7 @@ impl Works {
         self.check_service(service)?;
         let id = Arc::clone(entry.instance.id());
         let replaced = self.registries().register(service, entry, ttl).await?;
-        self.apply_registries();
+        self.apply_registries_at_home().await;
         tracing::info!(service, %id, ?ttl, replaced, "instance registered");
         Ok(replaced)
     }
@@ -141,7 +141,7 @@ impl Works {
         id: &str,
     ) -> Result<Entry, ChangeError> {
         let entry = self.registries().deregister(service, id).await?;
-        self.apply_registries();
+        self.apply_registries_at_home().await;
         tracing::info!(service, id, "instance deregistered");
         Ok(entry)
     }
@@ -154,7 +154,7 @@ impl Works {
     pub(crate) async fn sync(self: &Arc<Self>) -> Synced {
         let (before, known) = self.inventory();
         let error = self.registries().look().await.err();
-        self.apply_registries();
+        self.apply_registries_at_home().await;
         let (after, found) = self.inventory();
         let sorted = |names: std::collections::hash_set::Difference<'_, String, _>| {
             let mut names: Vec<String> = names.cloned().collect();
@@ -167,6 +167,12 @@ impl Works {
             added: sorted(found.difference(&known)),
             removed: sorted(known.difference(&found)),
             error,
+        }
+    }
+
+    async fn apply_registries_at_home(self: &Arc<Self>) {
+        if let Err(error) = self.at_home(|works| works.apply_registries()).await {
+            tracing::error!(%error, "what the registries say is not applied");
         }
     }
 

@@ -24,8 +24,8 @@ pub enum ReloadError {
     /// Nobody said [where it comes from](Gateway::configured_by).
     #[error("this gateway was not told where its configuration comes from")]
     NoSource,
-    /// What reads it panicked.
-    #[error("the configuration cannot be read")]
+    /// What reads it or makes it count panicked, or the process is about to end.
+    #[error("the configuration cannot be read or made to count")]
     Interrupted,
 }
 
@@ -128,7 +128,8 @@ impl Works {
         let configuration = configuration.inspect_err(|error| {
             tracing::error!(%error, "configuration not changed");
         })?;
-        Ok(self.reload(&configuration)?)
+        let reloaded = self.at_home(move |works| works.reload(&configuration));
+        Ok(reloaded.await.map_err(|_| ReloadError::Interrupted)??)
     }
 
     /// As [`Gateway::reload`].

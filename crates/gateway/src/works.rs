@@ -15,7 +15,10 @@ use bartizan_clock::Clock;
 use bartizan_config::{Configuration, GatewaySettings};
 use bartizan_server::Tls;
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::{
+    runtime::Handle,
+    task::{AbortHandle, JoinError},
+};
 
 use crate::{
     BuildError, ReloadError, Reloaded, StartError,
@@ -36,6 +39,8 @@ pub(crate) struct Works {
     lasting: Arc<Lasting>,
     tls: Option<Tls>,
     read: OnceLock<Read>,
+    /// Where it was started.
+    home: Option<Handle>,
     current: Current,
     /// The last of the seconds that instances are called after.
     named: AtomicU64,
@@ -86,12 +91,34 @@ impl Works {
             lasting,
             tls,
             read: OnceLock::new(),
+            home: Handle::try_current().ok(),
             current: Current::new(shared),
             named: AtomicU64::new(0),
             ground: Mutex::new(ground),
         });
         works.follow(&mut works.ground.lock());
         Ok(works)
+    }
+
+    /// Does `work` on the runtime that the gateway was started on: what takes long, or begins what
+    /// lasts. A request for it is served on a thread that other connections wait for.
+    ///
+    /// # Errors
+    ///
+    /// When that runtime has ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future does not stop it.
+    pub(crate) async fn at_home<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let works = Arc::clone(self);
+        match &self.home {
+            Some(home) => home.spawn(async move { work(&works) }).await,
+            None => Ok(work(&works)),
+        }
     }
 
     pub(crate) fn lasting(&self) -> &Arc<Lasting> {

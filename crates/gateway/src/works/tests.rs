@@ -188,3 +188,22 @@ async fn leaving_nothing_behind() {
     println!("{grown} bytes more after forty changes");
     assert!(grown < 24 << 20, "{grown} bytes");
 }
+
+/// A thread that serves connections must not be the one that applies a registry, nor the one on
+/// which new services are probed from then on.
+#[tokio::test]
+async fn what_changes_the_gateway_runs_where_it_was_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.json");
+    write(&path, &registry(Format::Json, 1, 1, 0));
+    let works = start(Format::Json, &path);
+    let here = std::thread::current().id();
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let place = |_: &Arc<Works>| (std::thread::current().id(), Handle::current().id());
+        runtime.unwrap().block_on(works.at_home(place)).unwrap()
+    });
+    // This thread is the runtime, and must be left to it.
+    let place = tokio::task::spawn_blocking(move || elsewhere.join().unwrap());
+    assert_eq!(place.await.unwrap(), (here, Handle::current().id()));
+}
