@@ -20,7 +20,7 @@ use crate::{
 /// ```
 /// use bartizan_balance::{Balancer, Strategy};
 /// use bartizan_classify::Outcome;
-/// use bartizan_clock::{Clock, Instant};
+/// use bartizan_clock::Clock;
 /// use bartizan_discovery::parse_endpoints;
 ///
 /// let instances = parse_endpoints("http://10.0.0.1:8080, http://10.0.0.2:8080").unwrap();

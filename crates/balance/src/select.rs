@@ -201,16 +201,16 @@ impl<T> Set<T> {
     }
 
     fn healthiest(&self, admit: Admit<'_>, range: Range<usize>, call: Call) -> Option<usize> {
-        let compared = self.among(range.clone()).map(|(_, entry)| entry);
-        let mut admitted = compared.filter(|entry| admit.admits(entry));
-        if admitted.all(|entry| entry.endpoint.score.is_perfect()) {
+        let admitted = || {
+            let compared = self.among(range.clone()).map(|(_, entry)| entry);
+            compared.filter(|entry| admit.admits(entry))
+        };
+        if admitted().all(|entry| entry.endpoint.score.is_perfect()) {
             return self.least(admit, range, |_| true);
         }
         let now = call.now();
         let points = |entry: &Entry<T>| entry.endpoint.score.points(now);
-        let compared = self.among(range.clone()).map(|(_, entry)| entry);
-        let admitted = compared.filter(|entry| admit.admits(entry));
-        let best = admitted.map(points).max().unwrap_or_default();
+        let best = admitted().map(points).max().unwrap_or_default();
         self.least(admit, range, |entry| {
             points(entry).saturating_add(BAND) >= best
         })

@@ -7,7 +7,9 @@ use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use bartizan_server::{BindError, InvalidServer, Server, ServerConfig};
 use bartizan_testkit::Probe;
 use bytes::Bytes;
-use common::{GET, Running, answer, exchange, h2, read_to_end, read_until, request, soon, write};
+use common::{
+    GET, Running, answer, bind, exchange, h2, read_to_end, read_until, request, soon, write,
+};
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -79,7 +81,7 @@ async fn a_readied_service_is_the_one_that_is_called() {
     });
     let probe = probe.ready_after(3);
     let state = probe.state();
-    let server = Running::start(&ServerConfig::default(), None, probe);
+    let server = Running::serve(bind(&ServerConfig::default(), None), probe);
     let mut stream = server.connect().await;
     for _ in 0..3 {
         exchange(&mut stream).await;
@@ -98,7 +100,7 @@ async fn a_client_that_leaves_cancels_its_exchange() {
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
     });
     let state = probe.state();
-    let server = Running::start(&ServerConfig::default(), None, probe);
+    let server = Running::serve(bind(&ServerConfig::default(), None), probe);
     let mut stream = server.connect().await;
     write(&mut stream, GET).await;
     soon(async {
@@ -120,7 +122,7 @@ async fn an_error_of_the_service_ends_only_its_connection() {
         }
         Ok(Response::new(Full::new(Bytes::new())))
     });
-    let server = Running::start(&ServerConfig::default(), None, service);
+    let server = Running::serve(bind(&ServerConfig::default(), None), service);
     let mut good = server.connect().await;
     exchange(&mut good).await;
     let mut bad = server.connect().await;
@@ -139,7 +141,7 @@ async fn a_panic_of_the_service_ends_only_its_connection() {
         max_connections: 1,
         ..ServerConfig::default()
     };
-    let server = Running::start(&config, None, service);
+    let server = Running::serve(bind(&config, None), service);
     let mut bad = server.connect().await;
     write(&mut bad, b"GET /panic HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(read_to_end(&mut bad).await, "");

@@ -5,7 +5,7 @@ mod common;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bartizan_server::{ServerConfig, Tls};
-use common::{Running, answer, h2, read_to_end, request, soon, write};
+use common::{Running, answer, bind, h2, read_to_end, request, soon, write};
 use http::Version;
 use http_body_util::BodyExt;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -59,7 +59,10 @@ async fn both_versions_by_alpn() {
     let issued = issue(directory.path());
     let trusted = issued.cert.der();
     let tls = read(directory.path());
-    let server = Running::start(&ServerConfig::default(), Some(&tls), service_fn(answer));
+    let server = Running::serve(
+        bind(&ServerConfig::default(), Some(&tls)),
+        service_fn(answer),
+    );
 
     let stream = connect(&server, trusted, &[b"h2", b"http/1.1"])
         .await
@@ -86,7 +89,7 @@ async fn both_versions_by_alpn() {
         http2: false,
         ..ServerConfig::default()
     };
-    let server = Running::start(&config, Some(&tls), service_fn(answer));
+    let server = Running::serve(bind(&config, Some(&tls)), service_fn(answer));
     let stream = connect(&server, trusted, &[b"h2", b"http/1.1"])
         .await
         .unwrap();
@@ -102,7 +105,7 @@ async fn clients_that_do_not_speak_tls() {
         header_read_timeout: Duration::from_millis(100),
         ..ServerConfig::default()
     };
-    let server = Running::start(&config, Some(&tls), service_fn(answer));
+    let server = Running::serve(bind(&config, Some(&tls)), service_fn(answer));
 
     let mut plain = server.connect().await;
     write(&mut plain, common::GET).await;
@@ -128,7 +131,10 @@ async fn a_handshake_does_not_hold_up_the_drain() {
     let directory = tempfile::tempdir().unwrap();
     issue(directory.path());
     let tls = read(directory.path());
-    let server = Running::start(&ServerConfig::default(), Some(&tls), service_fn(answer));
+    let server = Running::serve(
+        bind(&ServerConfig::default(), Some(&tls)),
+        service_fn(answer),
+    );
     let mut silent = server.connect().await;
     server.until_open(1).await;
     assert_eq!(soon(server.drain()).await.unwrap().finished, 1);
@@ -140,7 +146,10 @@ async fn a_new_certificate_without_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let old = issue(directory.path());
     let tls = read(directory.path());
-    let server = Running::start(&ServerConfig::default(), Some(&tls), service_fn(answer));
+    let server = Running::serve(
+        bind(&ServerConfig::default(), Some(&tls)),
+        service_fn(answer),
+    );
     connect(&server, old.cert.der(), &[]).await.unwrap();
 
     let new = issue(directory.path());

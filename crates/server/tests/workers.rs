@@ -2,12 +2,12 @@
 
 mod common;
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, num::NonZeroUsize, thread};
+use std::{collections::BTreeMap, convert::Infallible, num::NonZeroUsize, thread};
 
-use bartizan_server::{Server, ServerConfig};
+use bartizan_server::ServerConfig;
 use bartizan_workers::Workers;
 use bytes::Bytes;
-use common::{Running, read_to_end, soon, write};
+use common::{Running, bind, read_to_end, soon, write};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,8 +21,7 @@ async fn place(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible
 }
 
 fn start(workers: &Workers) -> Running {
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let bound = Server::bind(&[loopback], &ServerConfig::default(), None).unwrap();
+    let bound = bind(&ServerConfig::default(), None);
     Running::serve(bound.on(workers.spawner()), service_fn(place))
 }
 

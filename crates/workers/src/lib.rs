@@ -4,8 +4,8 @@
 //! are. A proxy's are many, short and alike: a connection is spread well enough once, when it
 //! opens. What stealing costs then is a second thread woken at nearly every event to see whether
 //! there is anything to steal, a request and its answer handed from thread to thread, and each of
-//! their allocations freed far from where it was made. [Envoy] and [Pingora] run one event loop a
-//! thread for the same reason.
+//! their allocations freed far from where it was made. [Envoy] runs one event loop a thread for the
+//! same reason, and [Pingora] can.
 //!
 //! [`Workers`] are such threads; whoever accepts connections gives each to
 //! [`Spawner::spawn`], which picks the thread with the fewest. [`PerWorker`] is for what the
@@ -33,7 +33,7 @@
 //! steals.
 //!
 //! [Envoy]: https://blog.envoyproxy.io/envoy-threading-model-a8d44b922310
-//! [Pingora]: https://github.com/cloudflare/pingora/blob/main/docs/user_guide/internals.md
+//! [Pingora]: https://docs.rs/pingora-runtime
 
 mod per_worker;
 mod spawner;

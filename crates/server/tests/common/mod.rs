@@ -22,6 +22,11 @@ use tower::{Service, service_fn};
 
 pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
+/// A server at a free port of loopback.
+pub(crate) fn bind(config: &ServerConfig, tls: Option<&Tls>) -> Bound {
+    Server::bind(&[SocketAddr::from(([127, 0, 0, 1], 0))], config, tls).unwrap()
+}
+
 /// A server that runs until it is told to drain.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -31,18 +36,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start<S, B>(config: &ServerConfig, tls: Option<&Tls>, service: S) -> Self
-    where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::serve(Server::bind(&[loopback], config, tls).unwrap(), service)
-    }
-
     pub(crate) fn serve<S, B>(bound: Bound, service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -66,7 +59,7 @@ impl Running {
 
     /// A server that answers as [`answer`] does.
     pub(crate) fn plain(config: &ServerConfig) -> Self {
-        Self::start(config, None, service_fn(answer))
+        Self::serve(bind(config, None), service_fn(answer))
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
