@@ -4,7 +4,11 @@
 #[path = "children/support.rs"]
 mod support;
 
+use std::time::Duration;
+
+use bartizan_clock::Clock;
 use bartizan_config::ServiceConfig;
+use bartizan_gateway::Gateway;
 use http::{Method, StatusCode};
 
 use crate::support::{INITIALIZE, SERVER, begin, call, gateway, send, shell, text};
@@ -88,7 +92,7 @@ async fn too_many_processes_are_refused_with_a_time_to_come_back() {
         1.try_into().unwrap(),
         bartizan_config::Origin::Default("few"),
     );
-    let gateway = bartizan_gateway::Gateway::new(&configuration).unwrap();
+    let gateway = Gateway::new(&configuration).unwrap();
     begin(&gateway, "/mcp/it").await;
     let answer = send(&gateway, Method::POST, "/mcp/it", None, INITIALIZE).await;
     assert_eq!(answer.status(), StatusCode::OK);
@@ -106,4 +110,93 @@ async fn a_process_is_known_by_the_name_of_its_service() {
     let page = send(&gateway, Method::GET, "/mcp/services", None, "").await;
     let page = text(page).await;
     assert!(page.contains(r#""endpoint":"stdio://it""#), "{page}");
+}
+
+/// A server with one tool and `cases` for what else comes.
+fn with_a_tool(cases: &str) -> ServiceConfig {
+    let server = r#"
+while read -r line; do
+  id=${line#*'"id":'}; id=${id%%[,\}]*}
+  result() { echo '{"jsonrpc":"2.0","id":'$1',"result":'$2'}'; }
+  case $line in
+    *'"initialize"'*) result "$id" '{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}';;
+    *'"tools/list"'*) result "$id" '{"tools":[{"name":"ask","inputSchema":{"type":"object"}}]}';;
+    *'"server/discover"'*)
+      echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"Method not found"}}';;
+    CASES
+  esac
+done
+"#;
+    shell(&server.replace("CASES", cases))
+}
+
+/// A call of a client of 2026-07-28 that can show forms; `more` is what it adds to its parameters.
+async fn ask(gateway: &Gateway, who: &str, more: &str) -> String {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"ask","arguments":{{"who":"{who}"}},{more}"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{{"name":"t","version":"1"}},"io.modelcontextprotocol/clientCapabilities":{{"elicitation":{{}}}}}}}}}}"#
+    );
+    let headers = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "ask"),
+    ];
+    let answer = support::send_with(gateway, Method::POST, "/mcp/it", &headers, &body).await;
+    text(answer).await
+}
+
+#[tokio::test]
+async fn clients_who_share_a_process_are_asked_about_their_own_calls() {
+    // Asks about a call a moment after it came, and then says who answered.
+    let asks = r#"
+    *'"tools/call"'*)
+      who=${line#*'"who":"'}; who=${who%%'"'*}
+      eval "call_$who=\$id"
+      (sleep 0.1; echo '{"jsonrpc":"2.0","id":"'$who'","method":"elicitation/create","params":{"message":"for '$who'","requestedSchema":{"type":"object","properties":{}}}}') &;;
+    *'"action"'*)
+      who=${id#?}; who=${who%?}
+      eval "call=\$call_$who"
+      result "$call" '{"content":[{"type":"text","text":"'$who' answered"}]}';;"#;
+    let gateway = gateway(vec![("it", with_a_tool(asks))]);
+    let clients = ["ada", "bob", "cyd"].map(|who| {
+        let gateway = &gateway;
+        async move {
+            let asked = ask(gateway, who, "").await;
+            assert!(asked.contains(&format!("for {who}")), "{who}: {asked}");
+            let state = asked.split_once(r#""requestState":""#).unwrap().1;
+            let state = state.split_once('"').unwrap().0;
+            let more = format!(
+                r#""requestState":"{state}","inputResponses":{{"question":{{"action":"accept","content":{{}}}}}},"#
+            );
+            let answered = ask(gateway, who, &more).await;
+            assert!(answered.contains(&format!("{who} answered")), "{answered}");
+        }
+    });
+    futures_util::future::join_all(clients).await;
+}
+
+#[tokio::test]
+async fn calls_that_ask_nothing_do_not_wait_for_each_other() {
+    // Answers no first call before there is a second.
+    let in_pairs = r#"
+    *'"tools/call"'*)
+      if [ -z "$first" ]; then first=$id; else
+        result "$first" '{"content":[]}'; result "$id" '{"content":[]}'; first=
+      fi;;"#;
+    let gateway = gateway(vec![("it", with_a_tool(in_pairs))]);
+    let pair = async || {
+        let begun = Clock::default().now();
+        let both = (ask(&gateway, "ada", ""), ask(&gateway, "bob", ""));
+        let (ada, bob) = futures_util::future::join(both.0, both.1).await;
+        assert!(
+            ada.contains("result") && bob.contains("result"),
+            "{ada} {bob}"
+        );
+        Clock::default().now() - begun
+    };
+    // Nobody knows the tool: one waits for the other, but not for ever.
+    let patience = Duration::from_secs(3);
+    let unknown = pair().await;
+    assert!(unknown >= patience, "{unknown:?}");
+    let known = pair().await;
+    assert!(known < patience, "{known:?}");
 }

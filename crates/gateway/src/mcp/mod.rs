@@ -36,8 +36,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 
-use self::{ask::Request, refusal::JSON};
 pub(crate) use self::{
+    ask::Habits,
     call::{Caller, Door, Message, Witness},
     eras::Eras,
     exchange::{Exchange, is_event_stream},
@@ -48,6 +48,7 @@ pub(crate) use self::{
     tools::Tools,
     upstream::Introduction,
 };
+use self::{ask::Request, refusal::JSON};
 use crate::service::Upstream;
 
 /// Answers one message.

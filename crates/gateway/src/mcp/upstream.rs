@@ -18,7 +18,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, broadcast};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
 use super::{
     Door, Message, Refusal,
@@ -29,7 +29,7 @@ use super::{
     raw::{EITHER, EVENTS},
     refusal::JSON,
 };
-use crate::service::Payload;
+use crate::service::{Payload, Stream};
 
 /// How much news a listener may fall behind before it misses some.
 const NEWS: usize = 256;
@@ -67,6 +67,7 @@ pub(crate) struct UpstreamSession {
     logs_everything: AtomicBool,
     watched: SyncMutex<HashMap<Box<str>, usize>>,
     attendance: SyncMutex<Weak<Attendance>>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// A session as its upstream knows it.
@@ -77,6 +78,7 @@ pub(crate) struct Live {
     instance: Arc<str>,
     /// The result of `initialize`.
     result: Bytes,
+    mixes_questions: bool,
     errand: Errand,
     /// Whether the upstream knows that it is over.
     is_over: AtomicBool,
@@ -109,6 +111,11 @@ impl Live {
         }
         headers.extend(self.id.clone().map(|id| (MCP_SESSION_ID, id)));
         headers
+    }
+
+    /// Whether the upstream does not say which call its questions are about.
+    pub(crate) fn mixes_questions(&self) -> bool {
+        self.mixes_questions
     }
 
     /// The upstream's name for it, if it gave one.
@@ -175,6 +182,7 @@ impl UpstreamSession {
             logs_everything: AtomicBool::new(false),
             watched: SyncMutex::default(),
             attendance: SyncMutex::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -262,6 +270,11 @@ impl UpstreamSession {
             *held = Arc::downgrade(&begun);
             begun
         })
+    }
+
+    /// The turn of whoever may be asked about, first come first served.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
     /// Counts one more who watches a resource; whether it is the first.
@@ -378,6 +391,8 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
     let status = response.status();
     let id = response.headers().get(MCP_SESSION_ID).cloned();
     let instance = Arc::clone(&response.body().endpoint);
+    let stream = response.body().stream.as_ref();
+    let mixes_questions = stream.is_some_and(Stream::is_hosted);
     let answer = door.final_message(response).await;
     let result = answer.as_deref().and_then(result_of);
     let Some(result) = result else {
@@ -392,6 +407,7 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         version,
         instance,
         result: Bytes::copy_from_slice(result.as_bytes()),
+        mixes_questions,
         errand: door.errand(),
         is_over: AtomicBool::new(false),
     };

@@ -49,7 +49,7 @@ use super::{
     stream::UntilStreamEnd,
 };
 use crate::{
-    mcp::{Eras, Tools},
+    mcp::{Eras, Habits, Tools},
     plan::Plan,
     registries::Roster,
 };
@@ -245,6 +245,7 @@ pub(super) fn assemble_found(
         mcp: settings.kind.mcp().map(|mcp| Upstream {
             eras: Eras::default(),
             tools: Tools::new(*mcp.trust_annotations),
+            habits: Habits::default(),
             stream_idle_timeout: *mcp.stream_idle_timeout,
         }),
         name,

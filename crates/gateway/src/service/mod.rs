@@ -53,7 +53,7 @@ pub(crate) use self::{
 use crate::{
     error::Error,
     ids,
-    mcp::{Eras, Tools},
+    mcp::{Eras, Habits, Tools},
     operation::{InvalidOperation, backend_path},
     registries::{Listing, Roster},
 };
@@ -97,6 +97,7 @@ pub(crate) struct Service {
 pub(crate) struct Upstream {
     eras: Eras,
     tools: Tools,
+    habits: Habits,
     stream_idle_timeout: Duration,
 }
 
@@ -108,6 +109,11 @@ impl Upstream {
     /// What is known of its tools.
     pub(crate) fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// What it asks its clients things about.
+    pub(crate) fn habits(&self) -> &Habits {
+        &self.habits
     }
 
     /// How long a stream of an answer may be silent.

@@ -28,6 +28,11 @@ impl Stream {
         self.listens = listens;
         self
     }
+
+    /// Whether it is that of a host, which speaks for a server of another transport.
+    pub(crate) fn is_hosted(&self) -> bool {
+        matches!(self.source, Source::Host(_))
+    }
 }
 
 /// Where an answer comes from.

@@ -54,16 +54,31 @@ pub(crate) async fn send(
     session: Option<&str>,
     body: &str,
 ) -> Response<Body> {
+    let of_session = session.map(|session| {
+        [
+            ("mcp-session-id", session),
+            ("mcp-protocol-version", "2025-11-25"),
+        ]
+    });
+    let headers = of_session.as_ref().map_or(&[][..], |headers| headers);
+    send_with(gateway, method, path, headers, body).await
+}
+
+pub(crate) async fn send_with(
+    gateway: &Gateway,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response<Body> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header("host", "127.0.0.1")
         .header("content-type", "application/json")
         .header("accept", "application/json, text/event-stream");
-    if let Some(session) = session {
-        request = request
-            .header("mcp-session-id", session)
-            .header("mcp-protocol-version", "2025-11-25");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let answer = gateway.service().oneshot(request);

@@ -205,6 +205,15 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         ModernToLegacy,
+        "whose question it is",
+        Partial,
+        "A process, or a server of HTTP+SSE, does not say which call its question is about. Calls \
+         that may be asked about take turns of up to three seconds in the session that they \
+         share; tools and prompts that have ended without a question do not wait, and are asked \
+         about last.",
+    ),
+    limit(
+        ModernToLegacy,
         "state that a session keeps",
         Partial,
         "Calls with equal capabilities of one principal share a session of the older server; a \

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
-use super::{HostError, state::State, stream::Passed};
+use super::{HostError, SELDOM_ASKS, state::State, stream::Passed};
 use crate::link::{Exchange, Ids, Link, LinkError};
 
 /// A connection to the server.
@@ -124,11 +124,24 @@ impl Usage {
     /// # Errors
     ///
     /// Those of the link; nothing was sent then.
-    pub(super) async fn request(&self, message: Bytes, ids: Ids) -> Result<Exchange, Failed> {
+    pub(super) async fn request(
+        &self,
+        headers: &HeaderMap,
+        message: Bytes,
+        ids: Ids,
+    ) -> Result<Exchange, Failed> {
         let link = &self.connection.link;
+        let is_quiet = headers.contains_key(SELDOM_ASKS);
+        let send = async |message, ids| {
+            if is_quiet {
+                link.quiet_request(message, ids).await
+            } else {
+                link.request(message, ids).await
+            }
+        };
         let request = async {
-            match link.request(message.clone(), ids).await {
-                Err(LinkError::Duplicate) => link.request(message, Ids::Remap).await,
+            match send(message.clone(), ids).await {
+                Err(LinkError::Duplicate) => send(message, Ids::Remap).await,
                 result => result,
             }
         };

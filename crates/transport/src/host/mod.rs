@@ -54,6 +54,12 @@
 //! An owner is whoever pays for a connection, as a number: a hash of principal and credential.
 //! Connections are never shared between owners, and a session of another does not exist.
 //!
+//! # Whose questions the server asks
+//!
+//! A server that is a process, or speaks HTTP+SSE, does not say which request a question of its
+//! own is about. It goes to one that is under way, and to one with the header [`SELDOM_ASKS`] only
+//! if there is no other ([`link`](crate::link) has the whole rule).
+//!
 //! # When not to use it
 //!
 //! For servers that speak Streamable HTTP themselves, and for a client that has one server: a
@@ -81,9 +87,15 @@ mod state;
 mod stream;
 mod table;
 
+use http::HeaderName;
+
 pub use body::HostBody;
 pub use capacity::Capacity;
 pub use connect::Connect;
 pub use error::HostError;
 pub use host::Host;
 pub use limits::HostLimits;
+
+/// A header for the host alone: the server is not known to ask anything about this request, so
+/// its questions belong to others that are under way.
+pub const SELDOM_ASKS: HeaderName = HeaderName::from_static("mcp-seldom-asks");

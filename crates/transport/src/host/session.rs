@@ -40,7 +40,7 @@ impl Host {
             Ok(usage) => usage,
             Err(refused) => return answer::refused(refused),
         };
-        let mut exchange = match usage.request(body.clone(), Ids::Keep).await {
+        let mut exchange = match usage.request(headers, body.clone(), Ids::Keep).await {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |error| Err(error.into())),
         };
@@ -84,7 +84,7 @@ impl Host {
                 Err(failed) => answer::failed(failed, id, |_| not_found(())),
             };
         }
-        let mut exchange = match usage.request(body.clone(), Ids::Keep).await {
+        let mut exchange = match usage.request(headers, body.clone(), Ids::Keep).await {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |_| not_found(())),
         };

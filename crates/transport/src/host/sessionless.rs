@@ -43,7 +43,7 @@ impl Host {
             Ok(usage) => usage,
             Err(refused) => return answer::refused(refused),
         };
-        let mut exchange = match usage.request(body.clone(), Ids::Remap).await {
+        let mut exchange = match usage.request(headers, body.clone(), Ids::Remap).await {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |error| Err(error.into())),
         };

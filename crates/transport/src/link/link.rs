@@ -10,7 +10,7 @@ use super::{
     mailbox::{Mailbox, Rank, Room},
     route,
     shared::Shared,
-    table::{Entry, Found, Replaced},
+    table::{Asks, Entry, Found, Replaced},
 };
 
 const NOT_A_MESSAGE: LinkError = LinkError::Invalid("it is not a JSON-RPC message");
@@ -58,7 +58,30 @@ impl Link {
     /// Dropping the future while it waits leaves no trace: the request was not sent, and its id
     /// is free.
     pub async fn request(&self, message: Bytes, ids: Ids) -> Result<Exchange, LinkError> {
-        let (mut exchange, message) = self.register(message, ids)?;
+        self.send_request(message, ids, Asks::Perhaps).await
+    }
+
+    /// Sends a request in the middle of which the server is not expected to ask anything: what it
+    /// asks while others are under way belongs to them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Link::request`].
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Link::request`].
+    pub async fn quiet_request(&self, message: Bytes, ids: Ids) -> Result<Exchange, LinkError> {
+        self.send_request(message, ids, Asks::Seldom).await
+    }
+
+    async fn send_request(
+        &self,
+        message: Bytes,
+        ids: Ids,
+        asks: Asks,
+    ) -> Result<Exchange, LinkError> {
+        let (mut exchange, message) = self.register(message, ids, asks)?;
         let shared = self.shared();
         let permit = match shared.outgoing.try_reserve() {
             Ok(permit) => permit,
@@ -79,7 +102,12 @@ impl Link {
     }
 
     /// Enters a request into the table; what to send may differ from `message` in its ids.
-    fn register(&self, message: Bytes, ids: Ids) -> Result<(Exchange, Bytes), LinkError> {
+    fn register(
+        &self,
+        message: Bytes,
+        ids: Ids,
+        asks: Asks,
+    ) -> Result<(Exchange, Bytes), LinkError> {
         let envelope = Envelope::read(&message).map_err(|_| NOT_A_MESSAGE)?;
         let (Kind::Request, Some(id)) = (envelope.kind(), envelope.id()) else {
             return Err(LinkError::Invalid("it is not a request"));
@@ -101,7 +129,10 @@ impl Link {
             token,
             initialize: envelope.method() == Some(method::INITIALIZE),
             listen: envelope.method() == Some(method::SUBSCRIPTIONS_LISTEN),
-            may_ask: envelope.method().is_some_and(method::may_require_input),
+            asks: match envelope.method() {
+                Some(method) if method::may_require_input(method) => asks,
+                _ => Asks::Never,
+            },
             mailbox: Mailbox::new(room, true),
         };
         let entry = {

@@ -24,9 +24,19 @@ pub(super) struct Entry {
     pub(super) initialize: bool,
     /// `subscriptions/listen`, which gets nothing but what carries its id.
     pub(super) listen: bool,
-    /// `tools/call` and the like, in the middle of which a server asks its client things.
-    pub(super) may_ask: bool,
+    pub(super) asks: Asks,
     pub(super) mailbox: Mailbox,
+}
+
+/// Whether a server asks its client things in the middle of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asks {
+    /// There is nothing to ask about.
+    Never,
+    /// It is not known to.
+    Seldom,
+    /// It does, or nobody knows.
+    Perhaps,
 }
 
 /// The caller's own values, as JSON.
@@ -153,12 +163,16 @@ impl Table {
         self.by_age.values().next_back().map(Arc::clone)
     }
 
-    /// Whose a request of the server is that names none: the youngest of those in the middle of
-    /// which a server asks, as what a client lists meanwhile has nothing to be asked about.
+    /// Whose a request of the server is that names none. What a client lists meanwhile has
+    /// nothing to be asked about, and about what waits for an answer the server asks nothing more
+    /// before it has one. Of several that are left it is the youngest.
     pub(super) fn asking(&self) -> Option<Arc<Entry>> {
-        let mut youngest_first = self.by_age.values().rev();
-        let asking = youngest_first.find(|entry| entry.may_ask);
-        asking.map(Arc::clone).or_else(|| self.youngest())
+        let asking = self.by_age.values().max_by_key(|entry| {
+            let slot = self.exchanges.get(&entry.key);
+            let waits = slot.is_some_and(|slot| !slot.asked.is_empty());
+            (entry.asks, !waits)
+        });
+        asking.map(Arc::clone)
     }
 
     /// The only request on the wire, if there is just one.

@@ -43,6 +43,44 @@ async fn a_question_goes_to_the_call_and_not_to_a_list_that_came_after_it() {
 }
 
 #[tokio::test]
+async fn a_question_goes_to_a_quiet_call_only_if_there_is_no_other() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let mut called = link.request(call("1"), Ids::Keep).await.unwrap();
+    let mut quiet = link.quiet_request(call("2"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    hears(&mut end).await;
+    says(&end, roots("\"s1\"")).await;
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut called).await, roots("\"s1\""));
+    assert_eq!(response(&mut called).await, answer("1"));
+    let list = r#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#;
+    let _listed = link.request(bytes(list), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s2\"")).await;
+    assert_eq!(response(&mut quiet).await, roots("\"s2\""));
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_an_answer_is_not_asked_about_before_it_has_one() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let mut older = link.request(call("1"), Ids::Keep).await.unwrap();
+    let mut younger = link.request(call("2"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    hears(&mut end).await;
+    says(&end, roots("\"s1\"")).await;
+    says(&end, roots("\"s2\"")).await;
+    assert_eq!(response(&mut younger).await, roots("\"s1\""));
+    assert_eq!(response(&mut older).await, roots("\"s2\""));
+    link.send(answer("\"s1\"")).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s3\"")).await;
+    assert_eq!(response(&mut younger).await, roots("\"s3\""));
+    // Both wait: the youngest, as ever.
+    says(&end, roots("\"s4\"")).await;
+    assert_eq!(response(&mut younger).await, roots("\"s4\""));
+}
+
+#[tokio::test]
 async fn a_request_that_the_server_takes_back_is_told_to_whoever_got_it() {
     let (link, mut end) = linked(4, LinkLimits::default());
     let mut older = link.request(call("1"), Ids::Keep).await.unwrap();

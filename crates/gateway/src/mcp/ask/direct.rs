@@ -9,7 +9,9 @@ use super::{
     ModernClient, Request,
     from_modern::answer_locally,
     legacy_upstream::{self, Call, Heard},
-    modern_upstream, untranslatable,
+    modern_upstream,
+    turn::Turn,
+    untranslatable,
 };
 use crate::mcp::{Door, Refusal, probe, talk::Outgoing, tools, upstream::Introduction};
 
@@ -81,7 +83,7 @@ async fn to_legacy(
     request: &Request,
 ) -> Result<Bytes, Refusal> {
     let session = legacy_upstream::pooled(door, nobody)?;
-    let mut call = Call::begin(door, &session, request.body.clone()).await?;
+    let mut call = Call::begin(door, &session, request.body.clone(), Turn::default()).await?;
     loop {
         match call.hear(request).await? {
             Heard::Message(_) => {}

@@ -11,6 +11,7 @@ use super::{
     Request,
     legacy_upstream::{Call, Heard},
     modern_upstream::{self, fresh_id},
+    turn::Turn,
     untranslatable,
 };
 use crate::mcp::{Door, Refusal, client::ClientSession, talk::Outgoing, tools};
@@ -73,7 +74,7 @@ pub(super) async fn to_legacy(
 ) -> Result<Bytes, Refusal> {
     let unreadable = |error: &dyn std::fmt::Display| untranslatable(door, error);
     let session = client.upstream(door);
-    let mut call = Call::begin(door, &session, request.body.clone()).await?;
+    let mut call = Call::begin(door, &session, request.body.clone(), Turn::default()).await?;
     let mut asked = FuturesUnordered::new();
     loop {
         tokio::select! {

@@ -12,6 +12,7 @@ use super::{
     legacy_upstream::{self, Call, Heard},
     modern_upstream,
     parked::{self, Waiting},
+    turn::Turn,
     untranslatable,
 };
 use crate::mcp::{Door, Refusal, talk::Outgoing, tools};
@@ -35,9 +36,9 @@ pub(super) async fn to_legacy(
     out: &Outgoing,
 ) -> Result<Bytes, Refusal> {
     let mut call = match parked::take(door, request)? {
-        Some((waiting, Some(result))) => {
+        Some((mut waiting, Some(result))) => {
             let answer = waiting.question.answer(&waiting.asked, &result);
-            waiting.call.answer(answer).await?;
+            waiting.call.go_on(answer).await?;
             waiting.call
         }
         // It came back without the answer: asked again.
@@ -49,7 +50,8 @@ pub(super) async fn to_legacy(
             }
             let body = bridge::request_to_legacy(&request.method, &request.body)
                 .map_err(|error| untranslatable(door, &error))?;
-            Call::begin(door, &session, body).await?
+            let turn = Turn::take(door, client, request, &session).await?;
+            Call::begin(door, &session, body, turn).await?
         }
     };
     loop {
@@ -71,6 +73,7 @@ pub(super) async fn to_legacy(
                     Some(question) => match question.admit(client.abilities) {
                         Err(why) => call.answer(question.refuse(&id, why)).await?,
                         Ok(()) => {
+                            call.pause();
                             let waiting = Waiting {
                                 call,
                                 asked: id,

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 
-use super::{ModernClient, Request, broken_off, modern_upstream::fresh_id, untranslatable};
+use super::{
+    ModernClient, Request, broken_off, modern_upstream::fresh_id, turn::Turn, untranslatable,
+};
 use crate::mcp::{
     Door, Exchange, Message, Refusal,
     call::Errand,
@@ -79,6 +81,7 @@ pub(crate) struct Call {
     /// Its progress token at the upstream.
     token: Option<String>,
     under_way: UnderWay,
+    turn: Turn,
 }
 
 /// A request that its upstream is told about if nobody waits for it any more.
@@ -123,11 +126,12 @@ pub(super) enum Heard {
 }
 
 impl Call {
-    /// Sends `body`, a request in the words of the older revisions.
+    /// Sends `body`, a request in the words of the older revisions, whose turn it is.
     pub(super) async fn begin(
         door: &Door,
         session: &Arc<UpstreamSession>,
         body: Bytes,
+        turn: Turn,
     ) -> Result<Self, Refusal> {
         let id = fresh_id();
         let mut edit = Edit::new(&body);
@@ -150,11 +154,13 @@ impl Call {
         let sent = session
             .send(door, |live| {
                 *under_way.live.lock() = Some(Arc::clone(live));
+                let mut headers = live.headers();
+                headers.extend(turn.header());
                 Message {
                     method: Method::POST,
                     body: body.clone(),
                     class,
-                    headers: live.headers(),
+                    headers,
                     instance: Some(live.instance()),
                     is_clients: true,
                 }
@@ -182,6 +188,7 @@ impl Call {
             resumptions: 0,
             token,
             under_way,
+            turn,
         })
     }
 
@@ -213,6 +220,7 @@ impl Call {
                         continue;
                     }
                     self.under_way.is_over();
+                    self.turn.end(&self.door, &message);
                     return Ok(Heard::Response(message));
                 }
                 Kind::Request => return Ok(Heard::Request(message)),
@@ -260,6 +268,17 @@ impl Call {
         }
         self.exchange = self.exchange.resumed(response);
         Ok(())
+    }
+
+    /// Notes that the upstream has a question, which takes its time.
+    pub(super) fn pause(&mut self) {
+        self.turn.pause(&self.door);
+    }
+
+    /// Sends the answer to such a question, once it is this call's turn again.
+    pub(super) async fn go_on(&mut self, answer: Bytes) -> Result<(), Refusal> {
+        self.turn.resume(&self.door, &self.session).await;
+        self.answer(answer).await
     }
 
     /// Sends an answer to one of the upstream's own requests.

@@ -7,9 +7,11 @@
 mod direct;
 mod from_legacy;
 mod from_modern;
+mod habits;
 mod legacy_upstream;
 mod modern_upstream;
 mod parked;
+mod turn;
 
 use std::sync::Arc;
 
@@ -18,13 +20,13 @@ use bartizan_transport::bridge::{Abilities, LogLevel};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub(crate) use self::parked::Parked;
 pub(super) use self::{
     direct::direct,
     from_modern::answer_locally,
     legacy_upstream::pooled,
     modern_upstream::{discover, fresh_id, mirror},
 };
+pub(crate) use self::{habits::Habits, parked::Parked};
 use super::{
     Door, Refusal,
     client::ClientSession,
