@@ -64,6 +64,14 @@ fn limiters(instrument: &mut impl Instrument) {
     instrument.call("bartizan limiter by number, 10k keys", |n| {
         assert!(limiter.check(&(scattered(n) as u64)).is_ok());
     });
+    let limiter = KeyedRateLimiter::<u64>::new(quota(), MAX_KEYS, clock);
+    instrument.call("bartizan limiter by number, one key", |_| {
+        assert!(limiter.check(&7).is_ok());
+    });
+    let limiter = governor::RateLimiter::dashmap(governor_quota());
+    instrument.call("governor by number, one key", |_| {
+        assert!(limiter.check_key(&7u64).is_ok());
+    });
     let limiter = governor::RateLimiter::dashmap(governor_quota());
     instrument.call("governor by number, 10k keys", |n| {
         assert!(limiter.check_key(&(scattered(n) as u64)).is_ok());

@@ -24,6 +24,12 @@ impl Decaying {
         (value, since(stored, millis))
     }
 
+    /// The number as stored, and its millisecond.
+    #[inline]
+    pub(crate) fn dated(&self) -> (f32, u32) {
+        split(self.word.load(Ordering::Relaxed))
+    }
+
     /// The number as stored.
     #[inline]
     pub(crate) fn stored(&self) -> f32 {

@@ -123,14 +123,13 @@ impl<T> Fleet<T> {
         };
         let call = Call {
             key,
-            begun: self.begun(),
             clock: self.clock,
         };
         let index = match self.best(&set, admit, call) {
             Some(index) => index,
             None => self.second_best(&set, admit, call)?,
         };
-        Ok(picked(&set.entries[index], call.begun))
+        Ok(picked(&set.entries[index], self.begun()))
     }
 
     /// The time at which a call begins, if that is of interest.

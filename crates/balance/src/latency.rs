@@ -78,6 +78,21 @@ impl Latency {
         (average * remains(age)).max(FLOOR_NANOS)
     }
 
+    /// The averages of both at the same time, which is when the one that is newer was stored: what
+    /// passed since makes neither larger than the other, and need not be known.
+    #[inline(always)]
+    pub(crate) fn both(&self, other: &Self) -> (f32, f32) {
+        let ((ours, our_time), (theirs, their_time)) = (self.nanos.dated(), other.nanos.dated());
+        let newer = our_time.wrapping_sub(their_time) as i32;
+        let kept = remains(newer.unsigned_abs());
+        let (ours, theirs) = if newer > 0 {
+            (ours, theirs * kept)
+        } else {
+            (ours * kept, theirs)
+        };
+        (ours.max(FLOOR_NANOS), theirs.max(FLOOR_NANOS))
+    }
+
     pub(crate) fn average(&self, now: Instant) -> Duration {
         Duration::from_nanos(self.average_nanos(now) as u64)
     }

@@ -3,7 +3,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use bartizan_clock::{Clock, Instant};
+use bartizan_clock::Clock;
 
 use crate::{
     Tried,
@@ -55,16 +55,7 @@ impl Admit<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) key: Option<u64>,
-    /// When it begins, if that is of interest.
-    pub(crate) begun: Option<Instant>,
     pub(crate) clock: Clock,
-}
-
-impl Call {
-    #[inline]
-    fn now(&self) -> Instant {
-        self.begun.unwrap_or_else(|| self.clock.now())
-    }
 }
 
 impl<T> Set<T> {
@@ -87,10 +78,7 @@ impl<T> Set<T> {
             }),
             Plan::Random => self.rotate(admit, || below(self.entries.len())),
             Plan::P2c => self.better_of_two(admit, |a, b| b.occupancy().is_below(a.occupancy())),
-            Plan::P2cPeakEwma => {
-                let now = call.now();
-                self.better_of_two(admit, |a, b| b.cost(now) < a.cost(now))
-            }
+            Plan::P2cPeakEwma => self.better_of_two(admit, |a, b| b.costs_less(a)),
             Plan::LeastConnections => self.least(admit, self.compared(), |_| true),
             Plan::HealthBased => self.healthiest(admit, self.compared(), call),
             Plan::Ring(ring) => match call.key {
@@ -208,7 +196,7 @@ impl<T> Set<T> {
         if admitted().all(|entry| entry.endpoint.score.is_perfect()) {
             return self.least(admit, range, |_| true);
         }
-        let now = call.now();
+        let now = call.clock.now();
         let points = |entry: &Entry<T>| entry.endpoint.score.points(now);
         let best = admitted().map(points).max().unwrap_or_default();
         self.least(admit, range, |entry| {

@@ -141,11 +141,12 @@ impl<T> Entry<T> {
         }
     }
 
-    /// What one more call would cost here: latency times calls, for its weight.
-    #[inline]
-    pub(crate) fn cost(&self, now: Instant) -> f32 {
-        let calls = self.in_flight() + 1;
-        self.endpoint.latency.average_nanos(now) * calls as f32 / self.weight as f32
+    /// Whether one more call would cost less here than there: latency times calls, for the weight.
+    #[inline(always)]
+    pub(crate) fn costs_less(&self, other: &Self) -> bool {
+        let (ours, theirs) = self.endpoint.latency.both(&other.endpoint.latency);
+        let load = |entry: &Self| (entry.in_flight() + 1) as f32;
+        ours * load(self) * (other.weight as f32) < theirs * load(other) * (self.weight as f32)
     }
 }
 

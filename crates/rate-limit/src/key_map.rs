@@ -7,7 +7,7 @@ use std::{
 
 use ahash::RandomState;
 use bartizan_clock::Instant;
-use parking_lot::{MappedRwLockWriteGuard, RwLockWriteGuard};
+use parking_lot::{MappedMutexGuard, MutexGuard};
 
 use crate::{pace::Pace, shard::Shard, slot::Slot};
 
@@ -69,16 +69,21 @@ impl<K> KeyMap<K> {
 impl<K: Eq + Hash> KeyMap<K> {
     /// Asks the slot of a key, which is made if the key is new; `None` if there is no room.
     #[inline(always)]
-    pub(crate) fn ask<Q, T>(&self, key: &Q, now: Instant, ask: impl FnOnce(&Slot) -> T) -> Option<T>
+    pub(crate) fn ask<Q, T>(
+        &self,
+        key: &Q,
+        now: Instant,
+        ask: impl FnOnce(&mut Slot) -> T,
+    ) -> Option<T>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let keys = self.shard(hash).read();
-        let Some(slot) = keys.find(hash, key) else {
+        let mut keys = self.shard(hash).lock();
+        let Some(slot) = keys.find_mut(hash, key) else {
             drop(keys);
-            return self.enter(hash, key, now).map(|slot| ask(&slot));
+            return self.enter(hash, key, now).map(|mut slot| ask(&mut slot));
         };
         let answer = ask(slot);
         drop(keys);
@@ -110,11 +115,11 @@ impl<K: Eq + Hash> KeyMap<K> {
         Q: Eq + Hash + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        self.shard(hash).read().find(hash, key).map(look)
+        self.shard(hash).lock().find(hash, key).map(look)
     }
 
     #[cold]
-    fn enter<Q>(&self, hash: u64, key: &Q, now: Instant) -> Option<MappedRwLockWriteGuard<'_, Slot>>
+    fn enter<Q>(&self, hash: u64, key: &Q, now: Instant) -> Option<MappedMutexGuard<'_, Slot>>
     where
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
@@ -123,7 +128,7 @@ impl<K: Eq + Hash> KeyMap<K> {
         if self.sweeps.is_due(now) || (full && self.pressed_sweeps.is_due(now)) {
             self.sweep(now);
         }
-        RwLockWriteGuard::try_map(self.shard(hash).write(), |keys| {
+        MutexGuard::try_map(self.shard(hash).lock(), |keys| {
             if keys.find(hash, key).is_none() {
                 self.reserve()?;
                 keys.insert(hash, key.to_owned(), &self.hasher);

@@ -3,7 +3,7 @@ use std::{borrow::Borrow, hash::Hash};
 use ahash::RandomState;
 use bartizan_clock::Instant;
 use hashbrown::HashTable;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::slot::Slot;
 
@@ -13,9 +13,9 @@ use crate::slot::Slot;
 /// fetch lines in pairs.
 #[repr(align(128))]
 pub(crate) struct Shard<K> {
-    /// Read by every check for the time of one lookup and one token; written when a key is new
-    /// and when idle ones are evicted.
-    keys: RwLock<Keys<K>>,
+    /// Held by every check for the time of one lookup and one token. Not shared by readers: to
+    /// count them takes as many atomic operations, and the token one more.
+    keys: Mutex<Keys<K>>,
 }
 
 pub(crate) struct Keys<K>(HashTable<(K, Slot)>);
@@ -23,17 +23,13 @@ pub(crate) struct Keys<K>(HashTable<(K, Slot)>);
 impl<K> Shard<K> {
     pub(crate) fn new() -> Self {
         Self {
-            keys: RwLock::new(Keys(HashTable::new())),
+            keys: Mutex::new(Keys(HashTable::new())),
         }
     }
 
     #[inline]
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Keys<K>> {
-        self.keys.read()
-    }
-
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Keys<K>> {
-        self.keys.write()
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Keys<K>> {
+        self.keys.lock()
     }
 
     /// Evicts the keys whose buckets are full and for which nobody waits, and returns their
@@ -44,7 +40,7 @@ impl<K> Shard<K> {
     where
         K: Hash,
     {
-        let mut keys = self.keys.write();
+        let mut keys = self.keys.lock();
         let table = &mut keys.0;
         let before = table.len();
         table.retain(|(_, slot)| !slot.is_idle(now));
@@ -70,6 +66,7 @@ impl<K> Keys<K> {
             .map(|(_, slot)| slot)
     }
 
+    #[inline]
     pub(crate) fn find_mut<Q>(&mut self, hash: u64, key: &Q) -> Option<&mut Slot>
     where
         K: Borrow<Q>,

@@ -1,12 +1,12 @@
 use bartizan_clock::{Clock, Instant};
 
-use crate::{Allowed, Quota, RateLimiter, Snapshot, bucket::Bucket, limiter};
+use crate::{Allowed, Quota, RateLimiter, Snapshot, bucket::Bucket, limiter, verdict::verdict};
 
 /// What is kept of a key: a word, or a whole limiter once somebody has waited for it.
 #[derive(Debug)]
 pub(crate) enum Slot {
-    /// Nobody has waited yet.
-    Bucket(Bucket),
+    /// When the bucket will be full; nobody has waited yet.
+    Bucket(Instant),
     /// Waiting calls share the limiter with the slot.
     Limiter(RateLimiter),
 }
@@ -21,13 +21,17 @@ pub(crate) enum Missed {
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        Self::Bucket(Bucket::full())
+        Self::Bucket(Instant::from_nanos(0))
     }
 
     #[inline(always)]
-    pub(crate) fn quick(&self, quota: Quota, now: Instant) -> Result<Allowed, Missed> {
+    pub(crate) fn quick(&mut self, quota: Quota, now: Instant) -> Result<Allowed, Missed> {
         match self {
-            Self::Bucket(bucket) => bucket.take(quota, now).map_err(Missed::Empty),
+            Self::Bucket(full_at) => {
+                let (allowed, next) = verdict(quota, *full_at, now).map_err(Missed::Empty)?;
+                *full_at = next;
+                Ok(allowed)
+            }
             Self::Limiter(limiter) => Missed::or_allowed(limiter, now),
         }
     }
@@ -35,9 +39,8 @@ impl Slot {
     /// The limiter of a key for which somebody is going to wait.
     pub(crate) fn limiter(&mut self, quota: Quota, clock: Clock) -> RateLimiter {
         match self {
-            Self::Bucket(bucket) => {
-                // Nobody else is at the bucket: its shard is locked for this change.
-                let limiter = RateLimiter::with(bucket.clone(), quota, clock);
+            Self::Bucket(full_at) => {
+                let limiter = RateLimiter::with(Bucket::full_at(*full_at), quota, clock);
                 *self = Self::Limiter(limiter.clone());
                 limiter
             }
@@ -47,7 +50,7 @@ impl Slot {
 
     pub(crate) fn snapshot(&self, quota: Quota, now: Instant) -> Snapshot {
         match self {
-            Self::Bucket(bucket) => bucket.snapshot(quota, now),
+            Self::Bucket(full_at) => Bucket::full_at(*full_at).snapshot(quota, now),
             Self::Limiter(limiter) => limiter.snapshot(),
         }
     }
@@ -55,7 +58,7 @@ impl Slot {
     /// Whether a new slot would do as well.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         match self {
-            Self::Bucket(bucket) => bucket.is_full(now),
+            Self::Bucket(full_at) => *full_at <= now,
             Self::Limiter(limiter) => limiter.is_idle(now),
         }
     }
