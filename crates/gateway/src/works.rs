@@ -1,7 +1,9 @@
 //! From configurations to snapshots, one after the other.
 
+mod ground;
+mod turn;
+
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
         Arc, OnceLock,
@@ -10,24 +12,23 @@ use std::{
     time::Duration,
 };
 
-use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
 use bartizan_clock::Clock;
 use bartizan_config::{Configuration, GatewaySettings};
 use bartizan_server::Tls;
 use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    task::{AbortHandle, JoinError},
-};
+use tokio::{runtime::Handle, task::JoinError};
 
+use self::{
+    ground::{Ground, client, same_ground},
+    turn::Turn,
+};
 use crate::{
-    BuildError, ReloadError, Reloaded, StartError,
+    ReloadError, Reloaded, StartError,
     catalog::Catalog,
     current::Current,
-    front,
     gateway::server,
     mcp::House,
-    plan::{Plan, Settled},
+    plan::Settled,
     registries::Registries,
     reload::Read,
     service::{Hosting, Service},
@@ -46,18 +47,6 @@ pub(crate) struct Works {
     named: AtomicU64,
     /// Held while a snapshot is built, so that two changes come one after the other.
     ground: Mutex<Ground>,
-}
-
-/// What services stand on.
-#[derive(Debug)]
-struct Ground {
-    configuration: Arc<Configuration>,
-    client: Client,
-    hosting: Hosting,
-    registries: Arc<Registries>,
-    settled: Settled,
-    /// Hears of changes of the registries.
-    following: Option<AbortHandle>,
 }
 
 impl Works {
@@ -305,127 +294,10 @@ pub(crate) fn retire(gone: Vec<Arc<Service>>, clock: Clock, patience: Duration) 
     });
 }
 
-/// How the services of one snapshot become those of the next.
-#[derive(Default)]
-struct Turn {
-    services: Vec<Arc<Service>>,
-    /// Those that go on, with what they are from now on.
-    adopting: Vec<(Arc<Service>, Plan)>,
-    gone: Vec<Arc<Service>>,
-    reloaded: Reloaded,
-}
-
-impl Turn {
-    /// Nothing has changed yet. `stays` says whether services may go on as they are.
-    fn new(
-        current: &Shared,
-        ground: &Ground,
-        lasting: &Lasting,
-        plans: Vec<Plan>,
-        stays: bool,
-    ) -> Result<Self, BuildError> {
-        let mut turn = Self::default();
-        let mut left: HashMap<_, _> = current
-            .catalog()
-            .iter()
-            .map(|service| (Arc::clone(service.name()), Arc::clone(service)))
-            .collect();
-        for plan in plans {
-            let name = plan.settings.name.clone();
-            let before = left.remove(&*name);
-            if let Some(service) = &before
-                && stays
-                && service.could_adopt(&plan)
-            {
-                turn.reloaded.unchanged.push(name);
-                turn.adopting.push((Arc::clone(service), plan));
-                turn.services.extend(before);
-                continue;
-            }
-            match (ground.service(&plan, lasting)?, before) {
-                (Some(service), before) => {
-                    let list = match before {
-                        Some(_) => &mut turn.reloaded.changed,
-                        None => &mut turn.reloaded.added,
-                    };
-                    list.push(name);
-                    turn.gone.extend(before);
-                    turn.services.push(service);
-                }
-                // One that was there goes on as it was.
-                (None, before) => turn.services.extend(before),
-            }
-        }
-        turn.reloaded.removed = left.keys().map(ToString::to_string).collect();
-        turn.gone.extend(left.into_values());
-        Ok(turn)
-    }
-
-    /// What goes on does so as planned.
-    fn taken(mut self) -> Self {
-        for (service, plan) in self.adopting.drain(..) {
-            service.adopt(plan);
-        }
-        self
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        if let Some(following) = &self.following {
-            following.abort();
-        }
-    }
-}
-
 impl fmt::Debug for Works {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Works").finish_non_exhaustive()
     }
-}
-
-impl Ground {
-    /// The service of a plan; `None` of one that a registry lists and that cannot be built, which
-    /// is no reason to leave others out.
-    fn service(&self, plan: &Plan, lasting: &Lasting) -> Result<Option<Arc<Service>>, BuildError> {
-        let (metrics, clock) = (lasting.metrics(), lasting.clock());
-        match Service::new(plan, &self.client, &self.hosting, metrics, clock) {
-            Ok(service) => {
-                front::templates::warn_of_name(&plan.settings.name);
-                Ok(Some(Arc::new(service)))
-            }
-            Err(error) if plan.listing.is_some() => {
-                tracing::error!(%error, "a service of a registry is left out");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Whether services stand on the same under both.
-fn same_ground(old: &GatewaySettings, new: &GatewaySettings) -> bool {
-    old.connect_timeout == new.connect_timeout
-        && old.max_response_bytes == new.max_response_bytes
-        && old.upstream_ca_file == new.upstream_ca_file
-        && old.mcp.max_sessions_per_caller == new.mcp.max_sessions_per_caller
-        && old.mcp.max_children == new.mcp.max_children
-        && old.mcp.max_sessions == new.mcp.max_sessions
-        && old.mcp.session_idle_timeout == new.mcp.session_idle_timeout
-}
-
-fn client(settings: &GatewaySettings) -> Result<Client, InvalidClient> {
-    Client::new(&ClientConfig {
-        connect_timeout: *settings.connect_timeout,
-        max_response_bytes: *settings.max_response_bytes,
-        tls: settings
-            .upstream_ca_file
-            .as_ref()
-            .map_or(TlsRoots::Native, |path| {
-                TlsRoots::Pem(Pem::Path(path.value().clone()))
-            }),
-        ..ClientConfig::default()
-    })
 }
 
 /// What has changed and counts only for a process that starts with it.

@@ -1,0 +1,82 @@
+use std::sync::Arc;
+
+use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
+use bartizan_config::{Configuration, GatewaySettings};
+use tokio::task::AbortHandle;
+
+use crate::{
+    BuildError, front,
+    plan::{Plan, Settled},
+    registries::Registries,
+    service::{Hosting, Service},
+    shared::Lasting,
+};
+
+/// What services stand on.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) configuration: Arc<Configuration>,
+    pub(super) client: Client,
+    pub(super) hosting: Hosting,
+    pub(super) registries: Arc<Registries>,
+    pub(super) settled: Settled,
+    /// Hears of changes of the registries.
+    pub(super) following: Option<AbortHandle>,
+}
+
+impl Ground {
+    /// The service of a plan; `None` of one that a registry lists and that cannot be built, which
+    /// is no reason to leave others out.
+    pub(super) fn service(
+        &self,
+        plan: &Plan,
+        lasting: &Lasting,
+    ) -> Result<Option<Arc<Service>>, BuildError> {
+        let (metrics, clock) = (lasting.metrics(), lasting.clock());
+        match Service::new(plan, &self.client, &self.hosting, metrics, clock) {
+            Ok(service) => {
+                front::templates::warn_of_name(&plan.settings.name);
+                Ok(Some(Arc::new(service)))
+            }
+            Err(error) if plan.listing.is_some() => {
+                tracing::error!(%error, "a service of a registry is left out");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
+    }
+}
+
+/// Whether services stand on the same under both.
+pub(super) fn same_ground(old: &GatewaySettings, new: &GatewaySettings) -> bool {
+    old.connect_timeout == new.connect_timeout
+        && old.max_response_bytes == new.max_response_bytes
+        && old.upstream_ca_file == new.upstream_ca_file
+        && old.mcp.max_sessions_per_caller == new.mcp.max_sessions_per_caller
+        && old.mcp.max_children == new.mcp.max_children
+        && old.mcp.max_sessions == new.mcp.max_sessions
+        && old.mcp.session_idle_timeout == new.mcp.session_idle_timeout
+}
+
+/// What reaches the instances of all services.
+pub(super) fn client(settings: &GatewaySettings) -> Result<Client, InvalidClient> {
+    Client::new(&ClientConfig {
+        connect_timeout: *settings.connect_timeout,
+        max_response_bytes: *settings.max_response_bytes,
+        tls: settings
+            .upstream_ca_file
+            .as_ref()
+            .map_or(TlsRoots::Native, |path| {
+                TlsRoots::Pem(Pem::Path(path.value().clone()))
+            }),
+        ..ClientConfig::default()
+    })
+}
