@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Endpoint, NoEndpoints, OutlierConfig, Strategy, Tried,
+    cursor::Cursor,
     load::Lanes,
     select::{Admit, Call, MANY},
     set::{Entry, Set},
@@ -49,11 +50,6 @@ pub(crate) struct Fleet<T> {
     /// How often an endpoint was ever ejected.
     ejections: AtomicU64,
 }
-
-/// The turn counter, on a cache line of its own: every pick writes to it.
-#[derive(Default)]
-#[repr(align(64))]
-struct Cursor(AtomicUsize);
 
 /// How many endpoints of the current set may not be used, so that a pick need not count.
 #[derive(Default)]
@@ -156,7 +152,7 @@ impl<T> Fleet<T> {
 
     #[inline]
     fn select(&self, set: &Set<T>, admit: Admit<'_>, call: Call) -> Option<usize> {
-        set.select(admit, &self.cursor.0, call)
+        set.select(admit, &self.cursor, call)
     }
 
     /// Nobody is left after those excluded: better one of them than none.

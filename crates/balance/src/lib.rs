@@ -45,6 +45,7 @@ mod balancer;
 mod body;
 mod claim;
 mod completion;
+mod cursor;
 mod decaying;
 mod endpoint;
 mod error;

@@ -1,12 +1,10 @@
-use std::{
-    ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::ops::Range;
 
 use bartizan_clock::Clock;
 
 use crate::{
     Tried,
+    cursor::Cursor,
     set::{Entry, Plan, Set},
 };
 
@@ -18,7 +16,8 @@ const DRAWS: usize = 16;
 /// How many times the second of two choices is drawn until it is not the first.
 const REDRAWS: usize = 6;
 
-/// Of more endpoints than this not all are compared, and each has one lane for all threads.
+/// Of more endpoints than this not all are compared, each has one lane for all threads, and each
+/// thread takes turns by itself.
 pub(crate) const MANY: usize = 64;
 
 /// How many are compared then. The best of a few at random is nearly as good as the best of all
@@ -61,21 +60,11 @@ pub(crate) struct Call {
 impl<T> Set<T> {
     /// The index of the endpoint that the strategy chooses among those admitted.
     #[inline]
-    pub(crate) fn select(
-        &self,
-        admit: Admit<'_>,
-        cursor: &AtomicUsize,
-        call: Call,
-    ) -> Option<usize> {
+    pub(crate) fn select(&self, admit: Admit<'_>, cursor: &Cursor, call: Call) -> Option<usize> {
+        let next = |turns| cursor.next(turns, self.entries.len() <= MANY);
         match &self.plan {
-            Plan::RoundRobin => {
-                let count = self.entries.len();
-                self.rotate(admit, || cursor.fetch_add(1, Ordering::Relaxed) % count)
-            }
-            Plan::Turns(turns) => self.rotate(admit, || {
-                let turn = cursor.fetch_add(1, Ordering::Relaxed) % turns.len();
-                turns[turn] as usize
-            }),
+            Plan::RoundRobin => self.rotate(admit, || next(self.entries.len())),
+            Plan::Turns(turns) => self.rotate(admit, || turns[next(turns.len())] as usize),
             Plan::Random => self.rotate(admit, || below(self.entries.len())),
             Plan::P2c => self.better_of_two(admit, |a, b| b.occupancy().is_below(a.occupancy())),
             Plan::P2cPeakEwma => self.better_of_two(admit, |a, b| b.costs_less(a)),
