@@ -20,11 +20,11 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// Each in turn.
+    /// Each in turn. Among more than 64 endpoints each thread goes around by itself.
     #[default]
     RoundRobin,
     /// Each in turn as often as its weight says, spread as evenly as can be: at 3:1 never four
-    /// in a row.
+    /// in a row. Among more than 64 endpoints each thread goes around by itself.
     WeightedRoundRobin,
     /// The one with the fewest calls in flight for its weight; one of them at random if several
     /// have as few. Of more than 64 endpoints, four are compared, another four each time.
