@@ -118,6 +118,7 @@ fn with_a_tool(cases: &str) -> ServiceConfig {
 while read -r line; do
   id=${line#*'"id":'}; id=${id%%[,\}]*}
   result() { echo '{"jsonrpc":"2.0","id":'$1',"result":'$2'}'; }
+  elicit() { echo '{"jsonrpc":"2.0","id":"'$1'","method":"elicitation/create","params":{"message":"'$2 $1'","requestedSchema":{"type":"object","properties":{}}}}'; }
   case $line in
     *'"initialize"'*) result "$id" '{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}';;
     *'"tools/list"'*) result "$id" '{"tools":[{"name":"ask","inputSchema":{"type":"object"}}]}';;
@@ -146,27 +147,33 @@ async fn ask(gateway: &Gateway, who: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn clients_who_share_a_process_are_asked_about_their_own_calls() {
-    // Asks about a call a moment after it came, and then says who answered.
+    // Asks twice about each call, a moment after it came and after the first answer.
     let asks = r#"
     *'"tools/call"'*)
       who=${line#*'"who":"'}; who=${who%%'"'*}
       eval "call_$who=\$id"
-      (sleep 0.1; echo '{"jsonrpc":"2.0","id":"'$who'","method":"elicitation/create","params":{"message":"for '$who'","requestedSchema":{"type":"object","properties":{}}}}') &;;
+      (sleep 0.05; elicit "$who" first) &;;
     *'"action"'*)
       who=${id#?}; who=${who%?}
-      eval "call=\$call_$who"
-      result "$call" '{"content":[{"type":"text","text":"'$who' answered"}]}';;"#;
+      case $who in
+        *+) who=${who%+}; eval "call=\$call_$who"
+          result "$call" '{"content":[{"type":"text","text":"'$who' answered"}]}';;
+        *) (sleep 0.05; elicit "$who+" again) &;;
+      esac;;"#;
     let gateway = gateway(vec![("it", with_a_tool(asks))]);
-    let clients = ["ada", "bob", "cyd"].map(|who| {
+    let clients = ["ada", "bob", "cyd", "dan", "eve", "fay"].map(|who| {
         let gateway = &gateway;
         async move {
-            let asked = ask(gateway, who, "").await;
-            assert!(asked.contains(&format!("for {who}")), "{who}: {asked}");
-            let state = asked.split_once(r#""requestState":""#).unwrap().1;
-            let state = state.split_once('"').unwrap().0;
-            let more = format!(
-                r#""requestState":"{state}","inputResponses":{{"question":{{"action":"accept","content":{{}}}}}},"#
-            );
+            let mut more = String::new();
+            for question in [format!("first {who}"), format!("again {who}+")] {
+                let asked = ask(gateway, who, &more).await;
+                assert!(asked.contains(&question), "{who}: {asked}");
+                let state = asked.split_once(r#""requestState":""#).unwrap().1;
+                let state = state.split_once('"').unwrap().0;
+                more = format!(
+                    r#""requestState":"{state}","inputResponses":{{"question":{{"action":"accept","content":{{}}}}}},"#
+                );
+            }
             let answered = ask(gateway, who, &more).await;
             assert!(answered.contains(&format!("{who} answered")), "{answered}");
         }
@@ -194,9 +201,9 @@ async fn calls_that_ask_nothing_do_not_wait_for_each_other() {
         Clock::default().now() - begun
     };
     // Nobody knows the tool: one waits for the other, but not for ever.
-    let patience = Duration::from_secs(3);
+    let turn = Duration::from_secs(1);
     let unknown = pair().await;
-    assert!(unknown >= patience, "{unknown:?}");
+    assert!(unknown >= turn, "{unknown:?}");
     let known = pair().await;
-    assert!(known < patience, "{known:?}");
+    assert!(known < turn, "{known:?}");
 }

@@ -10,10 +10,11 @@ pub(crate) struct Bucket(Cell);
 
 impl Bucket {
     pub(crate) fn full() -> Self {
-        Self::full_at(Instant::from_nanos(0))
+        Self::full_from(Instant::from_nanos(0))
     }
 
-    pub(crate) fn full_at(instant: Instant) -> Self {
+    /// One that is full from then on.
+    pub(crate) fn full_from(instant: Instant) -> Self {
         Self(Cell::new(instant.as_nanos()))
     }
 
@@ -28,7 +29,7 @@ impl Bucket {
 
     #[inline]
     pub(crate) fn is_full(&self, now: Instant) -> bool {
-        self.when_full() <= now
+        self.full_at() <= now
     }
 
     /// When the bucket will have brought `tokens` tokens from now on, those it holds included:
@@ -36,12 +37,12 @@ impl Bucket {
     pub(crate) fn brings(&self, tokens: usize, quota: Quota, now: Instant) -> Instant {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let beyond = quota.interval().saturating_mul(tokens);
-        (self.when_full().max(now) + beyond - quota.refill()).max(now)
+        (self.full_at().max(now) + beyond - quota.refill()).max(now)
     }
 
     /// What the bucket looks like, with nobody waiting for it.
     pub(crate) fn snapshot(&self, quota: Quota, now: Instant) -> Snapshot {
-        let (full_at, limit) = (self.when_full(), quota.burst());
+        let (full_at, limit) = (self.full_at(), quota.burst());
         let interval = quota.interval();
         // Zero when it is full.
         let missing = (full_at - now).as_nanos().div_ceil(interval.as_nanos());
@@ -54,7 +55,7 @@ impl Bucket {
         }
     }
 
-    fn when_full(&self) -> Instant {
+    fn full_at(&self) -> Instant {
         Instant::from_nanos(self.0.full_at())
     }
 }

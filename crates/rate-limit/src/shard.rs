@@ -13,8 +13,9 @@ use crate::slot::Slot;
 /// fetch lines in pairs.
 #[repr(align(128))]
 pub(crate) struct Shard<K> {
-    /// Held by every check for the time of one lookup and one token. Not shared by readers: to
-    /// count them takes as many atomic operations, and the token one more.
+    /// Held by every check for the time of one lookup and one token. Two threads seldom want the
+    /// same of many, unless all calls have one key. Not shared by readers: to count them takes as
+    /// many atomic operations, and the token one more (117 ns for 72, two threads at one key).
     keys: Mutex<Keys<K>>,
 }
 

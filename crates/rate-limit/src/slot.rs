@@ -40,7 +40,7 @@ impl Slot {
     pub(crate) fn limiter(&mut self, quota: Quota, clock: Clock) -> RateLimiter {
         match self {
             Self::Bucket(full_at) => {
-                let limiter = RateLimiter::with(Bucket::full_at(*full_at), quota, clock);
+                let limiter = RateLimiter::with(Bucket::full_from(*full_at), quota, clock);
                 *self = Self::Limiter(limiter.clone());
                 limiter
             }
@@ -50,7 +50,7 @@ impl Slot {
 
     pub(crate) fn snapshot(&self, quota: Quota, now: Instant) -> Snapshot {
         match self {
-            Self::Bucket(full_at) => Bucket::full_at(*full_at).snapshot(quota, now),
+            Self::Bucket(full_at) => Bucket::full_from(*full_at).snapshot(quota, now),
             Self::Limiter(limiter) => limiter.snapshot(),
         }
     }

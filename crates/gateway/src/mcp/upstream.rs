@@ -18,11 +18,11 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
+use tokio::sync::{Mutex, broadcast};
 
 use super::{
     Door, Message, Refusal,
-    ask::fresh_id,
+    ask::{Turns, fresh_id},
     call::Errand,
     lost,
     news::Attendance,
@@ -67,7 +67,7 @@ pub(crate) struct UpstreamSession {
     logs_everything: AtomicBool,
     watched: SyncMutex<HashMap<Box<str>, usize>>,
     attendance: SyncMutex<Weak<Attendance>>,
-    turn: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
 }
 
 /// A session as its upstream knows it.
@@ -182,7 +182,7 @@ impl UpstreamSession {
             logs_everything: AtomicBool::new(false),
             watched: SyncMutex::default(),
             attendance: SyncMutex::default(),
-            turn: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -272,9 +272,9 @@ impl UpstreamSession {
         })
     }
 
-    /// The turn of whoever may be asked about, first come first served.
-    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
+    /// The turns of calls that may be asked about.
+    pub(super) fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     /// Counts one more who watches a resource; whether it is the first.

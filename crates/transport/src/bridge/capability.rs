@@ -15,7 +15,7 @@ use super::{meta::TASKS_EXTENSION, text};
 /// The same words mean the same in both eras, with two subtleties that this type knows:
 /// `"elicitation": {}` declares the form mode and no other, and tools in a sampling request need
 /// `sampling.tools`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Abilities {
     /// The user can be shown a form.
     pub elicitation_form: bool,

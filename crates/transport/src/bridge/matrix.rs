@@ -208,9 +208,9 @@ pub const LIMITS: &[Limit] = &[
         "whose question it is",
         Partial,
         "A process, or a server of HTTP+SSE, does not say which call its question is about. Calls \
-         that may be asked about take turns of up to three seconds in the session that they \
-         share; tools and prompts that have ended without a question do not wait, and are asked \
-         about last.",
+         that may be asked about take turns in the session that they share, each for a second if \
+         others wait. Those of tools and prompts that have ended without a question before do not \
+         wait, and are asked about last.",
     ),
     limit(
         ModernToLegacy,

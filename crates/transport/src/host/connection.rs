@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
-use super::{HostError, SELDOM_ASKS, state::State, stream::Passed};
+use super::{HostError, QUIET, state::State, stream::Passed};
 use crate::link::{Exchange, Ids, Link, LinkError};
 
 /// A connection to the server.
@@ -131,7 +131,7 @@ impl Usage {
         ids: Ids,
     ) -> Result<Exchange, Failed> {
         let link = &self.connection.link;
-        let is_quiet = headers.contains_key(SELDOM_ASKS);
+        let is_quiet = headers.contains_key(QUIET);
         let send = async |message, ids| {
             if is_quiet {
                 link.quiet_request(message, ids).await

@@ -57,8 +57,8 @@
 //! # Whose questions the server asks
 //!
 //! A server that is a process, or speaks HTTP+SSE, does not say which request a question of its
-//! own is about. It goes to one that is under way, and to one with the header [`SELDOM_ASKS`] only
-//! if there is no other ([`link`](crate::link) has the whole rule).
+//! own is about. It goes to one that is under way, sooner to one without the header [`QUIET`] than to
+//! one with it ([`link`](crate::link) has the whole rule).
 //!
 //! # When not to use it
 //!
@@ -96,6 +96,6 @@ pub use error::HostError;
 pub use host::Host;
 pub use limits::HostLimits;
 
-/// A header for the host alone: the server is not known to ask anything about this request, so
-/// its questions belong to others that are under way.
-pub const SELDOM_ASKS: HeaderName = HeaderName::from_static("mcp-seldom-asks");
+/// A header for the host alone, which goes no further: the server is not known to ask anything
+/// about this request, so its questions belong to others that are under way.
+pub const QUIET: HeaderName = HeaderName::from_static("bartizan-quiet");

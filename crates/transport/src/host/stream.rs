@@ -17,14 +17,15 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tower_service::Service;
 
-use super::{HostError, connect::Refused};
+use super::{HostError, QUIET, connect::Refused};
 use crate::{
     link::{Wire, WireError},
     sse::{self, SseError, SseLimits},
 };
 
 /// Headers of one message, or of the other transport, which do not go along.
-const OWN: [HeaderName; 11] = [
+const OWN: [HeaderName; 12] = [
+    QUIET,
     ACCEPT,
     CONNECTION,
     CONTENT_LENGTH,

@@ -72,7 +72,7 @@ impl Link {
     ///
     /// As for [`Link::request`].
     pub async fn quiet_request(&self, message: Bytes, ids: Ids) -> Result<Exchange, LinkError> {
-        self.send_request(message, ids, Asks::Seldom).await
+        self.send_request(message, ids, Asks::Quiet).await
     }
 
     async fn send_request(

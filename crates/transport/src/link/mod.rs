@@ -40,7 +40,7 @@
 //! | `notifications/progress` | the request with its token |
 //! | a notification with a subscription id | the request with that id |
 //! | `notifications/cancelled` | whoever got the server's request that it takes back |
-//! | a request of the server | the youngest `tools/call`, `prompts/get` or `resources/read` under way, if there are others no [quiet](Link::quiet_request) one and none that waits for an answer, or else the youngest request; without one, [`Unsolicited`] |
+//! | a request of the server | of the `tools/call`, `prompts/get` and `resources/read` under way one that waits for no answer, of those one that is not [quiet](Link::quiet_request), of those the one that was sent or answered last; or else the youngest request; without one, [`Unsolicited`] |
 //! | `notifications/message` | the youngest request under way; without one, [`Unsolicited`] |
 //! | any other notification | [`Unsolicited`] |
 //!

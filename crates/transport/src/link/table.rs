@@ -34,7 +34,7 @@ pub(super) enum Asks {
     /// There is nothing to ask about.
     Never,
     /// It is not known to.
-    Seldom,
+    Quiet,
     /// It does, or nobody knows.
     Perhaps,
 }
@@ -165,12 +165,13 @@ impl Table {
 
     /// Whose a request of the server is that names none. What a client lists meanwhile has
     /// nothing to be asked about, and about what waits for an answer the server asks nothing more
-    /// before it has one. Of several that are left it is the youngest.
+    /// before it has one. Of those that are left it is one that is not quiet, if there is any, and
+    /// of several the youngest.
     pub(super) fn asking(&self) -> Option<Arc<Entry>> {
         let asking = self.by_age.values().max_by_key(|entry| {
             let slot = self.exchanges.get(&entry.key);
             let waits = slot.is_some_and(|slot| !slot.asked.is_empty());
-            (entry.asks, !waits)
+            (entry.asks != Asks::Never, !waits, entry.asks)
         });
         asking.map(Arc::clone)
     }
@@ -220,11 +221,17 @@ impl Table {
         }
     }
 
-    /// Notes that a request of the server was answered.
+    /// Notes that a request of the server was answered. With the answer it goes on with what it
+    /// asked about, as if that had come just now.
     pub(super) fn answer(&mut self, key: &[u8]) {
         for slot in self.exchanges.values_mut() {
             if let Some(at) = slot.asked.iter().position(|asked| asked == key) {
                 slot.asked.swap_remove(at);
+                self.last_age += 1;
+                if let Some(entry) = self.by_age.remove(&slot.age) {
+                    self.by_age.insert(self.last_age, entry);
+                    slot.age = self.last_age;
+                }
                 return;
             }
         }

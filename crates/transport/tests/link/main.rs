@@ -85,7 +85,11 @@ async fn settle() {
 }
 
 async fn response(exchange: &mut Exchange) -> Bytes {
-    exchange.next().await.unwrap().unwrap()
+    let heard = tokio::time::timeout(Duration::from_secs(10), exchange.next()).await;
+    heard
+        .expect("the exchange says something")
+        .unwrap()
+        .unwrap()
 }
 
 fn is_pending<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {

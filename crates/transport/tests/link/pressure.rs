@@ -34,7 +34,8 @@ async fn a_reader_too_slow_is_ended_and_others_go_on() {
         ..LinkLimits::default()
     };
     let (link, mut end) = linked(8, limits);
-    let mut other = link.quiet_request(call("1"), Ids::Keep).await.unwrap();
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let mut other = link.request(bytes(list), Ids::Keep).await.unwrap();
     let mut slow = link.request(call("2"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
     hears(&mut end).await;

@@ -61,6 +61,38 @@ async fn a_question_goes_to_a_quiet_call_only_if_there_is_no_other() {
 }
 
 #[tokio::test]
+async fn a_quiet_call_is_asked_about_before_one_that_waits_for_an_answer() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let mut waits = link.request(call("1"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s1\"")).await;
+    assert_eq!(response(&mut waits).await, roots("\"s1\""));
+    let mut quiet = link.quiet_request(call("2"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s2\"")).await;
+    assert_eq!(response(&mut quiet).await, roots("\"s2\""));
+}
+
+#[tokio::test]
+async fn with_an_answer_the_server_goes_on_with_what_it_asked_about() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let mut older = link.request(call("1"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s1\"")).await;
+    assert_eq!(response(&mut older).await, roots("\"s1\""));
+    let mut younger = link.request(call("2"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    link.send(answer("\"s1\"")).await.unwrap();
+    hears(&mut end).await;
+    says(&end, roots("\"s2\"")).await;
+    assert_eq!(response(&mut older).await, roots("\"s2\""));
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut older).await, answer("1"));
+    says(&end, roots("\"s3\"")).await;
+    assert_eq!(response(&mut younger).await, roots("\"s3\""));
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_an_answer_is_not_asked_about_before_it_has_one() {
     let (link, mut end) = linked(4, LinkLimits::default());
     let mut older = link.request(call("1"), Ids::Keep).await.unwrap();

@@ -63,7 +63,11 @@ pub(super) async fn to_legacy(
             }
             Heard::Request(asked) => {
                 let id = edit::get(&asked, &["id"]).unwrap_or("null").to_owned();
-                match Question::read(&asked) {
+                let question = Question::read(&asked);
+                if question.is_some() {
+                    call.asked();
+                }
+                match question {
                     None => call.answer(answer_locally(&id, &asked)).await?,
                     // A list, say, cannot end with a question.
                     Some(question) if !may_require_input(&request.method) => {

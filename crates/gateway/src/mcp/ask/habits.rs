@@ -1,11 +1,16 @@
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
 
 use bartizan_protocol::{Envelope, edit, method::RESOURCES_READ};
+use bartizan_transport::bridge::Abilities;
 use parking_lot::Mutex;
 
 use super::Request;
 
-/// How many requests of one service are told apart; the rest are taken to be asked about.
+/// How many requests of one service are told apart. When there are more, all are forgotten.
 const MAX_SUBJECTS: usize = 10_000;
 /// How often a request that was once asked about must end without a question to count as quiet.
 const AFTER_A_QUESTION: u8 = 8;
@@ -15,17 +20,22 @@ const AFTER_A_QUESTION: u8 = 8;
 /// Nothing says so beforehand: a tool may ask, and its description does not tell.
 #[derive(Debug, Default)]
 pub(crate) struct Habits {
-    /// How often each must still end without a question. Held for one look.
-    unsure: Mutex<HashMap<Subject, u8>>,
+    /// How often each must still end without a question, by its hash: names are as long as their
+    /// clients like. Held for one look.
+    unsure: Mutex<HashMap<u64, u8>>,
+    hasher: RandomState,
 }
 
-/// What requests are told apart by: the tool or the prompt. Resources are all alike, since there
-/// is no end of them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Subject(Box<str>);
+/// What requests are told apart by: the tool or the prompt, and what the client can be asked for.
+/// Resources are all alike, since there is no end of them.
+#[derive(Debug, Hash)]
+pub(super) struct Subject {
+    of: Box<str>,
+    abilities: Abilities,
+}
 
 impl Subject {
-    pub(super) fn of(request: &Request) -> Self {
+    pub(super) fn of(request: &Request, abilities: Abilities) -> Self {
         let method = &*request.method;
         let name = if method == RESOURCES_READ {
             None
@@ -33,14 +43,17 @@ impl Subject {
             edit::get(&request.body, &["params", "name"]).and_then(edit::text)
         };
         let name = name.unwrap_or(Cow::Borrowed(""));
-        Self(format!("{method} {name}").into())
+        Self {
+            of: format!("{method} {name}").into(),
+            abilities,
+        }
     }
 }
 
 impl Habits {
     /// Whether no question about it is to be expected.
     pub(super) fn is_quiet(&self, subject: &Subject) -> bool {
-        self.unsure.lock().get(subject) == Some(&0)
+        self.unsure.lock().get(&self.hasher.hash_one(subject)) == Some(&0)
     }
 
     /// It was asked about.
@@ -63,11 +76,12 @@ impl Habits {
 
     fn note(&self, subject: &Subject, change: impl FnOnce(Option<u8>) -> u8) {
         let mut unsure = self.unsure.lock();
-        if let Some(it) = unsure.get_mut(subject) {
-            *it = change(Some(*it));
-        } else if unsure.len() < MAX_SUBJECTS {
-            unsure.insert(subject.clone(), change(None));
+        let hash = self.hasher.hash_one(subject);
+        let known = unsure.get(&hash).copied();
+        if known.is_none() && unsure.len() >= MAX_SUBJECTS {
+            unsure.clear();
         }
+        unsure.insert(hash, change(known));
     }
 }
 
@@ -80,11 +94,12 @@ mod tests {
     const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
 
     fn subject(method: &str, params: &str) -> Subject {
-        Subject::of(&Request {
+        let request = Request {
             body: Bytes::from(format!(r#"{{"params":{params}}}"#)),
             id: "1".into(),
             method: method.into(),
-        })
+        };
+        Subject::of(&request, Abilities::read(r#"{"elicitation":{}}"#))
     }
 
     #[test]
@@ -129,15 +144,27 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_could_be_asked_does_not_count_for_those_who_can() {
+        let habits = Habits::default();
+        let book = subject("tools/call", r#"{"name":"book"}"#);
+        let cannot = Subject {
+            of: book.of.clone(),
+            abilities: Abilities::read(r#"{"roots":{}}"#),
+        };
+        habits.ended(&cannot, RESULT);
+        assert!(habits.is_quiet(&cannot));
+        assert!(!habits.is_quiet(&book));
+    }
+
+    #[test]
     fn no_more_than_so_many_are_known() {
         let habits = Habits::default();
         let tool = |n| subject("tools/call", &format!(r#"{{"name":"{n}"}}"#));
         for n in 0..=MAX_SUBJECTS {
             habits.ended(&tool(n), RESULT);
         }
-        assert!(habits.is_quiet(&tool(0)));
-        assert!(!habits.is_quiet(&tool(MAX_SUBJECTS)));
-        habits.asked(&tool(0));
+        assert!(habits.is_quiet(&tool(MAX_SUBJECTS)));
         assert!(!habits.is_quiet(&tool(0)));
+        assert_eq!(habits.unsure.lock().len(), 1);
     }
 }

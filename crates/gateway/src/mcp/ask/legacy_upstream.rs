@@ -270,14 +270,19 @@ impl Call {
         Ok(())
     }
 
-    /// Notes that the upstream has a question, which takes its time.
-    pub(super) fn pause(&mut self) {
-        self.turn.pause(&self.door);
+    /// Notes that the upstream has a question.
+    pub(super) fn asked(&self) {
+        self.turn.asked(&self.door);
     }
 
-    /// Sends the answer to such a question, once it is this call's turn again.
+    /// The answer takes its time, in which others may be asked.
+    pub(super) fn pause(&mut self) {
+        self.turn.pause();
+    }
+
+    /// Sends the answer, when it is this call's turn again.
     pub(super) async fn go_on(&mut self, answer: Bytes) -> Result<(), Refusal> {
-        self.turn.resume(&self.door, &self.session).await;
+        self.turn.resume(&self.door).await;
         self.answer(answer).await
     }
 

@@ -12,6 +12,7 @@ mod legacy_upstream;
 mod modern_upstream;
 mod parked;
 mod turn;
+mod turns;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub(super) use self::{
     legacy_upstream::pooled,
     modern_upstream::{discover, fresh_id, mirror},
 };
-pub(crate) use self::{habits::Habits, parked::Parked};
+pub(crate) use self::{habits::Habits, parked::Parked, turns::Turns};
 use super::{
     Door, Refusal,
     client::ClientSession,

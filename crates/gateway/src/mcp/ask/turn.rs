@@ -1,42 +1,44 @@
-use std::time::Duration;
+use std::sync::Arc;
 
 use bartizan_protocol::method::may_require_input;
-use bartizan_transport::{bridge::Abilities, host::SELDOM_ASKS};
+use bartizan_transport::{bridge::Abilities, host::QUIET};
 use http::{HeaderName, HeaderValue};
-use tokio::sync::OwnedMutexGuard;
 
 use super::{
     ModernClient, Request,
     habits::{Habits, Subject},
+    turns::{Held, TURN, Turns},
 };
 use crate::{
     mcp::{Door, Refusal, upstream::UpstreamSession},
     service::Upstream,
 };
 
-/// How long a call waits for its turn before it goes without.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// Whose a question of the upstream is, where several clients share a session and the upstream
 /// does not say.
 ///
 /// On the one stream of a process, or of HTTP+SSE, a question names no call. So those that may be
 /// asked about take turns in their session, and the others say that they are quiet. Who waits for
-/// its client's answer passes the turn on, and takes it again with the answer; nobody waits long,
-/// for a call may be slow without a question.
+/// its client's answer passes the turn on, and takes another with the answer.
 ///
 /// The default is for calls that cannot be asked about, or whose session is their client's own.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
-    /// None where the upstream says whose its questions are, or the client cannot be asked.
-    subject: Option<Subject>,
+pub(super) struct Turn(Option<Part>);
+
+/// What a call has to do with others.
+#[derive(Debug)]
+struct Part {
+    turns: Arc<Turns>,
+    subject: Subject,
     is_quiet: bool,
-    was_asked: bool,
-    guard: Option<OwnedMutexGuard<()>>,
+    /// How many questions there had been in the session when the call began.
+    questions: u64,
+    held: Option<Held>,
 }
 
 impl Turn {
-    /// Waits for the turn of a call that is to be sent in `session`.
+    /// Waits for the turn of a call that is to be sent in `session`; not longer than the call
+    /// itself may take.
     ///
     /// # Errors
     ///
@@ -47,53 +49,67 @@ impl Turn {
         request: &Request,
         session: &UpstreamSession,
     ) -> Result<Self, Refusal> {
-        let mut turn = Self::default();
         let may_be_asked =
             may_require_input(&request.method) && client.abilities != Abilities::default();
         if !may_be_asked || !session.live(door).await?.mixes_questions() {
-            return Ok(turn);
+            return Ok(Self::default());
         }
-        let subject = Subject::of(request);
-        turn.is_quiet = habits(door).is_some_and(|it| it.is_quiet(&subject));
-        turn.subject = Some(subject);
-        turn.resume(door, session).await;
-        Ok(turn)
+        let turns = session.turns();
+        let subject = Subject::of(request, client.abilities);
+        let is_quiet = || habits(door).is_some_and(|it| it.is_quiet(&subject));
+        let mut held = None;
+        if !is_quiet() {
+            let (clock, patience) = (door.shared.clock(), door.service.timeout());
+            held = turns.take(clock, patience).await;
+        }
+        // It may have been found out meanwhile.
+        let is_quiet = is_quiet();
+        Ok(Self(Some(Part {
+            questions: turns.questions(),
+            turns: Arc::clone(turns),
+            subject,
+            is_quiet,
+            held: held.filter(|_| !is_quiet),
+        })))
     }
 
     /// What tells the transport that others are asked about sooner.
     pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        let yes = HeaderValue::from_static("1");
-        self.is_quiet.then_some((SELDOM_ASKS, yes))
+        let is_quiet = self.0.as_ref().is_some_and(|part| part.is_quiet);
+        is_quiet.then_some((QUIET, HeaderValue::from_static("1")))
     }
 
-    /// There is a question: the next may have the turn until it is answered.
-    pub(super) fn pause(&mut self, door: &Door) {
-        self.was_asked = true;
-        self.guard = None;
-        if let (Some(habits), Some(subject)) = (habits(door), &self.subject) {
-            habits.asked(subject);
+    /// The upstream has a question.
+    pub(super) fn asked(&self, door: &Door) {
+        if let (Some(part), Some(habits)) = (&self.0, habits(door)) {
+            part.turns.question();
+            habits.asked(&part.subject);
         }
     }
 
-    /// Waits for the turn to go on.
-    pub(super) async fn resume(&mut self, door: &Door, session: &UpstreamSession) {
-        if self.subject.is_none() || self.is_quiet {
-            return;
+    /// The next may have the turn, until there is an answer.
+    pub(super) fn pause(&mut self) {
+        if let Some(part) = &mut self.0 {
+            part.held = None;
         }
-        self.guard = tokio::select! {
-            biased;
-            guard = session.turn() => Some(guard),
-            () = door.shared.clock().sleep(PATIENCE) => None,
-        };
+    }
+
+    /// Waits for a turn to go on, not long: somebody has given an answer.
+    pub(super) async fn resume(&mut self, door: &Door) {
+        if let Some(part) = &mut self.0
+            && !part.is_quiet
+        {
+            part.held = part.turns.take(door.shared.clock(), TURN).await;
+        }
     }
 
     /// The call has ended with this response.
     pub(super) fn end(&mut self, door: &Door, response: &[u8]) {
-        self.guard = None;
-        if !self.was_asked
-            && let (Some(habits), Some(subject)) = (habits(door), &self.subject)
+        // Somebody else's question may have been its own.
+        if let (Some(part), Some(habits)) = (self.0.take(), habits(door))
+            && part.turns.questions() == part.questions
         {
-            habits.ended(subject, response);
+            habits.ended(&part.subject, response);
         }
     }
 }
