@@ -112,11 +112,11 @@ impl Circuit {
     ) -> Option<u32> {
         let in_flight = u32::from(to == Phase::HalfOpen);
         let generation = self.slot.word.advance(from.generation(), to, in_flight)?;
-        if to == Phase::Closed {
-            self.slot.window.forget_others(generation);
-            if let Some(slow_window) = &self.slow_window {
-                slow_window.forget_others(generation);
-            }
+        // At every transition, also to states in which nothing is counted: after sixteen that left
+        // counts alone they would be taken for those of the next closed stay.
+        self.slot.window.forget_others(generation);
+        if let Some(slow_window) = &self.slow_window {
+            slow_window.forget_others(generation);
         }
         drop(history);
         if let Some(listener) = &self.listener {
