@@ -494,9 +494,18 @@ async fn connections_are_served_on_as_many_threads_as_are_wanted() {
     for workers in [1, 3] {
         let gateway = before(&backend).set("MCP_GATEWAY_WORKERS", workers);
         let gateway = gateway.start().await;
-        let threads = gateway.threads();
-        let named = threads.iter().filter(|name| name.starts_with("worker-"));
-        assert_eq!(named.count(), workers, "{threads:?}");
+        let named = || {
+            let threads = gateway.threads().into_iter();
+            threads.filter(|name| name.starts_with("worker-")).count()
+        };
+        // A thread takes its name itself, when it comes to run.
+        let all_named = async {
+            while named() < workers {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, all_named).await.is_ok());
+        assert_eq!(named(), workers, "{:?}", gateway.threads());
         let calls = (0..2 * workers).map(|_| gateway.call("get"));
         for reply in futures_util::future::join_all(calls).await {
             assert_eq!(reply.json()["success"], true, "{reply:?}");

@@ -179,8 +179,10 @@ impl Running {
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks = format!("/proc/{}/task", self.child.id().unwrap());
         let tasks = std::fs::read_dir(tasks).unwrap();
-        let names = tasks.map(|it| std::fs::read_to_string(it.unwrap().path().join("comm")));
-        names.map(|name| name.unwrap().trim().to_owned()).collect()
+        // One may end between the two looks.
+        let names =
+            tasks.filter_map(|it| std::fs::read_to_string(it.ok()?.path().join("comm")).ok());
+        names.map(|name| name.trim().to_owned()).collect()
     }
 
     /// Where it said that it listens.
