@@ -43,6 +43,19 @@ async fn recovering(config: CircuitBreakerConfigBuilder) -> CircuitBreaker {
     breaker
 }
 
+/// A breaker that has counted something and was then forced so often, open first.
+fn forced(times: usize) -> CircuitBreaker {
+    let breaker = breaker(exact());
+    record(&breaker, 3, Outcome::FAILURE);
+    for time in 0..times {
+        match time % 2 {
+            0 => breaker.force_open(),
+            _ => breaker.force_close(),
+        }
+    }
+    breaker
+}
+
 // --- opening
 
 #[tokio::test(start_paused = true)]
@@ -206,42 +219,25 @@ async fn many_resets_within_a_tick_do_not_revive_old_counts() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-// --- recovery
-
 #[tokio::test(start_paused = true)]
 async fn however_often_it_is_forced_old_counts_stay_forgotten() {
-    for flips in 0..40 {
-        let breaker = breaker(exact());
-        record(&breaker, 3, Outcome::FAILURE);
-        for flip in 0..flips {
-            if flip % 2 == 0 {
-                breaker.force_open();
-            } else {
-                breaker.force_close();
-            }
-        }
+    for times in 0..40 {
+        let breaker = forced(times);
         breaker.reset();
-        assert_eq!(breaker.snapshot().calls, 0, "{flips}");
+        assert_eq!(breaker.snapshot().calls, 0, "{times}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn counts_of_a_breaker_that_is_gone_are_no_others() {
     // Breakers that are gone leave their place, and their ticks begin anew with the next.
-    for flips in 0..40 {
-        let before = breaker(exact());
-        record(&before, 3, Outcome::FAILURE);
-        for flip in 0..flips {
-            if flip % 2 == 0 {
-                before.force_open();
-            } else {
-                before.force_close();
-            }
-        }
-        drop(before);
-        assert_eq!(breaker(exact()).snapshot().calls, 0, "{flips}");
+    for times in 0..40 {
+        drop(forced(times));
+        assert_eq!(breaker(exact()).snapshot().calls, 0, "{times}");
     }
 }
+
+// --- recovery
 
 #[tokio::test(start_paused = true)]
 async fn the_first_call_after_the_recovery_time_is_a_probe() {

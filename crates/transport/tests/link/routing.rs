@@ -42,6 +42,12 @@ async fn a_question_goes_to_the_call_and_not_to_a_list_that_came_after_it() {
     assert_eq!(response(&mut listed).await, roots("\"s2\""));
 }
 
+/// The server's question of this id reaches that exchange.
+async fn reaches(end: &WireEnd, id: &str, exchange: &mut Exchange) {
+    says(end, roots(id)).await;
+    assert_eq!(response(exchange).await, roots(id));
+}
+
 #[tokio::test]
 async fn a_question_goes_to_a_quiet_call_only_if_there_is_no_other() {
     let (link, mut end) = linked(4, LinkLimits::default());
@@ -49,15 +55,13 @@ async fn a_question_goes_to_a_quiet_call_only_if_there_is_no_other() {
     let mut quiet = link.quiet_request(call("2"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
     hears(&mut end).await;
-    says(&end, roots("\"s1\"")).await;
+    reaches(&end, "\"s1\"", &mut called).await;
     says(&end, answer("1")).await;
-    assert_eq!(response(&mut called).await, roots("\"s1\""));
     assert_eq!(response(&mut called).await, answer("1"));
     let list = r#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#;
     let _listed = link.request(bytes(list), Ids::Keep).await.unwrap();
     hears(&mut end).await;
-    says(&end, roots("\"s2\"")).await;
-    assert_eq!(response(&mut quiet).await, roots("\"s2\""));
+    reaches(&end, "\"s2\"", &mut quiet).await;
 }
 
 #[tokio::test]
@@ -65,12 +69,10 @@ async fn a_quiet_call_is_asked_about_before_one_that_waits_for_an_answer() {
     let (link, mut end) = linked(4, LinkLimits::default());
     let mut waits = link.request(call("1"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
-    says(&end, roots("\"s1\"")).await;
-    assert_eq!(response(&mut waits).await, roots("\"s1\""));
+    reaches(&end, "\"s1\"", &mut waits).await;
     let mut quiet = link.quiet_request(call("2"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
-    says(&end, roots("\"s2\"")).await;
-    assert_eq!(response(&mut quiet).await, roots("\"s2\""));
+    reaches(&end, "\"s2\"", &mut quiet).await;
 }
 
 #[tokio::test]
@@ -78,18 +80,15 @@ async fn with_an_answer_the_server_goes_on_with_what_it_asked_about() {
     let (link, mut end) = linked(4, LinkLimits::default());
     let mut older = link.request(call("1"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
-    says(&end, roots("\"s1\"")).await;
-    assert_eq!(response(&mut older).await, roots("\"s1\""));
+    reaches(&end, "\"s1\"", &mut older).await;
     let mut younger = link.request(call("2"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
     link.send(answer("\"s1\"")).await.unwrap();
     hears(&mut end).await;
-    says(&end, roots("\"s2\"")).await;
-    assert_eq!(response(&mut older).await, roots("\"s2\""));
+    reaches(&end, "\"s2\"", &mut older).await;
     says(&end, answer("1")).await;
     assert_eq!(response(&mut older).await, answer("1"));
-    says(&end, roots("\"s3\"")).await;
-    assert_eq!(response(&mut younger).await, roots("\"s3\""));
+    reaches(&end, "\"s3\"", &mut younger).await;
 }
 
 #[tokio::test]
@@ -99,17 +98,13 @@ async fn a_call_that_waits_for_an_answer_is_not_asked_about_before_it_has_one() 
     let mut younger = link.request(call("2"), Ids::Keep).await.unwrap();
     hears(&mut end).await;
     hears(&mut end).await;
-    says(&end, roots("\"s1\"")).await;
-    says(&end, roots("\"s2\"")).await;
-    assert_eq!(response(&mut younger).await, roots("\"s1\""));
-    assert_eq!(response(&mut older).await, roots("\"s2\""));
+    reaches(&end, "\"s1\"", &mut younger).await;
+    reaches(&end, "\"s2\"", &mut older).await;
     link.send(answer("\"s1\"")).await.unwrap();
     hears(&mut end).await;
-    says(&end, roots("\"s3\"")).await;
-    assert_eq!(response(&mut younger).await, roots("\"s3\""));
-    // Both wait: the youngest, as ever.
-    says(&end, roots("\"s4\"")).await;
-    assert_eq!(response(&mut younger).await, roots("\"s4\""));
+    reaches(&end, "\"s3\"", &mut younger).await;
+    // Both wait: the last that was answered.
+    reaches(&end, "\"s4\"", &mut younger).await;
 }
 
 #[tokio::test]
