@@ -181,29 +181,51 @@ async fn clients_who_share_a_process_are_asked_about_their_own_calls() {
     futures_util::future::join_all(clients).await;
 }
 
-#[tokio::test]
-async fn calls_that_ask_nothing_do_not_wait_for_each_other() {
-    // Answers no first call before there is a second.
-    let in_pairs = r#"
+/// Answers no first call before there is a second.
+const IN_PAIRS: &str = r#"
     *'"tools/call"'*)
       if [ -z "$first" ]; then first=$id; else
         result "$first" '{"content":[]}'; result "$id" '{"content":[]}'; first=
       fi;;"#;
-    let gateway = gateway(vec![("it", with_a_tool(in_pairs))]);
-    let pair = async || {
-        let begun = Clock::default().now();
-        let both = (ask(&gateway, "ada", ""), ask(&gateway, "bob", ""));
-        let (ada, bob) = futures_util::future::join(both.0, both.1).await;
-        assert!(
-            ada.contains("result") && bob.contains("result"),
-            "{ada} {bob}"
-        );
-        Clock::default().now() - begun
-    };
+
+/// How long a call may have to wait for another that may be asked about.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How long two calls take that are answered in pairs.
+async fn pair(gateway: &Gateway) -> Duration {
+    let begun = Clock::default().now();
+    let both = (ask(gateway, "ada", ""), ask(gateway, "bob", ""));
+    let (ada, bob) = futures_util::future::join(both.0, both.1).await;
+    assert!(
+        ada.contains("result") && bob.contains("result"),
+        "{ada} {bob}"
+    );
+    Clock::default().now() - begun
+}
+
+#[tokio::test]
+async fn calls_that_ask_nothing_do_not_wait_for_each_other() {
+    let gateway = gateway(vec![("it", with_a_tool(IN_PAIRS))]);
     // Nobody knows the tool: one waits for the other, but not for ever.
-    let turn = Duration::from_secs(1);
-    let unknown = pair().await;
-    assert!(unknown >= turn, "{unknown:?}");
-    let known = pair().await;
-    assert!(known < turn, "{known:?}");
+    let unknown = pair(&gateway).await;
+    assert!(unknown >= TURN, "{unknown:?}");
+    let known = pair(&gateway).await;
+    assert!(known < TURN, "{known:?}");
+}
+
+#[tokio::test]
+async fn a_tool_whose_question_was_refused_may_ask_again() {
+    // Asks about the first call what this client cannot answer.
+    let asks_once = r#"
+    *'"tools/call"'*'"once"'*) asker=$id
+      echo '{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}';;
+    *'"error"'*) result "$asker" '{"content":[{"type":"text","text":"refused"}]}';;"#;
+    let gateway = gateway(vec![(
+        "it",
+        with_a_tool(&(asks_once.to_owned() + IN_PAIRS)),
+    )]);
+    let once = ask(&gateway, "once", "").await;
+    assert!(once.contains("refused"), "{once}");
+    let both = pair(&gateway).await;
+    assert!(both >= TURN, "{both:?}");
 }

@@ -82,8 +82,7 @@ impl Turn {
     /// The upstream has a question.
     pub(super) fn asked(&self, door: &Door) {
         if let (Some(part), Some(habits)) = (&self.0, habits(door)) {
-            part.turns.question();
-            habits.asked(&part.subject);
+            part.asked(habits);
         }
     }
 
@@ -105,15 +104,64 @@ impl Turn {
 
     /// The call has ended with this response.
     pub(super) fn end(&mut self, door: &Door, response: &[u8]) {
+        if let (Some(part), Some(habits)) = (self.0.take(), habits(door)) {
+            part.ended(habits, response);
+        }
+    }
+}
+
+impl Part {
+    fn asked(&self, habits: &Habits) {
+        self.turns.question();
+        habits.asked(&self.subject);
+    }
+
+    fn ended(self, habits: &Habits, response: &[u8]) {
         // Somebody else's question may have been its own.
-        if let (Some(part), Some(habits)) = (self.0.take(), habits(door))
-            && part.turns.questions() == part.questions
-        {
-            habits.ended(&part.subject, response);
+        if self.turns.questions() == self.questions {
+            habits.ended(&self.subject, response);
         }
     }
 }
 
 fn habits(door: &Door) -> Option<&Habits> {
     door.service.mcp().map(Upstream::habits)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+
+    fn part(turns: &Arc<Turns>, tool: &str) -> Part {
+        let request = Request {
+            body: Bytes::from(format!(r#"{{"params":{{"name":"{tool}"}}}}"#)),
+            id: "1".into(),
+            method: "tools/call".into(),
+        };
+        Part {
+            questions: turns.questions(),
+            turns: Arc::clone(turns),
+            subject: Subject::of(&request, Abilities::default()),
+            is_quiet: false,
+            held: None,
+        }
+    }
+
+    #[test]
+    fn a_call_teaches_nothing_if_another_was_asked_about_meanwhile() {
+        let (habits, turns) = (Habits::default(), Arc::default());
+        let subject = part(&turns, "a").subject;
+        let (meanwhile, other) = (part(&turns, "a"), part(&turns, "b"));
+        other.asked(&habits);
+        other.ended(&habits, RESULT);
+        meanwhile.ended(&habits, RESULT);
+        assert!(!habits.is_quiet(&subject));
+        let afterwards = part(&turns, "a");
+        afterwards.ended(&habits, RESULT);
+        assert!(habits.is_quiet(&subject));
+    }
 }
