@@ -1,6 +1,6 @@
 use bartizan_protocol::edit;
 
-use super::{lists, route};
+use super::{owners, route};
 use crate::mcp::{
     Door, Refusal,
     ask::{Client, Request},
@@ -21,7 +21,7 @@ pub(super) async fn find(
         return route::named(door, client, request, "prompts/list", &path).await;
     }
     let uri = route::text(request, &["params", "ref", "uri"])?;
-    let door = lists::of_template(door, client, &uri).await;
+    let door = owners::of_template(door, client, &uri).await;
     let door = door.ok_or_else(|| {
         Refusal::answer(
             bartizan_protocol::error::INVALID_PARAMS,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::lists;
+use super::owners;
 use crate::mcp::{
     Door, Refusal,
     ask::{Client, ModernClient, Request},
@@ -56,7 +56,7 @@ pub(super) async fn subscribe(
         let refusal = Refusal::answer(code::INVALID_PARAMS, "uri is required");
         return request.refused(&refusal);
     };
-    let doors = lists::of_resource(door, &Client::Legacy(Arc::clone(client)), &uri).await;
+    let doors = owners::of_resource(door, &Client::Legacy(Arc::clone(client)), &uri).await;
     let Some(door) = doors.first() else {
         let refusal = Refusal::answer(code::RESOURCE_NOT_FOUND, "Resource not found");
         return request.refused(&refusal);
@@ -103,7 +103,7 @@ pub(super) async fn listen(
         turns::attend_all(&door, &listener.client);
         for uri in listen.uris() {
             let asker = Client::Legacy(Arc::clone(&listener.client));
-            if let Some(door) = lists::of_resource(&door, &asker, uri).await.first() {
+            if let Some(door) = owners::of_resource(&door, &asker, uri).await.first() {
                 watch(door, &listener.client, uri).await;
             }
         }

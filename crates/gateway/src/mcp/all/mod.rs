@@ -7,12 +7,15 @@
 
 mod completion;
 mod handshake;
+mod list;
 mod listen;
 mod lists;
 mod offers;
 mod own_tools;
+mod owners;
 mod places;
 mod route;
+mod shelf;
 
 use std::sync::Arc;
 
@@ -23,10 +26,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 pub(crate) use self::{
-    lists::Shelf,
     offers::{offers, tools},
     own_tools::own_tools,
     places::Places,
+    shelf::Shelf,
 };
 use super::{
     Door, Refusal, Session,

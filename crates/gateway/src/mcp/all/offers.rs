@@ -1,7 +1,7 @@
 use bartizan_protocol::edit;
 use serde_json::value::RawValue;
 
-use super::lists;
+use super::owners;
 use crate::mcp::{Door, tool};
 
 /// A tool as doors describe it that are not MCP's.
@@ -15,13 +15,13 @@ pub(crate) struct Offer {
 
 /// Whether the service of `door` offers a tool; `None` if it never said.
 pub(crate) async fn offers(door: Door, tool: &str) -> Option<bool> {
-    lists::has_tool(door, &tool::nobody(), tool).await
+    owners::has_tool(door, &tool::nobody(), tool).await
 }
 
 /// The tools of the service of `door`: what it says, or said last if it says nothing in time.
 /// `None` if it never said anything.
 pub(crate) async fn tools(door: Door) -> Option<Vec<Offer>> {
-    let tools = lists::tools(door, &tool::nobody()).await?;
+    let tools = owners::tools(door, &tool::nobody()).await?;
     let offers = tools.into_iter().map(|(name, raw)| {
         let member = |name| edit::get(&raw, &[name]);
         Offer {

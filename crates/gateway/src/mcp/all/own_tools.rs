@@ -11,7 +11,7 @@ use bartizan_protocol::method::TOOLS_LIST;
 use bartizan_transport::sessions::SessionId;
 use bytes::Bytes;
 
-use super::lists::FRESH;
+use super::shelf::FRESH;
 use crate::mcp::{Door, Witness, pages, pages::ListError};
 
 /// What a service last said to one caller.

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use bartizan_protocol::{edit, error as code};
 use bytes::Bytes;
 
-use super::{completion, lists};
+use super::{completion, owners};
 use crate::mcp::{
     Door, Refusal,
     ask::{Client, Request},
@@ -29,7 +29,7 @@ pub(super) async fn find(
             .map(one),
         "resources/read" => {
             let uri = text(request, &["params", "uri"])?;
-            let doors = lists::of_resource(door, client, &uri).await;
+            let doors = owners::of_resource(door, client, &uri).await;
             if doors.is_empty() {
                 return Err(unknown_resource(client, &uri));
             }
@@ -71,7 +71,7 @@ pub(super) async fn named(
     let name = if joined.len() < 64 {
         Cow::Borrowed(rest)
     } else {
-        let known = lists::original(&door, client, list, &joined).await;
+        let known = owners::original(&door, client, list, &joined).await;
         known.map_or(Cow::Borrowed(rest), Cow::Owned)
     };
     let raw = edit::get(&request.body, path).ok_or_else(unknown)?;

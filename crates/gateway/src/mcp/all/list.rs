@@ -1,0 +1,133 @@
+use std::collections::HashSet;
+
+use bartizan_clock::Instant;
+use bartizan_protocol::{edit, method};
+use bytes::{Bytes, BytesMut};
+
+use crate::mcp::{Door, ask::Client, pages};
+
+/// A list, as it was at one time.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) items: Vec<Item>,
+    /// All items, with a comma before each.
+    pub(super) joined: Bytes,
+    pub(super) fresh_until: Instant,
+    /// The count of changes that the service had announced.
+    pub(super) generation: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The name or URI that it goes by.
+    pub(super) key: Box<str>,
+    /// The name that its service knows.
+    pub(super) original: Box<str>,
+    pub(super) raw: Bytes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl Kind {
+    pub(super) fn of(method: &str) -> Option<Self> {
+        Some(match method {
+            "tools/list" => Self::Tools,
+            "prompts/list" => Self::Prompts,
+            "resources/list" => Self::Resources,
+            "resources/templates/list" => Self::Templates,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Tools => method::TOOLS_LIST,
+            Self::Prompts => method::PROMPTS_LIST,
+            Self::Resources => method::RESOURCES_LIST,
+            Self::Templates => method::RESOURCES_TEMPLATES_LIST,
+        }
+    }
+
+    pub(super) fn member(self) -> &'static str {
+        method::list_member(self.method()).unwrap_or_default()
+    }
+
+    /// The member that tells items apart.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
+    pub(super) fn has_names(self) -> bool {
+        matches!(self, Self::Tools | Self::Prompts)
+    }
+}
+
+pub(super) const COMMA: &[u8] = b",";
+
+/// Items with a comma before each.
+pub(super) fn join(items: &[&Item]) -> Bytes {
+    let room = items.iter().map(|item| COMMA.len() + item.raw.len());
+    let mut joined = BytesMut::with_capacity(room.sum());
+    for item in items {
+        joined.extend_from_slice(COMMA);
+        joined.extend_from_slice(&item.raw);
+    }
+    joined.freeze()
+}
+
+/// Everything in a list, under the names that it has among all services.
+///
+/// # Errors
+///
+/// A text that says what the service did instead.
+pub(super) async fn fetch(door: &Door, client: &Client, kind: Kind) -> Result<Vec<Item>, String> {
+    let mut keys = HashSet::new();
+    let mut items = Vec::new();
+    let listed = pages::all(door, Some(client), kind.method()).await;
+    for raw in listed.map_err(|error| error.to_string())? {
+        let Some(item) = item(door, kind, raw) else {
+            continue;
+        };
+        if keys.insert(item.key.clone()) {
+            items.push(item);
+        } else {
+            let (service, key) = (&**door.service.name(), &*item.key);
+            tracing::warn!(service, key, "listed twice; the first counts");
+        }
+    }
+    Ok(items)
+}
+
+/// An item of a list, under the name that it has among those of all services.
+fn item(door: &Door, kind: Kind, raw: Bytes) -> Option<Item> {
+    let named = edit::get(&raw, &[kind.key()])?;
+    let original = edit::text(named)?;
+    if !kind.has_names() {
+        return Some(Item {
+            key: (&*original).into(),
+            original: original.into(),
+            raw,
+        });
+    }
+    let Some(joined) = door.shared.places().join(&door.service, &original) else {
+        let (service, name) = (&**door.service.name(), &*original);
+        tracing::warn!(service, name, "no sound name for all services; left out");
+        return None;
+    };
+    let renamed = edit::replace(&raw, &[(named, &edit::string(&joined))]).ok()?;
+    Some(Item {
+        key: joined.into(),
+        original: original.into(),
+        raw: renamed,
+    })
+}

@@ -1,0 +1,226 @@
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use bartizan_clock::Clock;
+use bartizan_transport::{
+    bridge::CapabilitiesDigest,
+    sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
+};
+use parking_lot::Mutex;
+
+use super::{
+    list::{self, Kind, List},
+    own_tools::OwnTools,
+};
+use crate::mcp::{
+    Door, Refusal, ask::Client, client::ClientSession, house, news, upstream::Introduction,
+};
+
+/// How long a list is taken for what its service would say now, if the service does not say
+/// itself that it changed.
+pub(super) const FRESH: Duration = Duration::from_secs(60);
+/// What services said when they were last asked for their lists, by service, caller and what
+/// the caller's client can do.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    lists: Sessions<Arc<Lists>>,
+    /// Tools as services list them themselves.
+    pub(super) own: Sessions<Arc<OwnTools>>,
+    /// Nothing once the snapshot that the shelf is part of has been replaced.
+    watches: Mutex<Option<HashMap<u64, Arc<Watch>>>>,
+    timeout: Duration,
+    pub(super) clock: Clock,
+}
+
+/// The lists of one service.
+#[derive(Debug, Default)]
+struct Lists {
+    slots: [Slot; 4],
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    list: ArcSwapOption<List>,
+    /// One asks, the others wait for what it hears.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Counts the changes that a service announces.
+#[derive(Debug)]
+struct Watch {
+    generation: Arc<AtomicU64>,
+    /// Listens for as long as it is here.
+    _listener: Arc<ClientSession>,
+}
+
+impl Shelf {
+    /// Asks services for no longer than `timeout` while a caller waits.
+    ///
+    /// # Errors
+    ///
+    /// When the limits allow nothing.
+    pub(crate) fn new(
+        timeout: Duration,
+        limits: SessionLimits,
+        clock: Clock,
+    ) -> Result<Self, InvalidLimits> {
+        Ok(Self {
+            lists: Sessions::new(limits, clock)?,
+            own: Sessions::new(limits, clock)?,
+            watches: Mutex::new(Some(HashMap::new())),
+            timeout,
+            clock,
+        })
+    }
+
+    fn lists(&self, door: &Door, digest: &CapabilitiesDigest) -> Result<Arc<Lists>, Refusal> {
+        let id = key(door, digest);
+        let principal = door.caller.principal();
+        if let Some(lists) = self.lists.get(&id, principal) {
+            return Ok(Arc::clone(&lists));
+        }
+        let lists = self.lists.insert(id, principal, Arc::default());
+        lists
+            .map(|lists| Arc::clone(&lists))
+            .map_err(|error| house::no_room(&error))
+    }
+
+    /// Listens to no service any more. Who listens holds the snapshot, which holds the shelf: only
+    /// this lets go of all three.
+    pub(crate) fn retire(&self) {
+        let watches = self.watches.lock().take();
+        drop(watches);
+    }
+
+    /// How often the service said that something changed; listens from the first time on.
+    pub(super) fn generation(&self, door: &Door) -> Arc<AtomicU64> {
+        let mut watches = self.watches.lock();
+        let Some(watches) = &mut *watches else {
+            // Calls that began before the change of configuration end without listening.
+            return Arc::default();
+        };
+        let watch = watches.entry(door.service.id()).or_insert_with(|| {
+            let listener = Arc::new(ClientSession::new(Introduction::of_gateway()));
+            let generation = Arc::new(AtomicU64::new(0));
+            news::attend(&door.for_house(), &listener);
+            let (mut changes, counted) = (listener.news(), Arc::clone(&generation));
+            tokio::spawn(async move {
+                while news::next(&mut changes).await.is_some() {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            Arc::new(Watch {
+                generation,
+                _listener: listener,
+            })
+        });
+        Arc::clone(&watch.generation)
+    }
+}
+
+/// What tells clients apart to whom a service may say different things.
+pub(super) fn digest(client: &Client) -> CapabilitiesDigest {
+    CapabilitiesDigest::of(&client.introduction().capabilities)
+}
+
+/// What a caller's list of one service is kept under.
+fn key(door: &Door, digest: &CapabilitiesDigest) -> SessionId {
+    let half = |number: u8| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (number, door.service.id(), door.caller.principal()).hash(&mut hasher);
+        digest.as_bytes().hash(&mut hasher);
+        hasher.finish().to_ne_bytes()
+    };
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&half(0));
+    id[8..].copy_from_slice(&half(1));
+    SessionId::from_bytes(id)
+}
+
+/// The list of one service: what is known if it is fresh, else what the service says now, else
+/// what it said last.
+pub(super) async fn listed(
+    door: Door,
+    client: &Client,
+    digest: &CapabilitiesDigest,
+    kind: Kind,
+) -> Option<Arc<List>> {
+    let shelf = door.shared.shelf();
+    let lists = shelf.lists(&door, digest).ok()?;
+    let generation = shelf.generation(&door);
+    let known = lists.slots[kind as usize].list.load_full();
+    let now = shelf.clock.now();
+    if let Some(known) = &known
+        && known.generation == generation.load(Ordering::Relaxed)
+    {
+        if now < known.fresh_until {
+            return Some(Arc::clone(known));
+        }
+        // Old, but nobody said that it changed: good enough while it is asked for again.
+        drop(tokio::spawn(refresh(
+            door,
+            client.clone(),
+            kind,
+            lists,
+            generation,
+        )));
+        return Some(Arc::clone(known));
+    }
+    // In a task of its own: whoever gives up waiting leaves the answer to the next.
+    let (timeout, name) = (shelf.timeout, Arc::clone(door.service.name()));
+    let asked = tokio::spawn(refresh(door, client.clone(), kind, lists, generation));
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(Ok(Ok(list))) => Some(list),
+        Ok(Ok(Err(reason))) => {
+            tracing::warn!(service = &*name, list = kind.method(), reason, "no list");
+            known
+        }
+        Ok(Err(_)) => known,
+        Err(_) => {
+            tracing::warn!(
+                service = &*name,
+                list = kind.method(),
+                ?timeout,
+                "no list in time"
+            );
+            known
+        }
+    }
+}
+
+async fn refresh(
+    door: Door,
+    client: Client,
+    kind: Kind,
+    lists: Arc<Lists>,
+    generation: Arc<AtomicU64>,
+) -> Result<Arc<List>, String> {
+    let slot = &lists.slots[kind as usize];
+    let before = slot.list.load_full();
+    let _turn = slot.turn.lock().await;
+    // Somebody else's answer is as good, if it came while this one waited.
+    if let Some(now) = slot.list.load_full()
+        && before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
+    {
+        return Ok(now);
+    }
+    let counted = generation.load(Ordering::Relaxed);
+    let items = list::fetch(&door, &client, kind).await?;
+    let joined = list::join(&items.iter().collect::<Vec<_>>());
+    let list = Arc::new(List {
+        items,
+        joined,
+        fresh_until: door.shared.clock().now() + FRESH,
+        generation: counted,
+    });
+    slot.list.store(Some(Arc::clone(&list)));
+    Ok(list)
+}
