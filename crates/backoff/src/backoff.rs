@@ -85,10 +85,15 @@ impl Backoff {
         let retry = retry.max(1);
         let grown = match self.growth {
             Growth::Linear => self.initial.saturating_mul(retry),
-            Growth::Exponential => match 1_u32.checked_shl(retry - 1) {
-                Some(factor) => self.initial.saturating_mul(factor),
-                None => Duration::MAX,
-            },
+            Growth::Exponential => {
+                let (mut grown, mut doublings) = (self.initial, retry - 1);
+                while doublings > 0 && grown < self.max {
+                    let step = doublings.min(31);
+                    grown = grown.saturating_mul(1 << step);
+                    doublings -= step;
+                }
+                grown
+            }
         };
         grown.min(self.max)
     }
@@ -170,8 +175,9 @@ impl BackoffBuilder {
 /// was configured. A fraction outside 0 to 1 counts as the nearer of the two.
 #[must_use]
 pub fn spread(interval: Duration, fraction: f64, random: &mut Rng) -> Duration {
-    let fraction = fraction.clamp(0.0, 1.0);
-    interval.mul_f64(1.0 + fraction * (2.0 * random.f64() - 1.0))
+    let fraction = fraction.max(0.0).min(1.0);
+    let factor = 1.0 + fraction * (2.0 * random.f64() - 1.0);
+    Duration::try_from_secs_f64(interval.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 fn uniform(low: Duration, high: Duration, random: &mut Rng) -> Duration {
@@ -287,5 +293,30 @@ mod tests {
             .map(|_| spread(Duration::from_secs(10), 0.2, &mut random))
             .sum();
         assert!((total.as_secs_f64() / 10_000.0 - 10.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn doubling_goes_on_for_as_long_as_there_is_room() {
+        let backoff = Backoff::exponential(Duration::from_nanos(1))
+            .max(Duration::from_secs(3_600))
+            .jitter(Jitter::None)
+            .build()
+            .unwrap();
+        assert_eq!(backoff.ceiling(32), Duration::from_nanos(1 << 31));
+        assert_eq!(backoff.ceiling(33), Duration::from_nanos(1 << 32));
+        assert_eq!(backoff.ceiling(42), Duration::from_nanos(1 << 41));
+        assert_eq!(backoff.ceiling(43), Duration::from_secs(3_600));
+        assert_eq!(backoff.ceiling(u32::MAX), Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn any_interval_can_be_spread_by_any_number() {
+        let mut random = Rng::with_seed(1);
+        assert_eq!(spread(Duration::MAX, 0.0, &mut random), Duration::MAX);
+        for _ in 0..20 {
+            assert!(spread(Duration::MAX, 0.2, &mut random) > Duration::MAX / 2);
+        }
+        let second = Duration::from_secs(1);
+        assert_eq!(spread(second, f64::NAN, &mut random), second);
     }
 }

@@ -149,7 +149,7 @@ impl<T> Balancer<T> {
 
     /// Tells what active probes found about the instance known as `id`; whether there is one.
     pub fn set_health(&self, id: &str, health: Health) -> bool {
-        self.fleet.set_health(id, health)
+        self.fleet.set_health(id, None, health)
     }
 
     /// A listener for a [`Checker`](bartizan_health::Checker) that hands its findings to
@@ -161,7 +161,8 @@ impl<T> Balancer<T> {
         let fleet = Arc::downgrade(&self.fleet);
         move |transition| {
             if let Some(fleet) = fleet.upgrade() {
-                fleet.set_health(&transition.id, transition.to);
+                let place = Some(&transition.uri);
+                fleet.set_health(&transition.id, place, transition.to);
             }
         }
     }

@@ -58,10 +58,13 @@ impl Decaying {
     }
 }
 
+/// From here on a difference is one of a clock that was read later, by up to a minute.
+const FUTURE: u32 = u32::MAX - 60_000;
+
 #[inline]
-fn since(stored: u32, now: u32) -> u32 {
+pub(crate) fn since(stored: u32, now: u32) -> u32 {
     let difference = now.wrapping_sub(stored);
-    if difference < 1 << 31 { difference } else { 0 }
+    if difference < FUTURE { difference } else { 0 }
 }
 
 #[inline]

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use bartizan_clock::{Clock, Instant};
 use bartizan_discovery::Instance;
 use bartizan_health::Health;
+use http::Uri;
 use parking_lot::Mutex;
 
 use crate::{
@@ -256,10 +257,13 @@ impl<T> Fleet<T> {
         duration
     }
 
-    pub(crate) fn set_health(&self, id: &str, health: Health) -> bool {
+    /// Takes note of the health of the endpoint known as `id`, if it is at `place`, where that was
+    /// found.
+    pub(crate) fn set_health(&self, id: &str, place: Option<&Uri>, health: Health) -> bool {
         let _changing = self.changing.lock();
         let set = self.set.load();
-        let Some(entry) = set.by_id(id) else {
+        let is_there = |entry: &&Entry<T>| place.is_none_or(|uri| entry.endpoint.uri() == uri);
+        let Some(entry) = set.by_id(id).filter(is_there) else {
             return false;
         };
         let endpoint = &entry.endpoint;
@@ -292,6 +296,8 @@ impl<T> Fleet<T> {
                 .store(now.as_nanos(), Ordering::Relaxed);
             endpoint.set_ejected_until(0);
             tracing::info!(id = %endpoint.id(), "endpoint returned, its probes are good");
+        } else {
+            endpoint.streak.advance();
         }
     }
 
@@ -374,7 +380,9 @@ impl<T> Fleet<T> {
         let mut ejected: Vec<_> = set.endpoints().filter(would_be_usable).collect();
         ejected.sort_unstable_by_key(|e| e.ejected_until.load(Ordering::Relaxed));
         let surplus = ejected.len().saturating_sub(limit);
+        let now = self.clock.now().as_nanos();
         for endpoint in &ejected[..surplus] {
+            endpoint.last_return.fetch_min(now, Ordering::Relaxed);
             endpoint.set_ejected_until(0);
             tracing::info!(id = %endpoint.id(), "endpoint returned early, too few are left");
         }

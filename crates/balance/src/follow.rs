@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use bartizan_discovery::{Snapshot, Watch};
 use bartizan_health::Checker;
@@ -62,7 +65,10 @@ impl<T: Send + Sync + 'static> Balancer<T> {
                 let Some(balancer) = Self::upgrade(&weak) else {
                     return;
                 };
-                apply(&balancer, &snapshot, &heard);
+                let applied = AssertUnwindSafe(|| apply(&balancer, &snapshot, &heard));
+                if panic::catch_unwind(applied).is_err() {
+                    tracing::error!("a change of endpoints was not taken over, as it panicked");
+                }
             }
         });
         Follow { task }

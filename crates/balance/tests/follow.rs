@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -128,4 +131,43 @@ async fn probes_follow_the_set_and_the_balancer_heeds_them() {
     dead.lock().unwrap().clear();
     tokio::time::sleep(Duration::from_secs(150)).await;
     assert_eq!(health(), [good, good]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_goes_on_after_a_panic() {
+    let source = Publisher::new();
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+        .build(&[], move |_| assert!(!broken.load(Ordering::SeqCst)))
+        .unwrap();
+    let _follow = balancer.follow(source.watch());
+    source.replace(instances("http://a,http://b"));
+    settle().await;
+    assert!(ids(&balancer).is_empty());
+    is_broken.store(false, Ordering::SeqCst);
+    source.replace(instances("http://c"));
+    settle().await;
+    assert_eq!(ids(&balancer), ["http://c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_at_the_old_place_is_not_held_against_the_new_one() {
+    let at = |uri: &str| vec![Instance::new(uri).unwrap().with_id("a").unwrap()];
+    let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+        .build(&at("http://old"), |_| ())
+        .unwrap();
+    let dead = |_: &Target| async { ProbeResult::dead("old") };
+    let checker = Checker::builder(HealthConfig::default(), dead)
+        .clock(Clock::tokio())
+        .on_transition(balancer.health_listener())
+        .spawn(balancer.targets());
+    // The instance has moved, and the last probe of the old place ends before the checker hears.
+    balancer.update(&at("http://new"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(checker.state("a").unwrap().health(), Health::Unhealthy);
+    assert_eq!(balancer.snapshot()[0].health, Health::Unknown);
+    checker.update(balancer.targets());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(balancer.snapshot()[0].health, Health::Unhealthy);
 }

@@ -134,9 +134,7 @@ impl Circuit {
                             retry_after: remaining,
                         });
                     }
-                    if let Some(generation) = self.half_open(generation, now) {
-                        return Ok(self.admission(generation, true));
-                    }
+                    self.half_open(generation, now);
                 }
                 Phase::HalfOpen => {
                     let now = self.clock.now();

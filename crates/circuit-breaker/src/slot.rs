@@ -71,7 +71,7 @@ impl Slot {
         *lock(&self.occupant) = Weak::new();
         // Only permits are left that could change the word, and they do not change its generation.
         let generation = self.word.load().generation();
-        if let Some(next) = self.word.advance(generation, Phase::Closed, 0) {
+        if let Some(next) = self.word.advance(generation, Phase::Closed) {
             self.window.forget_others(next);
         }
         lock(&VACANT).push(self);

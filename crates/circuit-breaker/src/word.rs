@@ -172,12 +172,11 @@ impl StateWord {
         Some(word.successes())
     }
 
-    /// Begins the next generation in phase `to`, with `in_flight` probes under way, and returns
-    /// its number. Of several threads that leave the same generation, one succeeds.
-    pub(crate) fn advance(&self, generation: u32, to: Phase, in_flight: u32) -> Option<u32> {
+    /// Begins the next generation in phase `to`, with no probes under way, and returns its
+    /// number. Of several threads that leave the same generation, one succeeds.
+    pub(crate) fn advance(&self, generation: u32, to: Phase) -> Option<u32> {
         let word = self.update(generation, |word| {
-            let counts = in_flight << IN_FLIGHT_SHIFT;
-            Some(Word::new(to, word.generation().wrapping_add(1), counts))
+            Some(Word::new(to, word.generation().wrapping_add(1), 0))
         })?;
         Some(word.generation())
     }

@@ -53,8 +53,9 @@ use word::{Phase, StateWord};
 /// A word that is half-open in generation 2, with one probe under way.
 fn half_open() -> Arc<StateWord> {
     let word = StateWord::new();
-    word.advance(0, Phase::Open, 0).unwrap();
-    word.advance(1, Phase::HalfOpen, 1).unwrap();
+    word.advance(0, Phase::Open).unwrap();
+    word.advance(1, Phase::HalfOpen).unwrap();
+    assert!(word.take_probe(2, 1));
     Arc::new(word)
 }
 
@@ -97,7 +98,7 @@ fn one_of_two_deciding_probes_wins_and_the_other_is_late() {
         let word = half_open();
         assert!(word.take_probe(2, 2));
         let other = Arc::clone(&word);
-        let thread = thread::spawn(move || other.advance(2, Phase::Open, 0).is_some());
+        let thread = thread::spawn(move || other.advance(2, Phase::Open).is_some());
         let successes = word.probe_succeeded(2);
         let reopened = thread.join().unwrap();
         assert!(reopened);
@@ -126,7 +127,7 @@ fn consecutive_failures_are_not_lost_and_only_one_thread_opens() {
     model(|| {
         let word = Arc::new(StateWord::new());
         let fail = |word: &StateWord| {
-            word.failed(0).is_some_and(|n| n >= 2) && word.advance(0, Phase::Open, 0).is_some()
+            word.failed(0).is_some_and(|n| n >= 2) && word.advance(0, Phase::Open).is_some()
         };
         let other = Arc::clone(&word);
         let thread = thread::spawn(move || fail(&other));
@@ -147,7 +148,7 @@ fn an_outcome_of_a_past_generation_changes_nothing() {
             other.failed(0);
         });
         // A reset: the same phase, so only the generation tells the two apart.
-        word.advance(0, Phase::Closed, 0).unwrap();
+        word.advance(0, Phase::Closed).unwrap();
         assert_eq!(word.failed(1), Some(1));
         word.succeeded(0);
         thread.join().unwrap();
@@ -242,7 +243,7 @@ fn an_outcome_of_a_past_generation_erases_nothing() {
         let thread = thread::spawn(move || {
             other.record(stamp(0), true, || fresh(&their_word, 0));
         });
-        word.advance(0, Phase::Closed, 0).unwrap();
+        word.advance(0, Phase::Closed).unwrap();
         window.forget_others(1);
         window.record(stamp(1), false, || fresh(&word, 1));
         thread.join().unwrap();

@@ -48,7 +48,7 @@ impl<B, E: Fault> Classify<Response<B>, E> for HttpClassifier {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
         match result {
             Ok(response) => {
-                let hint = || retry_after(response.headers(), (self.now)());
+                let hint = || retry_after(response.headers(), self.now);
                 match response.status() {
                     StatusCode::TOO_MANY_REQUESTS => Outcome::Limited {
                         retry_after: hint(),
@@ -128,5 +128,22 @@ mod tests {
             .unwrap();
         let outcome = HttpClassifier::default().classify(Ok::<_, &Broken>(&response));
         assert_eq!(outcome.retry_after(), Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn the_date_is_asked_only_about_a_date() {
+        fn nobody_asks() -> SystemTime {
+            panic!("asked for the date")
+        }
+        let classifier = HttpClassifier::new(nobody_asks);
+        let plain = Response::builder().status(503).body(()).unwrap();
+        let seconds = Response::builder()
+            .status(429)
+            .header("retry-after", "3")
+            .body(())
+            .unwrap();
+        for response in [plain, seconds] {
+            let _ = classifier.classify(Ok::<_, &std::convert::Infallible>(&response));
+        }
     }
 }

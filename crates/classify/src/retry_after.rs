@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
-/// The wait that a `Retry-After` header asks for, as seen at `now`.
+/// The wait that a `Retry-After` header asks for, as seen at `now`, which is asked only about a date.
 ///
 /// Understands both forms of [RFC 9110, section 10.2.3][rfc]: a number of seconds, and a date.
 /// A date that has passed asks for no wait. A header that is neither form, or is sent twice,
@@ -10,7 +10,7 @@ use http::{HeaderMap, header::RETRY_AFTER};
 ///
 /// [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 #[must_use]
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
     let mut values = headers.get_all(RETRY_AFTER).iter();
     let value = values.next()?.to_str().ok()?.trim();
     if values.next().is_some() {
@@ -21,7 +21,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    Some(date.duration_since(now()).unwrap_or_default())
 }
 
 /// The whole seconds to announce in a `Retry-After` header for a wait of `duration`.
@@ -45,7 +45,7 @@ mod tests {
     fn parse(value: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-        retry_after(&headers, SystemTime::UNIX_EPOCH + NOW)
+        retry_after(&headers, || SystemTime::UNIX_EPOCH + NOW)
     }
 
     #[test]
@@ -66,7 +66,10 @@ mod tests {
         for value in ["", "-1", "1.5", "soon", "1 2", "0x10", "+5"] {
             assert_eq!(parse(value), None, "{value:?}");
         }
-        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
+        assert_eq!(
+            retry_after(&HeaderMap::new(), || SystemTime::UNIX_EPOCH),
+            None
+        );
     }
 
     #[test]
@@ -74,7 +77,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(RETRY_AFTER, HeaderValue::from_static("1"));
         headers.append(RETRY_AFTER, HeaderValue::from_static("900"));
-        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
+        assert_eq!(retry_after(&headers, || SystemTime::UNIX_EPOCH), None);
     }
 
     #[test]
@@ -100,7 +103,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 let mut headers = HeaderMap::new();
                 headers.insert(RETRY_AFTER, value);
-                let _ = retry_after(&headers, SystemTime::UNIX_EPOCH + NOW);
+                let _ = retry_after(&headers, || SystemTime::UNIX_EPOCH + NOW);
             }
         }
 

@@ -2,6 +2,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +14,8 @@ use std::{
 use bartizan_backoff::spread;
 use bartizan_clock::Clock;
 use fastrand::Rng;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
+use http::Uri;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 
@@ -28,6 +30,8 @@ use crate::{
 pub struct Transition {
     /// Whose health changed.
     pub id: Arc<str>,
+    /// Where it is, or was: it may have moved since.
+    pub uri: Uri,
     /// What it was.
     pub from: Health,
     /// What it is.
@@ -83,6 +87,12 @@ impl Checker {
         let mut before = std::mem::take(&mut *watched);
         let mut begin = Vec::new();
         for target in targets {
+            if watched
+                .get(&target.id)
+                .is_some_and(|it| it.target == target)
+            {
+                continue;
+            }
             let entry = match before.remove(&target.id) {
                 Some(known) if known.target == target => known,
                 known => {
@@ -96,7 +106,7 @@ impl Checker {
         let within = self.config.spread_of_first(begin.len());
         let mut random = Rng::new();
         for (target, state) in begin {
-            let first = within.mul_f64(random.f64());
+            let first = spread(within / 2, 1.0, &mut random);
             let entry = self.start(target, state.unwrap_or_default(), first);
             if let Some(twin) = watched.insert(Arc::clone(&entry.target.id), entry) {
                 twin.retire();
@@ -346,7 +356,11 @@ impl<P: Probe> Probing for Schedule<P> {
             } = self.config;
             self.clock.sleep(first).await;
             loop {
-                self.check(&target, &state).await;
+                let check = AssertUnwindSafe(self.check(&target, &state));
+                if check.catch_unwind().await.is_err() {
+                    // The next transition may be told; to probe no more would be worse.
+                    tracing::error!(id = %target.id, "a listener to changes of health panicked");
+                }
                 let pause = if state.is_settled() {
                     interval
                 } else {
@@ -357,7 +371,7 @@ impl<P: Probe> Probing for Schedule<P> {
                     () = self.clock.sleep_until(due) => continue,
                     () = wanted.notified() => {}
                 }
-                let soon = self.clock.now() + spread(recheck, jitter, &mut random);
+                let soon = self.clock.now() + recheck.min(spread(recheck, jitter, &mut random));
                 self.clock.sleep_until(soon.min(due)).await;
             }
         })
@@ -376,9 +390,12 @@ impl<P: Probe> Schedule<P> {
         }
         let under_way = self.counts.begin();
         let timeout = self.config.timeout;
-        let result = tokio::time::timeout(timeout, self.probe.probe(target))
-            .await
-            .unwrap_or_else(|_| ProbeResult::unreachable(format_args!("no answer in {timeout:?}")));
+        let probe = AssertUnwindSafe(async { self.probe.probe(target).await }).catch_unwind();
+        let result = match tokio::time::timeout(timeout, probe).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => ProbeResult::unreachable("the probe panicked"),
+            Err(_) => ProbeResult::unreachable(format_args!("no answer in {timeout:?}")),
+        };
         let now = self.clock.now();
         under_way.end(&result, now);
         state.record(&result, now, &self.config, |from, to| {
@@ -389,6 +406,7 @@ impl<P: Probe> Schedule<P> {
             if let Some(listener) = &self.on_transition {
                 listener(&Transition {
                     id,
+                    uri: target.uri.clone(),
                     from,
                     to,
                     reason,

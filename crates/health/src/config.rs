@@ -54,8 +54,8 @@ impl HealthConfig {
     /// for as many as may be probed at once, and all of it for five times as many.
     pub(crate) fn spread_of_first(&self, instances: usize) -> Duration {
         let rounds = instances as f64 / self.max_concurrent.get() as f64;
-        self.interval
-            .mul_f64((rounds / 5.0).clamp(self.jitter, 1.0))
+        let part = (rounds / 5.0).clamp(self.jitter, 1.0);
+        Duration::try_from_secs_f64(self.interval.as_secs_f64() * part).unwrap_or(Duration::MAX)
     }
 }
 

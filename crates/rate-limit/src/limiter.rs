@@ -202,7 +202,7 @@ impl RateLimiter {
         let refused = || Acquire::decided(Err(shared.refusal(turn, now)));
         let latest = now + waiting.max_wait;
         let latest = patience.deadline.map_or(latest, |due| due.min(latest));
-        if turn > latest || waiting.max_waiting == 0 {
+        if turn > latest || latest <= now || waiting.max_waiting == 0 {
             return refused();
         }
         let mut shed = None;

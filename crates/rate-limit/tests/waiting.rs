@@ -495,3 +495,30 @@ async fn polling_on_after_the_end_is_a_mistake() {
     assert_ready_ok!(acquire.poll());
     let _ = assert_ready!(acquire.poll());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_will_not_wait_sheds_nobody() {
+    let limiter = limiter(2);
+    limiter.check().unwrap();
+    limiter.check().unwrap();
+    let two = Waiting {
+        max_waiting: 2,
+        ..PATIENT
+    };
+    let mut first = task::spawn(limiter.acquire(&two, Priority::Normal, None));
+    let mut low = task::spawn(limiter.acquire(&two, Priority::Low, None));
+    assert_pending!(first.poll());
+    assert_pending!(low.poll());
+    // There is a token for each of them.
+    advance(SECOND * 2).await;
+    let hasty = Waiting {
+        max_wait: Duration::ZERO,
+        ..two
+    };
+    let decision = limiter.acquire(&hasty, Priority::Normal, None);
+    assert!(matches!(decision.decision(), Some(Err(_))));
+    let late = limiter.acquire(&two, Priority::Normal, Some(now()));
+    assert!(matches!(late.decision(), Some(Err(_))));
+    assert_ready_ok!(first.poll());
+    assert_ready_ok!(low.poll());
+}

@@ -29,7 +29,8 @@ const BATCH: u64 = 4 * RETRY;
 /// would let it have `max_attempts` times. For services with little traffic there is a reserve of
 /// `min_per_second` retries that refills with time. Over any stretch of `t` seconds in which `n`
 /// first attempts are made, the retries are at most
-/// `ratio × n + cap + min_per_second × (t + 1)`.
+/// `ratio × n + cap + min_per_second × (t + 1)`, and besides as many as had been granted and
+/// were still waiting to be sent when it began.
 ///
 /// The idea and the two parameters are Finagle's `RetryBudget`; that what is paid in is bounded
 /// instead of expiring is gRPC's and the AWS SDKs'. It has the advantage that a success reads no

@@ -60,7 +60,7 @@ fn hint<B>(response: &Response<B>, now: impl FnOnce() -> SystemTime) -> Option<D
     let headers = response.headers();
     headers
         .contains_key(RETRY_AFTER)
-        .then(|| retry_after(headers, now()))
+        .then(|| retry_after(headers, now))
         .flatten()
 }
 

@@ -68,6 +68,9 @@ impl Plan {
         P: Policy<Req, Res, E>,
     {
         let mut request = copy.take().ok_or(GiveUp::NotReplayable)?;
+        if !policy.replayable(&request) {
+            return Err(GiveUp::NotReplayable);
+        }
         // A timer fires late, never early, and the service may have taken its time as well.
         if let Some(deadline) = policy.deadline(&request)
             && self.clock.now() >= deadline

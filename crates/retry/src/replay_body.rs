@@ -138,6 +138,14 @@ impl<B> ReplayBody<B> {
     fn shared(&self) -> MutexGuard<'_, Shared<B>> {
         lock(&self.shared)
     }
+
+    /// Whether the next frame is one of the body and not an error.
+    fn may_read(&self, shared: &Shared<B>) -> bool {
+        match self.reader {
+            Some(reader) => reader == shared.readers,
+            None => !shared.lost || shared.readers == 0,
+        }
+    }
 }
 
 /// A clone begins at the beginning, whatever this one has read.
@@ -222,13 +230,17 @@ where
 
     fn is_end_stream(&self) -> bool {
         let shared = self.shared();
-        self.position >= shared.chunks.len()
+        self.may_read(&shared)
+            && self.position >= shared.chunks.len()
             && (shared.trailers.is_none() || self.trailers_returned)
             && (shared.ended || shared.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         let shared = self.shared();
+        if !self.may_read(&shared) {
+            return SizeHint::default();
+        }
         let ahead: usize = shared
             .chunks
             .iter()

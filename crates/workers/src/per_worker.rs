@@ -6,7 +6,8 @@ use crate::workers;
 
 /// A value for each worker that asks for one, and one for all other threads.
 ///
-/// A worker's is made when it first asks, and kept until this is dropped.
+/// A worker's is made when it first asks, and kept until this is dropped. This should not outlive
+/// its workers: one that is started after another has ended may find what that one left.
 pub struct PerWorker<T: Send> {
     elsewhere: T,
     own: ThreadLocal<T>,

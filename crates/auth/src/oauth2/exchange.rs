@@ -156,7 +156,7 @@ pub(crate) fn read(response: &Response<Bytes>, now: SystemTime) -> Result<Grante
                 code: text("error").and_then(code),
             },
             retry_after: (status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error())
-                .then(|| retry_after(response.headers(), now))
+                .then(|| retry_after(response.headers(), || now))
                 .flatten(),
         });
     }

@@ -636,3 +636,22 @@ fn the_parts_may_travel_between_threads() {
     sendable::<CircuitBreaker>();
     sendable::<Permit>();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_keeps_no_probe() {
+    let config = CircuitBreakerConfig::builder()
+        .failure_threshold(Some(1))
+        .half_open_max_calls(1)
+        .build()
+        .unwrap();
+    let listener = |transition: &Transition| {
+        assert!(transition.to != State::HalfOpen, "a bug in the listener");
+    };
+    let breaker = CircuitBreaker::with_listener(config, Clock::tokio(), Arc::new(listener));
+    breaker.try_acquire().unwrap().record(Outcome::FAILURE);
+    advance(RECOVERY * 2).await;
+    let panicking = std::panic::AssertUnwindSafe(|| breaker.try_acquire());
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    assert_eq!(breaker.snapshot().half_open_in_flight, 0);
+    breaker.try_acquire().unwrap().record(Outcome::Success);
+}

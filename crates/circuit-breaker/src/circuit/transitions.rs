@@ -43,15 +43,16 @@ impl Circuit {
         self.advance(history, word, Phase::Open, reason, now);
     }
 
-    /// Lets the caller be the first probe, if the circuit is still in `generation`.
-    pub(super) fn half_open(&self, generation: u32, now: Instant) -> Option<u32> {
+    /// Makes room for probes, if the circuit is still in `generation`. The caller has to take one
+    /// like any other: what is taken before the listener has returned would be lost if it panics.
+    pub(super) fn half_open(&self, generation: u32, now: Instant) {
         let history = self.history();
         let word = self.slot.word.load();
         if word.generation() != generation {
-            return None;
+            return;
         }
         self.last_probe.store(now.as_nanos(), Ordering::Release);
-        self.advance(history, word, Phase::HalfOpen, Reason::RecoveryElapsed, now)
+        self.advance(history, word, Phase::HalfOpen, Reason::RecoveryElapsed, now);
     }
 
     pub(super) fn close(&self, generation: u32, now: Instant) {
@@ -109,9 +110,10 @@ impl Circuit {
         to: Phase,
         reason: Reason,
         now: Instant,
-    ) -> Option<u32> {
-        let in_flight = u32::from(to == Phase::HalfOpen);
-        let generation = self.slot.word.advance(from.generation(), to, in_flight)?;
+    ) {
+        let Some(generation) = self.slot.word.advance(from.generation(), to) else {
+            return;
+        };
         // At every transition, also to states in which nothing is counted: after sixteen that left
         // counts alone they would be taken for those of the next closed stay.
         self.slot.window.forget_others(generation);
@@ -128,7 +130,6 @@ impl Circuit {
                 reason,
             });
         }
-        Some(generation)
     }
 
     pub(super) fn history(&self) -> MutexGuard<'_, History> {

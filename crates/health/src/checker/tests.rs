@@ -426,3 +426,83 @@ async fn a_listener_may_look_at_everything() {
     assert_eq!(seen.load(Ordering::SeqCst), 1);
     cell.lock().take();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_may_be_as_long_as_any() {
+    let config = HealthConfig::builder()
+        .interval(Duration::MAX)
+        .jitter(1.0)
+        .build()
+        .unwrap();
+    let checker = Checker::builder(config, Fleet::default())
+        .clock(Clock::tokio())
+        .spawn([target("a")]);
+    checker.update([target("a"), target("b")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_panics_is_a_bad_one_and_not_the_last() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let probe = move |_: &Target| {
+        let before = count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            assert!(before >= 10, "a bug in the probe");
+            ProbeResult::Alive
+        }
+    };
+    let checker = Checker::builder(HealthConfig::default(), probe)
+        .clock(Clock::tokio())
+        .spawn([target("a")]);
+    while asked.load(Ordering::SeqCst) < 10 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(checker.state("a").unwrap().health(), Health::Unhealthy);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(checker.state("a").unwrap().health(), Health::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_does_not_end_the_probing() {
+    let fleet = Fleet::default();
+    let _checker = Checker::builder(HealthConfig::default(), fleet.clone())
+        .clock(Clock::tokio())
+        .on_transition(|_| panic!("a bug in the listener"))
+        .spawn([target("a")]);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(fleet.probes() > 10, "{}", fleet.probes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_asked_for_is_probed_within_the_recheck_time() {
+    let fleet = Fleet::default();
+    let config = HealthConfig::builder()
+        .interval(Duration::from_secs(100_000))
+        .recheck(Duration::from_secs(100))
+        .build()
+        .unwrap();
+    let checker = Checker::builder(config, fleet.clone())
+        .clock(Clock::tokio())
+        .spawn([target("a")]);
+    tokio::time::sleep(Duration::from_secs(120_000)).await;
+    for _ in 0..20 {
+        let before = fleet.probes();
+        checker.probe_soon("a");
+        tokio::time::sleep(Duration::from_millis(100_002)).await;
+        assert!(fleet.probes() > before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_named_twice_keeps_its_health() {
+    let fleet = Fleet::default();
+    fleet.set("a", false);
+    let checker = Checker::builder(HealthConfig::default(), fleet)
+        .clock(Clock::tokio())
+        .spawn([target("a")]);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    for _ in 0..2 {
+        assert_eq!(checker.state("a").unwrap().health(), Health::Unhealthy);
+        checker.update([target("a"), target("a")]);
+    }
+}

@@ -284,3 +284,25 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_reader_that_will_fail_does_not_pose_as_complete() {
+    let (sender, first) = upload(4);
+    let lost = first.clone();
+    send(&sender, "more than four");
+    drop(sender);
+    first.collect().await.unwrap();
+    assert!(!lost.is_replayable());
+    assert!(!lost.is_end_stream());
+    assert_eq!(lost.size_hint().upper(), None);
+
+    let (sender, mut superseded) = upload(100);
+    let second = superseded.clone();
+    send(&sender, "abc");
+    next(&mut superseded).await.unwrap().unwrap();
+    send(&sender, "def");
+    drop(sender);
+    second.collect().await.unwrap();
+    assert!(!superseded.is_end_stream());
+    assert_eq!(superseded.size_hint().upper(), None);
+}

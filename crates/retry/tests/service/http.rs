@@ -1,10 +1,15 @@
 //! [`HttpPolicy`] through the layer.
 
 use std::{
+    convert::Infallible,
     fmt::Debug,
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -16,9 +21,10 @@ use bartizan_retry::{
 use bartizan_testkit::Probe;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, ServiceExt};
+use tokio::sync::mpsc;
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::script::config;
 
@@ -175,4 +181,48 @@ async fn a_streaming_body_is_sent_again_if_it_fits() {
         layer.layer(service).oneshot(request).await.unwrap_err();
         assert_eq!(sent.lock().unwrap().len(), times, "{cap}");
     }
+}
+
+/// A body that another task writes.
+struct Upload(mpsc::UnboundedReceiver<Bytes>);
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|chunk| chunk.map(Frame::data).map(Ok))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_outgrows_its_cap_during_the_delay_is_not_sent_again() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    // Answers before the body has ended, and goes on reading it, as a connection does.
+    let early = service_fn(move |request: Request<ReplayBody<Upload>>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(request.into_body().collect());
+        ready(Ok::<_, Broken>(
+            Response::builder().status(502).body(()).unwrap(),
+        ))
+    });
+    let policy = HttpPolicy::streaming(Clock::tokio());
+    let layer = RetryLayer::new(policy, config(3), None, Clock::tokio());
+    let (upload, body) = mpsc::unbounded_channel();
+    upload.send(Bytes::from_static(b"little")).unwrap();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        upload.send(Bytes::from_static(b"and much")).unwrap();
+    });
+    let body = ReplayBody::with_cap(Upload(body), 8);
+    let request = Request::put("/").body(body).unwrap();
+    let response = layer.layer(early).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 502);
+    assert_eq!(sent.load(Ordering::SeqCst), 1);
 }

@@ -194,3 +194,59 @@ fn it_can_be_turned_off() {
     assert!(ejected(&balancer).is_empty());
     assert_eq!(balancer.snapshot()[0].failures, 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_ejection_may_be_for_ever() {
+    let outlier = OutlierConfig::builder()
+        .base_ejection(Duration::MAX)
+        .max_ejection(Duration::MAX)
+        .build()
+        .unwrap();
+    for _ in 0..20 {
+        let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+            .outlier(Some(outlier))
+            .build(&fleet_of(2), |instance| Arc::clone(instance.id()))
+            .unwrap();
+        fail(&balancer, "http://i0", 5);
+        assert_eq!(ejected(&balancer), ["http://i0"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_behaves_after_an_early_return_is_forgiven() {
+    let outlier = OutlierConfig::builder().jitter(0.0).build().unwrap();
+    let three = fleet_of(3);
+    let balancer = Balancer::builder(Strategy::RoundRobin, Clock::tokio())
+        .outlier(Some(outlier))
+        .build(&three, |instance| Arc::clone(instance.id()))
+        .unwrap();
+    fail(&balancer, "http://i0", 5);
+    seconds(1).await;
+    // Alone, and so back at once.
+    balancer.update(&three[..1]);
+    assert!(ejected(&balancer).is_empty());
+    balancer.update(&three);
+    for _ in 0..50 {
+        balancer
+            .pick_id("http://i0")
+            .unwrap()
+            .record(Outcome::Success);
+        seconds(1).await;
+    }
+    fail(&balancer, "http://i0", 5);
+    let first = Duration::from_secs(30);
+    assert_eq!(balancer.snapshot()[0].ejected_for, Some(first));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_before_probes_saw_it_mend_are_forgotten() {
+    let balancer = balancer(Strategy::RoundRobin, &fleet_of(2));
+    fail(&balancer, "http://i0", 4);
+    balancer.set_health("http://i0", Health::Unhealthy);
+    seconds(100).await;
+    balancer.set_health("http://i0", Health::Healthy);
+    fail(&balancer, "http://i0", 4);
+    assert!(ejected(&balancer).is_empty());
+    fail(&balancer, "http://i0", 1);
+    assert_eq!(ejected(&balancer), ["http://i0"]);
+}

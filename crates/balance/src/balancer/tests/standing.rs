@@ -73,3 +73,40 @@ fn targets_say_where_health_is_asked_for() {
     let targets = balancer(Strategy::RoundRobin, &instances).targets();
     assert_eq!(targets[0].health_url.as_ref().unwrap(), elsewhere);
 }
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_forgotten_however_long_the_process_runs() {
+    let mut days = 0;
+    for day in [0, 1, 21, 30, 45, 60] {
+        seconds((day - days) * 86_400).await;
+        days = day;
+        let balancer = Balancer::builder(Strategy::HealthBased, Clock::tokio())
+            .outlier(None)
+            .build(&fleet_of(2), |instance| Arc::clone(instance.id()))
+            .unwrap();
+        for _ in 0..10 {
+            let mut picked = balancer.pick_id("http://i0").unwrap();
+            picked.record(Outcome::FAILURE);
+        }
+        assert!(balancer.snapshot()[0].score < 40);
+        seconds(600).await;
+        assert_eq!(balancer.snapshot()[0].score, 100, "on day {day}");
+        assert!(shares(&balancer, 1_000)["http://i0"] > 300, "on day {day}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_latency_of_a_month_ago_is_forgotten() {
+    let balancer = balancer(Strategy::P2cPeakEwma, &fleet_of(2));
+    fail(&balancer, "http://i0", 1);
+    seconds(30 * 86_400).await;
+    for _ in 0..600 {
+        balancer
+            .pick_id("http://i0")
+            .unwrap()
+            .record(Outcome::Success);
+        seconds(1).await;
+    }
+    let ewma = balancer.snapshot()[0].ewma.unwrap();
+    assert!(ewma < Duration::from_millis(10), "{ewma:?}");
+}

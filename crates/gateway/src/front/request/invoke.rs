@@ -281,7 +281,7 @@ impl Dialect<'_> {
         if status.is_success() {
             return render::success(&self.context(), &payload.bytes, about);
         }
-        let wait = retry_after(response.headers(), self.shared.clock().wall());
+        let wait = retry_after(response.headers(), || self.shared.clock().wall());
         let failure = BackendFailure {
             message: format!("Request failed with status code {}", status.as_u16()),
             details: Some((status, &payload.bytes)),

@@ -32,7 +32,7 @@ pub(super) fn answered(response: &Response<Payload>, now: SystemTime) -> Respons
     let text = String::from_utf8_lossy(bytes);
     let text: String = text.chars().take(LONGEST_TEXT).collect();
     let text = format!("Backend error: {} {text}", status.as_u16());
-    let wait = retry_after(response.headers(), now).map(retry_after_seconds);
+    let wait = retry_after(response.headers(), || now).map(retry_after_seconds);
     detail::refuse_until(passed_on(status), text.trim_end(), wait)
 }
 
