@@ -1,4 +1,9 @@
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use bartizan_client::InvalidClient;
@@ -58,6 +63,13 @@ pub enum StartError {
     /// What holds for all of MCP cannot be.
     #[error(transparent)]
     Mcp(#[from] InvalidHouse),
+    /// The gateway listens on an address of the network since it was started, and would ask
+    /// nobody for a key any more.
+    #[error(
+        "listening on {0} as long as this process runs: MCP_GATEWAY_API_KEYS cannot go without \
+         MCP_GATEWAY_INSECURE_BIND=true, or a restart on a loopback address"
+    )]
+    Exposed(IpAddr),
     /// There is no tokio runtime to run on.
     #[error("a gateway needs a tokio runtime around it")]
     NoRuntime,

@@ -2,10 +2,16 @@
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
-use bartizan_config::{Registered, RegisteredKind};
+use bartizan_config::{
+    AuthSettings, Registered, RegisteredKind, ServiceKind, ServiceSettings, variable_prefix,
+};
 use bartizan_discovery::{Entry, Remark};
 
-use crate::{permit, registries::ChangeError, works::Works};
+use crate::{
+    permit::{self, NotPermitted},
+    registries::ChangeError,
+    works::Works,
+};
 
 /// An instance that was registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +68,15 @@ impl Works {
         let configuration = self.configuration();
         let clock = self.lasting().clock();
         permit::check(service, &entry, &configuration.gateway, is_admin, clock).await?;
+        let settings = self.settings_of(service)?;
+        if !is_admin {
+            if ttl.is_none() || self.registries().is_operators(service, &id) {
+                self.leave_to_operators()?;
+            }
+            if sends_credential(&settings) {
+                return Err(NotPermitted::Credential.into());
+            }
+        }
         for remark in &remarks {
             tracing::warn!(service, %id, "registration: {remark}");
         }
@@ -104,7 +119,7 @@ impl Works {
         entry: Entry,
         ttl: Option<Duration>,
     ) -> Result<bool, ChangeError> {
-        self.check_service(service)?;
+        self.settings_of(service)?;
         let id = Arc::clone(entry.instance.id());
         let replaced = self.registries().register(service, entry, ttl).await?;
         self.apply_registries_at_home().await;
@@ -112,25 +127,52 @@ impl Works {
         Ok(replaced)
     }
 
-    /// Whether there can be a service of that name in a registry: one that is listed already
-    /// can.
-    fn check_service(&self, service: &str) -> Result<(), ChangeError> {
-        let shared = self.current().load();
-        let known = shared.catalog().service(service);
-        if known.is_some_and(|known| known.listing().is_some()) {
-            return Ok(());
-        }
-        let registry = Path::new("registration");
-        let described = Registered::new(service, RegisteredKind::Mcp, registry);
-        let checked = self.configuration().registered(&described);
-        checked.map(drop).map_err(ChangeError::Service)
-    }
-
-    /// Takes an instance out of a service of the registries.
+    /// The settings that a service of that name in a registry has, or would have.
     ///
     /// # Errors
     ///
-    /// When there is none, or it is not the gateway's to take out.
+    /// When there can be none.
+    fn settings_of(&self, service: &str) -> Result<Arc<ServiceSettings>, ChangeError> {
+        let shared = self.current().load();
+        let known = shared.catalog().service(service);
+        if let Some(known) = known.filter(|known| known.listing().is_some()) {
+            return Ok(known.settings());
+        }
+        let variables = variable_prefix(service);
+        let others = shared.catalog().iter().map(|other| other.name());
+        let mut others = others.filter(|other| variable_prefix(other) == variables);
+        if let Some(other) = others.find(|other| ***other != *service) {
+            return Err(ChangeError::SameVariables {
+                service: service.into(),
+                other: Arc::clone(other),
+                variables,
+            });
+        }
+        let registry = Path::new("registration");
+        let described = Registered::new(service, RegisteredKind::Mcp, registry);
+        let settings = self.configuration().registered(&described);
+        let (settings, _) = settings.map_err(ChangeError::Service)?;
+        Ok(Arc::new(settings))
+    }
+
+    /// Where there are operators, some changes are theirs.
+    ///
+    /// # Errors
+    ///
+    /// When there are.
+    pub(crate) fn leave_to_operators(&self) -> Result<(), NotPermitted> {
+        match self.configuration().gateway.admin_keys {
+            Some(_) => Err(NotPermitted::ForGood),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes an instance out of a service of the registries, for someone who is an operator or is
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, it is not the gateway's to take out, or it is an operator's.
     ///
     /// # Cancellation
     ///
@@ -139,7 +181,11 @@ impl Works {
         self: &Arc<Self>,
         service: &str,
         id: &str,
+        is_admin: bool,
     ) -> Result<Entry, ChangeError> {
+        if !is_admin && self.registries().is_operators(service, id) {
+            self.leave_to_operators()?;
+        }
         let entry = self.registries().deregister(service, id).await?;
         self.apply_registries_at_home().await;
         tracing::info!(service, id, "instance deregistered");
@@ -193,4 +239,13 @@ impl Works {
         }
         (totals, names)
     }
+}
+
+/// Whether calls to the service bear something that not everybody may see.
+fn sends_credential(settings: &ServiceSettings) -> bool {
+    let headers = match &settings.kind {
+        ServiceKind::Rest(_) => &[][..],
+        ServiceKind::Mcp(mcp) => &mcp.headers,
+    };
+    !headers.is_empty() || *settings.auth != AuthSettings::None
 }

@@ -23,22 +23,11 @@ const METADATA_HOSTS: [&str; 4] = [
     "instance-data.ec2.internal",
 ];
 
-/// Variables that change which code a program runs, in capitals; those that begin with one of
-/// [`LOADER_PREFIXES`] besides.
-const LOADERS: [&str; 24] = [
+/// Variables that change which code a program runs, in capitals, some by where it looks for its
+/// settings; those that begin with one of [`LOADER_PREFIXES`] besides.
+const LOADERS: [&str; 18] = [
     "PATH",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "PYTHONINSPECT",
-    "PYTHONPLATLIBDIR",
-    "PERL5LIB",
-    "PERL5OPT",
-    "PERLLIB",
-    "RUBYLIB",
-    "RUBYOPT",
+    "HOME",
     "BASH_ENV",
     "ENV",
     "IFS",
@@ -48,13 +37,31 @@ const LOADERS: [&str; 24] = [
     "_JAVA_OPTIONS",
     "GCONV_PATH",
     "GLIBC_TUNABLES",
+    "OPENSSL_CONF",
+    "OPENSSL_MODULES",
     "DOTNET_STARTUP_HOOKS",
     "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "GEM_HOME",
+    "GEM_PATH",
 ];
-const LOADER_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "BASH_FUNC_"];
+const LOADER_PREFIXES: [&str; 12] = [
+    "LD_",
+    "DYLD_",
+    "BASH_FUNC_",
+    "NODE_",
+    "NPM_",
+    "BUN_",
+    "DENO_",
+    "PYTHON",
+    "UV_",
+    "PERL",
+    "RUBY",
+    "XDG_",
+];
 
 /// The most bytes of an id, and of all that is said of an instance.
-const MAX_ID_BYTES: usize = 256;
+const MAX_ID_BYTES: usize = 255;
 const MAX_INSTANCE_BYTES: usize = 64 * 1024;
 
 /// How long a name may take to resolve; one that takes longer is judged by its text alone.
@@ -83,6 +90,14 @@ pub(crate) enum NotPermitted {
     NeedsAdmin,
     #[error("no program can be registered over HTTP: MCP_GATEWAY_ADMIN_KEYS is not set")]
     NoAdmin,
+    #[error(
+        "with MCP_GATEWAY_ADMIN_KEYS set, what is kept for good is changed only with one of them, as a bearer token or in X-API-Key"
+    )]
+    ForGood,
+    #[error(
+        "the service sends a credential: an instance gets it only from someone with one of MCP_GATEWAY_ADMIN_KEYS"
+    )]
+    Credential,
     #[error("the program is not one of MCP_GATEWAY_ALLOWED_COMMANDS, by name or absolute path")]
     Program,
     #[error(
@@ -94,7 +109,10 @@ pub(crate) enum NotPermitted {
 impl NotPermitted {
     /// Whether another caller might be permitted what this one is not.
     pub(crate) fn is_for_others(&self) -> bool {
-        matches!(self, Self::NeedsAdmin | Self::NoAdmin | Self::Program)
+        matches!(
+            self,
+            Self::NeedsAdmin | Self::NoAdmin | Self::ForGood | Self::Credential | Self::Program
+        )
     }
 }
 
@@ -193,10 +211,11 @@ fn is_private_to_machine(address: IpAddr) -> bool {
 }
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
-    // What Alibaba and Oracle have in the place of 169.254.169.254.
-    const METADATA: [Ipv4Addr; 2] = [
+    // What Alibaba, Oracle and Azure have in the place of 169.254.169.254, or beside it.
+    const METADATA: [Ipv4Addr; 3] = [
         Ipv4Addr::new(100, 100, 100, 200),
         Ipv4Addr::new(192, 0, 0, 192),
+        Ipv4Addr::new(168, 63, 129, 16),
     ];
     address.is_link_local()
         || address.is_multicast()
@@ -205,18 +224,28 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_private_v6(address: Ipv6Addr) -> bool {
-    // What Amazon has there.
-    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    // What Amazon, Google and Scaleway have there.
+    const METADATA: [Ipv6Addr; 3] = [
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+    ];
     let segments = address.segments();
-    let [.., high, low] = segments;
-    let [a, b, c, d] = [high >> 8, high & 0xff, low >> 8, low & 0xff].map(|it| it as u8);
+    // Compatible, mapped and translated ones, NAT64 of everybody and of one's own, and 6to4.
     let embedded = match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
-            is_private_v4(Ipv4Addr::new(a, b, c, d))
-        }
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => is_private_v4(joined(high, low)),
         _ => false,
     };
-    embedded || segments[0] & 0xffc0 == 0xfe80 || address.is_multicast() || address == METADATA
+    let is_link_local = segments[0] & 0xffc0 == 0xfe80;
+    embedded || is_link_local || address.is_multicast() || METADATA.contains(&address)
+}
+
+fn joined(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))
 }
 
 #[cfg(test)]
@@ -255,7 +284,13 @@ mod tests {
             "http://[::ffff:169.254.169.254]",
             "http://[::ffff:a9fe:a9fe]",
             "http://[64:ff9b::a9fe:a9fe]",
+            "http://[64:ff9b:1::a9fe:a9fe]",
+            "http://[::ffff:0:a9fe:a9fe]",
+            "http://[2002:a9fe:a9fe::]",
             "http://[fd00:ec2::254]",
+            "http://[fd20:ce::254]",
+            "http://[fd00:42::42]",
+            "http://168.63.129.16",
             "http://100.100.100.200",
             "http://224.0.0.1",
             "http://255.255.255.255",
@@ -299,6 +334,9 @@ mod tests {
             "Path",
             "NODE_OPTIONS",
             "PYTHONPATH",
+            "PYTHONUSERBASE",
+            "npm_config_prefix",
+            "XDG_CONFIG_HOME",
             "BASH_ENV",
         ] {
             let refused = Err(NotPermitted::Variable(name.to_owned()));

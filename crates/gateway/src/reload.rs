@@ -121,6 +121,8 @@ impl Gateway {
 impl Works {
     /// As [`Gateway::reload_from_source`].
     pub(crate) async fn reload_from_source(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+        // One after the other, or what was read first could be applied last.
+        let _turn = self.reloading().lock().await;
         let works = Arc::clone(self);
         // Files are read, which may take a while.
         let read = tokio::task::spawn_blocking(move || works.read());

@@ -5,6 +5,7 @@ mod turn;
 
 use std::{
     fmt,
+    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -45,6 +46,10 @@ pub(crate) struct Works {
     current: Current,
     /// The last of the seconds that instances are called after.
     named: AtomicU64,
+    /// Held while the configuration is read anew and applied.
+    reloading: tokio::sync::Mutex<()>,
+    /// What was listened on from the beginning, whatever later configurations say.
+    address: SocketAddr,
     /// Held while a snapshot is built, so that two changes come one after the other.
     ground: Mutex<Ground>,
 }
@@ -83,6 +88,8 @@ impl Works {
             home: Handle::try_current().ok(),
             current: Current::new(shared),
             named: AtomicU64::new(0),
+            reloading: tokio::sync::Mutex::default(),
+            address: configuration.gateway.address(),
             ground: Mutex::new(ground),
         });
         works.follow(&mut works.ground.lock());
@@ -116,6 +123,10 @@ impl Works {
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
+    }
+
+    pub(crate) fn reloading(&self) -> &tokio::sync::Mutex<()> {
+        &self.reloading
     }
 
     /// The snapshot that counts now.
@@ -162,6 +173,10 @@ impl Works {
         configuration: &Configuration,
     ) -> Result<(Reloaded, Vec<Arc<Service>>), StartError> {
         let settings = &configuration.gateway;
+        let is_open = settings.api_keys.is_none() && !*settings.insecure_bind;
+        if is_open && !self.address.ip().is_loopback() {
+            return Err(StartError::Exposed(self.address.ip()));
+        }
         let mut ground = self.ground.lock();
         let current = self.current.load();
         let registries = ground.registries.renewed(&configuration.registries)?;

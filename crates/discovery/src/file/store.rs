@@ -14,7 +14,7 @@ use super::{
     json::from_node,
     lock::lock,
     replace::{beside, replace},
-    source::content,
+    source::{MAX_FILE_BYTES, content},
 };
 use crate::{Entry, InvalidRegistry, Registry};
 
@@ -302,6 +302,13 @@ fn rewrite<T>(
     let edited = edits.apply(text);
     Registry::from_json(&edited).map_err(StoreError::Refused)?;
     let content = format!("{mark}{edited}");
+    if content.len() as u64 > MAX_FILE_BYTES {
+        let too_long = format!("it would be longer than {MAX_FILE_BYTES} bytes, and not be read");
+        return Err(StoreError::Io {
+            path: path.to_path_buf(),
+            source: io::Error::other(too_long),
+        });
+    }
     replace(path, content.as_bytes()).map_err(|source| StoreError::Io {
         path: path.to_path_buf(),
         source,

@@ -1,4 +1,8 @@
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use crate::RegisteredService;
 
@@ -66,6 +70,11 @@ pub struct Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, text } = self;
-        write!(f, "line {line}, column {column}: {text}")
+        write!(f, "line {line}, column {column}: ")?;
+        // It may hold a name from the network, and become a line of a log.
+        text.chars().try_for_each(|c| match c {
+            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c => f.write_char(c),
+        })
     }
 }

@@ -29,6 +29,8 @@ use crate::service::Stream;
 pub(crate) struct House {
     keys: Keys,
     origin: OriginCheck,
+    /// Whether only this machine reaches the gateway, as long as the process runs.
+    on_loopback: bool,
     clients: Table<ClientSession>,
     replaced: Table<UpstreamSession>,
     pool: Table<UpstreamSession>,
@@ -50,6 +52,7 @@ impl House {
     pub(crate) fn new(settings: &GatewaySettings, clock: Clock) -> Result<Self, InvalidHouse> {
         let mcp = &settings.mcp;
         let keys = keys(settings)?.unwrap_or_else(Keys::random);
+        let on_loopback = settings.address().ip().is_loopback();
         let limits = |idle| SessionLimits {
             max_sessions: nonzero(*mcp.max_sessions),
             max_per_owner: nonzero(*mcp.max_sessions_per_caller),
@@ -59,7 +62,8 @@ impl House {
         let idle = *mcp.session_idle_timeout;
         Ok(Self {
             keys,
-            origin: origin(settings)?,
+            origin: origin(settings, on_loopback)?,
+            on_loopback,
             clients: Table::new(limits(idle), clock)?,
             replaced: Table::new(limits(idle), clock)?,
             pool: Table::new(limits(idle), clock)?,
@@ -82,7 +86,7 @@ impl House {
         let mcp = &settings.mcp;
         Ok(Self {
             keys: keys(settings)?.unwrap_or_else(|| self.keys.clone()),
-            origin: origin(settings)?,
+            origin: origin(settings, self.on_loopback)?,
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
@@ -290,8 +294,10 @@ fn nonzero(number: NonZeroU32) -> NonZeroUsize {
 }
 
 /// Which pages of a browser may reach the gateway, under which names.
-fn origin(settings: &GatewaySettings) -> Result<OriginCheck, InvalidOriginCheck> {
-    let on_loopback = settings.address().ip().is_loopback();
+fn origin(
+    settings: &GatewaySettings,
+    on_loopback: bool,
+) -> Result<OriginCheck, InvalidOriginCheck> {
     let (hosts, on_loopback) = match settings.mcp.allowed_hosts.as_deref() {
         Some(AllowedHosts::Only(hosts)) => (hosts.clone(), on_loopback),
         Some(AllowedHosts::Any) => (Vec::new(), false),

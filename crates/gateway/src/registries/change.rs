@@ -23,6 +23,15 @@ pub(crate) enum ChangeError {
     /// Its service is in a registry that the gateway does not write to.
     #[error("service `{service}` is listed in {registry}: add the instance there, or with a ttl")]
     ListedElsewhere { service: Arc<str>, registry: String },
+    /// Another service has variables of the same names, and so the same credentials.
+    #[error(
+        "service `{service}` would have the variables of `{other}`, {variables}...: choose another name"
+    )]
+    SameVariables {
+        service: Arc<str>,
+        other: Arc<str>,
+        variables: String,
+    },
     /// There can be no such service.
     #[error("{}", join(.0.problems()))]
     Service(Errors),
@@ -154,6 +163,14 @@ impl Registries {
     /// The file that lists an instance.
     fn listing(&self, service: &str, id: &str) -> Option<&File> {
         self.files.iter().find(|file| file.lists(service, id))
+    }
+
+    /// Whether an instance is there for good, or is a program: what only operators change where
+    /// there are any.
+    pub(crate) fn is_operators(&self, service: &str, id: &str) -> bool {
+        let state = self.registrations.current();
+        let registered = state.registry.service(service).and_then(|it| it.entry(id));
+        self.listing(service, id).is_some() || registered.is_some_and(|it| it.launch.is_some())
     }
 
     /// Hears of an instance that was registered with a time to live: it stays for another, which

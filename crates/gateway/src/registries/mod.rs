@@ -8,7 +8,7 @@ mod shown;
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use bartizan_clock::Clock;
-use bartizan_config::{RegisteredKind, RegistryFormat, RegistrySettings};
+use bartizan_config::{RegisteredKind, RegistryFormat, RegistrySettings, variable_prefix};
 use bartizan_discovery::{
     Format, InvalidRegistryFile, RegisteredService, Registrations, RegistryFile, RegistryState,
     RegistryStore, RegistryWatch,
@@ -97,10 +97,25 @@ impl Registries {
     /// Every service with what all registries say of it, in their order.
     ///
     /// One that two files list is the first one's; the instances that registered themselves are
-    /// added to those of any file.
+    /// added to those of any file. Of two whose variables have the same names, and so the same
+    /// credentials, the first one counts.
     pub(crate) fn listings(&self) -> Vec<Listing> {
         let mut listings: Vec<Listing> = Vec::new();
         let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut by_prefix: HashMap<String, Arc<str>> = HashMap::new();
+        let mut is_alone = |name: &Arc<str>| {
+            let first = by_prefix
+                .entry(variable_prefix(name))
+                .or_insert_with(|| Arc::clone(name));
+            if first != name {
+                tracing::warn!(
+                    service = &**name,
+                    first = &**first,
+                    "a service of the registries has the variables of another; left out"
+                );
+            }
+            first == name
+        };
         for file in &self.files {
             for service in &file.source.current().registry.services {
                 if by_name.contains_key(&service.name) {
@@ -111,15 +126,20 @@ impl Registries {
                     );
                     continue;
                 }
-                by_name.insert(Arc::clone(&service.name), listings.len());
-                listings.push(Listing::new(service, file.kind(service), &file.path));
+                if is_alone(&service.name) {
+                    by_name.insert(Arc::clone(&service.name), listings.len());
+                    listings.push(Listing::new(service, file.kind(service), &file.path));
+                }
             }
         }
         let nowhere: Arc<Path> = Path::new("registered").into();
         for service in &self.registrations.current().registry.services {
             match by_name.get(&service.name) {
                 Some(index) => listings[*index].add(service),
-                None => listings.push(Listing::new(service, RegisteredKind::Mcp, &nowhere)),
+                None if is_alone(&service.name) => {
+                    listings.push(Listing::new(service, RegisteredKind::Mcp, &nowhere));
+                }
+                None => {}
             }
         }
         listings

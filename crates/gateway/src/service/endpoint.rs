@@ -83,6 +83,8 @@ pub(crate) enum EndpointErrorKind {
     TimedOut {
         /// The attempt's own limit, if that is what ended it and not the call's deadline.
         limit: Option<Duration>,
+        /// Whether the deadline came so soon that it says nothing of the instance.
+        was_hasty: bool,
     },
     #[error(transparent)]
     Exchange(ClientError),
@@ -93,6 +95,10 @@ pub(crate) enum EndpointErrorKind {
 impl Fault for EndpointError {
     fn fault(&self) -> FaultKind {
         match &self.kind {
+            // Or a caller without patience could have everybody's circuit opened.
+            EndpointErrorKind::TimedOut {
+                was_hasty: true, ..
+            } => FaultKind::Caller,
             EndpointErrorKind::TimedOut { .. } => FaultKind::TimedOut,
             EndpointErrorKind::Exchange(error) => error.fault(),
             EndpointErrorKind::Host(error) => host_fault(error),
@@ -117,6 +123,10 @@ pub(super) fn host_fault(error: &HostError) -> FaultKind {
         _ => FaultKind::Interrupted,
     }
 }
+
+/// What an instance must be given before it is held against it that there was no answer when a
+/// deadline came; half of an attempt's own limit if that is less.
+const FAIR: Duration = Duration::from_secs(1);
 
 impl Endpoint {
     pub(crate) fn new(
@@ -199,8 +209,10 @@ impl Service<Request<Outbound>> for Endpoint {
     fn call(&mut self, request: Request<Outbound>) -> Self::Future {
         let left = request.body().deadline() - self.clock.now();
         let limit = self.attempt_timeout.filter(|limit| *limit < left);
+        let fair = self.attempt_timeout.map_or(FAIR, |it| FAIR.min(it / 2));
         request.body().set_timed(true);
         EndpointFuture {
+            is_hasty: limit.is_none() && left < fair,
             listens: request.body().parts().listens(),
             exchange: self.exchange(request),
             sleep: self.clock.sleep(limit.unwrap_or(left)),
@@ -242,6 +254,7 @@ pub(crate) struct EndpointFuture {
     #[pin]
     sleep: Sleep,
     limit: Option<Duration>,
+    is_hasty: bool,
     listens: bool,
     target: Arc<Target>,
 }
@@ -293,7 +306,10 @@ impl Future for EndpointFuture {
             Poll::Ready(result) => result,
             Poll::Pending => {
                 ready!(this.sleep.poll(cx));
-                Err(EndpointErrorKind::TimedOut { limit: *this.limit })
+                Err(EndpointErrorKind::TimedOut {
+                    limit: *this.limit,
+                    was_hasty: *this.is_hasty,
+                })
             }
         };
         let endpoint = Arc::clone(&this.target.text);

@@ -85,7 +85,9 @@ const LONGEST_TTL: f64 = 366.0 * 86_400.0;
         (
             status = 403,
             description = "A program needs an operator's key and a place on the list of \
-                programs; or the request was made by a page of another origin.",
+                programs; a service that sends a credential, and where there are such keys what \
+                is kept for good, need one, too; or the request was made by a page of another \
+                origin.",
             body = Detail,
         ),
         (status = 408, description = "The body did not arrive in time.", body = Detail),
@@ -183,7 +185,8 @@ async fn registered(
         (status = 200, description = "It is taken out.", body = Deregistered),
         (
             status = 403,
-            description = "The request was made by a page of another origin.",
+            description = "It is an operator's to change; or the request was made by a page of \
+                another origin.",
             body = Detail,
         ),
         (status = 404, description = "There is no such instance.", body = Detail, example = json!({
@@ -202,7 +205,8 @@ pub(super) async fn deregister(
     if let Some(refused) = refused_page(&works, &head) {
         return refused;
     }
-    match works.deregister(&template, &id).await {
+    let is_admin = works.current().load().is_admin(&head.headers);
+    match works.deregister(&template, &id, is_admin).await {
         Ok(_) => {
             let deregistered = Deregistered {
                 success: true,
@@ -214,6 +218,9 @@ pub(super) async fn deregister(
         }
         Err(ChangeError::NotFound { .. }) => {
             detail::refuse(StatusCode::NOT_FOUND, "Instance not found")
+        }
+        Err(ChangeError::NotPermitted(error)) => {
+            detail::refuse(StatusCode::FORBIDDEN, error.to_string())
         }
         Err(error @ ChangeError::NotOurs { .. }) => {
             detail::refuse(StatusCode::CONFLICT, error.to_string())
@@ -332,7 +339,8 @@ pub(super) async fn sync(
         (status = 200, description = "It counts now.", body = Reloaded),
         (
             status = 403,
-            description = "The request was made by a page of another origin.",
+            description = "It is an operator's to change; or the request was made by a page of \
+                another origin.",
             body = Detail,
         ),
         (
@@ -355,6 +363,11 @@ pub(super) async fn reload(
     let (head, _) = request.into_parts();
     if let Some(refused) = refused_page(&works, &head) {
         return refused;
+    }
+    if !works.current().load().is_admin(&head.headers)
+        && let Err(refused) = works.leave_to_operators()
+    {
+        return detail::refuse(StatusCode::FORBIDDEN, refused.to_string());
     }
     match works.reload_from_source().await {
         Ok(reloaded) => {

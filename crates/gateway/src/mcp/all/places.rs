@@ -28,7 +28,8 @@ impl Places {
                 );
                 continue;
             }
-            // Never the prefix of another: the configuration refuses names so alike.
+            // Never the prefix of another: names so alike have the same variables, too, and neither
+            // configurations nor registries may have two of those.
             prefixes.insert(prefix.into(), kept.len());
             kept.push(Arc::clone(service));
         }
