@@ -5,7 +5,6 @@ mod turn;
 
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -48,8 +47,8 @@ pub(crate) struct Works {
     named: AtomicU64,
     /// Held while the configuration is read anew and applied.
     reloading: tokio::sync::Mutex<()>,
-    /// What was listened on from the beginning, whatever later configurations say.
-    address: SocketAddr,
+    /// What the process was started with: some of it counts for as long as it runs.
+    started: GatewaySettings,
     /// Held while a snapshot is built, so that two changes come one after the other.
     ground: Mutex<Ground>,
 }
@@ -89,7 +88,7 @@ impl Works {
             current: Current::new(shared),
             named: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::default(),
-            address: configuration.gateway.address(),
+            started: configuration.gateway.clone(),
             ground: Mutex::new(ground),
         });
         works.follow(&mut works.ground.lock());
@@ -174,8 +173,8 @@ impl Works {
     ) -> Result<(Reloaded, Vec<Arc<Service>>), StartError> {
         let settings = &configuration.gateway;
         let is_open = settings.api_keys.is_none() && !*settings.insecure_bind;
-        if is_open && !self.address.ip().is_loopback() {
-            return Err(StartError::Exposed(self.address.ip()));
+        if is_open && !self.started.host.is_loopback() {
+            return Err(StartError::Exposed(*self.started.host));
         }
         let mut ground = self.ground.lock();
         let current = self.current.load();
@@ -201,7 +200,7 @@ impl Works {
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }
-        let needs_restart = needs_restart(&ground.configuration.gateway, settings);
+        let needs_restart = needs_restart(&self.started, settings);
 
         // From here on nothing fails.
         let Turn {
@@ -265,12 +264,11 @@ impl Works {
         let mut changes = ground.registries.changes();
         let works = Arc::downgrade(self);
         let task = tokio::spawn(async move {
-            loop {
-                changes.next().await;
-                let Some(works) = works.upgrade() else {
-                    return;
-                };
+            // First, as a registry may have changed after the plans were made.
+            while let Some(works) = works.upgrade() {
                 works.apply_registries();
+                drop(works);
+                changes.next().await;
             }
         });
         if let Some(before) = ground.following.replace(task.abort_handle()) {

@@ -13,6 +13,9 @@ pub(crate) struct Activity {
     exchanges: AtomicU64,
     /// Successful reads from the socket. Only the connection's task writes it.
     reads: AtomicU32,
+    /// Twice the number of writes to the socket, and one more while the client takes nothing. Only
+    /// the connection's task writes it.
+    writes: AtomicU32,
     /// Whether it speaks HTTP/2, where bytes may arrive that are no part of a request.
     multiplexed: AtomicBool,
     verdict: AtomicU8,
@@ -35,7 +38,15 @@ pub(crate) struct Snapshot {
     pub(crate) started: u32,
     pub(crate) in_flight: u32,
     pub(crate) reads: u32,
+    pub(crate) writes: u32,
     pub(crate) multiplexed: bool,
+}
+
+impl Snapshot {
+    /// Whether the client has taken nothing of what there is for it since `before`.
+    pub(crate) fn is_stuck_since(self, before: Self) -> bool {
+        self.writes % 2 == 1 && self.writes == before.writes
+    }
 }
 
 const STARTED: u64 = 1 << 32;
@@ -53,6 +64,17 @@ impl Activity {
         self.reads.store(reads.wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// Notes whether the client took something. Not for two tasks at a time.
+    pub(crate) fn wrote(&self, took_something: bool) {
+        let writes = self.writes.load(Ordering::Relaxed);
+        let writes = if took_something {
+            (writes | 1).wrapping_add(1)
+        } else {
+            writes | 1
+        };
+        self.writes.store(writes, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_multiplexed(&self) {
         self.multiplexed.store(true, Ordering::Relaxed);
     }
@@ -63,6 +85,7 @@ impl Activity {
             started: (exchanges >> 32) as u32,
             in_flight: exchanges as u32,
             reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
             multiplexed: self.multiplexed.load(Ordering::Relaxed),
         }
     }

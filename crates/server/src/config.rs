@@ -21,6 +21,8 @@ pub struct ServerConfig {
     pub header_read_timeout: Duration,
     /// How long a connection may be without an exchange before it is closed: 75 s, as in nginx,
     /// and more than the 60 s after which most clients and load balancers close theirs.
+    ///
+    /// A client that takes nothing of an answer for as long is cut off, whatever else it asked for.
     pub idle_timeout: Duration,
     /// The most bytes of a request's line and headers: 64 KiB. More is answered with 431.
     pub max_header_bytes: u32,

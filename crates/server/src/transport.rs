@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 
 use crate::activity::Activity;
 
-/// A socket that counts its reads, so that the sweep can tell a header that drips in from
-/// silence.
+/// A socket that counts its reads and writes, so that the sweep can tell a header that drips in
+/// from silence, and a client that takes no answers from one that waits for them.
 #[derive(Debug)]
 pub(crate) struct Transport<I> {
     io: TokioIo<I>,
@@ -53,12 +53,16 @@ where
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.activity.wrote(written.is_ready());
+        written
     }
 
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.activity.wrote(flushed.is_ready());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -76,6 +80,8 @@ where
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.activity.wrote(written.is_ready());
+        written
     }
 }

@@ -42,17 +42,25 @@ pub(crate) struct Watch {
     quiet: u32,
     /// Those of them that found a request's headers begun and not ended.
     header: u32,
+    /// Sweeps in a row that found the client to take nothing.
+    stuck: u32,
 }
 
 impl Watch {
     /// Looks at the connection once more; says what it must do now, if anything.
     pub(crate) fn look(&mut self, now: Snapshot, limits: &Limits) -> Option<Verdict> {
-        if now.in_flight > 0 || now.started != self.last.started {
+        let stuck = if now.is_stuck_since(self.last) {
+            self.stuck.saturating_add(1)
+        } else {
+            0
+        };
+        if now.in_flight > 0 || now.started != self.last.started || stuck > 0 {
             *self = Self {
                 last: now,
+                stuck,
                 ..Self::default()
             };
-            return None;
+            return (stuck >= limits.idle).then_some(Verdict::Cut);
         }
         self.quiet = self.quiet.saturating_add(1);
         // Until there was a request, everything is part of one: the silence, the handshake.
@@ -74,6 +82,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::Activity;
 
     fn limits() -> Limits {
         Limits {
@@ -140,6 +149,27 @@ mod tests {
             ..Snapshot::default()
         };
         assert_eq!(verdicts(|_| streaming), []);
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_of_its_answers_is_cut() {
+        let streaming = |took: u32| {
+            let activity = Activity::default();
+            for _ in 0..took {
+                activity.wrote(true);
+            }
+            activity.wrote(false);
+            Snapshot {
+                started: 1,
+                in_flight: 1,
+                ..activity.snapshot()
+            }
+        };
+        // It begins to take nothing between the first two sweeps.
+        let stuck = verdicts(|sweep| streaming(sweep.min(2)));
+        assert_eq!(stuck, [(12, Verdict::Cut)]);
+        let slow = verdicts(|sweep| streaming(sweep / 9));
+        assert_eq!(slow, []);
     }
 
     #[test]

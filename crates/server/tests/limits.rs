@@ -2,12 +2,17 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{convert::Infallible, future::ready, time::Duration};
 
 use bartizan_server::ServerConfig;
 use common::{GET, Running, exchange, h2, read_to_end, read_until, request, soon, write};
-use http_body_util::BodyExt;
-use tokio::{io::AsyncWriteExt, time::Instant};
+use http::Response;
+use http_body_util::{BodyExt, Full};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
+use tower::service_fn;
 
 /// 100 ms for headers, 300 ms of silence.
 fn impatient() -> ServerConfig {
@@ -57,7 +62,7 @@ async fn dripping_does_not_help() {
     };
     let end = async {
         let mut rest = Vec::new();
-        let _ = tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut rest).await;
+        let _ = reader.read_to_end(&mut rest).await;
     };
     soon(async {
         tokio::select! {
@@ -109,6 +114,44 @@ async fn idle_connections_are_closed_in_time_and_not_before() {
     watch.took_at_least(300);
     server.until_open(0).await;
     assert_eq!(server.stats.cut(), 0, "closed, not cut");
+}
+
+#[tokio::test]
+async fn who_takes_no_answers_is_cut_off() {
+    let answer = |_| {
+        ready(Ok::<_, Infallible>(Response::new(Full::from(vec![
+            b'x';
+            8 << 20
+        ]))))
+    };
+    let server = Running::serve(common::bind(&impatient(), None), service_fn(answer));
+    let mut stream = server.connect().await;
+    let watch = Watch::start();
+    write(&mut stream, &GET.repeat(4)).await;
+    server.until_open(1).await;
+    server.until_open(0).await;
+    watch.took_at_least(300);
+    assert_eq!(server.stats.cut(), 1);
+    drop(stream);
+}
+
+#[tokio::test]
+async fn who_takes_answers_slowly_gets_all_of_them() {
+    let answer = |_| {
+        ready(Ok::<_, Infallible>(Response::new(Full::from(vec![
+            b'x';
+            8 << 20
+        ]))))
+    };
+    let server = Running::serve(common::bind(&impatient(), None), service_fn(answer));
+    let mut stream = server.connect().await;
+    write(&mut stream, GET).await;
+    let (mut bytes, mut chunk) = (0, vec![0; 1 << 20]);
+    while bytes < 8 << 20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        bytes += soon(stream.read(&mut chunk)).await.unwrap();
+    }
+    assert_eq!(server.stats.cut(), 0);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ pub(super) async fn initialize(door: &Door, request: &Request) -> Response<Body>
         Err(error) => return ask::untranslatable(door, &error).response(Some(&request.id)),
     };
     let mut response = json(result_message(&request.id, &result), Era::Legacy);
-    let token = Session::seal(door, door.service.id(), &request.body, None, "");
+    let token = Session::found(door, door.service.id(), &request.body);
     if let Some(token) = token {
         response.headers_mut().insert(MCP_SESSION_ID, token);
     }

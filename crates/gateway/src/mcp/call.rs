@@ -1,11 +1,12 @@
 use std::{
+    future::Future,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use bartizan_classify::RequestClass;
 use bartizan_clock::{Clock, Instant};
-use bartizan_protocol::{Envelope, Kind, method};
+use bartizan_protocol::{Envelope, Kind, error::TIMED_OUT, method};
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, uri::PathAndQuery};
@@ -18,6 +19,9 @@ use crate::{
     service::{Form, Outbound, Owner, Parts, Payload, Service, Upstream},
     shared::Shared,
 };
+
+/// How much later than the timer of an attempt that of a whole answer ends.
+const HEAD_START: Duration = Duration::from_millis(10);
 
 /// Whoever sent a request, as far as the gateway knows.
 #[derive(Clone, Debug)]
@@ -250,6 +254,33 @@ impl Door {
         }
     }
 
+    /// When an answer must have begun, and one that is awaited as a whole be there.
+    fn due(&self) -> Instant {
+        let latest = self.shared.clock().now() + self.service.timeout();
+        self.deadline
+            .map_or(latest, |deadline| deadline.min(latest))
+    }
+
+    /// What comes of `answer`, which its caller awaits as a whole and hears nothing of before.
+    ///
+    /// # Errors
+    ///
+    /// When it takes longer than the caller or the service allows.
+    pub(super) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Refusal> {
+        let clock = self.shared.clock();
+        let (begun, due) = (clock.now(), self.due());
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            // An instance that has not even begun to answer is seen to fail first.
+            () = clock.sleep_until(due + HEAD_START) => {
+                let millis = (due - begun).as_millis();
+                let text = format!("{} did not answer within {millis} ms", self.service.name());
+                Err(Refusal::answer(TIMED_OUT, text))
+            }
+        }
+    }
+
     /// Sends a message through the service's stack.
     ///
     /// # Errors
@@ -257,11 +288,7 @@ impl Door {
     /// When no answer came, in the words for its client.
     pub(crate) async fn send(&self, message: Message) -> Result<Response<Payload>, Refusal> {
         let timeout = self.service.timeout();
-        let latest = self.shared.clock().now() + timeout;
-        let deadline = self
-            .deadline
-            .map_or(latest, |deadline| deadline.min(latest));
-        let priority = self.priority;
+        let (deadline, priority) = (self.due(), self.priority);
         let outbound = outbound(message, self.caller.owner, deadline, priority, &self.ids);
         let result = self.service.call(outbound).await;
         if let Some(witness) = &self.witness {

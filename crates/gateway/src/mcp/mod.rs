@@ -170,8 +170,13 @@ pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Res
                 .response(None);
         }
     };
-    let mut answers = Vec::new();
+    let limit = door.shared.mcp().max_message_bytes();
+    let (mut answers, mut bytes) = (Vec::new(), 0);
     for member in batch.iter() {
+        // No more is asked for than can be answered.
+        if bytes > limit {
+            break;
+        }
         let member = body.slice_ref(member);
         let (kind, answer) = match Envelope::read(&member) {
             Ok(envelope) if envelope.method() == Some("initialize") => {
@@ -192,10 +197,12 @@ pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Res
             ),
         };
         if kind == Kind::Request {
-            answers.extend(response_in(door, answer).await);
+            let answer = response_in(door, answer).await;
+            bytes += answer.as_ref().map_or(0, Bytes::len);
+            answers.extend(answer);
         }
     }
-    match bridge::join_batch(answers, door.shared.mcp().max_message_bytes()) {
+    match bridge::join_batch(answers, limit) {
         Ok(Some(joined)) => {
             let mut response = Response::new(Body::from(joined));
             response.headers_mut().insert(CONTENT_TYPE, JSON);

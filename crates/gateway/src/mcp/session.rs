@@ -8,13 +8,18 @@ use bartizan_transport::{
 use http::{HeaderValue, Response};
 
 use super::{
-    Door, Message, Refusal, lost,
+    Door, Message, Refusal,
+    client::ClientSession,
+    lost,
     upstream::{Introduction, UpstreamSession},
 };
 use crate::service::Payload;
 
 /// How long the token of a session is good for, in seconds: a week.
 const LIFETIME: u64 = 7 * 24 * 3600;
+
+/// The most that is remembered of what a client can do; one that says more can do nothing.
+const MAX_CAPABILITIES_BYTES: usize = 64 * 1024;
 
 /// A session of an older revision, as its client carries it.
 ///
@@ -88,8 +93,32 @@ impl Session {
         Self::seal(door, place, request, Some(upstream), instance)
     }
 
+    /// The token for a session of the gateway's own, with a client that sent `request`, an
+    /// `initialize`. What the client says of itself is remembered if the token has no room for it.
+    pub(super) fn found(door: &Door, place: u64, request: &[u8]) -> Option<HeaderValue> {
+        let token = Self::seal(door, place, request, None, "")?;
+        let capabilities = edit::get(request, &["params", "capabilities"]).unwrap_or("{}");
+        if capabilities.len() > SessionToken::MAX_CLIENT_BYTES {
+            let session = Self::read(door, place, &token)?;
+            let clients = door.shared.mcp().clients();
+            let introduction = Introduction {
+                version: session.version,
+                capabilities: Some(capabilities)
+                    .filter(|text| text.len() <= MAX_CAPABILITIES_BYTES)
+                    .unwrap_or("{}")
+                    .into(),
+                info: UNKNOWN_CLIENT.into(),
+            };
+            let remember = || ClientSession::new(introduction);
+            clients
+                .get_or_insert(session.id, &door.caller, remember)
+                .ok()?;
+        }
+        Some(token)
+    }
+
     /// The token of a session that `request`, an `initialize`, asked for.
-    pub(super) fn seal(
+    fn seal(
         door: &Door,
         place: u64,
         request: &[u8],
@@ -104,7 +133,7 @@ impl Session {
             instance,
             upstream_session: upstream,
             protocol_version: Version::negotiate_legacy(&version.unwrap_or_default()).as_str(),
-            client_capabilities: edit::get(request, &["params", "capabilities"]),
+            client_capabilities: edit::get(request, &["params", "capabilities"]).or(Some("{}")),
             client_info: edit::get(request, &["params", "clientInfo"]),
             created: now,
         };

@@ -68,9 +68,10 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
         method: method::TOOLS_CALL.into(),
     };
     let client = nobody();
-    match ask::alone(door, &client, &request).await {
-        Some(response) => read(&response),
-        None => Called::refused(error::BAD_ANSWER, "no answer"),
+    match door.in_time(ask::alone(door, &client, &request)).await {
+        Ok(Some(response)) => read(&response),
+        Ok(None) => Called::refused(error::BAD_ANSWER, "no answer"),
+        Err(refusal) => Called::refused(refusal.code(), refusal.message()),
     }
 }
 

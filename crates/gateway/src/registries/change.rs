@@ -130,10 +130,10 @@ impl Registries {
     ///
     /// Dropping the future may leave the instance taken out.
     pub(crate) async fn deregister(&self, service: &str, id: &str) -> Result<Entry, ChangeError> {
-        if let Ok(entry) = self.registrations.deregister(service, id) {
-            return Ok(entry);
-        }
-        if let Some(entry) = self.take_out(service, id).await? {
+        // From both, or the one would take the place of the other.
+        let listed = self.take_out(service, id).await?;
+        let registered = self.registrations.deregister(service, id).ok();
+        if let Some(entry) = registered.or(listed) {
             return Ok(entry);
         }
         Err(match self.listing(service, id) {

@@ -30,7 +30,7 @@ pub(super) fn initialize(
         instructions(door)
     );
     let mut response = json(result_message(&request.id, result.as_bytes()), Era::Legacy);
-    if let Some(token) = Session::seal(door, EVERYWHERE, body, None, "") {
+    if let Some(token) = Session::found(door, EVERYWHERE, body) {
         response.headers_mut().insert(MCP_SESSION_ID, token);
     }
     response

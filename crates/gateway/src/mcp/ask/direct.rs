@@ -43,12 +43,15 @@ pub(in crate::mcp) fn direct(
     };
     let door = door.clone();
     Box::pin(async move {
-        let nobody = ModernClient::of(Introduction::of_gateway());
-        if probe::speaks_modern(&door).await? {
-            to_modern(&door, &nobody, &request).await
-        } else {
-            to_legacy(&door, &nobody, &request).await
-        }
+        let answer = async {
+            let nobody = ModernClient::of(Introduction::of_gateway());
+            if probe::speaks_modern(&door).await? {
+                to_modern(&door, &nobody, &request).await
+            } else {
+                to_legacy(&door, &nobody, &request).await
+            }
+        };
+        door.in_time(answer).await?
     })
 }
 
