@@ -713,3 +713,20 @@ async fn reload_does_what_the_signal_does_or_nothing() {
     let answer = unsaid.post_to("/gateway/reload", "").await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
 }
+
+#[tokio::test]
+async fn who_is_deregistered_is_gone_from_memory_and_file() {
+    let place = Place::new(Some(r#"{"templates": {}}"#));
+    let gateway = place.start().await;
+    let instance = json!({ "id": "one", "endpoint": "http://127.0.0.1:9" });
+    let body = json!({ "template_name": "users", "instance": instance, "ttl": 60 });
+    assert_eq!(register(&gateway, &body).await.status, StatusCode::OK);
+    let listed = json!({ "templates": { "users": { "instances": [instance] } } });
+    std::fs::write(&place.path, listed.to_string()).unwrap();
+    gateway.post_to("/gateway/sync", "").await;
+    let answer = gateway.delete("/gateway/deregister/users/one").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let registry = gateway.get("/gateway/registry").await.json();
+    assert_eq!(registry["templates"], json!({}), "{registry}");
+    assert!(!place.text().contains("127.0.0.1"), "{}", place.text());
+}

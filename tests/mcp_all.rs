@@ -367,8 +367,14 @@ async fn lesson_10_a_changed_list_is_told_and_asked_for_again() {
 }
 
 async fn legacy_session(gateway: &Running) -> String {
+    session_of(gateway, json!({})).await
+}
+
+/// The session of a client that can do this.
+async fn session_of(gateway: &Running, capabilities: Value) -> String {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } } });
+        "protocolVersion": "2025-11-25", "capabilities": capabilities,
+        "clientInfo": { "name": "t", "version": "1" } } });
     let headers = [
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),
@@ -405,4 +411,18 @@ async fn open_stream(gateway: &Running, session: &str) -> hyper::body::Incoming 
     let headers = [("accept", "text/event-stream"), ("mcp-session-id", session)];
     let request = gateway.request(Method::GET, "/mcp", &headers, "");
     gateway.open(request).await.into_body()
+}
+
+#[tokio::test]
+async fn a_client_that_says_much_of_itself_has_a_session_all_the_same() {
+    let server = server(&["look"]).await;
+    let gateway = gateway(&[("eyes", &server.url())]).start().await;
+    for length in [0, 900, 1_100, 60_000, 100_000] {
+        let capabilities = json!({ "experimental": { "x": { "y": "z".repeat(length) } } });
+        let session = session_of(&gateway, capabilities).await;
+        let own = BTreeMap::from([("mcp-session-id", &*session)]);
+        let listed = legacy(&gateway, &own, "tools/list", json!({})).await;
+        let name = &listed["result"]["tools"][0]["name"];
+        assert_eq!(name, "eyes__look", "{length}: {listed}");
+    }
 }

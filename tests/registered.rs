@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_gateway::Gateway;
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Files, Running, Variables};
 use futures_util::future::join_all;
@@ -308,4 +309,35 @@ async fn few_agents_move_when_an_instance_leaves() {
         .count();
     assert_eq!(moved, before["d"], "only those of the one that left");
     assert!(moved as f64 <= AGENTS as f64 * (0.25 + 0.05), "{moved}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_while_the_gateway_starts_is_not_lost() {
+    let registry = |count: usize| {
+        let server = |n| format!("- {{namespace: service-{n}, name: 127.0.0.1, port: 9}}\n");
+        "servers:\n".to_owned() + &(0..count).map(server).collect::<String>()
+    };
+    const COUNT: usize = 1_000;
+    let files = Files::new();
+    let path = files.write("registry.yaml", registry(COUNT));
+    let variables = Variables::default()
+        .set("REGISTRY_PATH", path.display())
+        .set("HEALTH_CHECK_INTERVAL", 86_400)
+        .set("POLL_INTERVAL", 1);
+    let configuration = variables.configuration();
+    let clock = bartizan_clock::Clock::default();
+    let begun = clock.now();
+    drop(Gateway::new(&configuration).unwrap());
+    let takes = clock.now() - begun;
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(takes / 4);
+        files.write("registry.yaml", registry(COUNT + 1));
+        files
+    });
+    let gateway = Gateway::new(&configuration).unwrap();
+    let _files = writer.join().unwrap();
+    until("the change is applied", async || {
+        gateway.services().len() == COUNT + 1
+    })
+    .await;
 }

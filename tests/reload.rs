@@ -2,13 +2,20 @@
 //! all that was known of it.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
+use bartizan_gateway::Gateway;
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Files, Running, Variables, paced};
 use futures_util::future::join;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 const RELOADS: usize = 100;
 /// Calls that are answered between one reload and the next.
@@ -244,4 +251,60 @@ async fn a_hundred_reloads_under_load_cost_nobody_anything() {
     }
     let refused = gateway.call_of("limited", "createOrder", 2).await;
     assert_eq!(refused.message(), "Rate limit queue timeout");
+}
+
+/// Services that are there and nothing more.
+fn named(names: &[&str]) -> Variables {
+    let all = Variables::default().set("MCP_SERVICES", names.join(","));
+    names.iter().fold(all, |all, name| {
+        let name = name.to_uppercase();
+        all.set(
+            &format!("MCP_SERVICE_{name}_ENDPOINT"),
+            "http://127.0.0.1:9",
+        )
+        .set(&format!("MCP_SERVICE_{name}_AUTH_TYPE"), "none")
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_first_is_not_applied_last() {
+    let file = Arc::new(Mutex::new(named(&["one"])));
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (began, has_begun) = oneshot::channel::<()>();
+    let first = Mutex::new(Some((began, wait)));
+    let from = Arc::clone(&file);
+    let gateway = Gateway::new(&named(&["one"]).configuration()).unwrap();
+    let gateway = gateway.configured_by(move || {
+        let read = from.lock().clone();
+        if let Some((began, wait)) = first.lock().take() {
+            // One file is read, others are still to come.
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+        }
+        read.parse()
+    });
+    let reload = |gateway: Gateway| tokio::spawn(async move { gateway.reload_from_source().await });
+    let slow = reload(gateway.clone());
+    has_begun.await.unwrap();
+    *file.lock() = named(&["one", "two"]);
+    let quick = reload(gateway.clone());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    go_on.send(()).unwrap();
+    slow.await.unwrap().unwrap();
+    quick.await.unwrap().unwrap();
+    assert_eq!(gateway.services(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_what_differs_from_the_start() {
+    let at = |port: u16| {
+        named(&["one"])
+            .set("MCP_GATEWAY_PORT", port)
+            .configuration()
+    };
+    let gateway = Gateway::new(&at(9_001)).unwrap();
+    let needed = |port| gateway.reload(&at(port)).unwrap().needs_restart;
+    assert_eq!(needed(9_002), ["address"]);
+    assert_eq!(needed(9_002), ["address"]);
+    assert!(needed(9_001).is_empty());
 }

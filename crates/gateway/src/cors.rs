@@ -25,6 +25,14 @@ pub(crate) enum Cors {
 }
 
 impl Cors {
+    /// Whether a page of `origin` is one of those that may read answers.
+    pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Origins(origins) => origins.contains(origin),
+        }
+    }
+
     /// Adds the headers that an answer to a request from `origin` may have.
     pub(crate) fn apply(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         let allowed = match self {

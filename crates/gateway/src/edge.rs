@@ -83,6 +83,9 @@ fn shortcut<B>(
     if !shared.admits(request.headers()) && !is_open(request.uri().path()) {
         return Some(refuse(shared, &Error::Unauthenticated));
     }
+    if shared.is_foreign_page(request.headers(), request.uri().authority()) {
+        return Some(refuse(shared, &Error::ForeignPage));
+    }
     None
 }
 

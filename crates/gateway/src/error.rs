@@ -20,6 +20,9 @@ pub(crate) enum Error {
         "authentication required: send one of the gateway's API keys as a bearer token or in X-API-Key"
     )]
     Unauthenticated,
+    /// A page of a browser that is none of those that may call.
+    #[error("this page may not call the gateway: its origin is not allowed")]
+    ForeignPage,
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
@@ -65,7 +68,9 @@ impl Error {
     /// The code of the documented vocabulary that is nearest.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Unauthenticated | Self::Credential { .. } => "AUTHENTICATION_ERROR",
+            Self::Unauthenticated | Self::ForeignPage | Self::Credential { .. } => {
+                "AUTHENTICATION_ERROR"
+            }
             Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } => "VALIDATION_ERROR",
             Self::SlowBody => "TIMEOUT_ERROR",
             Self::Disconnected => "NETWORK_ERROR",
@@ -82,6 +87,7 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::ForeignPage => StatusCode::FORBIDDEN,
             Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,

@@ -13,7 +13,11 @@ use bartizan_config::{CorsOrigins, Dialect, GatewaySettings, Setting};
 use bartizan_server::{CollectError, Stats, collect};
 use bartizan_telemetry::{GatewayMetrics, Metrics};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{AUTHORIZATION, ORIGIN},
+    uri::Authority,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -156,6 +160,26 @@ impl Shared {
     /// The snapshot that counts now, if it is another than this one.
     pub(crate) fn latest(&self) -> Option<Arc<Self>> {
         self.lasting.turns.borrow().upgrade()
+    }
+
+    /// Whether a request is made by a page of a browser that may not read its answer: then it may
+    /// not make it either. Where every page may read, it is for the doors to say.
+    pub(crate) fn is_foreign_page(
+        &self,
+        headers: &HeaderMap,
+        authority: Option<&Authority>,
+    ) -> bool {
+        headers.get(ORIGIN).is_some_and(|origin| {
+            !self.cors.lists(origin) && self.mcp.origin().check(headers, authority).is_err()
+        })
+    }
+
+    /// Whether nothing but its origin shows that a page of a browser may call tools, and that does
+    /// not.
+    pub(crate) fn is_stranger(&self, headers: &HeaderMap) -> bool {
+        self.api_keys.is_empty()
+            && headers.contains_key(ORIGIN)
+            && self.mcp.origin().check(headers, None).is_err()
     }
 
     pub(crate) fn cors(&self) -> &Cors {

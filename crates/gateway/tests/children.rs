@@ -229,3 +229,56 @@ async fn a_tool_whose_question_was_refused_may_ask_again() {
     let both = pair(&gateway).await;
     assert!(both >= TURN, "{both:?}");
 }
+
+#[tokio::test]
+async fn no_more_of_a_batch_is_asked_for_than_can_be_answered() {
+    // Six megabytes, and how many calls there were.
+    let large = r#"
+    *'"tools/call"'*)
+      calls=$((calls + 1))
+      result "$id" '{"content":[{"type":"text","text":"'$(head -c 6000000 /dev/zero | tr '\0' x)'"}],"calls":'$calls'}';;"#;
+    let gateway = gateway(vec![("it", with_a_tool(large))]);
+    let initialize = INITIALIZE.replace("2025-11-25", "2025-03-26");
+    let begun = send(&gateway, Method::POST, "/mcp/it", None, &initialize).await;
+    let session = begun.headers()["mcp-session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let session = Some(&*session);
+    let call =
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask","arguments":{}}}"#;
+    let batch = format!("[{}]", [call; 20].join(","));
+    let answer = send(&gateway, Method::POST, "/mcp/it", session, &batch).await;
+    let answer = text(answer).await;
+    assert!(answer.contains("pass 10485760 bytes"), "{answer}");
+    let one = send(
+        &gateway,
+        Method::POST,
+        "/mcp/it",
+        session,
+        &format!("[{call}]"),
+    )
+    .await;
+    let one = text(one).await;
+    assert!(one.contains(r#""calls":3"#), "{}", &one[one.len() - 100..]);
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_is_not_waited_for_any_longer_than_one_that_has_not() {
+    // Says for four seconds that it is at it.
+    let slow = r#"
+    *'"tools/call"'*)
+      (for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        echo '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"'$n'"}}'
+        sleep 0.2
+      done
+      result "$id" '{"content":[]}') &;;"#;
+    let gateway = gateway(vec![("it", with_a_tool(slow))]);
+    let begun = Clock::default().now();
+    let body = r#"{"service":"it","operation":"ask","metadata":{"timeout":500}}"#;
+    let answer = send(&gateway, Method::POST, "/mcp/request", None, body).await;
+    let answer = text(answer).await;
+    let took = Clock::default().now() - begun;
+    assert!(answer.contains("did not answer within"), "{answer}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}

@@ -4,7 +4,11 @@ mod gateway;
 mod service;
 mod table;
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{
@@ -25,7 +29,16 @@ pub use self::{
 pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
+    /// The services that have metrics of their own.
+    services: Arc<Mutex<HashSet<Box<str>>>>,
 }
+
+/// How many services have metrics of their own. There is no way to forget a series, and services
+/// may come and go for as long as the process runs.
+const MAX_SERVICES: usize = 2_048;
+
+/// The label of the others, which is no name that a service can have.
+const OTHERS: &str = "(others)";
 
 impl Metrics {
     /// A registry with every family of [`reference_markdown`] described and none counted.
@@ -48,20 +61,36 @@ impl Metrics {
         Self {
             recorder: Arc::new(recorder),
             handle,
+            services: Arc::default(),
         }
     }
 
     /// The metrics of a service: at zero the first time, and the same ones every time after.
     ///
     /// The name becomes a label, of which the first 128 characters count. A registry never
-    /// forgets a service, so names come from a configuration and never from a request.
+    /// forgets a service: those after the first 2,048 share the metrics of `(others)`.
     #[must_use]
     pub fn service(&self, name: &str) -> ServiceMetrics {
         /// Longer than any name that a configuration accepts.
         const MAX_LABEL: usize = 128;
 
         let end = name.char_indices().nth(MAX_LABEL).map(|(end, _)| end);
-        ServiceMetrics::new(self, end.map_or(name, |end| &name[..end]))
+        let name = end.map_or(name, |end| &name[..end]);
+        ServiceMetrics::new(
+            self,
+            if self.has_room_for(name) {
+                name
+            } else {
+                OTHERS
+            },
+        )
+    }
+
+    fn has_room_for(&self, service: &str) -> bool {
+        let services = self.services.lock();
+        let mut services = services.unwrap_or_else(PoisonError::into_inner);
+        services.contains(service)
+            || services.len() < MAX_SERVICES && services.insert(service.into())
     }
 
     /// The metrics of the gateway itself, all at zero.
@@ -258,5 +287,22 @@ mod tests {
             page.contains("bartizan_service_call_duration_seconds_count{service=\"s\"} 1"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn services_without_end_share_their_metrics() {
+        let metrics = Metrics::new();
+        let first = metrics.service("service-0");
+        for n in 0..2 * MAX_SERVICES {
+            let _ = metrics.service(&format!("service-{n}"));
+        }
+        let page = metrics.render();
+        let named = |name: &str| page.matches(&format!("service=\"{name}\"")).count();
+        assert_eq!(named("(others)"), named("service-0"));
+        assert_eq!(named(&format!("service-{MAX_SERVICES}")), 0);
+        // Who was there first comes back to what is its own.
+        metrics.service("service-0").retries.increment(1);
+        drop(first);
+        assert!(metrics.render().contains("service=\"service-0\"} 1"));
     }
 }

@@ -73,6 +73,10 @@ pub(super) async fn answer(
         return dialect.refuse(&Error::UnknownService(envelope.service.into_owned()));
     };
     if service.mcp().is_some() {
+        // As at the doors of MCP: what runs on this machine is not every page's to call.
+        if shared.is_stranger(headers) {
+            return dialect.refuse(&Error::ForeignPage);
+        }
         return tool(service, &envelope, headers, &dialect).await;
     }
     let (outbound, timeout) = match outbound(service, &envelope, headers, body, &dialect) {

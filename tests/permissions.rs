@@ -1,0 +1,267 @@
+//! Who may change what over HTTP, and whose pages may call: nobody gets at a credential that is
+//! not theirs, and no change of the configuration opens what was closed.
+
+use std::time::Duration;
+
+use bartizan_gateway::Gateway;
+use bartizan_testkit::{Reply, Upstream};
+use bartizan_tests::{Answer, Files, Running, Variables};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const USER: &str = "key-of-an-ordinary-caller-00001";
+const OPERATOR: &str = "key-of-an-operator-000000000001";
+const TOKEN: &str = "token-of-the-payments-service";
+
+async fn backend() -> Upstream {
+    let backend = Upstream::start_with(|_| Reply::json("1")).await;
+    backend.aside("/api/definition", Reply::status(404));
+    backend.aside("/health", Reply::status(200));
+    backend
+}
+
+/// A registry that lists an instance of `pay-ments`, which speaks REST.
+fn registry(files: &Files, endpoint: &str) -> Variables {
+    let instance = json!({ "id": "one", "endpoint": endpoint });
+    let registry = json!({ "templates": { "pay-ments": { "instances": [instance] } } });
+    let path = files.write("registry.json", registry.to_string());
+    Variables::default()
+        .set("MCP_GATEWAY_REGISTRY_FILE", path.display())
+        .set("MCP_SERVICE_PAY_MENTS_TRANSPORT", "rest")
+}
+
+fn with_token(variables: Variables) -> Variables {
+    variables
+        .set("MCP_SERVICE_PAY_MENTS_AUTH_TYPE", "bearer")
+        .set("MCP_SERVICE_PAY_MENTS_TOKEN", TOKEN)
+}
+
+fn with_keys(variables: Variables) -> Variables {
+    variables
+        .set("MCP_GATEWAY_API_KEYS", USER)
+        .set("MCP_GATEWAY_ADMIN_KEYS", OPERATOR)
+}
+
+fn registration(template: &str, id: &str, endpoint: &str, ttl: Option<u32>) -> Value {
+    let instance = json!({ "id": id, "endpoint": endpoint });
+    json!({ "template_name": template, "instance": instance, "ttl": ttl })
+}
+
+async fn send(gateway: &Running, method: Method, path: &str, key: &str, body: &str) -> Answer {
+    let headers = [("x-api-key", key)];
+    let body = body.to_owned();
+    gateway
+        .send(gateway.request(method, path, &headers, body))
+        .await
+}
+
+async fn register(gateway: &Running, key: &str, registration: &Value) -> Answer {
+    let body = registration.to_string();
+    send(gateway, Method::POST, "/gateway/register", key, &body).await
+}
+
+#[tokio::test]
+async fn no_service_gets_the_credential_of_one_of_a_like_name() {
+    let (ours, theirs) = (backend().await, backend().await);
+    let files = Files::new();
+    let gateway = with_token(registry(&files, &ours.url())).start().await;
+    for name in ["pay_ments", "PAY-MENTS", "pay.ments", "pay ments"] {
+        let body = registration(name, "evil", &theirs.url(), Some(60));
+        let answer = register(&gateway, "", &body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("`pay-ments`"), "{detail}");
+        gateway.call_of(name, "pay", 1).await;
+    }
+    assert!(theirs.requests().is_empty(), "{:?}", theirs.requests());
+    // Nor does one that a file lists after it.
+    let two = json!({ "templates": {
+        "pay-ments": { "instances": [{ "id": "one", "endpoint": ours.url() }] },
+        "pay_ments": { "instances": [{ "id": "two", "endpoint": theirs.url() }] },
+    } });
+    files.write("registry.json", two.to_string());
+    let synced = gateway.post_to("/gateway/sync", "").await;
+    assert_eq!(synced.status, StatusCode::OK);
+    gateway.call_of("pay_ments", "pay", 1).await;
+    assert!(theirs.requests().is_empty(), "{:?}", theirs.requests());
+    gateway.call_of("pay-ments", "pay", 1).await;
+    let bearer = format!("Bearer {TOKEN}");
+    let paid = ours.requests();
+    assert!(
+        paid.iter()
+            .any(|it| it.header("authorization") == Some(&bearer)),
+        "{paid:?}"
+    );
+}
+
+#[tokio::test]
+async fn only_an_operator_says_who_else_gets_a_credential() {
+    let (ours, theirs) = (backend().await, backend().await);
+    let files = Files::new();
+    let open = with_token(registry(&files, &ours.url()));
+    let evil = registration("pay-ments", "two", &theirs.url(), Some(60));
+    let replaced = registration("pay-ments", "one", &theirs.url(), Some(60));
+    for (variables, key) in [(open.clone(), ""), (with_keys(open.clone()), USER)] {
+        let gateway = variables.start().await;
+        for body in [&evil, &replaced] {
+            let answer = register(&gateway, key, body).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN);
+            let detail = answer.json()["detail"].to_string();
+            assert!(detail.contains("MCP_GATEWAY_ADMIN_KEYS"), "{detail}");
+        }
+    }
+    assert!(theirs.requests().is_empty(), "{:?}", theirs.requests());
+    let gateway = with_keys(open).start().await;
+    let answer = register(&gateway, OPERATOR, &evil).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.json());
+}
+
+#[tokio::test]
+async fn where_there_are_operators_what_is_for_good_is_theirs() {
+    let backend = backend().await;
+    let files = Files::new();
+    let listed = with_keys(registry(&files, &backend.url()));
+    let variables = listed.set("MCP_SERVICE_PAY_MENTS_AUTH_TYPE", "none");
+    let gateway = variables.start().await;
+    let text = || std::fs::read_to_string(files.path("registry.json")).unwrap();
+    let before = text();
+    let for_good = registration("pay-ments", "two", "http://127.0.0.1:9", None);
+    let in_its_place = registration("pay-ments", "one", "http://127.0.0.1:9", Some(60));
+    for body in [&for_good, &in_its_place] {
+        let answer = register(&gateway, USER, body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{body}");
+    }
+    let take_out = "/gateway/deregister/pay-ments/one";
+    for (method, path) in [
+        (Method::DELETE, take_out),
+        (Method::POST, "/gateway/reload"),
+    ] {
+        let answer = send(&gateway, method, path, USER, "").await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(text(), before);
+    // Their own, for a while, they may have.
+    let for_a_while = registration("pay-ments", "two", "http://127.0.0.1:9", Some(60));
+    assert_eq!(register(&gateway, USER, &for_a_while).await.status, 200);
+    let own = "/gateway/deregister/pay-ments/two";
+    assert_eq!(
+        send(&gateway, Method::DELETE, own, USER, "").await.status,
+        200
+    );
+    assert_eq!(register(&gateway, OPERATOR, &for_good).await.status, 200);
+    let answer = send(&gateway, Method::DELETE, take_out, OPERATOR, "").await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_as_long_as_the_network_reaches_the_port() {
+    let backend = backend().await;
+    let variables = Variables::user_service(&backend.url());
+    let reachable = variables
+        .clone()
+        .set("MCP_GATEWAY_HOST", "0.0.0.0")
+        .set("MCP_GATEWAY_API_KEYS", USER);
+    // The test itself listens on loopback only.
+    let gateway = Gateway::new(&reachable.configuration()).unwrap();
+    let running = Running::serve(gateway.clone());
+    assert_eq!(running.call("getUser").await.status, 401);
+    let refused = gateway.reload(&variables.configuration()).unwrap_err();
+    assert!(refused.to_string().contains("0.0.0.0"), "{refused}");
+    assert_eq!(running.call("getUser").await.status, 401);
+    let insecure = variables.set("MCP_GATEWAY_INSECURE_BIND", "true");
+    running.reload(&insecure);
+    assert_eq!(running.call("getUser").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_calls_what_it_may_read_the_answers_of() {
+    let backend = backend().await;
+    let variables = Variables::user_service(&backend.url());
+    let call = async |gateway: &Running, origin: &str| {
+        let body = json!({ "service": "user-service", "operation": "getUser" });
+        let headers = [("origin", origin), ("content-type", "text/plain")];
+        gateway.post_with(&headers, body.to_string()).await.status
+    };
+    // As documented.
+    let gateway = variables.start().await;
+    assert_eq!(call(&gateway, "https://evil.example").await, 200);
+    for (origins, ours) in [
+        ("https://app.example", "https://app.example"),
+        ("none", "http://localhost:3000"),
+    ] {
+        let variables = variables.clone().set("MCP_GATEWAY_CORS_ORIGINS", origins);
+        let gateway = variables.start().await;
+        assert_eq!(call(&gateway, ours).await, 200, "{origins}");
+        let before = backend.requests().len();
+        for path in ["/mcp/request", "/tools/x.y", "/gateway/registry"] {
+            let headers = [("origin", "https://evil.example")];
+            let request = gateway.request(Method::POST, path, &headers, "{}");
+            assert_eq!(gateway.send(request).await.status, 403, "{path}");
+        }
+        assert_eq!(backend.requests().len(), before);
+    }
+}
+
+#[tokio::test]
+async fn no_page_of_a_stranger_calls_a_tool_of_this_machine() {
+    let program = r#"while read -r line; do :; done"#;
+    let variables = Variables::default()
+        .set("MCP_SERVICES", "files")
+        .set("MCP_SERVICE_FILES_TRANSPORT", "stdio")
+        .set("MCP_SERVICE_FILES_COMMAND", "sh")
+        .set("MCP_SERVICE_FILES_ARGS", json!(["-c", program]))
+        .set("MCP_SERVICE_FILES_TIMEOUT", 500);
+    let call = async |gateway: &Running, headers: &[(&str, &str)]| {
+        let body = json!({ "service": "files", "operation": "wipe" });
+        gateway.post_with(headers, body.to_string()).await
+    };
+    let gateway = variables.start().await;
+    let answer = call(&gateway, &[("origin", "https://evil.example")]).await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.message().contains("origin is not allowed"));
+    // Pages of this machine, programs, and whoever shows a key, may.
+    assert_ne!(
+        call(&gateway, &[("origin", "http://localhost:3000")])
+            .await
+            .status,
+        403
+    );
+    assert_ne!(call(&gateway, &[]).await.status, 403);
+    let gateway = variables.set("MCP_GATEWAY_API_KEYS", USER).start().await;
+    let shown = [("origin", "https://app.example"), ("x-api-key", USER)];
+    assert_ne!(call(&gateway, &shown).await.status, 403);
+}
+
+#[tokio::test]
+async fn callers_without_patience_open_no_circuit() {
+    let backend = Upstream::start_with(|request| match request.uri.path() {
+        "/api/getUser" => Reply::json("1"),
+        "/api/definition" => Reply::status(404),
+        _ => Reply::json("1").after(Duration::from_secs(2)),
+    })
+    .await;
+    let gateway = Variables::user_service(&backend.url())
+        .user("CB_FAILURE_THRESHOLD", 3)
+        .start()
+        .await;
+    for _ in 0..10 {
+        let body = json!({ "service": "user-service", "operation": "slowly",
+                           "metadata": { "timeout": 20 } });
+        let answer = gateway.post(body.to_string()).await;
+        assert!(answer.message().contains("timeout"), "{}", answer.json());
+    }
+    let answer = gateway.call("getUser").await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    // Given a second, it is the service that is slow.
+    for _ in 0..3 {
+        let body = json!({ "service": "user-service", "operation": "slowly",
+                           "metadata": { "timeout": 1_100 } });
+        gateway.post(body.to_string()).await;
+    }
+    let answer = gateway.call("getUser").await;
+    assert!(
+        answer.message().contains("Circuit breaker open"),
+        "{}",
+        answer.json()
+    );
+}
