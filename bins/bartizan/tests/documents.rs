@@ -201,7 +201,9 @@ async fn a_program_that_an_operator_registers_is_started_and_called() {
     let instance = &listed["templates"]["programs"]["instances"][0];
     assert_eq!(instance["env_vars"], json!({"LOG_LEVEL": "[redacted]"}));
     let gone = gateway.url("/gateway/deregister/programs/p-1");
-    assert_eq!(curl(&["--request", "DELETE", &gone]).await.status, 200);
+    assert_eq!(curl(&["--request", "DELETE", &gone]).await.status, 403);
+    let arguments = ["--request", "DELETE", "--header", &key, &gone];
+    assert_eq!(curl(&arguments).await.status, 200);
     let answer = curl(&["--request", "POST", &call]).await;
     assert_eq!(answer.status, 404, "{answer:?}");
 }

@@ -35,6 +35,8 @@ pub(crate) enum Error {
     Disconnected,
     #[error("Service {0} not configured")]
     UnknownService(String),
+    #[error("Service {0} is not an MCP server: it is called at /mcp/request")]
+    NotMcp(String),
     #[error("Circuit breaker open for service {service}")]
     CircuitOpen {
         service: Arc<str>,
@@ -74,7 +76,7 @@ impl Error {
             Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } => "VALIDATION_ERROR",
             Self::SlowBody => "TIMEOUT_ERROR",
             Self::Disconnected => "NETWORK_ERROR",
-            Self::UnknownService(_) => "CONFIGURATION_ERROR",
+            Self::UnknownService(_) | Self::NotMcp(_) => "CONFIGURATION_ERROR",
             Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::NoInstances { .. }
@@ -91,7 +93,7 @@ impl Error {
             Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::UnknownService(_) => StatusCode::NOT_FOUND,
+            Self::UnknownService(_) | Self::NotMcp(_) => StatusCode::NOT_FOUND,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::CircuitOpen { .. } | Self::NoInstances { .. } | Self::Busy { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -113,6 +115,15 @@ impl Error {
             _ => None,
         }
         .map(retry_after_seconds)
+    }
+
+    /// Why there is no MCP server of this name; `known` if there is a service.
+    pub(crate) fn no_server(name: String, known: bool) -> Self {
+        if known {
+            Self::NotMcp(name)
+        } else {
+            Self::UnknownService(name)
+        }
     }
 
     /// What the failure of a call to `service` is, if the gateway is who refused.

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use bartizan_config::{Configuration, Errors};
+use bartizan_config::{Configuration, Errors, Severity, Warning};
 use thiserror::Error;
 
 use crate::{
@@ -136,6 +136,7 @@ impl Works {
 
     /// As [`Gateway::reload`].
     fn reload(self: &Arc<Self>, configuration: &Configuration) -> Result<Reloaded, StartError> {
+        let known = self.configuration();
         let renewed = self.renew(configuration);
         let (reloaded, gone) = renewed.inspect_err(|error| {
             tracing::error!(%error, "configuration not changed");
@@ -143,6 +144,13 @@ impl Works {
         let patience = *configuration.gateway.drain_timeout;
         retire(gone, self.lasting().clock(), patience);
         tracing::info!(%reloaded, "configuration changed");
+        let is_new = |warning: &&Warning| !known.warnings.contains(warning);
+        for warning in configuration.warnings.iter().filter(is_new) {
+            match warning.severity() {
+                Severity::Note => tracing::debug!("{warning}"),
+                Severity::Warning => tracing::warn!("{warning}"),
+            }
+        }
         if !reloaded.needs_restart.is_empty() {
             tracing::warn!(
                 changed = reloaded.needs_restart.join(", "),

@@ -77,7 +77,9 @@ impl Hosting {
             }));
         }
         match (*mcp.transport, &mcp.stdio) {
-            (McpTransport::Stdio, Some(stdio)) => Reached::ByProcess(self.process(stdio, clock)),
+            (McpTransport::Stdio, Some(stdio)) => {
+                Reached::ByProcess(self.process(&settings.name, stdio, clock))
+            }
             (McpTransport::Sse, _) => Reached::ByStream {
                 hosting: Box::new(self.clone()),
                 client: client.clone(),
@@ -87,7 +89,7 @@ impl Hosting {
         }
     }
 
-    fn process(&self, stdio: &StdioSettings, clock: Clock) -> Host {
+    fn process(&self, service: &str, stdio: &StdioSettings, clock: Clock) -> Host {
         let limits = HostLimits {
             idle: *stdio.idle_timeout,
             lifetime: *stdio.max_lifetime,
@@ -97,7 +99,7 @@ impl Hosting {
             max_message_bytes: self.max_message_bytes,
             ..Limits::default()
         };
-        let connect = Connect::stdio(command(stdio), child, RestartPolicy::default());
+        let connect = Connect::stdio(command(service, stdio), child, RestartPolicy::default());
         Host::new(connect, limits, clock)
     }
 
@@ -111,8 +113,9 @@ impl Hosting {
     }
 }
 
-fn command(stdio: &StdioSettings) -> Command {
+fn command(service: &str, stdio: &StdioSettings) -> Command {
     let mut command = Command::new(stdio.command.value())
+        .service(service)
         .args(stdio.args.iter().map(OsString::from))
         .inherited(stdio.inherited.clone());
     for (name, value) in &stdio.env {
@@ -164,7 +167,8 @@ impl Listed {
                     launch.working_dir.clone(),
                     &origin,
                 );
-                Some(self.hosting.process(&program, self.clock))
+                let name = format!("{}/{}", listing.name, instance.id());
+                Some(self.hosting.process(&name, &program, self.clock))
             }
             (Transport::Http, _) if !self.speak_sse => None,
             _ => Some(self.hosting.stream(instance, &self.client, self.clock)),

@@ -100,7 +100,8 @@ impl Connect {
             } => {
                 pace.wait(clock).await?;
                 let child = spawn(command, limits).map_err(|error| {
-                    tracing::warn!(%error, "server process not started");
+                    let service = command.service_name().map(AsRef::<str>::as_ref);
+                    tracing::warn!(service, %error, "server process not started");
                     HostError::from(error)
                 })?;
                 let (wire, handle) = process::wire(child);

@@ -100,9 +100,16 @@ pub fn spawn(command: &Command, limits: &Limits) -> Result<Child, SpawnError> {
         started,
         exited: None,
         reaped: false,
+        service: command.service_name().cloned(),
     };
     tokio::spawn(lifecycle.run());
-    tracing::debug!(pid = state.id(), program = ?command.program(), "server process started");
+    let service = command.service_name().map(AsRef::<str>::as_ref);
+    tracing::debug!(
+        service,
+        pid = state.id(),
+        program = ?command.program(),
+        "server process started"
+    );
     Ok(Child {
         outgoing: Outgoing::new(queue, state.clone(), *limits),
         incoming: Incoming::new(stdout, state.clone(), limits),

@@ -2,6 +2,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// A program to run as an MCP server: its arguments, its environment and where it runs.
@@ -27,6 +28,7 @@ pub struct Command {
     inherited: Vec<(OsString, OsString)>,
     env: Vec<(OsString, OsString)>,
     working_dir: Option<PathBuf>,
+    service: Option<Arc<str>>,
 }
 
 impl Command {
@@ -63,6 +65,7 @@ impl Command {
             inherited: Vec::new(),
             env: Vec::new(),
             working_dir: None,
+            service: None,
         }
     }
 
@@ -91,6 +94,16 @@ impl Command {
     pub fn working_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.working_dir = Some(directory.into());
         self
+    }
+
+    /// What the log calls it besides its program, which many may have in common.
+    pub fn service(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.service = Some(name.into());
+        self
+    }
+
+    pub(crate) fn service_name(&self) -> Option<&Arc<str>> {
+        self.service.as_ref()
     }
 
     /// The program as it was given.

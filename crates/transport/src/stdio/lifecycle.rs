@@ -45,6 +45,8 @@ pub(super) struct Lifecycle {
     pub(super) started: Instant,
     pub(super) exited: Option<Instant>,
     pub(super) reaped: bool,
+    /// What the log calls it.
+    pub(super) service: Option<Arc<str>>,
 }
 
 impl Lifecycle {
@@ -155,15 +157,43 @@ impl Lifecycle {
             skipped_lines: self.state.skipped(),
             ended: exited,
         };
-        tracing::info!(
-            pid = report.pid,
-            status = report.status.map(tracing::field::display),
-            cause = ?report.cause,
-            uptime = ?report.uptime,
-            "server process ended"
-        );
+        let service = self.service.as_deref();
+        let status = report.status.map(tracing::field::display);
+        let uptime_ms = report.uptime.as_millis() as u64;
+        if matches!(report.cause, Cause::Stopped | Cause::Abandoned) {
+            tracing::info!(
+                service,
+                pid = report.pid,
+                status,
+                uptime_ms,
+                "server process ended"
+            );
+        } else {
+            // What it said last is mostly why.
+            let stderr = last_words(&report.stderr_tail);
+            tracing::warn!(
+                service,
+                pid = report.pid,
+                status,
+                uptime_ms,
+                cause = ?report.cause,
+                stderr,
+                "server process ended by itself"
+            );
+        }
         self.state.publish(report);
     }
+}
+
+/// The end of what a process wrote, for a line of a log; none if it wrote nothing.
+fn last_words(stderr: &str) -> Option<&str> {
+    const MOST: usize = 500;
+    let stderr = stderr.trim();
+    let start = stderr.len().saturating_sub(MOST);
+    let start = (start..=stderr.len()).find(|at| stderr.is_char_boundary(*at));
+    start
+        .map(|at| &stderr[at..])
+        .filter(|text| !text.is_empty())
 }
 
 impl Drop for Lifecycle {

@@ -28,7 +28,7 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
     };
     let instance = Value::Object(instance(arguments, transport, &id));
     let done = match &target {
-        Target::Gateway { remote, .. } => ask(remote, transport, arguments, &instance).await,
+        Target::Gateway { remote, .. } => ask(remote, arguments, &instance).await,
         Target::File { store, .. } => write(store, arguments, &instance).await,
     };
     let replaced = match (done, target.writable_without_key()) {
@@ -57,23 +57,15 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
 }
 
 /// Has the gateway add the instance; true when it takes the place of another.
-async fn ask(
-    remote: &Remote,
-    transport: Transport,
-    arguments: &Register,
-    instance: &Value,
-) -> Result<bool, Trouble> {
+async fn ask(remote: &Remote, arguments: &Register, instance: &Value) -> Result<bool, Trouble> {
     let path = "/gateway/register";
     let mut body = json!({ "template_name": arguments.template, "instance": instance });
     if let Some(seconds) = arguments.ttl {
         body["ttl"] = seconds.into();
     }
     let (post, body) = (&Method::POST, Some(&body));
-    let answer = match transport {
-        // Only an operator may have programs started.
-        Transport::Stdio => remote.ask_as_operator(post, path, body).await?,
-        Transport::Http | Transport::Sse => remote.ask(post, path, body).await?,
-    };
+    // Where there are operators, only they may have programs started and keep instances for good.
+    let answer = remote.ask_as_operator(post, path, body).await?;
     if !answer.status.is_success() {
         return Err(remote.refused(&answer));
     }

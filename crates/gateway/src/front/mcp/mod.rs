@@ -54,7 +54,8 @@ async fn one(
     let (head, body) = request.into_parts();
     let service = shared.catalog().service(&name);
     let Some(service) = service.filter(|it| it.mcp().is_some()) else {
-        return Refusal::from(Error::UnknownService(name)).response(None);
+        let error = Error::no_server(name, service.is_some());
+        return Refusal::from(error).response(None);
     };
     enter(&shared, service, At::One, head, body).await
 }

@@ -114,7 +114,8 @@ async fn open(
     if let Some(Path(name)) = service {
         let service = shared.catalog().service(&name);
         if service.is_none_or(|it| it.mcp().is_none()) {
-            return Refusal::from(Error::UnknownService(name)).response(None);
+            let error = Error::no_server(name, service.is_some());
+            return Refusal::from(error).response(None);
         }
     }
     let path = head.uri.path();
