@@ -175,7 +175,11 @@ impl BackoffBuilder {
 /// was configured. A fraction outside 0 to 1 counts as the nearer of the two.
 #[must_use]
 pub fn spread(interval: Duration, fraction: f64, random: &mut Rng) -> Duration {
-    let fraction = fraction.max(0.0).min(1.0);
+    let fraction = if fraction.is_nan() {
+        0.0
+    } else {
+        fraction.clamp(0.0, 1.0)
+    };
     let factor = 1.0 + fraction * (2.0 * random.f64() - 1.0);
     Duration::try_from_secs_f64(interval.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
