@@ -18,9 +18,9 @@
 //!
 //! # Bounds
 //!
-//! Values are nested at most 64 deep, and what aliases stand for has a bound as well, so a
-//! few lines cannot stand for a billion values nor for a gigabyte of text. How long a text may be
-//! is for its reader to say.
+//! Values are nested at most 64 deep, what aliases stand for included. What aliases stand for and
+//! what anchors keep have bounds as well, so a few lines cannot stand for a billion values nor for
+//! a gigabyte of text. How long a text may be is for its reader to say.
 //!
 //! # When not to use it
 //!

@@ -4,6 +4,11 @@ use std::{
     ops::Range,
 };
 
+use crate::Malformed;
+
+/// How deep values may be nested.
+pub(crate) const DEPTH: usize = 64;
+
 /// Bytes of text that weigh as much as a value.
 const TEXT_OF_A_VALUE: usize = 64;
 
@@ -120,6 +125,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// How many values are nested within this one, at most.
+    pub(crate) fn height(&self) -> usize {
+        let above = |height: Option<usize>| height.map_or(0, |height| height + 1);
+        match &self.value {
+            Value::List(list) => above(list.iter().map(Self::height).max()),
+            Value::Map(members) => above(members.iter().map(|it| it.value.height()).max()),
+            _ => 0,
+        }
+    }
+
     /// A text as it is, anything else as JSON.
     #[must_use]
     pub fn render(&self) -> String {
@@ -161,6 +176,10 @@ impl<'a> Node<'a> {
             }
         }
     }
+}
+
+pub(crate) fn too_deep(place: Place) -> Malformed {
+    Malformed::new(place, format!("values are nested more than {DEPTH} deep"))
 }
 
 /// Appends `text` as a JSON string.

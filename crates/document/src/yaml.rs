@@ -5,10 +5,10 @@ use std::{
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
-use crate::{Malformed, Member, Node, Place, Value};
-
-/// How deep values may be nested.
-const DEPTH: usize = 64;
+use crate::{
+    Malformed, Member, Node, Place, Value,
+    node::{DEPTH, too_deep},
+};
 
 /// How many values all aliases together may stand for, so that a few lines cannot stand for a
 /// billion. Long texts count as several, so it is no more than a few megabytes either.
@@ -25,6 +25,8 @@ pub fn parse_yaml(text: &str) -> Result<Node<'_>, Malformed> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
+        // Anchors that are not within one another never come to more than this.
+        room: ALIASED.saturating_add(text.len()),
         aliased: 0,
         begun: Vec::new(),
     };
@@ -33,11 +35,20 @@ pub fn parse_yaml(text: &str) -> Result<Node<'_>, Malformed> {
 
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    anchors: HashMap<usize, Node<'a>>,
+    anchors: HashMap<usize, Anchored<'a>>,
+    /// How many more values anchors may be kept of: each is a copy, and within another anchor it
+    /// is copied once more.
+    room: usize,
     aliased: usize,
     /// The members so far of all maps that have begun, so that each map has just the memory it
     /// needs: most have few members, and a registry has ten thousand maps.
     begun: Vec<Member<'a>>,
+}
+
+struct Anchored<'a> {
+    node: Node<'a>,
+    size: usize,
+    height: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -73,8 +84,7 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node<'a>, Malformed> {
         let place = place(&span.start);
         if depth > DEPTH {
-            let text = format!("values are nested more than {DEPTH} deep");
-            return Err(problem(place, text));
+            return Err(too_deep(place));
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -88,7 +98,7 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
             Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
-            Event::Alias(anchor) => return self.alias(anchor, place),
+            Event::Alias(anchor) => return self.alias(anchor, place, depth),
             _ => return Err(problem(place, "a value was expected")),
         };
         let node = Node {
@@ -97,9 +107,25 @@ impl<'a> Reader<'a> {
             value,
         };
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.keep(anchor, &node)?;
         }
         Ok(node)
+    }
+
+    fn keep(&mut self, anchor: usize, node: &Node<'a>) -> Result<(), Malformed> {
+        let size = node.size();
+        let Some(room) = self.room.checked_sub(size) else {
+            let text = "anchors within anchors hold too many values";
+            return Err(problem(node.place, text));
+        };
+        self.room = room;
+        let anchored = Anchored {
+            node: node.clone(),
+            size,
+            height: node.height(),
+        };
+        self.anchors.insert(anchor, anchored);
+        Ok(())
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Node<'a>>, Malformed> {
@@ -154,16 +180,19 @@ impl<'a> Reader<'a> {
         Ok(members)
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node<'a>, Malformed> {
-        let Some(node) = self.anchors.get(&anchor) else {
+    fn alias(&mut self, anchor: usize, place: Place, depth: usize) -> Result<Node<'a>, Malformed> {
+        let Some(anchored) = self.anchors.get(&anchor) else {
             return Err(problem(place, "the alias names no anchor before it"));
         };
-        self.aliased = self.aliased.saturating_add(node.size());
+        if depth + anchored.height > DEPTH {
+            return Err(too_deep(place));
+        }
+        self.aliased = self.aliased.saturating_add(anchored.size);
         if self.aliased > ALIASED {
             let text = format!("aliases stand for more than {ALIASED} values");
             return Err(problem(place, text));
         }
-        let mut node = node.clone();
+        let mut node = anchored.node.clone();
         node.place = place;
         Ok(node)
     }
@@ -309,6 +338,35 @@ mod tests {
         let text = format!("a: &a \"\\x41{long}\"\nb: [{aliases}]\n");
         let error = parse_yaml(&text).unwrap_err().to_string();
         assert!(error.contains("aliases stand for more than"), "{error}");
+    }
+
+    #[test]
+    fn what_an_alias_stands_for_counts_where_the_alias_is() {
+        let text = |deep: usize| {
+            let lists = |inner| format!("{}{inner}{}", "[".repeat(deep), "]".repeat(deep));
+            format!("a: &a {}\nb: {}\n", lists("x"), lists("*a"))
+        };
+        assert!(parse_yaml(&text(31)).is_ok());
+        let error = parse_yaml(&text(32)).unwrap_err().to_string();
+        assert!(error.starts_with("line 2, column "), "{error}");
+        assert!(error.ends_with("nested more than 64 deep"), "{error}");
+    }
+
+    #[test]
+    fn anchors_within_anchors_do_not_multiply_a_text() {
+        let anchored = |anchors: usize| {
+            let begin: String = (0..anchors).map(|n| format!("&a{n} [")).collect();
+            format!(
+                "a: {begin}{}{}\n",
+                "1,".repeat(100_000),
+                "]".repeat(anchors)
+            )
+        };
+        assert!(parse_yaml(&anchored(2)).is_ok());
+        let error = parse_yaml(&anchored(60)).unwrap_err().to_string();
+        assert!(error.contains("anchors within anchors"), "{error}");
+        let many: String = (0..50_000).map(|n| format!("- &a{n} [1, 2]\n")).collect();
+        assert!(parse_yaml(&many).is_ok());
     }
 
     #[test]
