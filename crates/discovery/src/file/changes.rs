@@ -1,7 +1,7 @@
 use std::{
     ffi::OsString,
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,14 +10,16 @@ use std::{
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
 use tokio::sync::Notify;
 
 /// What the operating system says of changes of one file.
 ///
 /// The directories are watched, not the file: most programs write a new file and rename it, and
-/// whoever watches the old one hears nothing more. The file need not be there.
+/// whoever watches the old one hears nothing more. Neither the file nor its directory need be
+/// there. When a link on the way to it is turned or a directory is swapped, that is heard, and
+/// [`is_lost`](Changes::is_lost) from then on.
 ///
 /// It is a hint and no more: network file systems tell of nothing, and what is told may be about
 /// the same content. Look at the file now and then, and compare.
@@ -30,31 +32,39 @@ pub struct Changes {
 #[derive(Debug, Default)]
 struct Bell {
     rung: Notify,
-    /// Whether nothing more may be heard, because a directory has gone or the queue broke.
+    /// Whether nothing more may be heard, because a directory has gone, the way to the file leads
+    /// elsewhere or the queue broke.
     lost: AtomicBool,
 }
 
 impl Changes {
-    /// Listens to what happens to the file at `path`, and to what it leads to if it is a link.
+    /// Listens to what happens to the file at `path`, and to all links that lead to it.
     ///
     /// # Errors
     ///
-    /// When its directory is not there, or the operating system watches no more.
+    /// When its directory may not be read, or the operating system watches no more.
     pub fn watch(path: &Path) -> io::Result<Self> {
         Self::begin(path).map_err(io::Error::other)
     }
 
     fn begin(path: &Path) -> notify::Result<Self> {
         let bell = Arc::new(Bell::default());
-        let (names, directories) = places(path);
+        let places = Places::of(path);
         let ear = Ear {
             bell: Arc::clone(&bell),
-            names,
-            directories: directories.clone(),
+            path: path.into(),
+            places: places.clone(),
         };
         let mut watcher = notify::recommended_watcher(move |event| ear.hear(event))?;
-        for directory in &directories {
-            watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        let mut watched = Ok(());
+        for directory in &places.directories {
+            watched = watcher.watch(directory, RecursiveMode::NonRecursive);
+        }
+        // Only the last one counts. Whoever may pass through a directory need not be allowed to
+        // read it: a link in such a one is turned unheard, but the file itself is heard of.
+        watched?;
+        if Places::of(path) != places {
+            bell.lose();
         }
         Ok(Self {
             _watcher: watcher,
@@ -78,57 +88,101 @@ impl Changes {
     }
 }
 
-/// The names under which the file is known, and where they are: where a link leads to is as
-/// much the file as the link. `..data` is the link that a mounted ConfigMap is switched by.
-fn places(path: &Path) -> (Vec<OsString>, Vec<PathBuf>) {
-    let mut names = vec![OsString::from("..data")];
-    let mut directories = Vec::new();
-    let target = path.canonicalize().ok();
-    for path in [Some(path), target.as_deref()].into_iter().flatten() {
-        names.extend(path.file_name().map(Into::into));
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        let parent = parent.canonicalize().unwrap_or_else(|_| parent.into());
-        if !directories.contains(&parent) {
-            directories.push(parent);
-        }
+impl Bell {
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.rung.notify_one();
     }
-    (names, directories)
+}
+
+/// The names by which one gets to the file, and where they are: links on the way to it are as
+/// much the file as its own name, and so is the first directory that is not there yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Places {
+    names: Vec<OsString>,
+    /// Without links; the last is the one that the file is in.
+    directories: Vec<PathBuf>,
+}
+
+impl Places {
+    /// More links than this are followed by no operating system.
+    const LINKS: usize = 40;
+
+    fn of(path: &Path) -> Self {
+        let mut places = Self::default();
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let mut at = PathBuf::new();
+        let mut rest = Vec::from_iter(steps(&path));
+        let mut links = 0;
+        while let Some(step) = rest.pop() {
+            if step == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&step);
+            match next.read_link() {
+                Ok(target) if links < Self::LINKS => {
+                    links += 1;
+                    places.add(&at, step);
+                    rest.extend(steps(&target));
+                }
+                _ if rest.is_empty() || !next.exists() => {
+                    places.add(&at, step);
+                    break;
+                }
+                _ => at = next,
+            }
+        }
+        places
+    }
+
+    fn add(&mut self, directory: &Path, name: OsString) {
+        self.names.push(name);
+        self.directories.retain(|known| known != directory);
+        self.directories.push(directory.into());
+    }
+}
+
+/// What a path is made of, the last first.
+fn steps(path: &Path) -> impl Iterator<Item = OsString> {
+    let steps = path.components().rev();
+    let steps = steps.filter(|step| *step != Component::CurDir);
+    steps.map(|step| step.as_os_str().to_owned())
 }
 
 struct Ear {
     bell: Arc<Bell>,
-    names: Vec<OsString>,
-    directories: Vec<PathBuf>,
+    path: PathBuf,
+    places: Places,
 }
 
 impl Ear {
     fn hear(&self, event: notify::Result<Event>) {
         let Ok(event) = event else {
-            self.bell.lost.store(true, Ordering::Release);
-            return self.bell.rung.notify_one();
+            return self.bell.lose();
         };
         let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
         if event.kind.is_access() && event.kind != written {
             // Reading the file, as we do, is no change of it.
             return;
         }
-        let gone = event.kind.is_remove()
-            && event
-                .paths
-                .iter()
-                .any(|path| self.directories.contains(path));
-        if gone {
-            self.bell.lost.store(true, Ordering::Release);
+        let Places { names, directories } = &self.places;
+        let renamed = matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
+        let goes = renamed || event.kind.is_remove();
+        if goes && event.paths.iter().any(|path| directories.contains(path)) {
+            return self.bell.lose();
         }
         let ours = |path: &PathBuf| {
             path.file_name()
-                .is_some_and(|name| self.names.iter().any(|known| known == name))
+                .is_some_and(|name| names.iter().any(|known| known == name))
         };
-        if gone || event.need_rescan() || event.paths.iter().any(ours) {
+        if !event.need_rescan() && !event.paths.iter().any(ours) {
+            return;
+        }
+        if Places::of(&self.path) == self.places {
             self.bell.rung.notify_one();
+        } else {
+            self.bell.lose();
         }
     }
 }

@@ -175,12 +175,17 @@ async fn told(a: &mut Watch, expected: &[&str]) {
         .expect("the change was not noticed");
 }
 
+/// A source that hears of changes, or never learns of them.
+fn heard(path: &Path) -> RegistryFile {
+    let builder = RegistryFile::builder(path, Format::Yaml).interval(NEVER);
+    builder.spawn().unwrap()
+}
+
 #[tokio::test]
 async fn a_change_is_noticed_before_the_next_poll() {
     let it = fixture();
     it.write(&servers(&[("a", "one")]));
-    let builder = RegistryFile::builder(&it.path, Format::Yaml).interval(NEVER);
-    let file = builder.spawn().unwrap();
+    let file = heard(&it.path);
     let mut a = file.service("a");
     told(&mut a, &["http://one:80"]).await;
     // By rename, in place, after its removal, and through a link to another directory.
@@ -207,8 +212,7 @@ async fn a_mounted_config_map_is_noticed_when_it_is_switched() {
     };
     version("..v1", &servers(&[("a", "one")]));
     std::os::unix::fs::symlink("..data/registry.yaml", &it.path).unwrap();
-    let builder = RegistryFile::builder(&it.path, Format::Yaml).interval(NEVER);
-    let file = builder.spawn().unwrap();
+    let file = heard(&it.path);
     let mut a = file.service("a");
     told(&mut a, &["http://one:80"]).await;
     version("..v2", &servers(&[("a", "two")]));
@@ -232,19 +236,85 @@ async fn reading_the_file_is_no_change_of_it() {
     tokio::time::timeout(SOON, changes.next()).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_directory_that_cannot_be_watched_is_polled() {
+#[tokio::test]
+async fn a_directory_that_is_made_later_is_noticed() {
     let it = fixture();
     let path = it.directory.path().join("later").join("registry.yaml");
-    let builder = RegistryFile::builder(&path, Format::Yaml).clock(Clock::tokio());
-    let file = builder.spawn().unwrap();
+    let file = heard(&path);
     let mut a = file.service("a");
     file.reload().await.unwrap_err();
     fs::create_dir(path.parent().unwrap()).unwrap();
     fs::write(&path, servers(&[("a", "one")])).unwrap();
-    while ids(&a.current()) != ["http://one:80"] {
-        a.changed().await.unwrap();
+    told(&mut a, &["http://one:80"]).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_swapped_is_noticed() {
+    let it = fixture();
+    let at = |name: &str| it.directory.path().join(name);
+    let version = |name: &str, server: &str| {
+        fs::create_dir(at(name)).unwrap();
+        let path = at(name).join("registry.yaml");
+        fs::write(path, servers(&[("a", server)])).unwrap();
+    };
+    version("now", "one");
+    let file = heard(&at("now").join("registry.yaml"));
+    let mut a = file.service("a");
+    told(&mut a, &["http://one:80"]).await;
+    for (old, server) in [("old", "two"), ("older", "three")] {
+        version("next", server);
+        fs::rename(at("now"), at(old)).unwrap();
+        fs::rename(at("next"), at("now")).unwrap();
+        told(&mut a, &[&format!("http://{server}:80")]).await;
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_are_followed_to_where_they_are_turned() {
+    use std::os::unix::fs::symlink;
+
+    let it = fixture();
+    let at = |name: &str| it.directory.path().join(name);
+    let write = |release: &str, server: &str| {
+        fs::create_dir_all(at(release)).unwrap();
+        let path = at(release).join("registry.yaml");
+        fs::write(path, servers(&[("a", server)])).unwrap();
+    };
+    let turn = |link: &str, target: &str| {
+        symlink(target, at("turning")).unwrap();
+        fs::rename(at("turning"), at(link)).unwrap();
+    };
+    write("releases/1", "one");
+    // Of its directory, and of the file itself.
+    for (link, rest) in [("current", "/registry.yaml"), ("registry.yaml", "")] {
+        let ending = if rest.is_empty() {
+            "/registry.yaml"
+        } else {
+            ""
+        };
+        write("releases/2", "two");
+        turn(link, &format!("releases/1{ending}"));
+        let file = heard(&at(&format!("{link}{rest}")));
+        let mut a = file.service("a");
+        told(&mut a, &["http://one:80"]).await;
+        turn(link, &format!("./releases/1/../2{ending}"));
+        told(&mut a, &["http://two:80"]).await;
+        write("releases/2", "three");
+        told(&mut a, &["http://three:80"]).await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_itself_is_followed_to_an_end() {
+    let it = fixture();
+    std::os::unix::fs::symlink("registry.yaml", &it.path).unwrap();
+    let file = heard(&it.path);
+    let mut a = file.service("a");
+    file.reload().await.unwrap_err();
+    it.write(&servers(&[("a", "one")]));
+    told(&mut a, &["http://one:80"]).await;
 }
 
 #[tokio::test]
