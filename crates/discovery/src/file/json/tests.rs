@@ -204,6 +204,14 @@ fn everything_that_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
+fn a_name_from_the_network_is_one_line_of_a_log() {
+    let registry = Registry::from_json(r#"{"templates": {}, "x\ny": 1}"#).unwrap();
+    let warning = registry.warnings[0].to_string();
+    assert!(warning.contains(r"`x\ny`"), "{warning}");
+    assert_eq!(warning.lines().count(), 1);
+}
+
+#[test]
 fn a_password_never_reaches_the_message() {
     let text =
         r#"{"templates": {"a": {"instances": [{"id": "1", "endpoint": "http://me:hunter2@a"}]}}}"#;
