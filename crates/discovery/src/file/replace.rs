@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -9,6 +9,13 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     path.with_file_name(name)
+}
+
+/// Where the file is.
+pub(crate) fn directory(path: &Path) -> &Path {
+    let parent = path.parent();
+    let named = parent.filter(|parent| !parent.as_os_str().is_empty());
+    named.unwrap_or(Path::new("."))
 }
 
 /// Puts `content` in the place of the file, so that whoever reads it at any moment, and after
@@ -37,19 +44,42 @@ fn write(path: &Path, new: &Path, content: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(new)?;
-    if let Ok(metadata) = fs::metadata(path) {
-        file.set_permissions(metadata.permissions())?;
+    if let Ok(old) = fs::metadata(path) {
+        // Before the mode, which may open the file to a group that must be the right one by then.
+        keep_owner(&file, &old)?;
+        file.set_permissions(old.permissions())?;
     }
     file.write_all(content)?;
     file.sync_all()
 }
 
+/// A file that an operator's root writes is still the gateway's, which has to read it.
+#[cfg(unix)]
+fn keep_owner(file: &File, old: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let new = file.metadata()?;
+    let (user, group) = (old.uid(), old.gid());
+    if (new.uid(), new.gid()) == (user, group) {
+        return Ok(());
+    }
+    // Whoever is not root may give a file to a group, but not name its user.
+    let other = |id: u32, than: u32| (id != than).then_some(id);
+    fchown(file, other(user, new.uid()), other(group, new.gid())).map_err(|error| {
+        let text = format!("it must stay with user {user} and group {group}: {error}");
+        io::Error::new(error.kind(), text)
+    })
+}
+
+/// There are no such owners elsewhere.
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(directory(path))?.sync_all()
 }
 
 /// There is no such call elsewhere, where renaming is as durable as it gets.
@@ -96,5 +126,25 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         replace(&path, b"new").unwrap();
         assert_eq!(mode(), 0o640);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn whose_file_it_is_stays() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.json");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        if chown(&path, Some(1234), Some(5678)).is_err() {
+            // Only root may give files away.
+            return;
+        }
+        replace(&path, b"new").unwrap();
+        let after = fs::metadata(&path).unwrap();
+        assert_eq!((after.uid(), after.gid()), (1234, 5678));
+        assert_eq!(after.mode() & 0o777, 0o640);
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 }

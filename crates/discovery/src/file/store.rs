@@ -22,7 +22,7 @@ use crate::{Entry, InvalidRegistry, Registry};
 ///
 /// Every change is an edit of the text: all that it is not about stays byte for byte, fields
 /// that nothing here knows included. The file is replaced as a whole and made durable, so it is
-/// the old one or the new one at every moment. Processes that write take turns, by a lock on a
+/// the old one or the new one at every moment; whose it is and who may read it stays. Processes that write take turns, by a lock on a
 /// file beside it with `.lock` after its name, and each begins with what the last one left. A
 /// file that is wrong is never written to.
 ///
