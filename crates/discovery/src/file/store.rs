@@ -13,10 +13,13 @@ use super::{
     edit::{self, EMPTY, Edits, Ids},
     json::from_node,
     lock::lock,
-    replace::{beside, replace},
+    replace::{beside, directory, replace},
     source::{MAX_FILE_BYTES, content},
 };
 use crate::{Entry, InvalidRegistry, Registry};
+
+/// More links than this, one after the other, are followed by no operating system.
+const LINKS: usize = 40;
 
 /// A `registry.json` that is written to.
 ///
@@ -266,21 +269,32 @@ impl RegistryStore {
 
 /// The file itself, so that a link to it stays one; its directory is made if need be.
 fn target(path: &Path) -> Result<PathBuf, StoreError> {
-    let found = path.canonicalize().or_else(|error| {
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let (Some(name), true) = (path.file_name(), error.kind() == io::ErrorKind::NotFound) else {
-            return Err(error);
-        };
-        let parent = parent.unwrap_or(Path::new("."));
-        std::fs::create_dir_all(parent)?;
-        Ok(parent.canonicalize()?.join(name))
-    });
-    found.map_err(|source| StoreError::Io {
+    found(path).map_err(|source| StoreError::Io {
         path: path.to_path_buf(),
         source,
     })
+}
+
+fn found(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        // What it leads to may not be there yet.
+        if let Ok(target) = path.read_link() {
+            path = directory(&path).join(target);
+            continue;
+        }
+        let Some(name) = path.file_name() else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let directory = directory(&path);
+        std::fs::create_dir_all(directory)?;
+        return Ok(directory.canonicalize()?.join(name));
+    }
+    Err(io::Error::other("too many links lead from one to the next"))
 }
 
 fn rewrite<T>(

@@ -182,6 +182,28 @@ async fn a_link_stays_a_link() {
     assert_eq!(it.store.list().await.unwrap().len(), 1);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_a_file_that_is_not_there_yet_stays_a_link() {
+    use std::os::unix::fs::symlink;
+
+    let it = fixture("");
+    let real = it.path.with_file_name("data").join("real.json");
+    let (link, second) = (
+        it.path.with_file_name("link.json"),
+        it.path.with_file_name("second.json"),
+    );
+    symlink("data/real.json", &second).unwrap();
+    symlink(&second, &link).unwrap();
+    let store = RegistryStore::new(&link);
+    store.register("a", instance("1")).await.unwrap();
+    for link in [&link, &second] {
+        assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+    }
+    assert!(fs::symlink_metadata(real).unwrap().is_file());
+    assert_eq!(store.list().await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn tasks_of_one_process_take_turns() {
     let it = fixture("");
