@@ -204,6 +204,27 @@ async fn a_link_to_a_file_that_is_not_there_yet_stays_a_link() {
     assert_eq!(store.list().await.unwrap().len(), 1);
 }
 
+/// What makes a registry with one instance `length` bytes long.
+fn padded(length: usize) -> String {
+    let instance = r#"{"id": "1", "endpoint": "http://10.0.0.1:80"}"#;
+    let begin = format!(r#"{{"templates": {{"a": {{"instances": [{instance}]}}}}, "kept": ""#);
+    let kept = "x".repeat(length - begin.len() - 2);
+    format!("{begin}{kept}\"}}")
+}
+
+#[tokio::test]
+async fn a_file_never_grows_beyond_what_is_read() {
+    let text = padded(MAX_FILE_BYTES as usize - 10);
+    let it = fixture(&text);
+    let error = it.store.register("a", instance("2")).await.unwrap_err();
+    assert!(error.to_string().contains("would be longer"), "{error}");
+    assert!(fs::read_to_string(&it.path).unwrap() == text);
+    assert!(!beside(&it.path, ".new").exists());
+    assert_eq!(it.store.list().await.unwrap().len(), 1);
+    it.store.deregister("a", "1").await.unwrap();
+    assert!(it.store.list().await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn tasks_of_one_process_take_turns() {
     let it = fixture("");
