@@ -22,6 +22,11 @@ pub(crate) fn directory(path: &Path) -> &Path {
 /// the machine has lost power at any moment, finds all of the old or all of the new.
 ///
 /// Only one may do so at a time: what a writer that was killed left behind is written over.
+///
+/// # Errors
+///
+/// When the file is as it was. What is in place already is no error, even if its directory
+/// could not be made durable: whoever tried again would change it twice.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = beside(path, ".new");
     let written = write(path, &new, content).and_then(|()| fs::rename(&new, path));
@@ -29,7 +34,11 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
         return Err(explain(error));
     }
-    sync_directory(path)
+    if let Err(error) = sync_directory(path) {
+        let path = path.display();
+        tracing::warn!(%path, %error, "file is written, and a loss of power may undo that");
+    }
+    Ok(())
 }
 
 fn write(path: &Path, new: &Path, content: &[u8]) -> io::Result<()> {
@@ -145,6 +154,22 @@ mod tests {
         let after = fs::metadata(&path).unwrap();
         assert_eq!((after.uid(), after.gid()), (1234, 5678));
         assert_eq!(after.mode() & 0o777, 0o640);
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_in_place_is_no_error() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.json");
+        let mode = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode));
+        // Files can be renamed in it, but whoever is not root cannot open it.
+        mode(0o300).unwrap();
+        let replaced = replace(&path, b"new");
+        mode(0o700).unwrap();
+        replaced.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 }

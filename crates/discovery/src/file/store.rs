@@ -25,9 +25,10 @@ const LINKS: usize = 40;
 ///
 /// Every change is an edit of the text: all that it is not about stays byte for byte, fields
 /// that nothing here knows included. The file is replaced as a whole and made durable, so it is
-/// the old one or the new one at every moment; whose it is and who may read it stays. Processes that write take turns, by a lock on a
-/// file beside it with `.lock` after its name, and each begins with what the last one left. A
-/// file that is wrong is never written to.
+/// the old one or the new one at every moment; whose it is and who may read it stays. Should a
+/// loss of power still be able to bring back the old one, a warning is logged. Processes that
+/// write take turns, by a lock on a file beside it with `.lock` after its name, and each begins
+/// with what the last one left. A file that is wrong is never written to.
 ///
 /// What it reads is always what the file says now; [`source`](RegistryStore::source) is for those
 /// who want to hear of changes.
