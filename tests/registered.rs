@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_config::{Configuration, Source};
 use bartizan_gateway::Gateway;
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Files, Running, Variables};
@@ -340,4 +341,47 @@ async fn a_change_while_the_gateway_starts_is_not_lost() {
         gateway.services().len() == COUNT + 1
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_gone_stays_what_it_was_over_a_reload() {
+    let files = Files::new();
+    let instances = [("one", "http://127.0.0.1:9", 1)];
+    files.write("registry.json", registry(&instances, &json!({})));
+    let variables = variables(&files);
+    let gateway = variables.start().await;
+    files.remove("registry.json");
+    gateway.post_to("/gateway/sync", "").await;
+    let listed = async || {
+        let registry = gateway.get("/gateway/registry").await.json();
+        let instances = registry["templates"]["orders"]["instances"]
+            .as_array()
+            .cloned();
+        instances.unwrap_or_default().len()
+    };
+    assert_eq!(listed().await, 1);
+    gateway.reload(&variables.clone().set("POLL_INTERVAL", 2));
+    assert_eq!(listed().await, 1);
+    let more = [instances[0], ("two", "http://127.0.0.1:10", 1)];
+    files.write("registry.json", registry(&more, &json!({})));
+    until("it is read again", async || listed().await == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_broken_now_is_no_reason_to_refuse_a_reload() {
+    let files = Files::new();
+    let broken = files.write("registry.yaml", "servers: []");
+    let configured = |port: u16| {
+        let own = format!(
+            "services: {{own: {{auth: {{type: none}}, instances: [{{url: 'http://127.0.0.1:{port}'}}]}}}}"
+        );
+        let native = files.write("bartizan.yaml", own);
+        let source = Source::from_iter([("REGISTRY_PATH", broken.to_str().unwrap())]);
+        let source = source.with_config_file(native).unwrap();
+        Configuration::parse(&source).unwrap()
+    };
+    let gateway = Gateway::new(&configured(9)).unwrap();
+    files.write("registry.yaml", "servers: [");
+    gateway.reload(&configured(10)).unwrap();
+    assert_eq!(gateway.services(), ["own"]);
 }

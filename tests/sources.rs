@@ -209,3 +209,20 @@ async fn a_reload_keeps_the_source_of_a_service_that_stays() {
     assert_eq!(called(&gateway).await, Some(1));
     assert_eq!(cluster.lists().len(), 2);
 }
+
+#[tokio::test]
+async fn the_last_good_endpoints_outlive_a_change_of_settings() {
+    let one = instance(1).await;
+    let cluster = Cluster::new();
+    cluster.put_at("users-a", &["127.0.0.1"], one.address().port());
+    let (server, address) = ScriptServer::tcp(0, cluster.clone()).await;
+    let variables = in_cluster(address);
+    let gateway = variables.start().await;
+    assert_eq!(called(&gateway).await, Some(1));
+    gateway.until_metric(STALE, "users", 0).await;
+    server.kill().await;
+    gateway.until_metric(STALE, "users", 1).await;
+    let reloaded = gateway.reload(&variables.set("MCP_SERVICE_USERS_TIMEOUT", 7_000));
+    assert_eq!(reloaded.changed, ["users"]);
+    assert_eq!(called(&gateway).await, Some(1));
+}

@@ -167,6 +167,16 @@ impl<T> Balancer<T> {
         }
     }
 
+    /// The instances of the current set, as their source describes them.
+    #[must_use]
+    pub fn instances(&self) -> Vec<Instance> {
+        let set = self.fleet.set();
+        let instances = set
+            .endpoints()
+            .map(|endpoint| Instance::clone(&endpoint.instance()));
+        instances.collect()
+    }
+
     /// The current set as a [`Checker`](bartizan_health::Checker) wants it. Instances whose
     /// metadata has a [`HEALTH_URL`](bartizan_discovery::HEALTH_URL) are asked there.
     #[must_use]

@@ -203,6 +203,7 @@ impl Works {
         let needs_restart = needs_restart(&self.started, settings);
 
         // From here on nothing fails.
+        next.registries.settle();
         let Turn {
             services,
             mut reloaded,

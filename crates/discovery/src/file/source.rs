@@ -10,7 +10,7 @@ use bartizan_clock::Clock;
 use bartizan_document::utf8;
 use thiserror::Error;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -61,6 +61,7 @@ pub struct RegistryFile {
 #[derive(Debug)]
 struct Task {
     reloads: mpsc::Sender<oneshot::Sender<RegistryState>>,
+    interval: watch::Sender<Duration>,
     task: JoinHandle<()>,
 }
 
@@ -100,6 +101,15 @@ impl RegistryFile {
     #[must_use]
     pub fn current(&self) -> RegistryState {
         self.board.current()
+    }
+
+    /// Changes the time from one look to the next; zero changes nothing. What is known stays.
+    pub fn set_interval(&self, interval: Duration) {
+        if let Some(Task { interval: own, .. }) = &self.reading
+            && !interval.is_zero()
+        {
+            own.send_if_modified(|known| std::mem::replace(known, interval) != interval);
+        }
     }
 
     /// The instances of one service, now and later; it need not be in the file yet.
@@ -248,16 +258,15 @@ impl RegistryFileBuilder {
             board: Arc::clone(&board),
         };
         begin(&mut reading)?;
-        let task = tokio::spawn(run(
-            reading,
-            requests,
-            self.interval,
-            self.watched,
-            self.clock,
-        ));
+        let (interval, intervals) = watch::channel(self.interval);
+        let task = tokio::spawn(run(reading, requests, intervals, self.watched, self.clock));
         Ok(RegistryFile {
             board,
-            reading: Some(Task { reloads, task }),
+            reading: Some(Task {
+                reloads,
+                interval,
+                task,
+            }),
         })
     }
 }
@@ -277,7 +286,7 @@ pub enum InvalidRegistryFile {
 async fn run(
     mut reading: Reading,
     mut requests: mpsc::Receiver<oneshot::Sender<RegistryState>>,
-    interval: Duration,
+    mut interval: watch::Receiver<Duration>,
     watched: bool,
     clock: Clock,
 ) {
@@ -312,8 +321,10 @@ async fn run(
                 None => std::future::pending().await,
             }
         };
+        let pause = *interval.borrow_and_update();
         tokio::select! {
-            () = clock.sleep(interval) => {}
+            () = clock.sleep(pause) => {}
+            Ok(()) = interval.changed() => {}
             () = changed => {}
             Some(reply) = requests.recv() => waiting.push(reply),
         }

@@ -36,7 +36,7 @@ pub(crate) struct Registries {
 struct File {
     path: Arc<Path>,
     settings: RegistrySettings,
-    source: RegistryFile,
+    source: Arc<RegistryFile>,
 }
 
 /// One registry, for people.
@@ -62,10 +62,12 @@ impl Registries {
         clock: Clock,
     ) -> Result<Self, InvalidRegistryFile> {
         let registrations = Registrations::builder().clock(clock).spawn();
-        Self::with(settings, Arc::new(registrations), clock)
+        Self::with(settings, &[], Arc::new(registrations), clock)
     }
 
-    /// The same under other settings; `None` if they are the same.
+    /// The same under other settings; `None` if they are the same. What is known of files that are
+    /// still read stays, also of those that cannot be read now; [`settle`](Registries::settle) makes
+    /// the new settings count for them.
     ///
     /// # Errors
     ///
@@ -77,15 +79,30 @@ impl Registries {
         if *settings == *self.settings {
             return Ok(None);
         }
-        Self::with(settings, Arc::clone(&self.registrations), self.clock).map(Some)
+        let registrations = Arc::clone(&self.registrations);
+        Self::with(settings, &self.files, registrations, self.clock).map(Some)
+    }
+
+    /// Reads files as often as the settings say from now on.
+    pub(crate) fn settle(&self) {
+        for file in &self.files {
+            file.source.set_interval(*file.settings.poll_interval);
+        }
     }
 
     fn with(
         settings: &[RegistrySettings],
+        known: &[File],
         registrations: Arc<Registrations>,
         clock: Clock,
     ) -> Result<Self, InvalidRegistryFile> {
-        let files = settings.iter().map(|registry| File::open(registry, clock));
+        let files = settings.iter().map(|registry| {
+            let known = known.iter().find(|file| file.is_of(registry));
+            known.map_or_else(
+                || File::open(registry, clock),
+                |file| Ok(file.under(registry)),
+            )
+        });
         Ok(Self {
             settings: settings.to_vec(),
             files: files.collect::<Result<_, _>>()?,
@@ -207,8 +224,24 @@ impl File {
         Ok(Self {
             path,
             settings: settings.clone(),
-            source,
+            source: Arc::new(source),
         })
+    }
+
+    /// Whether the file of these settings is this one. A native one is read with the configuration
+    /// and is another each time.
+    fn is_of(&self, settings: &RegistrySettings) -> bool {
+        let of = |it: &RegistrySettings| (it.path.clone(), it.format, it.may_be_missing);
+        settings.format != RegistryFormat::Native && of(&self.settings) == of(settings)
+    }
+
+    /// The same file under other settings.
+    fn under(&self, settings: &RegistrySettings) -> Self {
+        Self {
+            path: Arc::clone(&self.path),
+            settings: settings.clone(),
+            source: Arc::clone(&self.source),
+        }
     }
 
     /// What the instances of a service of this file speak.

@@ -157,6 +157,19 @@ impl Service {
         moved == *plan.settings && instances(plan).is_ok()
     }
 
+    /// Begins with the instances that were found for another, where both are looked for alike: what
+    /// knows them may be out of reach now, and its last answer counts until there is another.
+    pub(crate) fn begin_with_instances_of(&self, before: &Self) {
+        let (own, other) = (self.settings(), before.settings());
+        let alike = own.instances == other.instances && own.endpoints == other.endpoints;
+        if source::is_found(&own) && alike && self.balancer.is_empty() {
+            self.balancer.update(&before.balancer.instances());
+            if let Some(checker) = &self.checker {
+                checker.update(self.balancer.targets());
+            }
+        }
+    }
+
     /// Goes on as in a plan that it [could adopt](Service::could_adopt). Instances that stay
     /// keep their connections and what is known of them.
     pub(crate) fn adopt(&self, plan: Plan) {

@@ -47,6 +47,9 @@ impl Turn {
             }
             match (ground.service(&plan, lasting)?, before) {
                 (Some(service), before) => {
+                    if let Some(before) = &before {
+                        service.begin_with_instances_of(before);
+                    }
                     let list = match before {
                         Some(_) => &mut turn.reloaded.changed,
                         None => &mut turn.reloaded.added,
