@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     ops::RangeInclusive,
     path::Path,
@@ -116,7 +116,7 @@ impl Configuration {
         service: &Registered<'_>,
     ) -> Result<(ServiceSettings, Vec<Warning>), Errors> {
         let listed = self.listed(service.registry);
-        let (settings, warnings) = self.settings(service)?;
+        let (settings, warnings) = self.settings(service, &mut BTreeSet::new())?;
         // Of a service of the configuration's own file they are among its warnings.
         let warnings = if listed.is_some() {
             Vec::new()
@@ -130,7 +130,7 @@ impl Configuration {
     pub(crate) fn listed_service(&self, name: &str) -> Option<ServiceSettings> {
         self.listed_services()
             .find(|service| service.name == name)
-            .and_then(|service| self.settings(&service).ok())
+            .and_then(|service| self.settings(&service, &mut BTreeSet::new()).ok())
             .map(|(settings, _)| settings)
     }
 
@@ -155,15 +155,26 @@ impl Configuration {
         })
     }
 
-    /// What is wrong with the services that native files list, and what is odd about them.
-    pub(crate) fn check_listed(&self) -> (Vec<Problem>, Vec<Warning>) {
+    /// What is wrong with the services that native files list, and what is odd about them. Whose
+    /// their variables are is known from then on.
+    pub(crate) fn check_listed(&mut self) -> (Vec<Problem>, Vec<Warning>) {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let mut owners: BTreeMap<String, String> = BTreeMap::new();
         for service in self.listed_services() {
-            match self.settings(&service) {
+            let mut own = BTreeSet::new();
+            match self.settings(&service, &mut own) {
                 Ok((_, more)) => warnings.extend(more),
                 Err(errors) => problems.extend_from_slice(errors.problems()),
             }
+            for variable in own {
+                if let Some(other) = owners.get(&variable) {
+                    problems.push(unknown::shared(&variable, other, service.name));
+                } else {
+                    owners.insert(variable, service.name.to_owned());
+                }
+            }
         }
+        self.later.listed = Arc::new(owners);
         (problems, warnings)
     }
 
@@ -175,13 +186,14 @@ impl Configuration {
             .and_then(|registry| registry.listed.as_ref())
     }
 
+    /// The same; `own` gets the variables that are set and this service's.
     fn settings(
         &self,
         service: &Registered<'_>,
+        own: &mut BTreeSet<String>,
     ) -> Result<(ServiceSettings, Vec<Warning>), Errors> {
-        let kind = self
-            .listed(service.registry)
-            .and_then(|it| it.kind(service.name));
+        let listed = self.listed(service.registry);
+        let kind = listed.and_then(|it| it.kind(service.name));
         let service = &Registered {
             kind: kind.unwrap_or(service.kind),
             ..*service
@@ -216,7 +228,10 @@ impl Configuration {
         }
         let (gateway, retry, registry) = (&self.gateway, &self.retry, Some(service.registry));
         let settings = ServiceSettings::read(&mut reader, name, gateway, retry, registry);
-        unknown::check_registered(&mut reader, name, &self.later.used);
+        *own = unknown::check_registered(&mut reader, name, &self.later);
+        if kind.is_none() {
+            unknown::check_members(&mut reader, name);
+        }
         let (problems, warnings) = reader.finish();
         match settings {
             Some(settings) if problems.is_empty() => Ok((settings, warnings)),
@@ -234,6 +249,8 @@ pub(crate) struct Later {
     used: Arc<BTreeSet<String>>,
     /// The names of those services, by what their variables have for a name.
     configured: Arc<HashMap<String, String>>,
+    /// The variables of the services that native files list, and whose each is.
+    listed: Arc<BTreeMap<String, String>>,
 }
 
 impl Later {
@@ -248,7 +265,24 @@ impl Later {
             configured: Arc::new(configured.collect()),
             source: Arc::new(source.part("MCP_SERVICE_")),
             used: Arc::new(used),
+            listed: Arc::default(),
         }
+    }
+
+    /// Whether the variable of this name is one of a service that is configured.
+    pub(crate) fn is_of_a_configured(&self, name: &str) -> bool {
+        let of_this = |prefix: &str| {
+            let service = self.configured.get(prefix);
+            service.is_some_and(|it| unknown::is_variable_of(&Scope::service(it), name))
+        };
+        let rest = name.strip_prefix("MCP_SERVICE_").unwrap_or_default();
+        let mut ends = rest.match_indices('_');
+        self.used.contains(name) || ends.any(|(end, _)| of_this(&rest[..end]))
+    }
+
+    /// The service of a native file that this variable is of.
+    pub(crate) fn listed_owner(&self, name: &str) -> Option<&str> {
+        self.listed.get(name).map(String::as_str)
     }
 }
 

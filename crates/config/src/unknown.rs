@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
-    Origin, Problem, Source, Variable,
+    AuthType, Origin, Problem, Source, Variable,
     reader::{Reader, Scope, file_twin},
+    registered::Later,
     suggest::closest,
-    table::variables,
+    table::{self, variables},
+    value::Value as _,
     variable_prefix,
 };
 
@@ -41,9 +43,7 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bo
         let mut owners = known.get(name).cloned().unwrap_or_default();
         owners.extend(reader.families_of(name).filter_map(|it| prefixes.get(it)));
         match owners[..] {
-            [first, second, ..] => reader.problem(Problem::new(format!(
-                "{name} is a variable of both service {first} and service {second}: rename one"
-            ))),
+            [first, second, ..] => reader.problem(shared(name, first, second)),
             _ if reader.has_used(name) => {}
             [""] => reader.warn(format!("{} has no effect", reader.place(name))),
             [service] => without_effect(reader, name, service),
@@ -74,34 +74,79 @@ fn is_native(source: &Source, name: &str) -> bool {
     entry.is_some_and(|entry| matches!(entry.origin, Origin::Native { .. }))
 }
 
-/// Looks at the variables of a service that a registry lists, after it was read.
+/// A problem with a variable that two services could mean.
+pub(crate) fn shared(name: &str, first: &str, second: &str) -> Problem {
+    Problem::new(format!(
+        "{name} is a variable of both service {first} and service {second}: rename one"
+    ))
+}
+
+/// Looks at the variables of a service that a registry lists, after it was read, and says which
+/// of those that are set are its own.
 ///
 /// One that is another service's, too, is a problem: the one would get the other's credentials.
-pub(crate) fn check_registered(reader: &mut Reader<'_>, name: &str, others: &BTreeSet<String>) {
+pub(crate) fn check_registered(
+    reader: &mut Reader<'_>,
+    name: &str,
+    others: &Later,
+) -> BTreeSet<String> {
     let scope = Scope::service(name);
-    let is_known = |name: &str| {
-        variables().iter().any(|variable| {
-            let full = scope.name(variable);
-            variable.is_of_a_service()
-                && (full == name || (variable.is_secret() && file_twin(&full) == name))
-        })
-    };
     let source = reader.source();
+    let mut own = BTreeSet::new();
     for (variable, entry) in source.entries_from("MCP_SERVICE_") {
         let is_ours = !matches!(entry.origin, Origin::Default(_) | Origin::Registry(_));
         if !is_ours || source.find(variable).is_none() {
             continue;
         }
+        let other = others.listed_owner(variable).filter(|it| *it != name);
         if reader.has_used(variable) {
-            if others.contains(variable) {
+            if others.is_of_a_configured(variable) {
                 reader.problem(Problem::new(scope.message(&format!(
                     "{variable} is a variable of a service that is configured as well: rename one"
                 ))));
+            } else if let Some(other) = other {
+                reader.problem(shared(variable, other, name));
             }
-        } else if is_known(variable) {
+        } else if is_variable_of(&scope, variable) {
             without_effect(reader, variable, name);
+        } else {
+            continue;
+        }
+        own.insert(variable.to_owned());
+    }
+    own
+}
+
+/// Refuses what looks like the credentials of a service whose name goes on where this one's
+/// ends: `MCP_SERVICE_A_ENV_AUTH_TYPE` may be for the programs of `a`, and for `a-env`.
+///
+/// Who else the registries list is not known here, and may change.
+pub(crate) fn check_members(reader: &mut Reader<'_>, name: &str) {
+    let scope = Scope::service(name);
+    let source = reader.source();
+    for (variable, entry) in source.entries_from("MCP_SERVICE_") {
+        let other = variable.strip_suffix("_AUTH_TYPE");
+        let other =
+            other.filter(|_| reader.has_used(variable) && !is_variable_of(&scope, variable));
+        let kind = AuthType::parse(&table::AUTH_TYPE, entry.text.expose().trim());
+        if let Some(other) = other
+            && kind.is_ok_and(|it| it != AuthType::None)
+        {
+            reader.problem(Problem::new(scope.message(&format!(
+                "{variable} may be of another service, which {other}_* are for: rename one"
+            ))));
         }
     }
+}
+
+/// Whether a service has a variable of this name, or a secret whose file it names; members of
+/// families are left out.
+pub(crate) fn is_variable_of(scope: &Scope, name: &str) -> bool {
+    variables().iter().any(|variable| {
+        let full = scope.name(variable);
+        variable.is_of_a_service()
+            && (full == name || (variable.is_secret() && file_twin(&full) == name))
+    })
 }
 
 /// Whether a name ends like a service's variable, of whatever service.

@@ -351,6 +351,59 @@ fn whoever_registers_gets_no_credentials_of_others() {
 }
 
 #[test]
+fn services_of_a_registry_get_no_credentials_of_another_that_is_known() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("bartizan.yaml");
+    let text = "{services: {a-env: {auth: {token: hunter2}, instances: [{url: 'http://a'}]}}}";
+    std::fs::write(&path, text).unwrap();
+    let source = Source::from_iter([
+        ("MCP_GATEWAY_REGISTRY_FILE", "/nowhere/registry.json"),
+        ("MCP_SERVICES", "b-header"),
+        ("MCP_SERVICE_B_HEADER_ENDPOINT", "http://b"),
+        ("MCP_SERVICE_B_HEADER_AUTH_TYPE", "none"),
+        ("MCP_SERVICE_B_HEADER_TOKEN", "hunter2"),
+    ]);
+    let source = source.with_config_file(&path).unwrap();
+    let configuration = Configuration::parse(&source).unwrap();
+    assert!(
+        configuration
+            .registered(&Registered::new("a-env", RegisteredKind::Rest, &path))
+            .is_ok()
+    );
+    let a = errors(&configuration, mcp("a"));
+    assert!(
+        a.contains("MCP_SERVICE_A_ENV_TOKEN is a variable of both service a-env and service a"),
+        "{a}"
+    );
+    // It has no effect on the service that it is of, and would have one on the other.
+    let b = errors(&configuration, mcp("b"));
+    assert!(
+        b.contains("MCP_SERVICE_B_HEADER_TOKEN is a variable of a service that is configured"),
+        "{b}"
+    );
+    assert!(!format!("{a}{b}").contains("hunter2"));
+}
+
+#[test]
+fn what_looks_like_the_credentials_of_another_service_is_refused() {
+    let configuration = registry(&[
+        ("MCP_SERVICE_A_ENV_AUTH_TYPE", "bearer"),
+        ("MCP_SERVICE_A_ENV_TOKEN", "s3cr3t-token"),
+        ("MCP_SERVICE_B_ENV_AUTH_TYPE", "none"),
+        ("MCP_SERVICE_B_ENV_MY_AUTH_TYPE", "kerberos"),
+        ("MCP_SERVICE_B_ENV_TOKEN", "s3cr3t-token"),
+    ]);
+    assert_eq!(
+        errors(&configuration, mcp("a")),
+        "Configuration errors:\n  - Service a: MCP_SERVICE_A_ENV_AUTH_TYPE may be of another \
+         service, which MCP_SERVICE_A_ENV_* are for: rename one"
+    );
+    let other = settings(&configuration, mcp("a-env"));
+    assert!(matches!(*other.auth, AuthSettings::Bearer { .. }));
+    assert!(configuration.registered(&mcp("b")).is_ok());
+}
+
+#[test]
 fn wrong_variables_are_found_when_the_service_is() {
     let configuration = registry(&[
         ("MCP_SERVICE_A_TIMEOUT", "soon"),

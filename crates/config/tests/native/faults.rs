@@ -181,6 +181,33 @@ services:
 }
 
 #[test]
+fn services_with_instances_do_not_share_credentials() {
+    let text = "
+services:
+  a:
+    instances: [{id: one, command: [program]}]
+  a-env:
+    auth: {type: bearer, token: hunter2}
+    instances: [{url: 'http://b'}]
+  b:
+    instances: [{url: 'http://c', transport: http}]
+  b-header:
+    auth: {token: hunter2}
+    instances: [{url: 'http://d'}]
+";
+    assert_eq!(
+        problems(text),
+        [
+            "MCP_SERVICE_A_ENV_AUTH_TYPE is a variable of both service a and service a-env: \
+             rename one",
+            "MCP_SERVICE_A_ENV_TOKEN is a variable of both service a and service a-env: rename one",
+            "MCP_SERVICE_B_HEADER_TOKEN is a variable of both service b and service b-header: \
+             rename one",
+        ]
+    );
+}
+
+#[test]
 fn what_has_no_effect_is_warned_about_with_its_place() {
     let text = "
 gateway: {poll_interval: 5s}
