@@ -1,6 +1,9 @@
 //! What a text of a file names, put in its place.
 
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{MAIN_SEPARATOR, Path, PathBuf},
+};
 
 use bartizan_auth::Secret;
 
@@ -51,6 +54,8 @@ pub(crate) enum Fault {
     Unknown(String),
     /// `${userHome}` of nobody.
     NoHome,
+    /// A default of the variable of this name that names something itself.
+    Nested(String),
 }
 
 impl Fault {
@@ -69,6 +74,10 @@ impl Fault {
                 format!("holds ${{{what}}}, which only an editor knows: replace it{instead}")
             }
             Self::NoHome => "names the home directory, and HOME is not set: set it".to_owned(),
+            Self::Nested(name) => format!(
+                "holds a default for {name} with another ${{...}} in it, which is not understood: \
+                 write a plain default{instead}"
+            ),
         }
     }
 }
@@ -76,7 +85,7 @@ impl Fault {
 /// `text` with what it names put in its place, once: what was put in is not looked at again.
 ///
 /// `${env:NAME}`, `${NAME}` and `${NAME:-default}` name variables; the default counts if there is
-/// none or it is empty. `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`,
+/// none or it is empty, and may hold braces in pairs. `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`,
 /// `${pathSeparator}` and `${/}` are what editors make of them. What is none of this, such as
 /// `$NAME` and `${1}`, stays as it is.
 pub(crate) fn expand(
@@ -84,23 +93,39 @@ pub(crate) fn expand(
     context: &Context,
     lookup: impl Fn(&str) -> Option<Secret>,
 ) -> Result<Secret, Fault> {
+    let closings = closings(text);
     let mut expanded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        let Some(length) = rest[start..].find('}') else {
+    let mut end = 0;
+    while let Some(length) = text[end..].find("${") {
+        let start = end + length;
+        // Where none matches, the first has to do: `${NAME:-{}` has the default `{`.
+        let first = || Some(start + text[start..].find('}')?);
+        let Some(closing) = closings.get(&(start + 1)).copied().or_else(first) else {
             break;
         };
-        expanded.push_str(&rest[..start]);
-        let inner = &rest[start + 2..start + length];
-        let whole = &rest[start..=start + length];
-        rest = &rest[start + length + 1..];
-        match named(inner, context, &lookup)? {
+        expanded.push_str(&text[end..start]);
+        end = closing + 1;
+        match named(&text[start + 2..closing], context, &lookup)? {
             Some(text) => expanded.push_str(text.expose()),
-            None => expanded.push_str(whole),
+            None => expanded.push_str(&text[start..end]),
         }
     }
-    expanded.push_str(rest);
+    expanded.push_str(&text[end..]);
     Ok(Secret::new(expanded))
+}
+
+/// The closing brace of every opening one that has any. All at once, since to look for each
+/// would take time in the square of what a hostile text holds.
+fn closings(text: &str) -> HashMap<usize, usize> {
+    let (mut open, mut closings) = (Vec::new(), HashMap::new());
+    for (at, brace) in text.match_indices(['{', '}']) {
+        if brace == "{" {
+            open.push(at);
+        } else if let Some(opening) = open.pop() {
+            closings.insert(opening, at);
+        }
+    }
+    closings
 }
 
 /// What stands for `${inner}`; `None` if it names nothing.
@@ -126,6 +151,9 @@ fn named(
         None => (reference, None),
     };
     if is_name(name) {
+        if default.is_some_and(|it| it.contains("${")) {
+            return Err(Fault::Nested(name.to_owned()));
+        }
         let value = lookup(name).filter(|it| default.is_none() || !it.expose().is_empty());
         return match (value, default) {
             (Some(value), _) => Ok(Some(value)),
@@ -189,6 +217,11 @@ mod tests {
                 "$NAME ${1} ${} ${a b} ${NAME",
             ),
             ("${NAME%.*}", "${NAME%.*}"),
+            ("${NAME:-{}}.", "ada."),
+            ("${OTHER:-{\"a\": {}}}.", "{\"a\": {}}."),
+            ("${OTHER:-{} }", "{} "),
+            ("${OTHER:-{}", "{"),
+            ("${a {b} ${NAME}", "${a {b} ada"),
         ] {
             assert_eq!(expanded(text).as_deref(), Ok(expected), "{text}");
         }
@@ -202,6 +235,9 @@ mod tests {
             ("${input:api-key}", Fault::Input("api-key".into())),
             ("${config:a.b}", Fault::Unknown("config:a.b".into())),
             ("${command:x}", Fault::Unknown("command:x".into())),
+            ("${OTHER:-${NAME}}", Fault::Nested("OTHER".into())),
+            ("${NAME:-x${env:OTHER}}", Fault::Nested("NAME".into())),
+            ("${NAME:-${OTHER}", Fault::Nested("NAME".into())),
         ] {
             assert_eq!(expanded(text), Err(expected), "{text}");
         }
