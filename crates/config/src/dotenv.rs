@@ -1,8 +1,8 @@
 //! The syntax of environment files: that of the `dotenv` package of Node.js, strictly.
 
-use std::{iter::Peekable, str::CharIndices};
+use std::{collections::BTreeMap, iter::Peekable, str::CharIndices};
 
-use crate::Problem;
+use crate::{Problem, Severity, Warning};
 
 /// One assignment of an environment file.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +48,22 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Probl
     } else {
         Err(problems)
     }
+}
+
+/// Each variable once, by its name. Of two lines for one the later counts, with a warning.
+pub(crate) fn once(
+    assignments: Vec<Assignment>,
+    file: &str,
+) -> (BTreeMap<String, Assignment>, Vec<Warning>) {
+    let (mut once, mut warnings) = (BTreeMap::new(), Vec::new());
+    for assignment in assignments {
+        let (name, line) = (assignment.name.clone(), assignment.line);
+        if once.insert(name.clone(), assignment).is_some() {
+            let text = format!("{file} sets {name} more than once; line {line} counts");
+            warnings.push(Warning::new(Severity::Warning, text));
+        }
+    }
+    (once, warnings)
 }
 
 struct Parser<'a> {

@@ -14,8 +14,7 @@ use std::{
 use bartizan_auth::Secret;
 
 use crate::{
-    Errors, NativeRegistry, Origin, Problem, Severity, Warning, dotenv, servers,
-    stdio::is_inherited, table,
+    Errors, NativeRegistry, Origin, Problem, Warning, dotenv, servers, stdio::is_inherited, table,
 };
 
 /// A file of settings larger than this is some other file.
@@ -142,26 +141,17 @@ impl Source {
     pub fn with_text(mut self, text: &str, path: impl AsRef<Path>) -> Result<Self, Errors> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        let mut entries = BTreeMap::new();
-        for assignment in dotenv::parse(text, &file).map_err(Errors::new)? {
+        let assignments = dotenv::parse(text, &file).map_err(Errors::new)?;
+        let (assignments, warnings) = dotenv::once(assignments, &file);
+        self.warnings.extend(warnings);
+        for (name, assignment) in assignments {
             let origin = Origin::DotEnv {
-                variable: assignment.name.clone(),
+                variable: name.clone(),
                 path: path.to_owned(),
                 line: assignment.line,
             };
-            let entry = Entry {
-                text: Secret::new(assignment.value),
-                origin,
-            };
-            if entries.insert(assignment.name.clone(), entry).is_some() {
-                let text = format!(
-                    "{file} sets {} more than once; line {} counts",
-                    assignment.name, assignment.line
-                );
-                self.warnings.push(Warning::new(Severity::Warning, text));
-            }
-        }
-        for (name, entry) in entries {
+            let text = Secret::new(assignment.value);
+            let entry = Entry { text, origin };
             self.entries.entry(name).or_insert(entry);
         }
         Ok(self)

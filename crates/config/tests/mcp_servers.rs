@@ -230,6 +230,27 @@ fn vs_code() {
 }
 
 #[test]
+fn the_later_of_two_lines_of_an_environment_file_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = directory.path().join("server.env");
+    std::fs::write(&env, "LEVEL=old\nMODE=file\nLEVEL=new\n").unwrap();
+    let path = directory.path().join("mcp.json");
+    let text = r#"{"mcpServers": {"a": {"command": "x", "envFile": "server.env",
+        "env": {"MODE": "member"}}}}"#;
+    std::fs::write(&path, text).unwrap();
+    let configuration = load(&[], &path).unwrap();
+    let expected = [("LEVEL", "new"), ("MODE", "member")];
+    assert_eq!(environment(&configuration.services[0]), expected);
+    assert_eq!(
+        warnings(&configuration, Severity::Warning),
+        [format!(
+            "{} sets LEVEL more than once; line 3 counts",
+            env.display()
+        )]
+    );
+}
+
+#[test]
 fn the_environment_tunes_and_wins() {
     let variables = [
         ("MCP_SERVICES", "plain,github"),

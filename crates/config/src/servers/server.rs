@@ -290,7 +290,8 @@ impl Reading<'_, '_, '_> {
                 return None;
             }
         };
-        let assignments = match dotenv::parse(&text, &path.display().to_string()) {
+        let shown = path.display().to_string();
+        let assignments = match dotenv::parse(&text, &shown) {
             Ok(assignments) => assignments,
             Err(problems) => {
                 for problem in problems {
@@ -299,10 +300,14 @@ impl Reading<'_, '_, '_> {
                 return None;
             }
         };
-        for assignment in assignments {
-            let suffix = format!("ENV_{}", assignment.name);
+        let (assignments, warnings) = dotenv::once(assignments, &shown);
+        for warning in warnings {
+            self.file.warn(warning);
+        }
+        for (name, assignment) in assignments {
+            let suffix = format!("ENV_{name}");
             let origin = Origin::DotEnv {
-                variable: assignment.name,
+                variable: name,
                 path: path.clone(),
                 line: assignment.line,
             };
