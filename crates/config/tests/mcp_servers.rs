@@ -451,6 +451,20 @@ fn two_files() {
     );
 }
 
+// A megabyte took seconds; if this one is slow, it does again.
+#[test]
+fn a_large_file_is_read_in_no_time() {
+    for between in [",\n", ","] {
+        let variables = (0..18_000).map(|n| format!("\"VARIABLE_{n:06}\": \"{n:020}\""));
+        let variables = variables.collect::<Vec<_>>().join(between);
+        let text = format!(
+            "{{\"mcpServers\": {{\"a\": {{\"command\": \"x\", \"env\": {{{variables}}}}}}}}}"
+        );
+        let configuration = read(&[], &text).unwrap();
+        assert_eq!(environment(&configuration.services[0]).len(), 18_000);
+    }
+}
+
 #[test]
 fn files_that_cannot_be_read() {
     let missing = load(&[], Path::new("/nonexistent/mcp.json")).unwrap_err();

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use bartizan_auth::Secret;
 
+use super::places::Places;
 use crate::{
     Origin, Problem, Severity, Source, Warning,
     expand::{Context, expand},
@@ -27,7 +28,7 @@ pub(crate) struct Server {
 
 /// A file as it is read: knows places, expands texts, and collects what is wrong.
 pub(super) struct File<'a> {
-    text: &'a str,
+    places: Places<'a>,
     path: &'a Path,
     source: &'a Source,
     context: Context,
@@ -39,7 +40,7 @@ pub(super) struct File<'a> {
 impl<'a> File<'a> {
     pub(super) fn new(text: &'a str, path: &'a Path, source: &'a Source) -> Self {
         Self {
-            text,
+            places: Places::new(text),
             path,
             source,
             context: Context::new(path, source),
@@ -89,22 +90,14 @@ impl<'a> File<'a> {
         self.warn(Warning::new(Severity::Note, text));
     }
 
-    /// The line and the column, in characters, of a byte of the text; both counted from one.
-    fn position(&self, byte: usize) -> (usize, usize) {
-        let before = &self.text[..self.text.floor_char_boundary(byte)];
-        let line = before.matches('\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        (line, before[start..].chars().count() + 1)
-    }
-
     /// A byte of the text, for people.
     pub(super) fn place(&self, byte: usize) -> String {
-        let (line, column) = self.position(byte);
+        let (line, column) = self.places.of(byte);
         format!("{}, line {line}, column {column}", self.path.display())
     }
 
     pub(super) fn origin(&self, member: String, byte: usize) -> Origin {
-        let (line, column) = self.position(byte);
+        let (line, column) = self.places.of(byte);
         Origin::McpServers {
             member,
             path: self.path.to_owned(),

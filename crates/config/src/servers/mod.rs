@@ -6,6 +6,7 @@
 
 mod file;
 mod headers;
+mod places;
 mod server;
 
 use std::path::Path;
