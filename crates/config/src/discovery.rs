@@ -77,14 +77,17 @@ pub(crate) fn read(
         }
         Discovery::Kubernetes => {
             let endpoints = if reader.is_set(scope, &table::ENDPOINT) {
-                let endpoints = endpoints(reader, scope)?;
-                is_only(reader, scope, &endpoints);
+                let endpoints = endpoints(reader, scope);
+                if let Some(endpoints) = &endpoints {
+                    is_only(reader, scope, endpoints);
+                }
                 endpoints
             } else {
-                none(&discovery)
+                Some(none(&discovery))
             };
-            let settings = KubernetesSettings::read(reader, scope, name)?;
-            Some((InstanceSource::Kubernetes(Box::new(settings)), endpoints))
+            // Read whatever the endpoint is, so that all that is wrong is said at once.
+            let settings = KubernetesSettings::read(reader, scope, name);
+            Some((InstanceSource::Kubernetes(Box::new(settings?)), endpoints?))
         }
         Discovery::Docker => {
             let settings = DockerSettings::read(reader, scope, name);

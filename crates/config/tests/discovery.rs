@@ -149,6 +149,26 @@ fn clusters_and_engines_need_no_endpoint() {
 }
 
 #[test]
+fn all_that_is_wrong_with_a_service_of_a_cluster_is_said_at_once() {
+    let wrong = wrong(&[
+        ("DISCOVERY", "kubernetes"),
+        ("ENDPOINT", "nonsense"),
+        ("KUBERNETES_NAMESPACE", "Not_A_Label"),
+        ("KUBERNETES_PORT", "70000"),
+    ]);
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    assert!(wrong[0].contains("invalid endpoint URL"), "{wrong:?}");
+    assert!(
+        wrong[1].contains("KUBERNETES_NAMESPACE must be"),
+        "{wrong:?}"
+    );
+    assert!(
+        wrong[2].contains("KUBERNETES_PORT must be a port"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn where_instances_are_found_is_explained() {
     let of = changes(&[
         ("DISCOVERY", "kubernetes"),
