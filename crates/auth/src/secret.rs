@@ -35,7 +35,8 @@ impl Secret {
         Self(Arc::new(Zeroizing::new(text.into())))
     }
 
-    /// Reads a secret from a file, without the newline that editors put at its end.
+    /// Reads a secret from a file, without the newline that editors put at its end and the byte
+    /// order mark that some put before it.
     ///
     /// # Errors
     ///
@@ -59,6 +60,7 @@ impl Secret {
             return Err(fail(Reason::TooLarge));
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| fail(Reason::NotText))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -148,6 +150,12 @@ mod tests {
         assert_eq!(read(b"abc\r\n").unwrap().expose(), "abc");
         assert_eq!(read(b"abc").unwrap().expose(), "abc");
         assert_eq!(read(b" abc \n\n").unwrap().expose(), " abc \n");
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_byte_order_mark() {
+        assert_eq!(read(b"\xef\xbb\xbfabc\r\n").unwrap().expose(), "abc");
+        assert!(read(b"\xef\xbb\xbf\n").is_err());
     }
 
     #[test]

@@ -288,7 +288,7 @@ pub(crate) fn keys(
     const ADVISABLE_LENGTH: usize = 16;
 
     let text = reader.secret_text(scope, variable)?;
-    let name = scope.name(variable);
+    let name = reader.secret_name(scope, variable);
     let mut seen = HashSet::new();
     let keys: Vec<_> = items(text.expose(), &[',', '\n'])
         .filter(|key| seen.insert(*key))

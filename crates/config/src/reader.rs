@@ -337,11 +337,34 @@ impl<'a> Reader<'a> {
     /// A problem with a secret, naming where it came from but not what it is.
     pub(crate) fn wrong_secret(&mut self, scope: &Scope, variable: &Variable, words: String) {
         let problem = Problem::new(words);
-        self.problems.push(if self.is_explicit() {
-            problem
-        } else {
-            problem.detail(self.place(&scope.name(variable)))
+        let name = self.secret_name(scope, variable);
+        let detail = match self.source.find(&name) {
+            // The name of a file is no secret.
+            Some(entry) if name != scope.name(variable) => Some(shown(&Found {
+                name,
+                text: entry.text.expose().trim(),
+                origin: &entry.origin,
+            })),
+            _ if self.is_explicit() => None,
+            _ => Some(self.place(&name)),
+        };
+        self.problems.push(match detail {
+            Some(detail) => problem.detail(detail),
+            None => problem,
         });
+    }
+
+    /// The variable that a secret comes from: its own, or, if that is not set, the one that names
+    /// its file.
+    pub(crate) fn secret_name(&self, scope: &Scope, variable: &Variable) -> String {
+        let name = scope.name(variable);
+        let twin = file_twin(&name);
+        let is_set = |name: &str| self.source.find(name).is_some();
+        if !is_set(&name) && is_set(&twin) {
+            twin
+        } else {
+            name
+        }
     }
 
     /// Where the value of a variable stands, which is not to be shown.

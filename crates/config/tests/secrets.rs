@@ -213,6 +213,40 @@ fn a_secret_may_come_from_a_file() {
 }
 
 #[test]
+fn what_is_wrong_with_a_secret_of_a_file_is_said_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(directory.path(), "\u{feff}from-a-file\r\n");
+    let twin = ("TOKEN_FILE", path.as_str());
+    let Ok(AuthSettings::Bearer { token }) = auth(&[twin]) else {
+        panic!();
+    };
+    assert_eq!(token.expose(), "from-a-file");
+    for (content, what) in [
+        (
+            "hunter2 hunter2",
+            "bearer token holds characters that cannot be sent",
+        ),
+        ("changeme", "bearer token is a placeholder"),
+    ] {
+        file(directory.path(), content);
+        assert_eq!(
+            problems(&[
+                ("MCP_SERVICE_USER_SERVICE_TOKEN", ""),
+                ("MCP_SERVICE_USER_SERVICE_TOKEN_FILE", &path),
+            ]),
+            [format!(
+                "Service user-service: {what} (MCP_SERVICE_USER_SERVICE_TOKEN_FILE is {path:?})"
+            )]
+        );
+    }
+    file(directory.path(), "two words");
+    assert_eq!(
+        problems(&[("MCP_GATEWAY_API_KEYS_FILE", &path)]),
+        ["MCP_GATEWAY_API_KEYS_FILE must hold keys of visible ASCII characters"]
+    );
+}
+
+#[test]
 fn nothing_shows_a_secret() {
     const SECRET: &str = "hunter2-hunter2-hunter2";
     let hidden = |text: String| assert!(!text.contains("hunter2"), "{text}");
