@@ -1,6 +1,6 @@
 //! The syntax of environment files: that of the `dotenv` package of Node.js, strictly.
 
-use std::{collections::BTreeMap, iter::Peekable, str::CharIndices};
+use std::{borrow::Cow, collections::BTreeMap, iter::Peekable, str::CharIndices};
 
 use crate::{Problem, Severity, Warning};
 
@@ -20,12 +20,20 @@ pub(crate) struct Assignment {
 /// * A bare value ends at the line's end or at a `#` after white space, and is trimmed.
 /// * `'...'` and `` `...` `` hold their text as it is, `"..."` understands `\n`, `\r`, `\t`, `\"`
 ///   and `\\`. All three may span lines, and only a comment may follow on the last.
+/// * `\r\n` and `\r` end a line as `\n` does, and are `\n` within quotes.
 /// * `$` has no meaning anywhere: a password that holds one stays what it is.
 ///
 /// Problems name line and column and never quote what is there, because it may hold a secret.
 pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Problem>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Also within quotes, as the package does: a key of several lines is the same on Windows.
+    let text = if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
+    };
     let mut parser = Parser {
-        text: text.strip_prefix('\u{feff}').unwrap_or(text),
+        text: &text,
         position: 0,
         line: 1,
     };
@@ -102,8 +110,7 @@ impl<'a> Parser<'a> {
     /// The line from here on, without its end.
     fn this_line(&self) -> &'a str {
         let rest = self.rest();
-        let line = rest.find('\n').map_or(rest, |end| &rest[..end]);
-        line.strip_suffix('\r').unwrap_or(line)
+        rest.find('\n').map_or(rest, |end| &rest[..end])
     }
 
     /// The next assignment, or nothing where a line has none.
@@ -240,6 +247,9 @@ mod tests {
             ("A=\"a # b\\n\\t\\r\\\"\\\\\\x\" # c", "a # b\n\t\r\"\\\\x"),
             ("A=`it's \"it\"`", "it's \"it\""),
             ("A='two\nlines'", "two\nlines"),
+            ("A=\"two\r\nlines\"\r\n", "two\nlines"),
+            ("A=`two\rlines`\r", "two\nlines"),
+            ("# old\rA=1\r", "1"),
             ("A=it's", "it's"),
             ("A.b_1=1", "1"),
         ] {
@@ -250,12 +260,11 @@ mod tests {
     #[test]
     fn lines_are_counted_through_quotes_and_comments() {
         let text = "# one\n\nA='3\n4'\n B=2\n";
-        let lines: Vec<_> = parse(text, ".env")
-            .unwrap()
-            .iter()
-            .map(|a| a.line)
-            .collect();
-        assert_eq!(lines, [3, 5]);
+        for end in ["\n", "\r\n", "\r"] {
+            let assignments = parse(&text.replace('\n', end), ".env").unwrap();
+            let lines: Vec<_> = assignments.iter().map(|a| a.line).collect();
+            assert_eq!(lines, [3, 5], "{end:?}");
+        }
     }
 
     #[test]
@@ -288,7 +297,7 @@ mod tests {
 
         #[test]
         fn a_double_quoted_value_comes_back(value in any::<String>()) {
-            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\r', "\\r");
             let parsed = parse(&format!("A=\"{escaped}\""), ".env").unwrap();
             prop_assert_eq!(&parsed[0].value, &value);
         }
