@@ -81,6 +81,20 @@ async fn nothing_configured_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_misspelt_name_is_said_below_what_is_missing() {
+    let finished = Bartizan::new(&["check"])
+        .set("MCP_SERVICE", "users")
+        .run()
+        .await;
+    assert_eq!(
+        complaint(&finished),
+        "Configuration errors:\n  \
+         - At least one service must be configured (MCP_SERVICES names none)\n\
+         warning: unknown variable MCP_SERVICE, did you mean MCP_SERVICES?"
+    );
+}
+
+#[tokio::test]
 async fn check_says_what_a_sound_configuration_means_and_binds_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

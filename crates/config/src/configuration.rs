@@ -125,7 +125,7 @@ impl Configuration {
         if problems.is_empty() {
             Ok(configuration)
         } else {
-            Err(Errors::new(problems))
+            Err(Errors::new(problems).beside(configuration.warnings))
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::{error::Error, fmt};
 
+use crate::Warning;
+
 /// One thing that is wrong with a configuration.
 ///
 /// Prints as the documented message, followed in parentheses by the variable and its value.
@@ -43,25 +45,45 @@ impl fmt::Display for Problem {
 ///
 /// Prints as a heading and one line a problem. Values of secrets are never among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errors(Vec<Problem>);
+pub struct Errors {
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+}
 
 impl Errors {
     pub(crate) fn new(problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "a refusal has a reason");
-        Self(problems)
+        Self {
+            problems,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// With those of the warnings that may say why something is missing.
+    pub(crate) fn beside(mut self, warnings: Vec<Warning>) -> Self {
+        let names = warnings.into_iter().filter(Warning::is_of_a_name);
+        self.warnings.extend(names);
+        self
     }
 
     /// The problems: those of the gateway first, then those of each service in its order.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
-        &self.0
+        &self.problems
+    }
+
+    /// The names that are set and mean nothing, which may be what is missing, misspelt. They are
+    /// not among what this prints.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 }
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Configuration errors:")?;
-        for problem in &self.0 {
+        for problem in &self.problems {
             write!(f, "\n  - {problem}")?;
         }
         Ok(())
@@ -72,7 +94,7 @@ impl Error for Errors {}
 
 impl From<Problem> for Errors {
     fn from(problem: Problem) -> Self {
-        Self(vec![problem])
+        Self::new(vec![problem])
     }
 }
 

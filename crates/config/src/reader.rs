@@ -136,6 +136,11 @@ impl<'a> Reader<'a> {
         self.warnings.push(Warning::new(Severity::Warning, text));
     }
 
+    /// A warning about a name that means nothing.
+    pub(crate) fn warn_of_a_name(&mut self, text: impl Into<String>) {
+        self.warnings.push(Warning::of_a_name(text));
+    }
+
     pub(crate) fn note(&mut self, text: impl Into<String>) {
         self.warnings.push(Warning::new(Severity::Note, text));
     }

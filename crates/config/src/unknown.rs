@@ -238,7 +238,7 @@ fn unknown(
         ));
     }
     if let Some(meant) = closest(name, known.keys().cloned()) {
-        return reader.warn(format!("unknown variable {name}, did you mean {meant}?"));
+        return reader.warn_of_a_name(format!("unknown variable {name}, did you mean {meant}?"));
     }
     // Others may have variables that begin with `MCP_`, too.
     if !OURS.iter().any(|prefix| name.starts_with(prefix)) {
@@ -258,9 +258,9 @@ fn unknown(
         })
     });
     if of_a_service.is_none() || configured {
-        reader.warn(format!("unknown variable {name}"));
+        reader.warn_of_a_name(format!("unknown variable {name}"));
     } else {
-        reader.warn(format!("{name} belongs to no service of MCP_SERVICES"));
+        reader.warn_of_a_name(format!("{name} belongs to no service of MCP_SERVICES"));
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Severity {
 pub struct Warning {
     severity: Severity,
     text: String,
+    /// Whether it is about a name that means nothing.
+    is_of_a_name: bool,
 }
 
 impl Warning {
@@ -23,7 +25,20 @@ impl Warning {
         Self {
             severity,
             text: printable(&text.into()),
+            is_of_a_name: false,
         }
+    }
+
+    /// A warning about a name that means nothing.
+    pub(crate) fn of_a_name(text: impl Into<String>) -> Self {
+        Self {
+            is_of_a_name: true,
+            ..Self::new(Severity::Warning, text)
+        }
+    }
+
+    pub(crate) fn is_of_a_name(&self) -> bool {
+        self.is_of_a_name
     }
 
     /// How much it matters: a [`Severity::Note`] belongs at debug level.

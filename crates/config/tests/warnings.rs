@@ -2,6 +2,7 @@
 
 mod common;
 
+use bartizan_config::{Configuration, Source};
 use common::{notes, warnings};
 
 #[test]
@@ -21,6 +22,34 @@ fn misspelt_names_come_with_the_likely_one() {
     for (name, expected) in cases {
         assert_eq!(warnings(&[(name, "1")]), [expected]);
     }
+}
+
+#[test]
+fn misspelt_names_are_said_beside_what_is_missing() {
+    let beside = |variables: &[(&str, &str)]| -> Vec<String> {
+        let source = Source::from_iter(variables.iter().copied());
+        let errors = Configuration::parse(&source).unwrap_err();
+        assert!(!errors.to_string().contains("ENDPONT"), "{errors}");
+        errors.warnings().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        beside(&[
+            ("MCP_SERVICES", "users"),
+            ("MCP_SERVICE_USERS_ENDPONT", "http://localhost:8081"),
+            ("MCP_SERVICE_USERS_AUTH_TYP", "none"),
+            ("MCP_SERVICE_USERS_TOKEN", "has no effect as yet"),
+        ]),
+        [
+            "unknown variable MCP_SERVICE_USERS_AUTH_TYP, did you mean \
+             MCP_SERVICE_USERS_AUTH_TYPE?",
+            "unknown variable MCP_SERVICE_USERS_ENDPONT, did you mean \
+             MCP_SERVICE_USERS_ENDPOINT?",
+        ]
+    );
+    assert_eq!(
+        beside(&[("MCP_SERVICE", "users")]),
+        ["unknown variable MCP_SERVICE, did you mean MCP_SERVICES?"]
+    );
 }
 
 #[test]

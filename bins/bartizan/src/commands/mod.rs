@@ -70,6 +70,11 @@ impl Failure {
 pub(crate) fn complain(failure: &Failure) {
     // Nothing is left to do when that cannot be written either.
     let _ = writeln!(io::stderr(), "{failure}");
+    if let Failure::Configuration(errors) = failure {
+        for warning in errors.warnings() {
+            let _ = writeln!(io::stderr(), "warning: {warning}");
+        }
+    }
 }
 
 /// Writes `text` to standard output, ending it with a line feed.
