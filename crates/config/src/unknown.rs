@@ -6,7 +6,7 @@ use crate::{
     AuthType, Origin, Problem, Source, Variable,
     reader::{Reader, Scope, file_twin},
     registered::Later,
-    suggest::closest,
+    suggest::{closest, containing},
     table::{self, variables},
     value::Value as _,
     variable_prefix,
@@ -23,6 +23,17 @@ const UNREAD: [&str; 5] = [
 
 /// What the names of the gateway's variables begin with.
 const OURS: [&str; 4] = ["MCP_GATEWAY_", "MCP_SERVICE_", "MCP_RETRY_", "MCP_DEFAULT_"];
+
+/// What others call what the second ending of a name stands for.
+const SYNONYMS: [(&str, &str); 7] = [
+    ("_KEY", "_API_KEY"),
+    ("_KEYS", "_API_KEYS"),
+    ("_MAX_RETRIES", "_RETRY_MAX_ATTEMPTS"),
+    ("_RATE_LIMIT", "_RATE_LIMIT_RPM"),
+    ("_REQUESTS_PER_MINUTE", "_RATE_LIMIT_RPM"),
+    ("_RETRIES", "_RETRY_MAX_ATTEMPTS"),
+    ("_URL", "_ENDPOINT"),
+];
 
 /// Looks at every variable that nothing has asked for.
 ///
@@ -237,7 +248,7 @@ fn unknown(
             "{name} is not a variable of the gateway; passed over"
         ));
     }
-    if let Some(meant) = closest(name, known.keys().cloned()) {
+    if let Some(meant) = meant(name, known) {
         return reader.warn_of_a_name(format!("unknown variable {name}, did you mean {meant}?"));
     }
     // Others may have variables that begin with `MCP_`, too.
@@ -262,6 +273,31 @@ fn unknown(
     } else {
         reader.warn_of_a_name(format!("{name} belongs to no service of MCP_SERVICES"));
     }
+}
+
+/// The known name that was probably meant.
+fn meant(name: &str, known: &BTreeMap<String, Vec<&str>>) -> Option<String> {
+    let is_known = |name: &String| known.contains_key(name);
+    let names = || known.keys().cloned();
+    let synonym = || {
+        let mut others = SYNONYMS.iter().filter_map(|(theirs, ours)| {
+            let stem = name.strip_suffix(theirs)?;
+            Some(format!("{stem}{ours}")).filter(is_known)
+        });
+        others.next()
+    };
+    // Beyond our own prefixes nothing else is guessed by words: others have names of few.
+    let by_words = || {
+        if OURS.iter().any(|prefix| name.starts_with(prefix)) {
+            containing(name, names())
+        } else {
+            let rest = name.strip_prefix("MCP_")?;
+            Some(format!("MCP_GATEWAY_{rest}")).filter(is_known)
+        }
+    };
+    synonym()
+        .or_else(|| closest(name, names()))
+        .or_else(by_words)
 }
 
 /// `..._SAMPLE_ENDPOINTS` and `..._ENDPOINT_<i>_DESCRIPTION` and the like, which the dashboard of
