@@ -55,7 +55,7 @@ async fn everything_that_is_wrong_is_listed_at_once_and_nothing_is_bound() {
              - Max retry attempts must be non-negative (MCP_RETRY_MAX_ATTEMPTS is \"-1\")\n  \
              - Backoff strategy must be linear or exponential (MCP_RETRY_STRATEGY is \"cubic\")\n  \
              - Service user-service: invalid endpoint URL (MCP_SERVICE_USER_SERVICE_ENDPOINT is \
-             \"not a url\")\n  \
+             \"not a url\": it must begin with http:// or https://)\n  \
              - Service user-service: bearer token is required (MCP_SERVICE_USER_SERVICE_TOKEN is \
              not set)\n  \
              - Service user-service: requests per minute must be positive \

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::{
     Variable,
-    value::{Fault, Value},
+    value::{Fault, Value, no_url},
 };
 
 /// Enough for any difference between machines, and far from any overflow of a sum of weights.
@@ -56,7 +56,7 @@ impl Endpoint {
         }
         // `url` mends what browsers forgive, such as `http:host`; what is sent is not mended.
         if !address.parse().is_ok_and(|uri: Uri| uri.scheme().is_some()) {
-            return Err(Fault::Rule);
+            return Err(no_url(variable, address, ""));
         }
         let mut weight = NonZeroU32::MIN;
         for part in parts {
@@ -132,18 +132,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_called_is_refused() {
+        for text in ["http://", ",", "http://m\u{fc}nchen"] {
+            assert_eq!(parse(text), Err(Fault::Rule), "{text}");
+        }
+        let begin = Fault::RuleAnd("it must begin with http:// or https://".to_owned());
         for text in [
             "nonsense",
             "user-service:8080",
             "ftp://a",
-            "http://",
-            ",",
             "/path",
             "http:a",
             "http:\\\\a",
-            "http://m\u{fc}nchen",
         ] {
-            assert_eq!(parse(text), Err(Fault::Rule), "{text}");
+            assert_eq!(parse(text).as_ref(), Err(&begin), "{text}");
         }
         for text in [
             "http://a;weight=0",

@@ -17,7 +17,7 @@
 //! assert_eq!(
 //!     errors.to_string(),
 //!     r#"Configuration errors:
-//!   - Service user-service: invalid endpoint URL (MCP_SERVICE_USER_SERVICE_ENDPOINT is "user-service:8080")
+//!   - Service user-service: invalid endpoint URL (MCP_SERVICE_USER_SERVICE_ENDPOINT is "user-service:8080": it must begin with http:// or https://)
 //!   - Service user-service: bearer token is required (MCP_SERVICE_USER_SERVICE_TOKEN is not set)
 //!   - Service user-service: timeout must be positive (MCP_SERVICE_USER_SERVICE_TIMEOUT is "0")"#
 //! );

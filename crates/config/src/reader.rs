@@ -4,6 +4,8 @@ use bartizan_auth::{Secret, SecretFileError};
 
 use crate::{
     Origin, Problem, Setting, Severity, Source, Variable, Warning,
+    native::units_of,
+    number::{self, NotANumber},
     placeholder::is_placeholder,
     source::Leniency,
     value::{Fault, Value},
@@ -407,14 +409,28 @@ fn default_of<T: Value>(variable: &Variable) -> Setting<T> {
 fn wrong(scope: &Scope, variable: &Variable, found: &Found<'_>, fault: Fault) -> Problem {
     match fault {
         Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(found)),
+        Fault::RuleAnd(what) => {
+            Problem::new(scope.message(variable.rule)).detail(format!("{}: {what}", shown(found)))
+        }
         Fault::Must(what) => {
-            Problem::new(format!("{} must {what}", found.subject())).detail(shown(found))
+            let units = units(variable, found);
+            Problem::new(format!("{} must {what}{units}", found.subject())).detail(shown(found))
         }
         Fault::Unquotable(what) if variable.rule.is_empty() => {
             Problem::new(format!("{} must {what}", whereabouts(found)))
         }
         Fault::Unquotable(what) => Problem::new(scope.message(variable.rule))
             .detail(format!("{} must {what}", whereabouts(found))),
+    }
+}
+
+/// What a native file may say as well where a number is malformed.
+fn units(variable: &Variable, found: &Found<'_>) -> String {
+    let is_native = matches!(found.origin, Origin::Native { .. });
+    let is_malformed = number::whole(found.text) == Err(NotANumber::Malformed);
+    match units_of(variable.kind).filter(|_| is_native && is_malformed) {
+        Some(units) => format!(", or one with a unit, {units}"),
+        None => String::new(),
     }
 }
 

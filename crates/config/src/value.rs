@@ -20,6 +20,8 @@ use crate::{
 pub(crate) enum Fault {
     /// The variable's rule is broken: its own words say it.
     Rule,
+    /// The same, and this besides, which its words leave open.
+    RuleAnd(String),
     /// The text has the wrong form: the variable "must" this.
     Must(String),
     /// The same, where the text may hold a secret and must not be quoted.
@@ -34,8 +36,10 @@ impl Fault {
     pub(crate) fn of_choice(variable: &Variable, words: &[&str]) -> Self {
         if variable.rule.is_empty() {
             Self::Must(format!("be one of {}", words.join(", ")))
-        } else {
+        } else if words.iter().all(|word| variable.rule.contains(word)) {
             Self::Rule
+        } else {
+            Self::RuleAnd(format!("it must be one of {}", words.join(", ")))
         }
     }
 }
@@ -160,18 +164,32 @@ impl Value for Url {
         let url = match Self::parse(text) {
             Ok(url) => url,
             Err(_) if text.contains('@') => return Err(must("be a URL")),
-            Err(_) => return Err(rule_or(variable, || "be a URL".to_owned())),
+            Err(_) => return Err(no_url(variable, text, "be a URL")),
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(must("not hold a user name or a password"));
         }
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(rule_or(variable, || "be an http or https URL".to_owned()));
+            return Err(no_url(variable, text, "be an http or https URL"));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(rule_or(variable, || "name a host".to_owned()));
         }
         Ok(url)
+    }
+}
+
+/// The rule of `variable`, with a word on how a URL begins where the text does not.
+pub(crate) fn no_url(variable: &Variable, text: &str, must: &str) -> Fault {
+    let begins = |scheme: &str| {
+        let start = text.get(..scheme.len());
+        start.is_some_and(|it| it.eq_ignore_ascii_case(scheme))
+    };
+    match rule_or(variable, || must.to_owned()) {
+        Fault::Rule if !begins("http://") && !begins("https://") => {
+            Fault::RuleAnd("it must begin with http:// or https://".to_owned())
+        }
+        fault => fault,
     }
 }
 

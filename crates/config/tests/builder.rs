@@ -141,7 +141,7 @@ fn what_an_mcp_server_cannot_be_is_told_without_variables() {
     assert_eq!(
         problems(built),
         [
-            "Service a: invalid endpoint URL (it is \"nonsense\")",
+            "Service a: invalid endpoint URL (it is \"nonsense\": it must begin with http:// or https://)",
             "Service b: command is required",
             "Service c: the gateway itself writes the header host (Host)",
             "Service d: no variable can have this name (A=B)",

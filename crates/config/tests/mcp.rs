@@ -303,7 +303,7 @@ fn what_a_service_cannot_be() {
         (&[URL, ("TRANSPORT", "grpc")], "MCP_SERVICE_KIT_TRANSPORT must be one of rest, streamable-http, sse, stdio (MCP_SERVICE_KIT_TRANSPORT is \"grpc\")"),
         (&[("TRANSPORT", "stdio")], "Service kit: command is required (MCP_SERVICE_KIT_COMMAND is not set)"),
         (&[HTTP], "Service kit: endpoint is required (MCP_SERVICE_KIT_ENDPOINT is not set)"),
-        (&[HTTP, ("ENDPOINT", "localhost:9000")], "Service kit: invalid endpoint URL (MCP_SERVICE_KIT_ENDPOINT is \"localhost:9000\")"),
+        (&[HTTP, ("ENDPOINT", "localhost:9000")], "Service kit: invalid endpoint URL (MCP_SERVICE_KIT_ENDPOINT is \"localhost:9000\": it must begin with http:// or https://)"),
         (&[COMMAND, URL], "Service kit: a service that is started by a command has no endpoint (MCP_SERVICE_KIT_ENDPOINT is \"http://localhost:9000/mcp\")"),
         (&[COMMAND, URL, HTTP], "Service kit: a command is for the transport stdio, not streamable-http (MCP_SERVICE_KIT_COMMAND is \"npx\")"),
         (&[COMMAND, URL, ("TRANSPORT", "rest"), ("AUTH_TYPE", "none")], "Service kit: a command is for the transport stdio, not rest (MCP_SERVICE_KIT_COMMAND is \"npx\")"),

@@ -391,7 +391,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{\"mcpServers\": {\"a\": {\"command\": \"x\", \"env\": {\"B\": []}}}}", "a.env.B (mcp.json, line 1, column 47) must be a text"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"http://a\", \"headers\": 1}}}", "a.headers (mcp.json, line 1, column 42) must be an object of texts"),
         ("{\"mcpServers\": {\"a\": {\"command\": \"x\", \"disabled\": 1}}}", "a.disabled (mcp.json, line 1, column 39) must be true or false"),
-        ("{\"mcpServers\": {\"a\": {\"url\": \"a.example.com/mcp\"}}}", "Service a: invalid endpoint URL (a.url is \"a.example.com/mcp\" in mcp.json, line 1, column 23)"),
+        ("{\"mcpServers\": {\"a\": {\"url\": \"a.example.com/mcp\"}}}", "Service a: invalid endpoint URL (a.url is \"a.example.com/mcp\" in mcp.json, line 1, column 23: it must begin with http:// or https://)"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"https://a/mcp?key=hunter2\"}}}", "Service a: invalid endpoint URL (a.url (mcp.json, line 1, column 23) must not hold a query or a fragment)"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"https://a,https://b\"}}}", "a.url (mcp.json, line 1, column 23) must not hold a comma or a semicolon"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"https://a\", \"headers\": {\"Authorization\": \"Bearer <token>\"}}}}", "Service a: bearer token is a placeholder (a.headers.Authorization (mcp.json, line 1, column 55))"),

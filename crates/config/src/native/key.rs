@@ -180,6 +180,10 @@ impl Keys {
             let root = if self.of_a_service { 2 } else { 1 };
             return Some(key.split('.').skip(root).collect::<Vec<_>>().join("."));
         }
+        // What instances and files of servers have in its place.
+        if self.of_a_service && path == ["url"] {
+            return Some("endpoint".to_owned());
+        }
         let within = groups.join("_");
         let section = groups.first().and_then(|first| self.chapter(first));
         let mut candidates: Vec<String> = Vec::new();
@@ -297,6 +301,7 @@ mod tests {
             (&["MCP_SERVICE_A"], None),
             (&["TIMEOUT"], Some("timeout")),
             (&["instanses"], Some("instances")),
+            (&["url"], Some("endpoint")),
             (&["rate_limit", "brst"], Some("burst")),
         ] {
             let found = service.meant(path, &["instances"]);

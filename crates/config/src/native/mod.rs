@@ -17,6 +17,7 @@ use bartizan_auth::Secret;
 use bartizan_document::{Member, Node, Value, parse_yaml, utf8};
 
 pub use self::registry::NativeRegistry;
+pub(crate) use self::text::units_of;
 use self::{
     file::{File, Said},
     key::{Keys, closest_key},

@@ -125,12 +125,7 @@ fn joined(
 
 /// A number with a unit as the number that the variable has; any other text as it is.
 pub(super) fn in_units(kind: Kind, text: &str) -> Cow<'_, str> {
-    let unit = match kind {
-        Kind::Milliseconds { .. } => "milliseconds",
-        Kind::Seconds => "seconds",
-        Kind::Number { unit, .. } => unit,
-        _ => "",
-    };
+    let unit = unit(kind);
     let text = text.trim();
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -152,6 +147,25 @@ pub(super) fn in_units(kind: Kind, text: &str) -> Cow<'_, str> {
         }
         Some(number) if unit != "seconds" => number.to_string().into(),
         _ => Cow::Borrowed(text),
+    }
+}
+
+/// The units that a number of this kind may have, for people.
+pub(crate) fn units_of(kind: Kind) -> Option<&'static str> {
+    match unit(kind) {
+        "milliseconds" | "seconds" => Some("ms, s, m, h or d"),
+        "bytes" => Some("B, kB, MB, GB, KiB, MiB or GiB"),
+        _ => None,
+    }
+}
+
+/// The unit of a number without one.
+fn unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Milliseconds { .. } => "milliseconds",
+        Kind::Seconds => "seconds",
+        Kind::Number { unit, .. } => unit,
+        _ => "",
     }
 }
 

@@ -138,10 +138,10 @@ services:
              4, column 3)",
             "gateway.strict_status must be true or false (gateway.strict_status is \"yes\" in \
              bartizan.yaml, line 6, column 3)",
-            "gateway.drain.timeout must be a whole number of milliseconds (gateway.drain.timeout \
-             is \"soon\" in bartizan.yaml, line 5, column 11)",
+            "gateway.drain.timeout must be a whole number of milliseconds, or one with a unit, \
+             ms, s, m, h or d (gateway.drain.timeout is \"soon\" in bartizan.yaml, line 5, column 11)",
             "Service a: invalid endpoint URL (services.a.endpoint is \"a:1\" in bartizan.yaml, \
-             line 9, column 5)",
+             line 9, column 5: it must begin with http:// or https://)",
             "Service a: bearer token is required (MCP_SERVICE_A_TOKEN is not set)",
             "services.a.circuit_breaker.failure_ratio must be a decimal number above 0 and at \
              most 1 (services.a.circuit_breaker.failure_ratio is \"2\" in bartizan.yaml, line 12, \
