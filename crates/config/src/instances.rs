@@ -17,7 +17,7 @@ pub struct InstanceSettings {
     pub health_interval: Setting<Duration>,
     /// How long a probe may take.
     pub health_timeout: Setting<Duration>,
-    /// How many probes of one registry are under way at once.
+    /// How many probes are under way at once, of all services together.
     pub max_concurrent_checks: Setting<NonZeroU32>,
     /// How an instance is chosen.
     pub strategy: Setting<Strategy>,

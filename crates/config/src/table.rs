@@ -107,9 +107,10 @@ variables! {
          others get 401. Separated by commas, in a file also by lines.";
     ADMIN_KEYS = "MCP_GATEWAY_ADMIN_KEYS", Listening, SecretList,
         Unset("nobody may do what needs one"), "",
-        "The keys that those must show one of who do over HTTP what an operator does, such as \
-         registering a program that the gateway is to start. In the same headers and separated \
-         in the same way.";
+        "The keys that those must show one of who do over HTTP what an operator does: register a \
+         program that the gateway is to start, or an instance of a service that sends a \
+         credential; and, once there are such keys, change what is kept for good and have the \
+         configuration read anew. In the same headers and separated in the same way.";
     INSECURE_BIND = "MCP_GATEWAY_INSECURE_BIND", Listening, Flag,
         Value("false", "who can reach the port can spend the credentials of every service"), "",
         "Allows an address that is not loopback without inbound authentication, because \
@@ -117,7 +118,8 @@ variables! {
     CORS_ORIGINS = "MCP_GATEWAY_CORS_ORIGINS", Listening,
         List("origins, or `*`, or `none`"),
         Value("*", DOCUMENTED), "",
-        "The web origins whose pages may read answers, such as `https://app.example.com`.";
+        "The web origins whose pages may read answers, such as `https://app.example.com`. Where \
+         they are not all of them, pages of others are refused with 403.";
     TLS_CERT_FILE = "MCP_GATEWAY_TLS_CERT_FILE", Listening, Path,
         Unset("plain HTTP"), "",
         "The certificate chain to serve TLS with, in PEM. Needs `MCP_GATEWAY_TLS_KEY_FILE`.";
@@ -487,7 +489,7 @@ variables! {
     MAX_CONCURRENT_CHECKS = "MCP_GATEWAY_MAX_CONCURRENT_CHECKS", Registries,
         Number { min: 1, max: 10_000, unit: "" },
         Value("10", DOCUMENTED), "",
-        "How many probes of one registry are under way at once.";
+        "How many probes are under way at once, of all services together.";
     DEFAULT_STRATEGY = "MCP_GATEWAY_DEFAULT_STRATEGY", Registries, Choice(Strategy::WORDS),
         Value("round-robin", DOCUMENTED), "",
         "How an instance is chosen, for templates that do not say otherwise.";
