@@ -330,13 +330,13 @@ async fn a_change_while_the_gateway_starts_is_not_lost() {
     let begun = clock.now();
     drop(Gateway::new(&configuration).unwrap());
     let takes = clock.now() - begun;
-    let writer = std::thread::spawn(move || {
-        std::thread::sleep(takes / 4);
+    let writer = tokio::spawn(async move {
+        clock.sleep(takes / 4).await;
         files.write("registry.yaml", registry(COUNT + 1));
         files
     });
     let gateway = Gateway::new(&configuration).unwrap();
-    let _files = writer.join().unwrap();
+    let _files = writer.await.unwrap();
     until("the change is applied", async || {
         gateway.services().len() == COUNT + 1
     })
