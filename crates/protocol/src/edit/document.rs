@@ -172,7 +172,7 @@ fn object<'p>(
     // Where the splices inside the last occurrence of each child are.
     let mut seen: Vec<Option<std::ops::Range<usize>>> = vec![None; plan.children.len()];
     scanner.object(|scanner, key| {
-        let child = plan.children.iter().position(|(name, _)| key.is(name));
+        let child = key.decode().and_then(|name| plan.place(&name));
         let removed = child.is_some_and(|at| matches!(plan.children[at].1.action, Action::Remove));
         items.begin(key.start, removed, splices);
         match child {
@@ -226,11 +226,11 @@ fn array<'p>(
 ) -> Result<(), EditError> {
     let mut items = Items::default();
     let mut index = 0;
+    let mut elements = plan.elements().into_iter().peekable();
     scanner.array(|scanner| {
-        let child = plan
-            .children
-            .iter()
-            .find(|(name, _)| plan::index(name) == Some(index));
+        let child = elements
+            .next_if(|&(at, _)| at == index)
+            .map(|(_, place)| &plan.children[place]);
         let removed = child.is_some_and(|(_, plan)| matches!(plan.action, Action::Remove));
         items.begin(scanner.offset(), removed, splices);
         match child {

@@ -1,4 +1,10 @@
+use std::collections::BTreeMap;
+
 use super::{Edit, EditError};
+
+/// Among so many children it is quicker to look at each than to keep a map, which most edits never
+/// need.
+const FEW: usize = 8;
 
 /// What is to happen to a value, and to the values inside it.
 #[derive(Clone, Debug, Default)]
@@ -6,6 +12,9 @@ pub(super) struct Plan {
     pub(super) action: Action,
     /// What is to happen inside the value, by member name; only if the action is to keep it.
     pub(super) children: Vec<(Box<str>, Plan)>,
+    /// Where each child is, once there are more than a [`FEW`]: every element of a long list may
+    /// change, which must not cost the square of its length.
+    places: BTreeMap<Box<str>, usize>,
 }
 
 /// What is to happen to a value itself.
@@ -28,6 +37,7 @@ impl Plan {
         let Some((name, rest)) = path.split_first() else {
             self.action = Action::Set(value.to_owned());
             self.children.clear();
+            self.places.clear();
             return Ok(());
         };
         match &mut self.action {
@@ -58,6 +68,7 @@ impl Plan {
         let Some((name, rest)) = path.split_first() else {
             self.action = Action::Remove;
             self.children.clear();
+            self.places.clear();
             return Ok(());
         };
         match &mut self.action {
@@ -74,12 +85,39 @@ impl Plan {
     }
 
     fn child(&mut self, name: &str) -> &mut Self {
-        let position = self.children.iter().position(|(known, _)| **known == *name);
-        let position = position.unwrap_or_else(|| {
-            self.children.push((name.into(), Self::default()));
-            self.children.len() - 1
-        });
-        &mut self.children[position].1
+        let place = self.place(name).unwrap_or_else(|| self.add(name));
+        &mut self.children[place].1
+    }
+
+    fn add(&mut self, name: &str) -> usize {
+        let place = self.children.len();
+        self.children.push((name.into(), Self::default()));
+        if place > FEW {
+            self.places.insert(name.into(), place);
+        } else if place == FEW {
+            let names = self.children.iter().map(|(name, _)| name.clone());
+            self.places = names.zip(0..).collect();
+        }
+        place
+    }
+
+    /// Where the child of that name is.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        if self.children.len() > FEW {
+            return self.places.get(name).copied();
+        }
+        self.children.iter().position(|(known, _)| **known == *name)
+    }
+
+    /// The children that name elements of an array: their indices, and where they are, in order.
+    pub(super) fn elements(&self) -> Vec<(usize, usize)> {
+        let indices = self.children.iter().map(|(name, _)| index(name));
+        let mut elements: Vec<_> = indices
+            .zip(0..)
+            .filter_map(|(index, place)| Some((index?, place)))
+            .collect();
+        elements.sort_unstable();
+        elements
     }
 
     /// The text of the value if it is missing from the document; `None` if it stays missing.

@@ -89,6 +89,47 @@ fn several_changes_compose() {
 }
 
 #[test]
+fn many_changes_in_one_place_find_theirs() {
+    let places: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    let array = format!("[{}]", places.join(","));
+    let all = edited(&array, |edit| {
+        // In no order, and some of them more than once.
+        for (n, place) in places.iter().enumerate().rev().chain([(7, &places[7])]) {
+            match n % 3 {
+                0 => edit.set(&[place], "true"),
+                1 => edit.set(&[place], "0").set(&[place], &format!("-{n}")),
+                _ => edit.remove(&[place]),
+            };
+        }
+    });
+    let rest = (0..30).filter(|n| n % 3 != 2).map(|n| match n % 3 {
+        0 => "true".to_owned(),
+        _ => format!("-{n}"),
+    });
+    assert_eq!(all, format!("[{}]", rest.collect::<Vec<_>>().join(",")));
+
+    let members: Vec<String> = (0..30).map(|n| format!(r#""\u006d{n}":{n}"#)).collect();
+    let object = format!("{{{}}}", members.join(","));
+    let all = edited(&object, |edit| {
+        for n in 0..31 {
+            edit.set(&[&format!("m{n}")], "0");
+        }
+        edit.remove(&["m3"]);
+    });
+    let all: std::collections::BTreeMap<String, u8> = serde_json::from_str(&all).unwrap();
+    assert_eq!(all.len(), 30);
+    assert!(!all.contains_key("m3") && all.values().all(|value| *value == 0));
+
+    let replaced = edited("{}", |edit| {
+        for n in 0..20 {
+            edit.set(&["a", &n.to_string()], "0");
+        }
+        edit.remove(&["a"]).set(&["a", "3"], "1");
+    });
+    assert_eq!(replaced, r#"{"a":{"3":1}}"#);
+}
+
+#[test]
 fn where_a_member_stands_twice_the_last_one_is_set() {
     let json = r#"{"a":{"x":1},"b":{"x":2},"a":{"x":3},"b":4}"#;
     let set = edited(json, |edit| {
