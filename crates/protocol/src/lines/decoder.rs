@@ -5,13 +5,16 @@ use memchr::memchr;
 
 use super::TooLong;
 
+/// What some programs of Windows write before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Reads lines from the chunks of a stream, in time linear in their length.
 ///
 /// Push a chunk, then take lines until there are none, and so on. A line ends with `\n` or
 /// `\r\n`; lines of nothing but whitespace are skipped. A line inside one chunk is a slice of it;
 /// one that spans chunks is copied once. A line above the limit, its end not counted, is reported
 /// as soon as that is known, its remainder is skipped without being kept, and reading goes on
-/// with the next.
+/// with the next. A byte order mark at the beginning of the stream is no part of the first line.
 #[derive(Debug)]
 pub struct Decoder {
     /// Chunks in order, none empty: more than one only if the caller pushed ahead.
@@ -20,6 +23,8 @@ pub struct Decoder {
     partial: BytesMut,
     /// The line is too long: nothing of it is kept.
     skip: bool,
+    /// Nothing has been read yet but what may be the beginning of a byte order mark.
+    may_be_marked: bool,
     limit: usize,
 }
 
@@ -31,6 +36,7 @@ impl Decoder {
             chunks: VecDeque::new(),
             partial: BytesMut::new(),
             skip: false,
+            may_be_marked: true,
             limit: max_len,
         }
     }
@@ -57,17 +63,24 @@ impl Decoder {
         if self.skip {
             return Ok(());
         }
+        self.partial.extend_from_slice(piece);
+        if self.may_be_marked && self.partial.len() >= BYTE_ORDER_MARK.len() {
+            self.may_be_marked = false;
+            if self.partial.starts_with(BYTE_ORDER_MARK) {
+                self.partial.advance(BYTE_ORDER_MARK.len());
+            }
+        }
         // A CR at the end may turn out to belong to the line end.
-        let open = piece.len() - usize::from(piece.ends_with(b"\r"));
-        if self.partial.len() + open > self.limit {
+        let open = self.partial.len() - usize::from(self.partial.ends_with(b"\r"));
+        if open > self.limit {
             self.skip = true;
             return Err(self.too_long());
         }
-        self.partial.extend_from_slice(piece);
         Ok(())
     }
 
     fn end_line(&mut self, piece: Bytes) -> Option<Result<Bytes, TooLong>> {
+        let may_be_marked = std::mem::take(&mut self.may_be_marked);
         if std::mem::take(&mut self.skip) {
             return None;
         }
@@ -77,6 +90,9 @@ impl Decoder {
             self.partial.extend_from_slice(&piece);
             self.partial.split().freeze()
         };
+        if may_be_marked && line.starts_with(BYTE_ORDER_MARK) {
+            line.advance(BYTE_ORDER_MARK.len());
+        }
         if line.ends_with(b"\r") {
             line.truncate(line.len() - 1);
         }
@@ -185,6 +201,20 @@ mod tests {
         for cut in 0..stream.len() {
             assert_eq!(chunked(stream, &[cut], 5), expected, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line_and_of_no_other() {
+        let stream = b"\xEF\xBB\xBF12345\r\n\xEF\xBB\xBF12\n";
+        let second = Bytes::from_static(b"\xEF\xBB\xBF12");
+        for cut in 0..stream.len() {
+            let expected = [Ok("12345".into()), Ok(second.clone())];
+            assert_eq!(chunked(stream, &[cut], 5), expected, "{cut}");
+        }
+        let mut decoder = Decoder::new(4);
+        decoder.push(Bytes::from_static(b"\xEF\xBB\xBF{}"));
+        assert_eq!(decoder.next(), None);
+        assert_eq!(decoder.finish(), Some("{}".into()));
     }
 
     #[test]

@@ -29,6 +29,15 @@ async fn messages_pass_byte_for_byte() {
     assert_eq!(soon(incoming.next()).await.unwrap().unwrap(), one_line);
 }
 
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_the_first_message() {
+    let says = r#"printf '\357\273\277{"jsonrpc":"2.0","id":1,"result":{}}\n'; read -r line"#;
+    let (_outgoing, mut incoming, handle) = start(says).split();
+    let heard = soon(incoming.next()).await.unwrap().unwrap();
+    assert_eq!(heard, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    assert_eq!(handle.skipped_lines(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_messages_never_mix() {
     let (outgoing, mut incoming, _handle) = start("exec cat").split();
