@@ -68,14 +68,14 @@ impl<'a> Envelope<'a> {
         let mut members = Members::default();
         let read = Scanner::from_bytes(bytes).and_then(|mut scanner| members.read(&mut scanner));
         if let Err(error) = read {
-            return Err(InvalidEnvelope::new(error.into(), members.readable_id()));
+            return Err(members.refused(error.into()));
         }
         Self::judge(members)
     }
 
     fn judge(members: Members<'a>) -> Result<Self, InvalidEnvelope> {
         use InvalidEnvelopeReason as Reason;
-        let refuse = |reason| Err(InvalidEnvelope::new(reason, members.readable_id()));
+        let refuse = |reason| Err(members.refused(reason));
         if let Some(reason) = members.problem() {
             return refuse(reason);
         }
@@ -182,14 +182,15 @@ impl<'a> Envelope<'a> {
     }
 
     /// The raw JSON of the progress token: `params._meta.progressToken`, or
-    /// `params.progressToken` in `notifications/progress`.
+    /// `params.progressToken` in `notifications/progress`; `null` counts as none.
     #[must_use]
     pub fn progress_token(&self) -> Option<&'a str> {
-        if self.method() == Some(method::NOTIFICATION_PROGRESS) {
-            self.members.raw(Slot::ProgressToken)
+        let slot = if self.method() == Some(method::NOTIFICATION_PROGRESS) {
+            Slot::ProgressToken
         } else {
-            self.members.raw(Slot::MetaProgressToken)
-        }
+            Slot::MetaProgressToken
+        };
+        self.members.raw(slot).filter(|raw| *raw != "null")
     }
 
     /// The raw JSON of `_meta["io.modelcontextprotocol/protocolVersion"]`: with its quotes, where

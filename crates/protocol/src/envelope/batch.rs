@@ -58,7 +58,7 @@ impl<'a> Batch<'a> {
                 }
                 Ok(())
             })
-            .map_err(|reason| InvalidEnvelope::new(reason, None))?;
+            .map_err(|reason| InvalidEnvelope::new(reason, None, false))?;
         Ok(Self { messages })
     }
 

@@ -10,13 +10,15 @@ use super::Id;
 pub struct InvalidEnvelope {
     reason: InvalidEnvelopeReason,
     id: Option<Box<str>>,
+    has_method: bool,
 }
 
 impl InvalidEnvelope {
-    pub(super) fn new(reason: InvalidEnvelopeReason, id: Option<Id<'_>>) -> Self {
+    pub(super) fn new(reason: InvalidEnvelopeReason, id: Option<Id<'_>>, has_method: bool) -> Self {
         Self {
             reason,
             id: id.map(|id| id.as_raw().into()),
+            has_method,
         }
     }
 
@@ -34,6 +36,13 @@ impl InvalidEnvelope {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// Whether a method had been read: then the message was no answer, and its id is one of its
+    /// sender's own.
+    #[must_use]
+    pub fn has_method(&self) -> bool {
+        self.has_method
     }
 
     /// What was wrong.

@@ -3,7 +3,7 @@ use crate::{
     syntax_error::SyntaxError,
 };
 
-use super::{Id, InvalidEnvelopeReason};
+use super::{Id, InvalidEnvelope, InvalidEnvelopeReason};
 
 /// The members that are noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,14 @@ impl<'a> Members<'a> {
         self.problem
     }
 
+    /// The error of a message of which this was read.
+    pub(super) fn refused(&self, reason: InvalidEnvelopeReason) -> InvalidEnvelope {
+        let has_method = self.raw(Slot::Method).is_some();
+        InvalidEnvelope::new(reason, self.readable_id(), has_method)
+    }
+
     /// The id to which a refusal can be addressed.
-    pub(super) fn readable_id(&self) -> Option<Id<'a>> {
+    fn readable_id(&self) -> Option<Id<'a>> {
         if self.id_is_ambiguous {
             return None;
         }

@@ -209,6 +209,30 @@ fn errors_keep_the_id_that_was_read() {
 }
 
 #[test]
+fn errors_know_whether_a_method_was_read() {
+    let has_method = |text: &str| {
+        let error = Envelope::read(text.as_bytes()).unwrap_err();
+        error.has_method()
+    };
+    assert!(has_method(r#"{"id":1,"method":"a","params":{"b":}}"#));
+    assert!(has_method(r#"{"id":1,"method":"a"}"#));
+    assert!(!has_method(r#"{"id":1,"method":}"#));
+    assert!(!has_method(r#"{"id":1,"result":{}}"#));
+    assert!(!Batch::read(b"[]").unwrap_err().has_method());
+}
+
+#[test]
+fn a_token_that_is_null_is_none() {
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progressToken":null}}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":null}}"#,
+    ] {
+        let envelope = Envelope::read(text.as_bytes()).unwrap();
+        assert_eq!(envelope.progress_token(), None, "{text}");
+    }
+}
+
+#[test]
 fn error_codes_are_read() {
     let code = |error: &str| {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{error}}}"#);

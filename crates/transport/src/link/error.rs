@@ -9,7 +9,7 @@ pub enum LinkError {
     /// The message to send is not what the call is for, or cannot be read.
     #[error("message cannot be sent: {0}")]
     Invalid(&'static str),
-    /// A request with this id is under way.
+    /// A request with this id is under way, or was cancelled and may still be answered.
     #[error("a request with this id is under way")]
     Duplicate,
     /// Too many requests are under way.

@@ -1,7 +1,8 @@
 /// What a [`Link`](super::Link) holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkLimits {
-    /// Requests under way. Default: 1024, far above what a server works on at a time.
+    /// Requests under way, and as many cancelled ones whose answers may be late. Default: 1024,
+    /// far above what a server works on at a time.
     pub exchanges: usize,
     /// Messages that wait for the reader of one exchange. Default: 256.
     pub queue: usize,

@@ -10,7 +10,7 @@ use super::{
     mailbox::{Mailbox, Rank, Room},
     route,
     shared::Shared,
-    table::{Asks, Entry, Found, Replaced},
+    table::{Asks, Cancelled, Entry, Found, Replaced},
 };
 
 const NOT_A_MESSAGE: LinkError = LinkError::Invalid("it is not a JSON-RPC message");
@@ -129,6 +129,7 @@ impl Link {
             token,
             initialize: envelope.method() == Some(method::INITIALIZE),
             listen: envelope.method() == Some(method::SUBSCRIPTIONS_LISTEN),
+            ping: envelope.method() == Some(method::PING),
             asks: match envelope.method() {
                 Some(method) if method::may_require_input(method) => asks,
                 _ => Asks::Never,
@@ -208,7 +209,7 @@ impl Link {
             ));
         };
         let shared = self.shared();
-        let (entry, slot) = {
+        let (entry, told) = {
             let mut table = shared.table.lock();
             let entry = match table.find_caller(&id_key(id)) {
                 Found::One(entry) => entry,
@@ -217,10 +218,10 @@ impl Link {
                     return Err(LinkError::Invalid("several requests have the id to cancel"));
                 }
             };
-            let slot = table.remove(&entry);
-            (entry, slot)
+            let told = table.cancel(&entry, shared.limits.exchanges) == Cancelled::Told;
+            (entry, told)
         };
-        if slot.is_some_and(|slot| slot.sent) && !entry.initialize {
+        if told {
             let message = if entry.replaced.is_some() {
                 let mut edit = Edit::new(message);
                 edit.set(&["params", "requestId"], &entry.wire_id);

@@ -39,14 +39,16 @@
 //! | a response | the request with its id |
 //! | `notifications/progress` | the request with its token |
 //! | a notification with a subscription id | the request with that id |
-//! | `notifications/cancelled` | whoever got the server's request that it takes back |
-//! | a request of the server | of the `tools/call`, `prompts/get` and `resources/read` under way one that waits for no answer, of those one that is not [quiet](Link::quiet_request), of those the one that was sent or answered last; or else the youngest request; without one, [`Unsolicited`] |
-//! | `notifications/message` | the youngest request under way; without one, [`Unsolicited`] |
+//! | `notifications/cancelled` | whoever got the server's request that it takes back; the subscription with that id, which ends |
+//! | a request of the server | of the `tools/call`, `prompts/get` and `resources/read` under way one that waits for no answer, of those one that is not [quiet](Link::quiet_request), of those the one that was sent or answered last; or else the youngest request but `ping`; without one, [`Unsolicited`] |
+//! | `notifications/message` | the youngest request under way but `ping`; without one, [`Unsolicited`] |
 //! | any other notification | [`Unsolicited`] |
 //!
-//! What belongs to a request that is over is swallowed. Text that is no message is skipped, as
-//! servers print to their standard output by mistake; if its id can be read, the request with it
-//! fails rather than wait for ever. A batch, which servers of 2025-03-26 may send, is taken apart.
+//! What belongs to a request that is over is swallowed; lest a late answer to one that was
+//! cancelled be taken for another's, its id is not used again before that has come. Text that is no
+//! message is skipped, as servers print to their standard output by mistake; if its id can be read,
+//! the request with it fails rather than wait for ever. A batch, which servers of 2025-03-26 may
+//! send, is taken apart.
 //!
 //! # When not to use it
 //!
@@ -56,6 +58,7 @@ mod canceller;
 mod error;
 mod exchange;
 mod ids;
+mod late;
 mod limits;
 #[expect(
     clippy::module_inception,

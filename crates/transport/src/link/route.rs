@@ -55,9 +55,7 @@ impl Shared {
             Err(error) => {
                 tracing::debug!(reason = %error.reason(), "skipped a line of the server");
                 // The ids of the server's own requests are another matter.
-                let id = error
-                    .id()
-                    .filter(|_| edit::get(message, &["method"]).is_none());
+                let id = error.id().filter(|_| !error.has_method());
                 let entry = id.and_then(|id| self.table.lock().find(&key(id)));
                 if let Some(entry) = entry {
                     self.end(&entry, Err(LinkError::Unreadable(error.reason())));
@@ -74,7 +72,7 @@ impl Shared {
 
     fn response(self: &Arc<Self>, message: &Bytes, envelope: &Envelope<'_>) {
         let found = match envelope.id() {
-            Some(id) => self.table.lock().find(&id_key(id)),
+            Some(id) => self.table.lock().answered(&id_key(id)),
             // The server could not read a request, not even its id. With one under way there is
             // no doubt which.
             None => self.table.lock().only(),
@@ -133,6 +131,9 @@ impl Shared {
 
     fn notification(self: &Arc<Self>, message: &Bytes, envelope: &Envelope<'_>) {
         let letter = |message, rank| Letter { message, rank };
+        if let Some(entry) = self.ended_subscription(envelope) {
+            return self.end(&entry, Err(LinkError::Cancelled));
+        }
         if let Some(id) = envelope.subscription_id() {
             let found = self.table.lock().find(&key(id));
             if let Some(entry) = found {
@@ -175,6 +176,16 @@ impl Shared {
             }
             _ => self.unsolicited(letter(message.clone(), Rank::Notification)),
         }
+    }
+
+    /// The subscription that the server ends: over one two-way connection, which it cannot hang
+    /// up on for that, a server of 2026-07-28 cancels the request that began it.
+    fn ended_subscription(&self, envelope: &Envelope<'_>) -> Option<Arc<Entry>> {
+        if envelope.method() != Some(method::NOTIFICATION_CANCELLED) {
+            return None;
+        }
+        let entry = self.table.lock().find(&id_key(envelope.request_id()?))?;
+        entry.listen.then_some(entry)
     }
 
     /// Who got the request of the server that it now takes back.

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     LinkError, LinkLimits, WireError,
     mailbox::{Letter, Mailbox, Rank, Room},
-    table::{Entry, Table},
+    table::{Cancelled, Entry, Table},
 };
 
 /// What the handles, the exchanges and the reader task of one link share.
@@ -102,10 +102,8 @@ impl Shared {
     /// Takes `entry` off the wire, telling the server unless it has answered or never heard of
     /// it. False if the exchange is over already.
     pub(super) fn cancel(self: &Arc<Self>, entry: &Arc<Entry>, reason: &str) -> bool {
-        let Some(slot) = self.table.lock().remove(entry) else {
-            return false;
-        };
-        if slot.sent && !entry.initialize {
+        let cancelled = self.table.lock().cancel(entry, self.limits.exchanges);
+        if cancelled == Cancelled::Told {
             let (id, reason) = (&entry.wire_id, edit::string(reason));
             let params = format!(r#"{{"requestId":{id},"reason":{reason}}}"#);
             self.post(error::notification(
@@ -113,7 +111,7 @@ impl Shared {
                 Some(&params),
             ));
         }
-        true
+        cancelled != Cancelled::Over
     }
 
     /// Ends the link and everything on it.

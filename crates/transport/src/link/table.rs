@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{LinkError, WireError, mailbox::Mailbox};
+use super::{LinkError, WireError, late::Late, mailbox::Mailbox};
 
 /// One request under way.
 #[derive(Debug)]
@@ -24,6 +24,9 @@ pub(super) struct Entry {
     pub(super) initialize: bool,
     /// `subscriptions/listen`, which gets nothing but what carries its id.
     pub(super) listen: bool,
+    /// `ping`, which gets nothing but its response: whoever sends one wants to know no more than
+    /// whether the server answers.
+    pub(super) ping: bool,
     pub(super) asks: Asks,
     pub(super) mailbox: Mailbox,
 }
@@ -52,6 +55,7 @@ pub(super) struct Table {
     exchanges: HashMap<Bytes, Slot>,
     tokens: HashMap<Bytes, Arc<Entry>>,
     by_age: BTreeMap<u64, Arc<Entry>>,
+    late: Late,
     last_id: u64,
     last_age: u64,
     closed: Option<WireError>,
@@ -67,6 +71,17 @@ pub(super) struct Slot {
     asked: Vec<Bytes>,
 }
 
+/// What became of a request that was to be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    /// It was over already.
+    Over,
+    /// It is over, and the server hears nothing: it never got the request, or must not be told.
+    Silently,
+    /// It is over, and the server is to be told.
+    Told,
+}
+
 /// The requests that have an id of a caller.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -76,13 +91,16 @@ pub(super) enum Found {
 }
 
 impl Table {
-    /// A number that is in use neither as an id nor as a token.
+    /// A number that is in use neither as an id nor as a token, and whose answer is not late.
     pub(super) fn fresh_id(&mut self) -> String {
         loop {
             self.last_id += 1;
             let id = self.last_id.to_string();
-            let taken =
-                |key: &[u8]| self.exchanges.contains_key(key) || self.tokens.contains_key(key);
+            let taken = |key: &[u8]| {
+                self.exchanges.contains_key(key)
+                    || self.tokens.contains_key(key)
+                    || self.late.contains(key)
+            };
             if !taken(id.as_bytes()) {
                 return id;
             }
@@ -94,7 +112,7 @@ impl Table {
             let sent = false;
             return Err(LinkError::Closed { reason, sent });
         }
-        if self.exchanges.contains_key(&entry.key) {
+        if self.exchanges.contains_key(&entry.key) || self.late.contains(&entry.key) {
             return Err(LinkError::Duplicate);
         }
         if self.exchanges.len() >= limit {
@@ -128,7 +146,7 @@ impl Table {
         self.last_age += 1;
         slot.sent = true;
         slot.age = self.last_age;
-        if !entry.listen {
+        if !entry.listen && !entry.ping {
             self.by_age.insert(self.last_age, Arc::clone(entry));
         }
         send();
@@ -200,6 +218,28 @@ impl Table {
             self.tokens.remove(token);
         }
         Some(slot)
+    }
+
+    /// Takes `entry` out. If the server is to be told, it may have answered by then: nobody else
+    /// gets the id until that answer has come, or `limit` others were cancelled.
+    pub(super) fn cancel(&mut self, entry: &Arc<Entry>, limit: usize) -> Cancelled {
+        match self.remove(entry) {
+            None => Cancelled::Over,
+            Some(slot) if slot.sent && !entry.initialize => {
+                self.late.expect(&entry.key, limit);
+                Cancelled::Told
+            }
+            Some(_) => Cancelled::Silently,
+        }
+    }
+
+    /// The request to which an answer with this key belongs.
+    pub(super) fn answered(&mut self, key: &[u8]) -> Option<Arc<Entry>> {
+        let found = self.find(key);
+        if found.is_none() {
+            self.late.came(key);
+        }
+        found
     }
 
     /// Takes everything out for good.

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use bartizan_transport::host::{HostError, HostLimits};
+use http::Method;
 
 use crate::{
     processes::{gone, shell, soon},
-    server::{MODERN, begin, host, host_of, modern, pid, post, request, whole},
+    server::{MODERN, begin, host, host_of, modern, next, pid, post, request, send, whole},
 };
 
 #[tokio::test]
@@ -60,4 +61,34 @@ async fn a_server_that_hangs_leaves_the_wait_to_who_asked() {
     post(&host, None, &request("initialize")).await.unwrap();
     let ping = tokio::time::timeout(Duration::from_millis(100), host.ping());
     assert!(ping.await.is_err());
+}
+
+/// Asks something in the middle of `ping`, which it answers once it knows.
+const ASKS_IN_A_PING: &str = r#"
+while read -r line; do
+  id=${line#*'"id":'}; id=${id%%,*}
+  case $line in
+    *'"initialize"'*) echo '{"jsonrpc":"2.0","id":'$id',"result":{"pid":1}}';;
+    *'"ping"'*)
+      echo '{"jsonrpc":"2.0","id":900,"method":"roots/list"}'
+      read -r answer
+      echo '{"jsonrpc":"2.0","id":'$id',"result":{}}';;
+  esac
+done
+"#;
+
+#[tokio::test]
+async fn a_ping_takes_no_question_away() {
+    let host = host_of(shell(ASKS_IN_A_PING), HostLimits::default());
+    let (session, _) = begin(&host, 0).await;
+    let listening = send(&host, Method::GET, Some(&session), "", 0).await;
+    let mut news = listening.unwrap().into_body();
+    let client = async {
+        let asked = next(&mut news).await;
+        assert!(asked.ends_with(br#""method":"roots/list"}"#));
+        let answer = r#"{"jsonrpc":"2.0","id":900,"result":{"roots":[]}}"#;
+        post(&host, Some(&session), answer).await.unwrap();
+    };
+    let (pinged, ()) = tokio::join!(soon(host.ping()), client);
+    assert!(pinged.unwrap().is_ok());
 }

@@ -146,3 +146,66 @@ async fn reading_can_be_given_up_and_taken_up_again() {
     says(&end, answer("1")).await;
     assert_eq!(response(&mut exchange).await, answer("1"));
 }
+
+#[tokio::test]
+async fn a_late_answer_to_a_cancelled_request_is_no_answer_to_its_repetition() {
+    let (link, mut end) = linked(8, LinkLimits::default());
+    drop(link.request(call("1"), Ids::Keep).await.unwrap());
+    hears(&mut end).await;
+    let cancelled = hears_json(&mut end).await;
+    assert_eq!(cancelled["method"], "notifications/cancelled");
+    let again = link.request(call("1"), Ids::Keep).await.unwrap_err();
+    assert_eq!(again, LinkError::Duplicate);
+    let mut other = link.request(call("1"), Ids::Remap).await.unwrap();
+    let id = hears_json(&mut end).await["id"].clone();
+    let late = r#"{"jsonrpc":"2.0","id":1,"error":{"code":0,"message":"Request cancelled"}}"#;
+    says(&end, late).await;
+    says(&end, answer(&id.to_string())).await;
+    assert_eq!(response(&mut other).await, answer("1"));
+
+    // Nothing more can come.
+    let mut again = link.request(call("1"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut again).await, answer("1"));
+}
+
+#[tokio::test]
+async fn a_request_that_its_client_cancelled_may_be_answered_late_too() {
+    let (link, mut end) = linked(8, LinkLimits::default());
+    let mut first = link.request(call("1"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    link.send(bytes(cancel)).await.unwrap();
+    assert_eq!(first.next().await, Some(Err(LinkError::Cancelled)));
+    let again = link.request(call("1"), Ids::Keep).await.unwrap_err();
+    assert_eq!(again, LinkError::Duplicate);
+}
+
+#[tokio::test]
+async fn a_server_ends_a_subscription_by_cancelling_it() {
+    let listen = r#"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}}}"#;
+    let meta = r#","_meta":{"io.modelcontextprotocol/subscriptionId":1}"#;
+    for meta in ["", meta] {
+        let (link, mut end) = linked(8, LinkLimits::default());
+        let mut exchange = link.request(bytes(listen), Ids::Remap).await.unwrap();
+        let mut called = link.request(call("2"), Ids::Remap).await.unwrap();
+        assert_eq!(hears_json(&mut end).await["id"], 1);
+        for id in [2, 1] {
+            let cancelled = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}{meta}}}}}"#
+            );
+            says(&end, cancelled).await;
+        }
+        // Of the call, which a server cannot cancel, nothing is heard.
+        says(&end, answer("2")).await;
+        assert_eq!(response(&mut called).await, answer("2"));
+        let mut last = exchange.next().await;
+        if !meta.is_empty() {
+            // The other one, which was said in the subscription.
+            assert!(last.is_some_and(|said| said.is_ok()));
+            last = exchange.next().await;
+        }
+        assert_eq!(last, Some(Err(LinkError::Cancelled)));
+    }
+}

@@ -95,3 +95,20 @@ async fn only_requests_are_requested_and_only_the_rest_is_sent() {
     link.send(answer("5")).await.unwrap();
     assert_eq!(hears(&mut end).await, answer("5"));
 }
+
+#[tokio::test]
+async fn a_fresh_id_avoids_those_that_may_be_answered_late() {
+    let (link, mut end) = linked(8, LinkLimits::default());
+    drop(link.request(call("1"), Ids::Keep).await.unwrap());
+    let remapped = link.request(call("\"b\""), Ids::Remap).await.unwrap();
+    assert_eq!(remapped.wire_id(), "2");
+    hears(&mut end).await;
+}
+
+#[tokio::test]
+async fn no_token_stays_no_token() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let request = call_with_token("\"a\"", "null");
+    let _exchange = link.request(request, Ids::Remap).await.unwrap();
+    assert_eq!(hears(&mut end).await, call_with_token("1", "null"));
+}

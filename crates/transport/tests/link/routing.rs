@@ -239,3 +239,32 @@ async fn unsolicited_messages_are_bounded_and_have_one_reader() {
     assert_eq!(hears_json(&mut end).await["id"], 3);
     assert!(link.unsolicited().is_some());
 }
+
+#[tokio::test]
+async fn a_broken_request_of_the_server_ends_no_exchange() {
+    let (link, mut end) = linked(8, LinkLimits::default());
+    let mut exchange = link.request(call("1"), Ids::Remap).await.unwrap();
+    hears(&mut end).await;
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let broken = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{{"x":{deep}}}}}"#
+    );
+    says(&end, broken).await;
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut exchange).await, answer("1"));
+}
+
+#[tokio::test]
+async fn a_ping_is_asked_and_told_nothing() {
+    let (link, mut end) = linked(8, LinkLimits::default());
+    let mut unsolicited = link.unsolicited().unwrap();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let mut exchange = link.request(bytes(ping), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    for message in [roots("\"s1\""), log("a"), answer("1")] {
+        says(&end, message).await;
+    }
+    assert_eq!(response(&mut exchange).await, answer("1"));
+    assert_eq!(unsolicited.next().await.unwrap(), roots("\"s1\""));
+    assert_eq!(unsolicited.next().await.unwrap(), log("a"));
+}

@@ -136,7 +136,7 @@ impl Call {
         let id = fresh_id();
         let mut edit = Edit::new(&body);
         edit.set(&["id"], &id);
-        let token = edit::get(&body, &["params", "_meta", "progressToken"]).map(|_| fresh_id());
+        let token = progress_token(&body).map(|_| fresh_id());
         if let Some(token) = &token {
             edit.set(&["params", "_meta", "progressToken"], token);
         }
@@ -232,8 +232,7 @@ impl Call {
                         self.session.tell(message);
                         continue;
                     }
-                    let own = edit::get(&request.body, &["params", "_meta", "progressToken"]);
-                    if let Some(own) = own
+                    if let Some(own) = progress_token(&request.body)
                         && envelope.progress_token() == self.token.as_deref()
                     {
                         let mut edit = Edit::new(&message);
@@ -298,4 +297,9 @@ impl std::fmt::Debug for Call {
             .field("id", &self.under_way.id)
             .finish_non_exhaustive()
     }
+}
+
+/// The raw progress token of a request; `null` counts as none.
+fn progress_token(request: &[u8]) -> Option<&str> {
+    edit::get(request, &["params", "_meta", "progressToken"]).filter(|raw| *raw != "null")
 }
