@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use bartizan_protocol::{Envelope, edit, version::Version};
+use bartizan_protocol::{Envelope, edit, headers::Param, version::Version};
 use bartizan_transport::bridge::{
     self, Abilities, CapabilitiesDigest, ClientMeta, InputRequired, InputResponses, Listen,
     LogLevel, Question,
@@ -323,4 +323,51 @@ proptest! {
             let _ = CapabilitiesDigest::of(&message);
         }
     }
+}
+
+#[test]
+fn null_is_how_some_servers_say_that_there_are_no_questions_or_no_state() {
+    let abilities = Abilities {
+        roots: true,
+        ..Abilities::default()
+    };
+    let read = |result: &str| {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+        InputRequired::read("tools/call", answer.as_bytes(), abilities)
+    };
+    let asked = r#"{"resultType":"input_required","inputRequests":{"r":{"method":"roots/list"}},"requestState":null}"#;
+    assert_eq!(read(asked).unwrap().questions().len(), 1);
+    let waits = r#"{"resultType":"input_required","inputRequests":null,"requestState":"s"}"#;
+    assert_eq!(read(waits).unwrap().questions().len(), 0);
+    let neither = r#"{"resultType":"input_required","inputRequests":null,"requestState":null}"#;
+    assert!(read(neither).is_err());
+}
+
+/// Several megabytes, far below what a server may say: with a search through all changes for each,
+/// nobody would wait for the end of this test.
+#[test]
+fn a_list_of_very_many_tools_is_told() {
+    let count = 100_000;
+    let tools = vec![r#"{"name":"a","outputSchema":{}}"#; count].join(",");
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]}}}}"#);
+    let told = bridge::answer_to_legacy("tools/list", answer.as_bytes()).unwrap();
+    let tools = vec![r#"{"name":"a"}"#; count].join(",");
+    let expected = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]}}}}"#);
+    assert!(told == expected);
+}
+
+#[test]
+fn as_many_headers_as_a_tool_may_have_accompany_its_call() {
+    let properties: Vec<_> = (0..Param::MAX)
+        .map(|n| format!(r#""p{n}":{{"type":"integer","x-mcp-header":"p{n}"}}"#))
+        .collect();
+    let schema = format!(r#"{{"properties":{{{}}}}}"#, properties.join(","));
+    let params = Param::all(&schema).unwrap();
+    let arguments: Vec<_> = (0..Param::MAX).map(|n| format!(r#""p{n}":1"#)).collect();
+    let call = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{{{}}}}}}}"#,
+        arguments.join(",")
+    );
+    let headers = bridge::request_headers(&Envelope::read(call.as_bytes()).unwrap(), &params);
+    assert_eq!(headers.len(), 3 + Param::MAX);
 }

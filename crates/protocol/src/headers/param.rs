@@ -30,6 +30,10 @@ pub struct Param {
 }
 
 impl Param {
+    /// The most mirrored arguments of one tool: 128. The protocol names no bound; servers of HTTP
+    /// commonly take about a hundred headers in all, and a header map holds no more than 32768.
+    pub const MAX: usize = 128;
+
     pub(super) fn new(header: HeaderName, path: Box<[Box<str>]>) -> Self {
         Self { header, path }
     }
@@ -40,7 +44,8 @@ impl Param {
     ///
     /// [`InvalidParamHeader`] if an annotation is empty, no header token, used twice in any letter
     /// case, on anything but a string, an integer or a boolean, or not reachable through
-    /// `properties` alone. A client must then not offer the tool.
+    /// `properties` alone, or if there are more than [`Param::MAX`]. A client must then not offer
+    /// the tool.
     pub fn all(input_schema: &str) -> Result<Vec<Self>, InvalidParamHeader> {
         schema::params(input_schema)
     }

@@ -47,6 +47,9 @@ pub enum InvalidParamHeader {
     /// The property is not reached from the root through `properties` alone.
     #[error("`x-mcp-header` must be reachable through `properties` alone")]
     Unreachable,
+    /// More annotations than [`Param::MAX`].
+    #[error("`x-mcp-header` is used more than 128 times")]
+    TooMany,
 }
 
 impl From<SyntaxError> for InvalidParamHeader {
@@ -125,7 +128,11 @@ impl<'s> Walk<'s> {
             if !reachable || self.path.is_empty() {
                 return Err(InvalidParamHeader::Unreachable);
             }
-            self.params.push(self.param(annotation, kind)?);
+            let param = self.param(annotation, kind)?;
+            if self.params.len() == Param::MAX {
+                return Err(InvalidParamHeader::TooMany);
+            }
+            self.params.push(param);
         }
         Ok(())
     }

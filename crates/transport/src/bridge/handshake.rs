@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{
     capability,
     meta::SERVER_INFO,
-    text::{object, strip},
+    text::{given, object, strip},
 };
 
 /// The notification by which a client of the older revisions ends the handshake.
@@ -31,8 +31,12 @@ pub const INITIALIZED: Bytes =
 /// [`EditError`] if the text is not a JSON object.
 pub fn discover_result(initialize_result: &str) -> Result<Bytes, EditError> {
     let json = initialize_result.as_bytes();
-    let capabilities = edit::get(json, &["capabilities"]).unwrap_or("{}");
+    let capabilities = given(edit::get(json, &["capabilities"])).unwrap_or("{}");
     let mut edit = Edit::new(json);
+    if edit::get(json, &["_meta"]) == Some("null") {
+        // For some servers that is how to say that there is none.
+        edit.remove(&["_meta"]);
+    }
     edit.remove(&["protocolVersion"])
         .remove(&["serverInfo"])
         .set(&["resultType"], "\"complete\"")
@@ -67,7 +71,7 @@ pub fn initialize_result(
     gateway_info: &str,
 ) -> Result<Bytes, EditError> {
     let json = discover_result.as_bytes();
-    let capabilities = edit::get(json, &["capabilities"]).unwrap_or("{}");
+    let capabilities = given(edit::get(json, &["capabilities"])).unwrap_or("{}");
     let info = object(edit::get(json, &["_meta", SERVER_INFO])).unwrap_or(gateway_info);
     let mut edit = Edit::new(json);
     edit.remove(&["resultType"])
@@ -137,6 +141,22 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(&told).unwrap(),
             r#"{"capabilities":{"logging":{},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"tools":{"listChanged":true}},"instructions":"Optional \u0069nstructions for the client","x-vendor":1.10,"resultType":"complete","supportedVersions":["2026-07-28"],"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"ExampleServer","title":"Example Server Display Name","version":"1.0.0","icons":[{"src":"https://example.com/server-icon.svg","sizes":["any"]}]}}}"#
+        );
+    }
+
+    #[test]
+    fn null_is_how_some_servers_say_that_they_have_none() {
+        let told = discover_result(
+            r#"{"protocolVersion":"2025-06-18","capabilities":null,"serverInfo":{"name":"s","version":"1"},"_meta":null}"#,
+        );
+        assert_eq!(
+            std::str::from_utf8(&told.unwrap()).unwrap(),
+            r#"{"capabilities":{},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}},"resultType":"complete","supportedVersions":["2026-07-28"],"ttlMs":0,"cacheScope":"private"}"#
+        );
+        let told = initialize_result(r#"{"capabilities":null}"#, Version::V2025_06_18, "{}");
+        assert_eq!(
+            std::str::from_utf8(&told.unwrap()).unwrap(),
+            r#"{"capabilities":{},"protocolVersion":"2025-06-18","serverInfo":{}}"#
         );
     }
 

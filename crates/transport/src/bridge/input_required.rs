@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     capability::{Abilities, Undeclared},
     question::Question,
-    text::object,
+    text::{given, object},
 };
 
 /// What a 2026-07-28 server wants to know before it completes a request.
@@ -47,7 +47,8 @@ impl InputRequired {
         if !may_require_input(method) {
             return Err(InvalidInputRequired::Method);
         }
-        let requests = match edit::get(answer, &["result", "inputRequests"]) {
+        let member = |name| given(edit::get(answer, &["result", name]));
+        let requests = match member("inputRequests") {
             None => Vec::new(),
             Some(raw) => edit::members(raw.as_bytes()).ok_or(InvalidInputRequired::Malformed)?,
         };
@@ -62,7 +63,7 @@ impl InputRequired {
                 Ok((key.into(), question))
             })
             .collect::<Result<Vec<_>, InvalidInputRequired>>()?;
-        let request_state = match edit::get(answer, &["result", "requestState"]) {
+        let request_state = match member("requestState") {
             Some(raw) if raw.starts_with('"') => Some(raw.into()),
             Some(_) => return Err(InvalidInputRequired::Malformed),
             None => None,

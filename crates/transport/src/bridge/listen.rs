@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use bartizan_protocol::{
     edit::{self, Edit, EditError},
     error,
@@ -73,11 +75,7 @@ impl Listen {
                 "promptsListChanged" => &mut listen.prompts,
                 "resourcesListChanged" => &mut listen.resources,
                 "resourceSubscriptions" => {
-                    let uris = edit::elements(value.as_bytes()).ok_or(InvalidListen::Malformed)?;
-                    for uri in uris {
-                        let uri = edit::text(uri).ok_or(InvalidListen::Malformed)?;
-                        listen.watch(&uri)?;
-                    }
+                    listen.uris = distinct(value)?;
                     continue;
                 }
                 _ => continue,
@@ -197,6 +195,12 @@ impl Listen {
     /// [`EditError`] if its `params` or `_meta` is not an object.
     pub fn stamp(&self, notification: &[u8]) -> Result<Bytes, EditError> {
         let mut edit = Edit::new(notification);
+        for path in [&["params"][..], &["params", "_meta"]] {
+            if edit::get(notification, path) == Some("null") {
+                // For some servers that is how to say that there are none.
+                edit.set(path, "{}");
+            }
+        }
         edit.set(&["params", "_meta", SUBSCRIPTION_ID], &self.id);
         edit.finish()
     }
@@ -230,6 +234,26 @@ impl Listen {
         }
         format!("{{{}}}", members.join(","))
     }
+}
+
+/// The resources in a raw list, each once.
+///
+/// With a set, since looking for each among all would let a long request cost a thousand times
+/// its length.
+fn distinct(raw: &str) -> Result<Vec<Box<str>>, InvalidListen> {
+    let named = edit::elements(raw.as_bytes()).ok_or(InvalidListen::Malformed)?;
+    let mut known = HashSet::new();
+    let mut uris = Vec::new();
+    for uri in named {
+        let uri = edit::text(uri).ok_or(InvalidListen::Malformed)?;
+        if known.insert(uri.clone()) {
+            if uris.len() == Listen::MAX_RESOURCES {
+                return Err(InvalidListen::TooMany);
+            }
+            uris.push(uri.into());
+        }
+    }
+    Ok(uris)
 }
 
 /// A notification from a 2026-07-28 upstream's stream without the mark of that stream, for a

@@ -114,7 +114,7 @@ pub fn to_legacy(method: &str, request: &[u8]) -> Result<Bytes, EditError> {
 /// `request` is as it goes upstream, names already the upstream's own; `params` are the mirrored
 /// arguments of the tool that it calls, none for other methods.
 pub fn headers(request: &Envelope<'_>, params: &[Param]) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(3 + params.len());
+    let mut headers = HeaderMap::new();
     let version = HeaderValue::from_static(Version::LATEST.as_str());
     headers.insert(MCP_PROTOCOL_VERSION, version);
     let method = request.method().unwrap_or_default();

@@ -9,6 +9,11 @@ pub(super) fn object(raw: Option<&str>) -> Option<&str> {
     raw.filter(|raw| raw.starts_with('{'))
 }
 
+/// `raw`, unless it is `null`, which is how some servers spell that there is none.
+pub(super) fn given(raw: Option<&str>) -> Option<&str> {
+    raw.filter(|raw| *raw != "null")
+}
+
 /// The member of that name; the last one, where it stands twice, as everywhere.
 pub(super) fn member<'a>(members: &[(Cow<'_, str>, &'a str)], name: &str) -> Option<&'a str> {
     let last = members.iter().rev().find(|(known, _)| known == name);

@@ -92,6 +92,18 @@ fn annotations_that_break_a_rule_make_the_tool_invalid() {
 }
 
 #[test]
+fn annotations_are_bounded() {
+    let schema = |count: usize| {
+        let property = |n| format!(r#""p{n}":{{"type":"string","x-mcp-header":"p{n}"}}"#);
+        let properties: Vec<_> = (0..count).map(property).collect();
+        format!(r#"{{"properties":{{{}}}}}"#, properties.join(","))
+    };
+    assert_eq!(names(&schema(Param::MAX)).unwrap().len(), Param::MAX);
+    let too_many = Err(InvalidParamHeader::TooMany);
+    assert_eq!(names(&schema(Param::MAX + 1)), too_many);
+}
+
+#[test]
 fn values_are_mirrored() {
     let schema = property(r#"{"type":"string","x-mcp-header":"A"}"#);
     let param = &Param::all(&schema).unwrap()[0];

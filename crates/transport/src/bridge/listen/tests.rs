@@ -110,3 +110,33 @@ fn a_filter_of_the_wrong_shape_is_refused() {
     assert_eq!(listen.watch("a:x"), Err(InvalidListen::TooMany));
     assert_eq!(listen.watch("a:0"), Ok(()));
 }
+
+#[test]
+fn a_resource_counts_once_however_often_it_is_named() {
+    let read = |distinct: usize| {
+        let distinct = (0..distinct).map(|n| format!("\"a:{n}\""));
+        let again = std::iter::repeat_n("\"a:0\"".to_owned(), 100_000);
+        let uris: Vec<_> = distinct.chain(again).collect();
+        let request = format!(
+            r#"{{"id":1,"params":{{"notifications":{{"resourceSubscriptions":[{}]}}}}}}"#,
+            uris.join(",")
+        );
+        Listen::read(request.as_bytes())
+    };
+    let listen = read(Listen::MAX_RESOURCES).unwrap();
+    assert_eq!(listen.uris().len(), Listen::MAX_RESOURCES);
+    let too_many = read(Listen::MAX_RESOURCES + 1);
+    assert_eq!(too_many, Err(InvalidListen::TooMany));
+}
+
+#[test]
+fn null_is_how_some_servers_say_that_there_are_no_params_and_no_meta() {
+    let stamped = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#;
+    for params in ["null", r#"{"_meta":null}"#] {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{params}}}"#
+        );
+        let told = Listen::new("1").stamp(text.as_bytes());
+        assert_eq!(told.unwrap(), stamped, "{params}");
+    }
+}
