@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::body::Body;
-use bartizan_protocol::{Edit, Envelope, error as code, sse};
+use bartizan_protocol::{Edit, Envelope, Id, error as code, sse};
 use bartizan_transport::stream::{KeepAlive, set_headers};
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
@@ -99,8 +99,8 @@ impl Late {
             let refusal = Refusal::answer(code::BAD_ANSWER, text);
             return sse::message(&refusal.to_bytes(Some(id)));
         };
-        // Whoever refused may not have known the id.
-        if message.id().is_some_and(|id| id.as_raw() != "null") {
+        // Whoever refused may not have known the id, or have given it one of its own.
+        if message.id() == Id::new(id) {
             return sse::message(&all);
         }
         let mut edit = Edit::new(&all);
@@ -146,6 +146,29 @@ impl http_body::Body for Late {
                 State::Silent => return Poll::Pending,
                 State::Over => return Poll::Ready(None),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_request_whatever_id_it_came_with() {
+        let late = Late {
+            state: State::Over,
+            waiting: Waiting::Request("\"a\"".into()),
+            limit: 1024,
+        };
+        let told = |id: &str| {
+            let refusal = format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32600,"message":"no"}}}}"#
+            );
+            late.event(StatusCode::BAD_REQUEST, Some(refusal.into()))
+        };
+        for id in ["\"server-error\"", "null", "7"] {
+            assert_eq!(told(id), told("\"a\""), "{id}");
         }
     }
 }

@@ -29,8 +29,12 @@ pub(super) enum Outcome {
     Lost,
 }
 
-/// How often in a row an answer is asked for again that brings nothing new.
-const RESUMPTIONS: u32 = 5;
+/// How often in a row asking for the rest of an answer may fail.
+const MAX_FAILURES: u32 = 5;
+/// How often in a row the rest of an answer may be asked for and nothing be said: a server of
+/// 2025-11-25 may hang up on a call that takes long and have its client come back as often as it
+/// takes. With a second between two that is a quarter of an hour without a word.
+const MAX_POLLS: u32 = 1000;
 /// How long is waited before that where the server does not say.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 /// The longest that a server can make us wait.
@@ -41,15 +45,19 @@ const MAX_PAGES: usize = 100;
 impl<U: Upstream> Courier<U> {
     /// Sends a notification or an answer, to which nothing is said.
     pub(super) async fn tell(&self, call: &Call, session: Option<&Session>) -> Outcome {
-        let status = match self.post(call, session).await {
-            Ok(response) => response.status(),
+        let response = match self.post(call, session).await {
+            Ok(response) => response,
             Err(reason) => {
                 tracing::warn!(reason, "a message of the client was not delivered");
                 return Outcome::Done;
             }
         };
-        if status == StatusCode::NOT_FOUND && is_kept(call, session) {
-            return Outcome::Lost;
+        let status = response.status();
+        if !status.is_success() && is_kept(call, session) {
+            let body = self.whole(response).await;
+            if is_session_lost(status, &body) {
+                return Outcome::Lost;
+            }
         }
         if !status.is_success() {
             let status = status.as_u16();
@@ -75,15 +83,8 @@ impl<U: Upstream> Courier<U> {
             if status.is_success() {
                 return self.answered(call, session, response).await;
             }
-            let mut messages = Messages::new(response, self.limits.answer_bytes);
-            let body = match messages.next().await {
-                Some(Ok(body)) => body,
-                Some(Err(_)) | None => Bytes::new(),
-            };
-            if status == StatusCode::NOT_FOUND
-                && is_kept(call, session)
-                && is_session_lost(status, &body)
-            {
+            let body = self.whole(response).await;
+            if is_kept(call, session) && is_session_lost(status, &body) {
                 return Outcome::Lost;
             }
             let mismatch = Envelope::read(&body)
@@ -98,6 +99,13 @@ impl<U: Upstream> Courier<U> {
         }
     }
 
+    /// What a refusal says; nothing if that breaks off.
+    async fn whole(&self, refusal: Response<U::Body>) -> Bytes {
+        let mut messages = Messages::new(refusal, self.limits.answer_bytes);
+        let body = messages.next().await.and_then(Result::ok);
+        body.unwrap_or_default()
+    }
+
     /// Hands on an answer, resuming it where it breaks off and can be.
     async fn answered(
         &self,
@@ -109,11 +117,11 @@ impl<U: Upstream> Courier<U> {
         let mut messages = Messages::new(response, self.limits.answer_bytes);
         let mut due = call.ids.to_vec();
         let mut outcome = Outcome::Done;
-        let mut fruitless = 0;
+        let (mut failures, mut polls) = (0, 0);
         let reason = loop {
             let broken = match messages.next().await {
                 Some(Ok(message)) => {
-                    fruitless = 0;
+                    polls = 0;
                     let Some(message) = self.received(call, message, &mut due) else {
                         continue;
                     };
@@ -145,32 +153,28 @@ impl<U: Upstream> Courier<U> {
             let Some((session, last_event)) = resumable else {
                 break broken;
             };
-            fruitless += 1;
-            if fruitless > RESUMPTIONS {
+            if failures == MAX_FAILURES || polls == MAX_POLLS {
                 break broken;
             }
             let wait = messages.retry().unwrap_or(RESUME_AFTER);
             Clock::default().sleep(wait.min(MAX_RESUME_AFTER)).await;
             match self.get(session, Some(&last_event)).await {
                 Ok(response) if response.status().is_success() => {
+                    (failures, polls) = (0, polls + 1);
                     messages.resume(response);
                 }
                 Ok(response) if response.status().is_client_error() => break broken,
-                Ok(_) | Err(_) => {}
+                Ok(_) | Err(_) => failures += 1,
             }
         };
         self.fail(call, &due, error::BAD_ANSWER, &reason).await;
         outcome
     }
 
-    /// Notes which response a message is; none if it is no message.
+    /// Notes which response a message is; none if it is no message. A batch loses what is none.
     fn received(&self, call: &Call, message: Bytes, due: &mut Vec<Box<str>>) -> Option<Bytes> {
         if is_batch(&message) {
-            let batch = Batch::read(&message).ok()?;
-            for member in &batch {
-                settle(&Envelope::read(member).ok()?, due);
-            }
-            return Some(message);
+            return received_batch(message, due);
         }
         let envelope = match Envelope::read(&message) {
             Ok(envelope) => envelope,
@@ -199,7 +203,8 @@ impl<U: Upstream> Courier<U> {
                 call.refusal(&call.ids, code, &text, None)
             }
             Some(error) => match (error.id(), call.ids.first()) {
-                (None, Some(id)) => {
+                // None, or one of the service's own, as the Python SDK's `server-error`.
+                (named, Some(id)) if named != Id::new(id) => {
                     let mut edit = Edit::new(&body);
                     edit.set(&["id"], id);
                     edit.finish().unwrap_or(body)
@@ -278,6 +283,31 @@ impl<U: Upstream> Courier<U> {
 /// Whether the service keeps a session that this message belongs to.
 fn is_kept(call: &Call, session: Option<&Session>) -> bool {
     call.era == Era::Legacy && !call.is(method::INITIALIZE) && session.is_some_and(Session::is_kept)
+}
+
+/// Notes which responses a batch holds, and takes out what is no message: one that is broken must
+/// not cost the others. None if nothing is left.
+fn received_batch(message: Bytes, due: &mut Vec<Box<str>>) -> Option<Bytes> {
+    let batch = Batch::read(&message).ok()?;
+    let mut edit = Edit::new(&message);
+    let mut broken = 0;
+    for (at, member) in batch.iter().enumerate() {
+        match Envelope::read(member) {
+            Ok(envelope) => {
+                settle(&envelope, due);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the service said what is no message");
+                edit.remove(&[&at.to_string()]);
+                broken += 1;
+            }
+        }
+    }
+    match broken {
+        0 => Some(message),
+        _ if broken == batch.len() => None,
+        _ => edit.finish().ok(),
+    }
 }
 
 /// Takes the request off the list that a message answers; whether it answers one.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bartizan_backoff::Backoff;
 use bartizan_clock::Clock;
@@ -28,10 +28,19 @@ impl<U: Upstream> Courier<U> {
                 Ok(response) if response.status() == StatusCode::OK => {
                     opened = true;
                     let mut messages = Messages::new(response, self.limits.answer_bytes);
-                    while let Some(Ok(message)) = messages.next().await {
-                        failures = 0;
-                        if !self.say(message).await {
-                            return Outcome::Done;
+                    let mut long_lived = pin!(Clock::default().sleep(backoff.max()));
+                    loop {
+                        tokio::select! {
+                            biased;
+                            message = messages.next() => {
+                                let Some(Ok(message)) = message else { break };
+                                failures = 0;
+                                if !self.say(message).await {
+                                    return Outcome::Done;
+                                }
+                            }
+                            // A proxy that ends what is quiet is no failure of the service.
+                            () = &mut long_lived, if failures > 0 => failures = 0,
                         }
                     }
                     last_event = messages.last_event().cloned().or(last_event);

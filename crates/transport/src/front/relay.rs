@@ -137,6 +137,9 @@ struct Relay<U> {
     waiting: VecDeque<Arc<Call>>,
     waiting_bytes: usize,
     session: Option<Session>,
+    /// That of the last session that began. What is left of one that the client has ended must
+    /// not be taken for a loss of the next.
+    generation: u64,
     introduction: Option<Introduction>,
     /// Nothing may overtake it.
     first: Option<TaskId>,
@@ -155,6 +158,7 @@ impl<U: Upstream> Relay<U> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             session: None,
+            generation: 0,
             introduction: None,
             first: None,
             lost: Vec::new(),
@@ -438,16 +442,21 @@ impl<U: Upstream> Relay<U> {
                     .await;
             }
             (Some(Outcome::Lost), _) => self.lost(it).await,
-            (Some(Outcome::Begun(session)), Role::Initialize) => self.session = Some(session),
-            (Some(Outcome::Begun(mut session)), Role::Again) => {
-                session.generation = it.generation + 1;
-                self.session = Some(session);
+            (Some(Outcome::Begun(session)), Role::Initialize) => self.begun(session),
+            (Some(Outcome::Begun(session)), Role::Again) => {
+                self.begun(session);
                 self.repeat();
             }
             (Some(_), Role::Again) => self.give_up().await,
             (Some(_), Role::Initialized) => self.open_news(&it.call),
             (Some(_), _) => {}
         }
+    }
+
+    fn begun(&mut self, mut session: Session) {
+        self.generation += 1;
+        session.generation = self.generation;
+        self.session = Some(session);
     }
 
     /// Opens the stream of what is said unasked, where the service keeps sessions.
@@ -463,7 +472,10 @@ impl<U: Upstream> Relay<U> {
     async fn lost(&mut self, it: UnderWay) {
         let generation = self.session.as_ref().map(|session| session.generation);
         let begun_since = generation.is_some_and(|now| now > it.generation);
-        let Some(introduction) = self.introduction.as_ref().filter(|_| !it.repeated) else {
+        // The client begins another itself, and there is none to repeat this in.
+        let is_anew = |it: &UnderWay| matches!(it.role, Role::Initialize);
+        let is_final = it.repeated || self.under_way.values().any(is_anew);
+        let Some(introduction) = self.introduction.as_ref().filter(|_| !is_final) else {
             return self.not_found(&it).await;
         };
         if begun_since {

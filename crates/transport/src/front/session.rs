@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 pub(super) struct Session {
     id: Option<HeaderValue>,
     version: Option<Version>,
-    /// How many there were before it.
+    /// Later sessions of a client have higher ones, beginning with 1.
     pub(super) generation: u64,
 }
 
