@@ -176,7 +176,8 @@ impl Begun {
                 let source = Some((Source::Exchange(exchange), usage));
                 Ok(events(HostBody::events(first, source)))
             }
-            // The client took the request back, and expects no response.
+            // The client took the request back, or the server ended the subscription: neither
+            // expects a response.
             Self::Failed(LinkError::Cancelled) => Ok(events(HostBody::events([], None))),
             Self::Failed(error @ LinkError::Closed { .. }) => lost(&usage, error),
             Self::Failed(error) => Err(error.into()),
@@ -210,6 +211,9 @@ pub(super) fn is_result(response: &[u8]) -> bool {
 pub(super) fn modern(response: Bytes) -> Response<HostBody> {
     let code = edit::get(&response, &["error", "code"]);
     let code = code.and_then(|code| code.parse().ok());
+    // Positive codes tell a status where the gateway says them. This is what a server said, to
+    // whom they mean something else.
+    let code = code.filter(|code: &i64| *code < 0);
     let status = code.map_or(StatusCode::OK, |code| error::http_status(code, Era::Modern));
     json(status, response)
 }

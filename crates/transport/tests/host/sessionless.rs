@@ -4,10 +4,10 @@ use bartizan_transport::host::{HostError, HostLimits};
 use http::{Method, StatusCode};
 
 use crate::{
-    processes::{eventually, gone},
+    processes::{eventually, gone, shell},
     server::{
-        FATAL, LEGACY, MODERN, SILENT, begin, events, host, modern, next, pid, post, request, send,
-        whole,
+        FATAL, LEGACY, MODERN, SILENT, begin, events, host, host_of, modern, next, pid, post,
+        request, send, whole,
     },
 };
 
@@ -54,6 +54,20 @@ async fn errors_have_their_status() {
         said[1],
         r#"{"jsonrpc":"2.0","id":"seven","result":{"x":1.10}}"#
     );
+}
+
+#[tokio::test]
+async fn a_code_of_the_servers_own_is_no_status() {
+    for code in [40101, 40401, 42901, 50301] {
+        let server = format!(
+            r#"while read -r line; do id=${{line#*'"id":'}}; id=${{id%%,*}}
+            echo '{{"jsonrpc":"2.0","id":'$id',"error":{{"code":{code},"message":"own"}}}}'; done"#
+        );
+        let host = host_of(shell(&server), HostLimits::default());
+        let answer = post(&host, None, &modern("tools/call")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{code}");
+        assert!(whole(answer).await.ends_with(br#""message":"own"}}"#));
+    }
 }
 
 #[tokio::test]
