@@ -45,6 +45,7 @@ impl Balancer<()> {
     /// A builder of a balancer that chooses by `strategy`.
     pub fn builder(strategy: Strategy, clock: Clock) -> BalancerBuilder {
         BalancerBuilder {
+            name: None,
             strategy,
             clock,
             outlier: Some(OutlierConfig::default()),
@@ -274,16 +275,23 @@ impl<T> fmt::Debug for Balancer<T> {
 }
 
 /// Builds a [`Balancer`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct BalancerBuilder {
-    strategy: Strategy,
-    clock: Clock,
-    outlier: Option<OutlierConfig>,
-    panic_threshold: f64,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) strategy: Strategy,
+    pub(crate) clock: Clock,
+    pub(crate) outlier: Option<OutlierConfig>,
+    pub(crate) panic_threshold: f64,
 }
 
 impl BalancerBuilder {
+    /// What the log calls the service that the endpoints are of. Default: nothing.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// When failing endpoints are ejected; `None` for never. Default:
     /// [`OutlierConfig::default`].
     pub fn outlier(mut self, config: impl Into<Option<OutlierConfig>>) -> Self {
@@ -319,13 +327,7 @@ impl BalancerBuilder {
             return Err(InvalidBalance::PanicThreshold);
         }
         let balancer = Balancer {
-            fleet: Fleet::new(
-                self.strategy,
-                self.clock,
-                self.outlier,
-                self.panic_threshold,
-                make,
-            ),
+            fleet: Fleet::new(self, make),
         };
         balancer.update(instances);
         Ok(balancer)

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Endpoint, NoEndpoints, OutlierConfig, Strategy, Tried,
+    balancer::BalancerBuilder,
     cursor::Cursor,
     load::Lanes,
     select::{Admit, Call, MANY},
@@ -50,6 +51,8 @@ pub(crate) struct Fleet<T> {
     changing: Mutex<()>,
     /// How often an endpoint was ever ejected.
     ejections: AtomicU64,
+    /// What the log calls the service.
+    name: Option<Arc<str>>,
 }
 
 /// How many endpoints of the current set may not be used, so that a pick need not count.
@@ -67,26 +70,23 @@ struct Standing {
 
 impl<T> Fleet<T> {
     pub(crate) fn new(
-        strategy: Strategy,
-        clock: Clock,
-        outlier: Option<OutlierConfig>,
-        panic_threshold: f64,
+        builder: BalancerBuilder,
         make: impl Fn(&Instance) -> T + Send + Sync + 'static,
     ) -> Arc<Self>
     where
         T: Send + Sync + 'static,
     {
         Arc::new_cyclic(|fleet: &Weak<Self>| Self {
-            set: ArcSwap::from_pointee(Set::new(strategy, Box::new([]))),
+            set: ArcSwap::from_pointee(Set::new(builder.strategy, Box::new([]))),
             cursor: Cursor::default(),
             standing: Standing {
                 next_return: AtomicU64::new(u64::MAX),
                 ..Standing::default()
             },
-            strategy,
-            clock,
-            outlier,
-            panic_threshold,
+            strategy: builder.strategy,
+            clock: builder.clock,
+            outlier: builder.outlier,
+            panic_threshold: builder.panic_threshold,
             make: Box::new(move |instance, endpoint, shared| {
                 Lanes::new(endpoint, make(instance), shared)
             }),
@@ -94,7 +94,13 @@ impl<T> Fleet<T> {
             updating: Mutex::new(()),
             changing: Mutex::new(()),
             ejections: AtomicU64::new(0),
+            name: builder.name,
         })
+    }
+
+    /// What the log calls the service.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     pub(crate) fn set(&self) -> arc_swap::Guard<Arc<Set<T>>> {
@@ -213,7 +219,7 @@ impl<T> Fleet<T> {
             let until = endpoint.ejected_until.load(Ordering::Relaxed);
             if until != 0 && until <= now.as_nanos() {
                 endpoint.set_ejected_until(0);
-                tracing::info!(id = %endpoint.id(), "endpoint returned");
+                tracing::info!(service = self.name(), id = %endpoint.id(), "endpoint returned");
             }
         }
         self.recount(&set);
@@ -295,7 +301,8 @@ impl<T> Fleet<T> {
                 .last_return
                 .store(now.as_nanos(), Ordering::Relaxed);
             endpoint.set_ejected_until(0);
-            tracing::info!(id = %endpoint.id(), "endpoint returned, its probes are good");
+            let service = self.name();
+            tracing::info!(service, id = %endpoint.id(), "endpoint returned, its probes are good");
         } else {
             endpoint.streak.advance();
         }
@@ -318,11 +325,22 @@ impl<T> Fleet<T> {
         standing.unusable.store(unusable, Ordering::Relaxed);
         let count = set.entries.len();
         let panicking = self.is_panic(count, unusable);
+        let service = self.name();
         if standing.panicking.swap(panicking, Ordering::Relaxed) != panicking {
             if panicking {
-                tracing::warn!(unusable, count, "too few endpoints are usable, using all");
+                tracing::warn!(
+                    service,
+                    unusable,
+                    count,
+                    "too few endpoints are usable, using all"
+                );
             } else {
-                tracing::info!(unusable, count, "enough endpoints are usable again");
+                tracing::info!(
+                    service,
+                    unusable,
+                    count,
+                    "enough endpoints are usable again"
+                );
             }
         }
     }
@@ -336,7 +354,8 @@ impl<T> Fleet<T> {
         let mut seen = std::collections::HashSet::with_capacity(instances.len());
         for instance in instances {
             if !seen.insert(instance.id()) {
-                tracing::warn!(id = %instance.id(), "two instances have one id, ignoring the second");
+                let (service, id) = (self.name(), instance.id());
+                tracing::warn!(service, %id, "two instances have one id, ignoring the second");
                 continue;
             }
             entries.push(self.entry(&before, instance, instances.len() > MANY, now));
@@ -384,7 +403,8 @@ impl<T> Fleet<T> {
         for endpoint in &ejected[..surplus] {
             endpoint.last_return.fetch_min(now, Ordering::Relaxed);
             endpoint.set_ejected_until(0);
-            tracing::info!(id = %endpoint.id(), "endpoint returned early, too few are left");
+            let (service, id) = (self.name(), endpoint.id());
+            tracing::info!(service, %id, "endpoint returned early, too few are left");
         }
     }
 }
@@ -412,6 +432,6 @@ impl<T: Send + Sync> Ejects for Fleet<T> {
         let duration = self.eject(endpoint, outlier, now);
         self.recount(&set);
         let (id, seconds) = (endpoint.id(), duration.as_secs());
-        tracing::info!(%id, failures, seconds, "endpoint ejected");
+        tracing::warn!(service = self.name(), %id, failures, seconds, "endpoint ejected");
     }
 }

@@ -67,7 +67,8 @@ impl<T: Send + Sync + 'static> Balancer<T> {
                 };
                 let applied = AssertUnwindSafe(|| apply(&balancer, &snapshot, &heard));
                 if panic::catch_unwind(applied).is_err() {
-                    tracing::error!("a change of endpoints was not taken over, as it panicked");
+                    let service = balancer.fleet.name();
+                    tracing::error!(service, "a change of endpoints panicked and is passed over");
                 }
             }
         });

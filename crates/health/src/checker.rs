@@ -67,6 +67,7 @@ impl Checker {
     /// A builder of a checker that asks `probe`.
     pub fn builder<P: Probe>(config: HealthConfig, probe: P) -> CheckerBuilder<P> {
         CheckerBuilder {
+            name: None,
             config,
             probe,
             clock: Clock::default(),
@@ -246,6 +247,7 @@ type OnTransition = Box<dyn Fn(&Transition) + Send + Sync>;
 /// Builds a [`Checker`].
 #[must_use]
 pub struct CheckerBuilder<P> {
+    name: Option<Arc<str>>,
     config: HealthConfig,
     probe: P,
     clock: Clock,
@@ -254,6 +256,12 @@ pub struct CheckerBuilder<P> {
 }
 
 impl<P: Probe> CheckerBuilder<P> {
+    /// What the log calls the service that the instances are of. Default: nothing.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// The clock that measures intervals. Default: [`Clock::default`].
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -285,6 +293,7 @@ impl<P: Probe> CheckerBuilder<P> {
         let concurrency = self.concurrency;
         let checker = Checker {
             probing: Arc::new(Schedule {
+                name: self.name,
                 concurrency: concurrency
                     .unwrap_or_else(|| Concurrency::new(self.config.max_concurrent)),
                 config: self.config,
@@ -330,6 +339,8 @@ trait Probing: Send + Sync {
 }
 
 struct Schedule<P> {
+    /// What the log calls the service.
+    name: Option<Arc<str>>,
     config: HealthConfig,
     probe: P,
     clock: Clock,
@@ -359,7 +370,8 @@ impl<P: Probe> Probing for Schedule<P> {
                 let check = AssertUnwindSafe(self.check(&target, &state));
                 if check.catch_unwind().await.is_err() {
                     // The next transition may be told; to probe no more would be worse.
-                    tracing::error!(id = %target.id, "a listener to changes of health panicked");
+                    let (service, id) = (self.name.as_deref(), &target.id);
+                    tracing::error!(service, %id, "a listener to changes of health panicked");
                 }
                 let pause = if state.is_settled() {
                     interval
@@ -402,7 +414,12 @@ impl<P: Probe> Schedule<P> {
             self.counts.changed(to);
             let reason = result.reason().cloned();
             let id = Arc::clone(&target.id);
-            tracing::info!(%id, %from, %to, reason = reason.as_deref(), "health changed");
+            let (service, why) = (self.name.as_deref(), reason.as_deref());
+            if to == Health::Unhealthy {
+                tracing::warn!(service, %id, %from, %to, reason = why, "health changed");
+            } else {
+                tracing::info!(service, %id, %from, %to, reason = why, "health changed");
+            }
             if let Some(listener) = &self.on_transition {
                 listener(&Transition {
                     id,

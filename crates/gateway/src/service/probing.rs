@@ -74,6 +74,7 @@ pub(super) fn checker(
     };
     let probe = InstanceProbe::new(questions, client, balancer);
     let checker = Checker::builder(config, probe)
+        .name(&*settings.name)
         .clock(clock)
         .concurrency(bound)
         .on_transition(balancer.health_listener())

@@ -48,6 +48,7 @@ pub(super) fn balancer(
         PANIC_THRESHOLD
     };
     Ok(Balancer::builder(strategy, clock)
+        .name(&*settings.name)
         .outlier(OutlierConfig::default())
         .panic_threshold(panic_threshold)
         .build(&instances, move |instance| {
@@ -89,13 +90,13 @@ pub(super) fn breaker(
             State::Open => open,
         }
         .increment(1);
-        tracing::info!(
-            service = &*service,
-            from = transition.from.as_str(),
-            to = transition.to.as_str(),
-            reason = transition.reason.as_str(),
-            "circuit breaker changed state"
-        );
+        let (from, to) = (transition.from.as_str(), transition.to.as_str());
+        let (service, reason) = (&*service, transition.reason.as_str());
+        if transition.to == State::Open {
+            tracing::warn!(service, from, to, reason, "circuit breaker changed state");
+        } else {
+            tracing::info!(service, from, to, reason, "circuit breaker changed state");
+        }
     };
     Ok(CircuitBreaker::with_listener(
         builder.build()?,
