@@ -37,7 +37,7 @@ use crate::{
 /// assert_eq!(&**balancer.pick(None).unwrap().id(), "http://10.0.0.2:8080");
 /// ```
 pub struct Balancer<T> {
-    fleet: Arc<Fleet<T>>,
+    pub(crate) fleet: Arc<Fleet<T>>,
 }
 
 // Not generic, so that `Balancer::builder` need not name the type that `build` finds out.
