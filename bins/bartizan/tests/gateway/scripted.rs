@@ -103,7 +103,7 @@ async fn a_key_is_shown_and_an_operators_key_where_one_is_needed() {
     assert_eq!(run(&["status"]).await, "first-caller-key-0");
     let register = ["register", "t", "--id", "x"];
     let endpoint = [&register[..], &["-e", "http://a"]].concat();
-    assert_eq!(run(&endpoint).await, "first-caller-key-0");
+    assert_eq!(run(&endpoint).await, "operators-key-0001");
     let command = [&register[..], &["-c", "a"]].concat();
     assert_eq!(run(&command).await, "operators-key-0001");
     let file = home.path().join("key");
