@@ -143,12 +143,16 @@ async fn who_takes_answers_slowly_gets_all_of_them() {
             8 << 20
         ]))))
     };
-    let server = Running::serve(common::bind(&impatient(), None), service_fn(answer));
+    let config = ServerConfig {
+        idle_timeout: Duration::from_secs(1),
+        ..ServerConfig::default()
+    };
+    let server = Running::serve(common::bind(&config, None), service_fn(answer));
     let mut stream = server.connect().await;
     write(&mut stream, GET).await;
     let (mut bytes, mut chunk) = (0, vec![0; 1 << 20]);
     while bytes < 8 << 20 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         bytes += soon(stream.read(&mut chunk)).await.unwrap();
     }
     assert_eq!(server.stats.cut(), 0);
