@@ -3,7 +3,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// A number and the millisecond to which it belongs, in one word.
 ///
 /// Times are counts of milliseconds that wrap around after 49 days; what matters is their
-/// difference, and one in the future (another thread's clock was read later) counts as none.
+/// difference, and one of up to a minute in the future (another thread's clock was read later)
+/// counts as none.
 #[derive(Debug)]
 pub(crate) struct Decaying {
     /// The bits of an `f32` in the upper half, milliseconds in the lower.
@@ -62,7 +63,7 @@ impl Decaying {
 const FUTURE: u32 = u32::MAX - 60_000;
 
 #[inline]
-pub(crate) fn since(stored: u32, now: u32) -> u32 {
+fn since(stored: u32, now: u32) -> u32 {
     let difference = now.wrapping_sub(stored);
     if difference < FUTURE { difference } else { 0 }
 }

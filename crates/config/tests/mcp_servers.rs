@@ -451,17 +451,24 @@ fn two_files() {
     );
 }
 
-// A megabyte took seconds; if this one is slow, it does again.
 #[test]
-fn a_large_file_is_read_in_no_time() {
-    for between in [",\n", ","] {
-        let variables = (0..18_000).map(|n| format!("\"VARIABLE_{n:06}\": \"{n:020}\""));
-        let variables = variables.collect::<Vec<_>>().join(between);
-        let text = format!(
-            "{{\"mcpServers\": {{\"a\": {{\"command\": \"x\", \"env\": {{{variables}}}}}}}}}"
-        );
-        let configuration = read(&[], &text).unwrap();
-        assert_eq!(environment(&configuration.services[0]).len(), 18_000);
+fn places_are_told_to_the_end_of_a_large_file() {
+    const COUNT: usize = 18_000;
+    let variable = |n: usize| format!("\"V_{n:06}\": \"{n:010}\"");
+    let length = variable(0).len();
+    let start = r#"{"mcpServers": {"a": {"command": "x", "env": {"#;
+    for (between, place) in [
+        (",\n", format!("line {}, column 1)", COUNT + 1)),
+        (
+            ",",
+            format!("line 1, column {})", start.len() + COUNT * (length + 1) + 1),
+        ),
+    ] {
+        let variables: Vec<_> = (0..COUNT).map(variable).collect();
+        let last = "\"V_999999\": []";
+        let text = format!("{start}{}{between}{last}}}}}}}}}", variables.join(between));
+        let problems = read(&[], &text).unwrap_err();
+        assert!(problems[0].contains(&place), "{place}: {}", problems[0]);
     }
 }
 

@@ -46,7 +46,8 @@ pub(crate) struct Totals {
 
 impl Works {
     /// Adds an instance that somebody describes over HTTP, in the form of a `registry.json`, who
-    /// is an operator or is not. One without a name is called after its service and the time.
+    /// is an operator or is not; from the next call on it counts. One without a name is called after
+    /// its service and the time.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl Works {
     ///
     /// # Cancellation
     ///
-    /// As [`register`](Works::register).
+    /// Dropping the future may leave the instance added.
     pub(crate) async fn register_as_written(
         self: &Arc<Self>,
         service: &str,
@@ -80,7 +81,9 @@ impl Works {
         for remark in &remarks {
             tracing::warn!(service, %id, "registration: {remark}");
         }
-        let replaced = self.register(service, entry, ttl).await?;
+        let replaced = self.registries().register(service, entry, ttl).await?;
+        self.apply_registries_at_home().await;
+        tracing::info!(service, %id, ?ttl, replaced, "instance registered");
         Ok(Added {
             id,
             replaced,
@@ -101,30 +104,6 @@ impl Works {
             taken.is_none()
         };
         names.find(is_free).unwrap_or_default()
-    }
-
-    /// Adds an instance to a service of the registries, from the next call on; true when it takes
-    /// the place of one with its id.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be added; everything is as it was then.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future may leave the instance added.
-    pub(crate) async fn register(
-        self: &Arc<Self>,
-        service: &str,
-        entry: Entry,
-        ttl: Option<Duration>,
-    ) -> Result<bool, ChangeError> {
-        self.settings_of(service)?;
-        let id = Arc::clone(entry.instance.id());
-        let replaced = self.registries().register(service, entry, ttl).await?;
-        self.apply_registries_at_home().await;
-        tracing::info!(service, %id, ?ttl, replaced, "instance registered");
-        Ok(replaced)
     }
 
     /// The settings that a service of that name in a registry has, or would have.

@@ -29,6 +29,23 @@ fn every_tenth_is_exact() {
     }
 }
 
+#[test]
+fn what_was_granted_and_not_sent_may_be_granted_once_more() {
+    let budget = of_ratio(1.0, 5);
+    for _ in 0..100 {
+        budget.deposit();
+        assert!(budget.withdraw());
+    }
+    // A hundred wait to be sent; they give up one by one, and others take their place.
+    let mut retries = 0;
+    for _ in 0..100 {
+        budget.refund();
+        retries += drain(&budget);
+    }
+    assert_eq!(retries, 100);
+    assert_eq!(drain(&budget), 0);
+}
+
 proptest! {
     #[test]
     fn a_ratio_of_nine_decimals_is_exact(billionths in 0_u64..5_000_000_000, calls in 0_u64..3_000) {
