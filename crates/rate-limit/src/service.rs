@@ -59,10 +59,15 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let acquire = self.layer.acquire(&request);
         match acquire.0 {
-            State::Decided(Ok(_)) => ResponseFuture {
-                response: Some(self.inner.call(request)),
-                state: future::State::Calling,
-            },
+            State::Decided(Ok(_)) => {
+                // Nothing in it is to be dropped, which the compiler finds out too late: to drop
+                // it after the call would have the future copied once more.
+                mem::forget(acquire);
+                ResponseFuture {
+                    response: Some(self.inner.call(request)),
+                    state: future::State::Calling,
+                }
+            }
             State::Decided(Err(limited)) => ResponseFuture::refused(limited),
             State::Queued(_) | State::Done => {
                 let clone = self.inner.clone();
