@@ -691,7 +691,7 @@ async fn reload_does_what_the_signal_does_or_nothing() {
         (&json["success"], &json["unchanged"]),
         (&json!(true), &json!(["user-service"]))
     );
-    for field in ["added", "removed", "changed", "needs_restart"] {
+    for field in ["added", "removed", "changed", "moved", "needs_restart"] {
         assert_eq!(json[field], json!([]), "{field}");
     }
 
@@ -706,6 +706,13 @@ async fn reload_does_what_the_signal_does_or_nothing() {
     assert_eq!(faults[0]["type"], "configuration_error");
     let services = gateway.get("/mcp/services").await.json();
     assert_eq!(services["services"][0]["endpoint"], "http://127.0.0.1:1");
+
+    *source.lock() = variables.clone().user("ENDPOINT", "http://127.0.0.1:2");
+    let answer = reload().await.json();
+    assert_eq!(
+        (&answer["moved"], &answer["unchanged"]),
+        (&json!(["user-service"]), &json!([]))
+    );
 
     *source.lock() = variables.clone().user("TIMEOUT", 1234);
     assert_eq!(reload().await.json()["changed"], json!(["user-service"]));

@@ -39,7 +39,9 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Services that began anew under other settings.
     pub changed: Vec<String>,
-    /// Services that go on as they were, at other instances perhaps.
+    /// Services that go on with all that is known of them, at other instances.
+    pub moved: Vec<String>,
+    /// Services that go on as they were.
     pub unchanged: Vec<String>,
     /// What has changed in the configuration and does not count before a restart.
     pub needs_restart: Vec<&'static str>,
@@ -56,10 +58,11 @@ impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} services added, {} removed, {} changed, {} unchanged",
+            "{} services added, {} removed, {} changed, {} with other instances, {} unchanged",
             self.added.len(),
             self.removed.len(),
             self.changed.len(),
+            self.moved.len(),
             self.unchanged.len()
         )?;
         if !self.needs_restart.is_empty() {

@@ -171,8 +171,8 @@ impl Service {
     }
 
     /// Goes on as in a plan that it [could adopt](Service::could_adopt). Instances that stay
-    /// keep their connections and what is known of them.
-    pub(crate) fn adopt(&self, plan: Plan) {
+    /// keep their connections and what is known of them. Whether any came, went or changed.
+    pub(crate) fn adopt(&self, plan: Plan) -> bool {
         let mut own = self.settings.lock();
         let is_listed_anew = self.roster.current() != plan.listing;
         let moves = own.endpoints != plan.settings.endpoints || is_listed_anew;
@@ -186,6 +186,7 @@ impl Service {
             }
         }
         *own = plan.settings;
+        moves
     }
 }
 

@@ -40,7 +40,6 @@ impl Turn {
                 && stays
                 && service.could_adopt(&plan)
             {
-                turn.reloaded.unchanged.push(name);
                 turn.adopting.push((Arc::clone(service), plan));
                 turn.services.extend(before);
                 continue;
@@ -70,7 +69,11 @@ impl Turn {
     /// What goes on does so as planned.
     pub(super) fn taken(mut self) -> Self {
         for (service, plan) in self.adopting.drain(..) {
-            service.adopt(plan);
+            let list = match service.adopt(plan) {
+                true => &mut self.reloaded.moved,
+                false => &mut self.reloaded.unchanged,
+            };
+            list.push(service.name().to_string());
         }
         self
     }

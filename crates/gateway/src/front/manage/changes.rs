@@ -377,6 +377,7 @@ pub(super) async fn reload(
                 added: reloaded.added,
                 removed: reloaded.removed,
                 changed: reloaded.changed,
+                moved: reloaded.moved,
                 unchanged: reloaded.unchanged,
                 needs_restart: reloaded.needs_restart,
             };

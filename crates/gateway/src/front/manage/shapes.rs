@@ -334,6 +334,8 @@ pub(crate) struct Reloaded {
     pub(crate) removed: Vec<String>,
     /// Services that began anew under other settings.
     pub(crate) changed: Vec<String>,
+    /// Services that go on with all that is known of them, at other instances.
+    pub(crate) moved: Vec<String>,
     /// Services that go on as they were.
     pub(crate) unchanged: Vec<String>,
     /// What has changed and does not count before a restart.
