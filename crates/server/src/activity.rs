@@ -1,7 +1,9 @@
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
+
+use crate::streams::Streams;
 
 /// What one connection is doing, written by its own tasks and read by the sweep.
 ///
@@ -19,6 +21,8 @@ pub(crate) struct Activity {
     /// Whether it speaks HTTP/2, where bytes may arrive that are no part of a request.
     multiplexed: AtomicBool,
     verdict: AtomicU8,
+    /// Empty over HTTP/1, where an answer that is not taken holds up the connection.
+    streams: OnceLock<Arc<Streams>>,
 }
 
 /// What a connection must do now.
@@ -73,6 +77,17 @@ impl Activity {
             writes | 1
         };
         self.writes.store(writes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        self.streams.get_or_init(Arc::default)
+    }
+
+    /// As [`Streams::sweep`].
+    pub(crate) fn sweep_streams(&self, most: u32) -> Vec<Box<dyn Send>> {
+        self.streams
+            .get()
+            .map_or_else(Vec::new, |streams| streams.sweep(most))
     }
 
     pub(crate) fn set_multiplexed(&self) {

@@ -23,6 +23,7 @@ pub struct ServerConfig {
     /// and more than the 60 s after which most clients and load balancers close theirs.
     ///
     /// A client that takes nothing of an answer for as long is cut off, whatever else it asked for.
+    /// Over HTTP/2 the answer is, which counts as taken by 16 KiB at a time; the others go on.
     pub idle_timeout: Duration,
     /// The most bytes of a request's line and headers: 64 KiB. More is answered with 431.
     pub max_header_bytes: u32,

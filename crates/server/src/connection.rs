@@ -27,7 +27,8 @@ use tower_service::Service;
 use tracing::debug;
 
 use crate::{
-    ServerConfig, activity::Verdict, connections::Ticket, exchange::Exchanges, transport::Transport,
+    ServerConfig, activity::Verdict, connections::Ticket, exchange::Exchanges,
+    streams::Multiplexed, transport::Transport,
 };
 
 /// How all connections of a server are spoken to.
@@ -135,7 +136,7 @@ impl Protocols {
         match &self.http2 {
             Some(http2) if h2 => {
                 ticket.activity().set_multiplexed();
-                let connection = Box::pin(http2.serve_connection(io, exchanges));
+                let connection = Box::pin(http2.serve_connection(io, Multiplexed(exchanges)));
                 drive(connection, &mut ticket).await;
             }
             _ => {

@@ -6,6 +6,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tracing::debug;
 
 use crate::{
     Stats,
@@ -87,7 +88,9 @@ impl Connections {
 
     /// Looks at each connection and closes those whose time is up.
     pub(crate) fn sweep(&self) {
+        let mut given_up = Vec::new();
         for entry in self.open.lock().entries.values_mut() {
+            given_up.extend(entry.activity.sweep_streams(self.limits.idle));
             let verdict = entry.watch.look(entry.activity.snapshot(), &self.limits);
             let before = entry.activity.verdict();
             if let Some(verdict) = verdict.filter(|verdict| *verdict > before) {
@@ -96,6 +99,12 @@ impl Connections {
                 }
                 entry.decide(verdict);
             }
+        }
+        if !given_up.is_empty() {
+            debug!(
+                answers = given_up.len(),
+                "given up, as their clients took nothing of them"
+            );
         }
     }
 

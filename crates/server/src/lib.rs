@@ -55,6 +55,7 @@ mod error;
 mod exchange;
 mod remote_addr;
 mod stats;
+mod streams;
 mod tls;
 mod transport;
 mod watch;

@@ -11,7 +11,7 @@ pub(crate) struct Limits {
     /// The time between two sweeps.
     pub(crate) tick: Duration,
     header: u32,
-    idle: u32,
+    pub(crate) idle: u32,
 }
 
 impl Limits {

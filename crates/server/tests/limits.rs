@@ -5,11 +5,16 @@ mod common;
 use std::{convert::Infallible, future::ready, time::Duration};
 
 use bartizan_server::ServerConfig;
+use bytes::Bytes;
 use common::{GET, Running, exchange, h2, read_to_end, read_until, request, soon, write};
-use http::Response;
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, channel::Channel};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
     time::Instant,
 };
 use tower::service_fn;
@@ -156,6 +161,78 @@ async fn who_takes_answers_slowly_gets_all_of_them() {
         bytes += soon(stream.read(&mut chunk)).await.unwrap();
     }
     assert_eq!(server.stats.cut(), 0);
+}
+
+/// Over HTTP/2 a client holds up one answer by giving it no window.
+#[tokio::test]
+async fn what_is_not_taken_of_a_connection_is_given_up() {
+    let (given_up, mut notices) = mpsc::unbounded_channel();
+    let answer = move |request: Request<Incoming>| {
+        let given_up = given_up.clone();
+        async move {
+            let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+            let path = request.uri().path().to_owned();
+            tokio::spawn(async move {
+                let piece = Bytes::from(vec![b'x'; 256 << 10]);
+                let mut left = 4_u32;
+                while left > 0 && sender.send_data(piece.clone()).await.is_ok() {
+                    left -= 1;
+                }
+                let _ = given_up.send((path, left));
+            });
+            Ok::<_, Infallible>(Response::new(body))
+        }
+    };
+    let server = Running::serve(common::bind(&impatient(), None), service_fn(answer));
+    let stream = TokioIo::new(server.connect().await);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(100_000);
+    let (mut client, connection) = builder.handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+
+    let watch = Watch::start();
+    let untaken = client.send_request(request("/untaken")).await.unwrap();
+    // The others of the connection come and go meanwhile, whatever one of them does.
+    let is_given_up = |(path, left): (String, u32)| path == "/untaken" && left > 0;
+    soon(async {
+        while !notices.try_recv().is_ok_and(is_given_up) {
+            let other = client.send_request(request("/taken")).await.unwrap();
+            let body = other.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body.len(), 1 << 20);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    watch.took_at_least(300);
+    assert!(soon(untaken.into_body().collect()).await.is_err());
+    assert_eq!((server.stats.total(), server.stats.cut()), (1, 0));
+}
+
+#[tokio::test]
+async fn who_takes_an_answer_of_http2_slowly_gets_all_of_it() {
+    let answer = |_| {
+        ready(Ok::<_, Infallible>(Response::new(Full::from(vec![
+            b'x';
+            1 << 18
+        ]))))
+    };
+    let server = Running::serve(common::bind(&impatient(), None), service_fn(answer));
+    let stream = TokioIo::new(server.connect().await);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    // A pause for each of 16 pieces of the answer.
+    builder.initial_stream_window_size(16 << 10);
+    let (mut client, connection) = builder.handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let watch = Watch::start();
+    let mut body = client.send_request(request("/")).await.unwrap().into_body();
+    assert_eq!(body.size_hint().exact(), Some(1 << 18));
+    let mut bytes = 0;
+    while let Some(frame) = soon(body.frame()).await {
+        bytes += frame.unwrap().into_data().unwrap().len();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(bytes, 1 << 18);
+    watch.took_at_least(600);
 }
 
 #[tokio::test]
