@@ -148,6 +148,13 @@ impl<T> Balancer<T> {
         self.fleet.update(instances);
     }
 
+    /// Sets the first set, unless there is one by now; whether there was none.
+    ///
+    /// For what is known before a source that is [followed](Balancer::follow) says anything.
+    pub fn seed(&self, instances: &[Instance]) -> bool {
+        self.fleet.seed(instances)
+    }
+
     /// Tells what active probes found about the instance known as `id`; whether there is one.
     pub fn set_health(&self, id: &str, health: Health) -> bool {
         self.fleet.set_health(id, None, health)

@@ -350,6 +350,21 @@ impl<T> Fleet<T> {
     /// Replaces the set, keeping the slots of endpoints that stay.
     pub(crate) fn update(&self, instances: &[Instance]) {
         let _updating = self.updating.lock();
+        self.replace(instances);
+    }
+
+    /// The same if the set is empty; whether it was.
+    pub(crate) fn seed(&self, instances: &[Instance]) -> bool {
+        let _updating = self.updating.lock();
+        let is_empty = self.set.load().entries.is_empty();
+        if is_empty {
+            self.replace(instances);
+        }
+        is_empty
+    }
+
+    /// For whoever is updating.
+    fn replace(&self, instances: &[Instance]) {
         let before = self.set.load_full();
         let now = self.clock.now();
         let mut entries: Vec<Entry<T>> = Vec::with_capacity(instances.len());

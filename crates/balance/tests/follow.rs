@@ -67,7 +67,8 @@ async fn a_balancer_follows_its_source_and_survives_it() {
 async fn a_source_that_never_answered_does_not_empty_the_balancer() {
     let source = Publisher::new();
     let balancer = empty();
-    balancer.update(&instances("http://seed"));
+    assert!(balancer.seed(&instances("http://seed")));
+    assert!(!balancer.seed(&instances("http://later")));
     let _follow = balancer.follow(source.watch());
     source.fail("no answer yet");
     settle().await;

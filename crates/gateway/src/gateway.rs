@@ -218,3 +218,57 @@ pub(crate) fn server(settings: &GatewaySettings) -> ServerConfig {
         ..ServerConfig::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use bartizan_config::Source;
+    use http::Request;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    /// What follows services for clients does not keep alive what it is part of.
+    #[tokio::test]
+    async fn nothing_is_left_of_a_gateway_that_is_dropped() {
+        let source = Source::from_iter([
+            ("MCP_SERVICES", "dead"),
+            ("MCP_SERVICE_DEAD_ENDPOINT", "http://127.0.0.1:1/mcp"),
+            ("MCP_SERVICE_DEAD_TRANSPORT", "streamable-http"),
+            ("MCP_SERVICE_DEAD_AUTH_TYPE", "none"),
+        ]);
+        let configuration = Configuration::parse(&source).unwrap();
+        let gateway = Gateway::new(&configuration).unwrap();
+        let snapshot = Arc::downgrade(&gateway.current.load());
+        let mut service = gateway.service();
+        let mut session = None;
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{
+            "protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}"#;
+        let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+        for message in [initialize, list] {
+            let mut request = Request::post("/mcp")
+                .header("host", "127.0.0.1")
+                .header("content-type", "application/json")
+                .header("accept", "application/json, text/event-stream");
+            if let Some(session) = session.take() {
+                request = request.header("mcp-session-id", session);
+            }
+            let answer = service.call(request.body(Body::from(message)).unwrap());
+            let answer = answer.await.unwrap();
+            assert!(answer.status().is_success(), "{answer:?}");
+            session = answer.headers().get("mcp-session-id").cloned();
+        }
+        drop((service, gateway));
+        let gone = async {
+            while snapshot.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(5), gone).await;
+        assert!(
+            gone.is_ok(),
+            "{} references are left",
+            snapshot.strong_count()
+        );
+    }
+}

@@ -289,6 +289,14 @@ impl Works {
     }
 }
 
+impl Drop for Works {
+    fn drop(&mut self) {
+        let current = self.current.load();
+        current.shelf().retire();
+        current.mcp().retire();
+    }
+}
+
 fn unchanged(error: &dyn fmt::Display) -> (Reloaded, Vec<Arc<Service>>) {
     tracing::error!(%error, "services not changed");
     (Reloaded::default(), Vec::new())

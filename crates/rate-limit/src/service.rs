@@ -60,8 +60,11 @@ where
         let acquire = self.layer.acquire(&request);
         match acquire.0 {
             State::Decided(Ok(_)) => {
-                // Nothing in it is to be dropped, which the compiler finds out too late: to drop
-                // it after the call would have the future copied once more.
+                #[expect(
+                    clippy::mem_forget,
+                    reason = "a decision has nothing to drop, which the compiler finds out too \
+                              late: dropped after the call, it costs a copy of the future"
+                )]
                 mem::forget(acquire);
                 ResponseFuture {
                     response: Some(self.inner.call(request)),

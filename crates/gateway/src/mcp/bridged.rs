@@ -8,6 +8,7 @@ use bartizan_protocol::{
 };
 use bartizan_transport::bridge::{self, Abilities, Local, Verdict};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
     respond::{accepted, json, respond},
     talk::Talk,
     tools, turns,
-    upstream::Introduction,
+    upstream::{Introduction, UpstreamSession},
 };
 
 /// What the gateway calls itself where an upstream does not say.
@@ -150,10 +151,33 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
         .mcp()
         .clients()
         .remove(&session.id(), &door.caller);
-    for upstream in client.upstreams() {
-        upstream.end(door).await;
-    }
+    end_upstreams(door, &client).await;
     Response::new(Body::empty())
+}
+
+/// Ends every session that a client has with an upstream.
+pub(super) async fn end_upstreams(door: &Door, client: &ClientSession) {
+    let upstreams = upstreams(door, client).into_iter();
+    join_all(upstreams.map(|(door, session)| async move { session.end(&door).await })).await;
+}
+
+/// Every session that a client has with an upstream that is there, with its own door: at the
+/// address of all services the door may be any one's.
+fn upstreams(door: &Door, client: &ClientSession) -> Vec<(Door, Arc<UpstreamSession>)> {
+    // A client may have been here for longer than its services.
+    let shared = door.shared.latest();
+    let shared = shared.as_ref().unwrap_or(&door.shared);
+    let door_of = |id| {
+        if door.service.id() == id {
+            return Some(door.clone());
+        }
+        let mut services = shared.places().services().iter();
+        Some(door.at(services.find(|service| service.id() == id)?))
+    };
+    let upstreams = client.upstreams().into_iter();
+    upstreams
+        .filter_map(|(id, session)| Some((door_of(id)?, session)))
+        .collect()
 }
 
 /// What is kept of the client of a session; made anew from its token by a replica that never
@@ -194,9 +218,12 @@ pub(super) async fn aside(
                 }
             }
             Some("notifications/roots/list_changed") => {
-                for upstream in client.upstreams() {
-                    upstream.notify(door, body.clone()).await;
-                }
+                let upstreams = upstreams(door, client).into_iter();
+                let told = upstreams.map(|(door, session)| {
+                    let body = body.clone();
+                    async move { session.notify(&door, body).await }
+                });
+                join_all(told).await;
             }
             _ => {}
         },
@@ -224,7 +251,11 @@ async fn answer_locally(
             client.set_log_level(level);
         }
         Local::Subscribe => match uri() {
-            Some(uri) => news::subscribe(door, client, &uri),
+            Some(uri) => {
+                if let Err(refusal) = news::subscribe(door, client, &uri) {
+                    return request.refused(&refusal);
+                }
+            }
             None => return missing(request, "uri"),
         },
         Local::Unsubscribe => match uri() {

@@ -6,13 +6,14 @@ use std::{
     },
 };
 
+use bartizan_protocol::error;
 use bartizan_transport::bridge::{self, Abilities, Listen, LogLevel};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot};
 
 use super::{
-    Door,
+    Door, Refusal,
     all::EVERYWHERE,
     news::Attendance,
     talk::Outgoing,
@@ -38,7 +39,8 @@ pub(crate) struct ClientSession {
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<()>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
     news: broadcast::Sender<Bytes>,
-    watched: Mutex<BTreeSet<Box<str>>>,
+    /// Resources, each with the service that has it.
+    watched: Mutex<BTreeSet<(u64, Box<str>)>>,
     attendance: Mutex<HashMap<u64, Attendance>>,
 }
 
@@ -92,13 +94,8 @@ impl ClientSession {
         Arc::clone(session)
     }
 
-    /// Every session that this client has with an upstream.
-    pub(crate) fn upstreams(&self) -> Vec<Arc<UpstreamSession>> {
-        self.upstreams.lock().values().cloned().collect()
-    }
-
-    /// The same, with the services that they are with.
-    pub(crate) fn upstreams_by_service(&self) -> Vec<(u64, Arc<UpstreamSession>)> {
+    /// Every session that this client has with an upstream, with the service that it is with.
+    pub(crate) fn upstreams(&self) -> Vec<(u64, Arc<UpstreamSession>)> {
         let upstreams = self.upstreams.lock();
         upstreams
             .iter()
@@ -144,7 +141,7 @@ impl ClientSession {
     pub(crate) fn under_way(&self, id: &str) -> oneshot::Receiver<()> {
         let (sender, cancelled) = oneshot::channel();
         let mut under_way = self.under_way.lock();
-        // Those that have ended leave their entries to whoever comes next.
+        // The entries of requests that have ended are swept by the next one.
         under_way.retain(|_, sender| !sender.is_closed());
         under_way.insert(id.into(), sender);
         cancelled
@@ -162,20 +159,35 @@ impl ClientSession {
         let _ = self.news.send(message);
     }
 
-    /// Watches a resource; whether that is new.
-    pub(crate) fn watch(&self, uri: &str) -> bool {
+    /// Watches a resource of a service; whether that is new.
+    ///
+    /// # Errors
+    ///
+    /// When it watches as many as it may.
+    pub(crate) fn watch(&self, service: u64, uri: &str) -> Result<bool, Refusal> {
         let mut watched = self.watched.lock();
-        watched.len() < Listen::MAX_RESOURCES && watched.insert(uri.into())
+        let resource = (service, uri.into());
+        if watched.contains(&resource) {
+            return Ok(false);
+        }
+        if watched.len() >= Listen::MAX_RESOURCES {
+            let text = format!("{} resources are watched already", Listen::MAX_RESOURCES);
+            return Err(Refusal::answer(error::OVERLOADED, text));
+        }
+        Ok(watched.insert(resource))
     }
 
     /// Watches a resource no longer; whether it was watched.
-    pub(crate) fn unwatch(&self, uri: &str) -> bool {
-        self.watched.lock().remove(uri)
+    pub(crate) fn unwatch(&self, service: u64, uri: &str) -> bool {
+        self.watched.lock().remove(&(service, uri.into()))
     }
 
-    /// The resources that it watches.
-    pub(crate) fn watched(&self) -> Vec<Box<str>> {
-        self.watched.lock().iter().cloned().collect()
+    /// The resources of a service that it watches.
+    pub(crate) fn watched(&self, service: u64) -> Vec<Box<str>> {
+        let watched = self.watched.lock();
+        let first: (u64, Box<str>) = (service, "".into());
+        let of_service = watched.range(first..).take_while(|(it, _)| *it == service);
+        of_service.map(|(_, uri)| uri.clone()).collect()
     }
 
     /// Replaces what follows the news of a service by what `begin` makes of it, if anything.
@@ -206,7 +218,7 @@ impl ClientSession {
 }
 
 fn unanswered(id: &str, text: &'static str) -> Bytes {
-    super::Refusal::answer(bartizan_protocol::error::INTERNAL, text).to_bytes(Some(id))
+    Refusal::answer(error::INTERNAL, text).to_bytes(Some(id))
 }
 
 /// Takes a question back when nobody waits for its answer any more.

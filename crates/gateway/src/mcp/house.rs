@@ -7,7 +7,7 @@ use std::{
 
 use axum::body::Body;
 use bartizan_auth::Secret;
-use bartizan_clock::Clock;
+use bartizan_clock::{Clock, Instant};
 use bartizan_config::{AllowedHosts, CorsOrigins, GatewaySettings};
 use bartizan_transport::{
     origin::{InvalidOriginCheck, OriginCheck},
@@ -182,7 +182,16 @@ impl House {
 
     /// Forgets what nobody uses any more.
     pub(crate) fn sweep(&self) {
-        let now = self.clock.now();
+        self.sweep_as_of(self.clock.now());
+    }
+
+    /// Forgets everything, but the clients of open streams. What follows services for a client
+    /// holds the snapshot, which holds what is kept of the client: only this lets go of both.
+    pub(crate) fn retire(&self) {
+        self.sweep_as_of(Instant::from_nanos(u64::MAX));
+    }
+
+    fn sweep_as_of(&self, now: Instant) {
         for table in [&self.replaced, &self.pool] {
             table.0.sweep(now);
         }

@@ -178,6 +178,10 @@ pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Res
             break;
         }
         let member = body.slice_ref(member);
+        let id = || {
+            let id = Envelope::read(&member).ok()?.id()?;
+            Some(id.as_raw().to_owned())
+        };
         let (kind, answer) = match Envelope::read(&member) {
             Ok(envelope) if envelope.method() == Some("initialize") => {
                 let text = "initialize must not be part of a batch";
@@ -197,9 +201,13 @@ pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Res
             ),
         };
         if kind == Kind::Request {
-            let answer = response_in(door, answer).await;
-            bytes += answer.as_ref().map_or(0, Bytes::len);
-            answers.extend(answer);
+            let answer = response_in(door, answer).await.unwrap_or_else(|| {
+                let code = bartizan_protocol::error::BAD_ANSWER;
+                Refusal::answer(code, "the answer broke off or is too large")
+                    .to_bytes(id().as_deref())
+            });
+            bytes += answer.len();
+            answers.push(answer);
         }
     }
     match bridge::join_batch(answers, limit) {

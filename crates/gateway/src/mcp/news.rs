@@ -33,7 +33,7 @@ use super::{
     respond::respond,
     talk::Talk,
     turns,
-    upstream::UpstreamSession,
+    upstream::{UpstreamSession, uri_params},
 };
 use crate::service::{Payload, Service};
 
@@ -121,16 +121,25 @@ fn attend_again(door: &Door, client: &Arc<ClientSession>) {
     });
 }
 
-/// Watches a resource for a client of an older revision.
-pub(super) fn subscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
-    if client.watch(uri) {
+/// Watches a resource of the door's service for a client of an older revision.
+///
+/// # Errors
+///
+/// When the client watches as many as it may.
+pub(super) fn subscribe(
+    door: &Door,
+    client: &Arc<ClientSession>,
+    uri: &str,
+) -> Result<(), Refusal> {
+    if client.watch(door.service.id(), uri)? {
         attend_again(door, client);
     }
+    Ok(())
 }
 
 /// Watches a resource no longer.
 pub(super) fn unsubscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
-    if client.unwatch(uri) {
+    if client.unwatch(door.service.id(), uri) {
         attend_again(door, client);
     }
 }
@@ -168,7 +177,7 @@ async fn follow_legacy(door: &Door, client: &Weak<ClientSession>) {
         return;
     };
     let session = strong.upstream(door);
-    let uris = strong.watched();
+    let uris = strong.watched(door.service.id());
     drop(strong);
     let mut news = session.news();
     let watching = session.watch(door);
@@ -181,11 +190,11 @@ async fn follow_legacy(door: &Door, client: &Weak<ClientSession>) {
     drop((watching, watched));
 }
 
-fn listen_request(client: &ClientSession) -> Option<Bytes> {
+fn listen_request(door: &Door, client: &ClientSession) -> Option<Bytes> {
     let mut listen = Listen::new("\"bartizan-listen\"");
     (listen.tools, listen.prompts, listen.resources) = (true, true, true);
-    for uri in client.watched() {
-        // Past the bound of one stream the rest goes unwatched.
+    for uri in client.watched(door.service.id()) {
+        // A client watches no more than one stream may.
         let _ = listen.watch(&uri);
     }
     let meta = ClientMeta {
@@ -199,7 +208,9 @@ fn listen_request(client: &ClientSession) -> Option<Bytes> {
 /// Follows one stream of an upstream of 2026-07-28 to its end. The client's session does not
 /// live for the sake of its news.
 async fn follow_modern(door: &Door, client: &Weak<ClientSession>) -> Followed {
-    let request = client.upgrade().and_then(|client| listen_request(&client));
+    let request = client
+        .upgrade()
+        .and_then(|client| listen_request(door, &client));
     let Some(body) = request else {
         return Followed::Nothing;
     };
@@ -445,14 +456,18 @@ impl Drop for Watched {
         let door = self.door.clone();
         runtime.spawn(async move {
             for uri in uris {
+                if session.is_watched(&uri) {
+                    continue;
+                }
+                let params = uri_params(&uri);
                 session
-                    .request(&door, "resources/unsubscribe", &uri_params(&uri))
+                    .request(&door, "resources/unsubscribe", &params)
                     .await;
+                // Somebody may have come while it was said, and may have said so before.
+                if session.is_watched(&uri) {
+                    session.request(&door, "resources/subscribe", &params).await;
+                }
             }
         });
     }
-}
-
-fn uri_params(uri: &str) -> String {
-    format!(r#"{{"uri":{}}}"#, edit::string(uri))
 }

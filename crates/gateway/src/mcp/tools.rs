@@ -161,6 +161,8 @@ pub(super) async fn find(door: &Door, name: &str) -> Option<Tool> {
     if tools.is_settled(clock.now()) {
         return tools.last_known(name);
     }
+    // As of when what is heard is known: it may change while it is told.
+    let asked = clock.now();
     let patience = PATIENCE.min(door.service.timeout());
     let (house, nobody) = (door.for_house(), tool::nobody());
     let listed = tokio::select! {
@@ -169,18 +171,19 @@ pub(super) async fn find(door: &Door, name: &str) -> Option<Tool> {
         }
         () = clock.sleep(patience) => Err("no list in time".to_owned()),
     };
-    let now = clock.now();
     match listed {
         Ok(listed) => {
-            let listed = listed.iter().filter_map(|it| tools.read(it, now));
+            let listed = listed.iter().filter_map(|it| tools.read(it, asked));
             *tools.known.write() = listed.take(MAX_TOOLS).collect();
-            tools.settle(now + BELIEVE);
+            if tools.doubted() < asked.as_nanos() {
+                tools.settle(asked + BELIEVE);
+            }
         }
         // What is known is all there is to go by.
         Err(reason) => {
             let service = &**door.service.name();
             tracing::debug!(service, reason, "the tools cannot be listed");
-            tools.settle(now + GIVE_PEACE);
+            tools.settle(clock.now() + GIVE_PEACE);
         }
     }
     tools.last_known(name)

@@ -18,7 +18,10 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, broadcast};
+use tokio::{
+    sync::{Mutex, MutexGuard, broadcast},
+    task::JoinHandle,
+};
 
 use super::{
     Door, Message, Refusal,
@@ -64,7 +67,8 @@ pub(crate) struct UpstreamSession {
     introduction: Introduction,
     live: Mutex<Option<Arc<Live>>>,
     news: broadcast::Sender<Bytes>,
-    logs_everything: AtomicBool,
+    /// The parameters of the last `logging/setLevel` that was answered.
+    level: SyncMutex<Option<Arc<str>>>,
     watched: SyncMutex<HashMap<Box<str>, usize>>,
     attendance: SyncMutex<Weak<Attendance>>,
     turns: Arc<Turns>,
@@ -179,7 +183,7 @@ impl UpstreamSession {
             introduction,
             live: Mutex::new(None),
             news: broadcast::channel(NEWS).0,
-            logs_everything: AtomicBool::new(false),
+            level: SyncMutex::default(),
             watched: SyncMutex::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
@@ -192,14 +196,10 @@ impl UpstreamSession {
     ///
     /// When the upstream does not begin one.
     pub(crate) async fn live(&self, door: &Door) -> Result<Arc<Live>, Refusal> {
-        let mut live = self.live.lock().await;
+        let live = self.live.lock().await;
         match &*live {
             Some(live) => Ok(Arc::clone(live)),
-            None => {
-                let begun = Arc::new(begin(door, &self.introduction).await?);
-                *live = begun.kept(door);
-                Ok(begun)
-            }
+            None => self.begun(door, live).await,
         }
     }
 
@@ -217,23 +217,44 @@ impl UpstreamSession {
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
         );
+        self.begun(door, live).await
+    }
+
+    /// Begins a session in `place`, which is empty: the first, or one that knows what the lost one
+    /// knew. Whoever needed it waits for that, and need not stay for it to happen.
+    async fn begun(
+        &self,
+        door: &Door,
+        mut place: MutexGuard<'_, Option<Arc<Live>>>,
+    ) -> Result<Arc<Live>, Refusal> {
         let begun = Arc::new(begin(door, &self.introduction).await?);
-        *live = begun.kept(door);
-        drop(live);
-        self.restore(door, &begun).await;
+        *place = begun.kept(door);
+        let is_kept = place.is_some();
+        drop(place);
+        if is_kept && let Some(restoring) = self.restore(door, &begun) {
+            let _ = restoring.await;
+        }
         Ok(begun)
     }
 
-    /// Has a new session know what the lost one knew.
-    async fn restore(&self, door: &Door, live: &Live) {
-        if self.logs_everything.load(Ordering::Relaxed) {
-            ask(door, live, "logging/setLevel", ALL_LEVELS).await;
+    /// Has a new session know what the lost one knew, if that is anything.
+    fn restore(&self, door: &Door, live: &Arc<Live>) -> Option<JoinHandle<()>> {
+        let level = self.level.lock().clone();
+        let level = level.map(|level| ("logging/setLevel", level.to_string()));
+        let watched = self.watched.lock();
+        let watched = watched
+            .keys()
+            .map(|uri| ("resources/subscribe", uri_params(uri)));
+        let asked: Vec<_> = level.into_iter().chain(watched).collect();
+        if asked.is_empty() {
+            return None;
         }
-        let watched: Vec<_> = self.watched.lock().keys().cloned().collect();
-        for uri in watched {
-            let params = format!(r#"{{"uri":{}}}"#, edit::string(&uri));
-            ask(door, live, "resources/subscribe", &params).await;
-        }
+        let (door, live) = (door.clone(), Arc::clone(live));
+        Some(tokio::spawn(async move {
+            for (method, params) in asked {
+                ask(&door, &live, method, &params).await;
+            }
+        }))
     }
 
     /// Sends a message in this session; once more in another if the upstream had lost it, for
@@ -299,6 +320,11 @@ impl UpstreamSession {
         was_last
     }
 
+    /// Whether anybody watches a resource.
+    pub(super) fn is_watched(&self, uri: &str) -> bool {
+        self.watched.lock().contains_key(uri)
+    }
+
     /// Sends a request of the gateway's own and gives the response, if one came.
     pub(crate) async fn request(&self, door: &Door, method: &str, params: &str) -> Option<Bytes> {
         let body = error::request(&fresh_id(), method, Some(params));
@@ -336,13 +362,23 @@ impl UpstreamSession {
     pub(crate) async fn log_everything(&self, door: &Door) -> Result<(), Refusal> {
         let live = self.live(door).await?;
         let logs = edit::get(live.result(), &["capabilities", "logging"]).is_some();
-        if !logs || self.logs_everything.load(Ordering::Relaxed) {
-            return Ok(());
+        if logs && self.level.lock().is_none() {
+            // Twice is as good as once.
+            self.set_level(door, ALL_LEVELS).await;
         }
-        // Twice is as good as once.
-        self.request(door, "logging/setLevel", ALL_LEVELS).await;
-        self.logs_everything.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Has the upstream send the log messages that `params` ask for, in this session and in those
+    /// that take its place.
+    pub(crate) async fn set_level(&self, door: &Door, params: &str) {
+        if self
+            .request(door, "logging/setLevel", params)
+            .await
+            .is_some()
+        {
+            *self.level.lock() = Some(params.into());
+        }
     }
 
     /// Tells the upstream that the session is over, if there is one.
@@ -360,6 +396,10 @@ impl UpstreamSession {
 }
 
 const ALL_LEVELS: &str = r#"{"level":"debug"}"#;
+
+pub(super) fn uri_params(uri: &str) -> String {
+    format!(r#"{{"uri":{}}}"#, edit::string(uri))
+}
 
 /// Sends a request in a session as it is, and waits for the response.
 async fn ask(door: &Door, live: &Live, method: &str, params: &str) {

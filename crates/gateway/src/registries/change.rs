@@ -94,10 +94,11 @@ impl Registries {
                     });
                 }
                 let replaced = file.store(self.clock).register(service, entry).await?;
-                // What it says of itself takes the place of what it said for a while.
-                let forgotten = self.registrations.deregister(service, &id).is_ok();
                 // The file is as it should be, however long it takes to be read again.
                 let _ = file.source.reload().await;
+                // What it says of itself takes the place of what it said for a while; not before it
+                // is read, or the instance would be nowhere for a moment.
+                let forgotten = self.registrations.deregister(service, &id).is_ok();
                 Ok(replaced || forgotten)
             }
             None => {

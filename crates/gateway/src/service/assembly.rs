@@ -162,11 +162,13 @@ impl Service {
     pub(crate) fn begin_with_instances_of(&self, before: &Self) {
         let (own, other) = (self.settings(), before.settings());
         let alike = own.instances == other.instances && own.endpoints == other.endpoints;
-        if source::is_found(&own) && alike && self.balancer.is_empty() {
-            self.balancer.update(&before.balancer.instances());
-            if let Some(checker) = &self.checker {
-                checker.update(self.balancer.targets());
-            }
+        // What the source has said by now is newer.
+        if source::is_found(&own)
+            && alike
+            && self.balancer.seed(&before.balancer.instances())
+            && let Some(checker) = &self.checker
+        {
+            checker.update(self.balancer.targets());
         }
     }
 

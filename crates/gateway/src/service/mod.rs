@@ -140,6 +140,9 @@ impl Service {
     /// Stops its processes, if it has any, and waits for them.
     pub(crate) async fn close(&self) {
         // Somebody's stream may keep the service for long; nobody needs to know how it is.
+        if let Some(source) = &self.source {
+            source.stop();
+        }
         if let Some(checker) = &self.checker {
             checker.update([]);
         }

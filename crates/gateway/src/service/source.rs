@@ -263,7 +263,7 @@ impl Found {
         Following {
             source: self.source,
             heard,
-            _follow: follow,
+            follow: Mutex::new(Some(follow)),
         }
     }
 }
@@ -273,10 +273,16 @@ impl Found {
 pub(super) struct Following {
     source: Box<dyn Source>,
     heard: Arc<Heard>,
-    _follow: Follow,
+    follow: Mutex<Option<Follow>>,
 }
 
 impl Following {
+    /// Hears no more of the source. What it said last counts.
+    pub(super) fn stop(&self) {
+        let follow = self.follow.lock().take();
+        drop(follow);
+    }
+
     /// Whether the source fails, so that the instances are the last that were good.
     pub(super) fn is_stale(&self) -> bool {
         self.source.watch().current().stale

@@ -11,11 +11,13 @@ use super::owners;
 use crate::mcp::{
     Door, Refusal,
     ask::{Client, ModernClient, Request},
+    bridged,
     client::ClientSession,
     news, probe,
     respond::respond,
     talk::Talk,
     turns,
+    upstream::uri_params,
 };
 
 /// Which log messages a client of an older revision wants, from every service that logs.
@@ -31,18 +33,21 @@ pub(super) async fn set_level(
     };
     client.set_log_level(level);
     let params = edit::get(&request.body, &["params"]).unwrap_or("{}");
-    join_all(door.shared.places().services().iter().map(|service| {
-        let door = door.at(service);
-        async move {
-            // An upstream of 2026-07-28 hears the level with every request.
-            if let Ok(false) = probe::speaks_modern(&door).await {
-                let session = client.upstream(&door);
-                session.request(&door, "logging/setLevel", params).await;
-            }
-        }
-    }))
-    .await;
+    let services = door.shared.places().services().iter();
+    let told: Vec<_> = services
+        .map(|service| tell_level(door.at(service), Arc::clone(client), params.into()))
+        .map(tokio::spawn)
+        .collect();
+    // One that takes long hears it later, and holds nobody up.
+    let _ = tokio::time::timeout(door.shared.shelf().timeout(), join_all(told)).await;
     bridge::empty_result(&request.id)
+}
+
+async fn tell_level(door: Door, client: Arc<ClientSession>, params: String) {
+    // An upstream of 2026-07-28 hears the level with every request.
+    if let Ok(false) = probe::speaks_modern(&door).await {
+        client.upstream(&door).set_level(&door, &params).await;
+    }
 }
 
 /// `resources/subscribe` and `resources/unsubscribe`.
@@ -56,24 +61,22 @@ pub(super) async fn subscribe(
         let refusal = Refusal::answer(code::INVALID_PARAMS, "uri is required");
         return request.refused(&refusal);
     };
-    let doors = owners::of_resource(door, &Client::Legacy(Arc::clone(client)), &uri).await;
-    let Some(door) = doors.first() else {
-        let refusal = Refusal::answer(code::RESOURCE_NOT_FOUND, "Resource not found");
-        return request.refused(&refusal);
-    };
-    let watches = &*request.method == "resources/subscribe";
-    match probe::speaks_modern(door).await {
-        Ok(true) if watches => news::subscribe(door, client, &uri),
-        Ok(true) => news::unsubscribe(door, client, &uri),
-        Ok(false) => {
-            let params = format!(r#"{{"uri":{}}}"#, edit::string(&uri));
-            let session = client.upstream(door);
-            news::attend(door, client);
-            session.request(door, &request.method, &params).await;
+    if &*request.method == "resources/unsubscribe" {
+        for service in door.shared.places().services() {
+            news::unsubscribe(&door.at(service), client, &uri);
         }
-        Err(refusal) => return request.refused(&refusal),
+        return bridge::empty_result(&request.id);
     }
-    bridge::empty_result(&request.id)
+    let asker = Client::Legacy(Arc::clone(client));
+    let mut first = None;
+    for door in owners::of_resource(door, &asker, &uri).await {
+        match watch(&door, client, &uri).await {
+            Ok(()) => return bridge::empty_result(&request.id),
+            Err(refusal) => first.get_or_insert(refusal),
+        };
+    }
+    let none = || Refusal::answer(code::RESOURCE_NOT_FOUND, "Resource not found");
+    request.refused(&first.unwrap_or_else(none))
 }
 
 /// The stream that a client of 2026-07-28 asks all services for.
@@ -103,8 +106,10 @@ pub(super) async fn listen(
         turns::attend_all(&door, &listener.client);
         for uri in listen.uris() {
             let asker = Client::Legacy(Arc::clone(&listener.client));
-            if let Some(door) = owners::of_resource(&door, &asker, uri).await.first() {
-                watch(door, &listener.client, uri).await;
+            for door in owners::of_resource(&door, &asker, uri).await {
+                if watch(&door, &listener.client, uri).await.is_ok() {
+                    break;
+                }
             }
         }
         while let Some(message) = news::next(&mut heard).await {
@@ -123,14 +128,34 @@ pub(super) async fn listen(
     respond(door.shared.mcp(), talk, headers, Era::Modern).await
 }
 
-async fn watch(door: &Door, client: &Arc<ClientSession>, uri: &str) {
-    if let Ok(true) = probe::speaks_modern(door).await {
-        news::subscribe(door, client, uri);
-    } else {
-        let params = format!(r#"{{"uri":{}}}"#, edit::string(uri));
+/// Watches a resource of the door's service.
+///
+/// # Errors
+///
+/// When the service refuses, which one of 2026-07-28 does not say.
+async fn watch(door: &Door, client: &Arc<ClientSession>, uri: &str) -> Result<(), Refusal> {
+    if !probe::speaks_modern(door).await? {
         let session = client.upstream(door);
-        session.request(door, "resources/subscribe", &params).await;
+        let answer = session
+            .request(door, "resources/subscribe", &uri_params(uri))
+            .await;
+        refused(answer.as_deref())?;
     }
+    news::subscribe(door, client, uri)
+}
+
+/// What an upstream says against a request, if it does not do it.
+fn refused(answer: Option<&[u8]>) -> Result<(), Refusal> {
+    let envelope = answer.and_then(|answer| Envelope::read(answer).ok());
+    let Some(envelope) = envelope else {
+        return Err(Refusal::answer(code::UNREACHABLE, "no answer came"));
+    };
+    let Some(number) = envelope.error_code() else {
+        return Ok(());
+    };
+    let text = answer.and_then(|answer| edit::get(answer, &["error", "message"]));
+    let text = text.and_then(edit::text).unwrap_or_default();
+    Err(Refusal::answer(number, text.into_owned()))
 }
 
 /// Sessions with upstreams that live as long as one stream.
@@ -146,7 +171,7 @@ impl Drop for Gathering {
         };
         let (client, door) = (Arc::clone(&self.client), self.door.clone());
         runtime.spawn(async move {
-            super::end_upstreams(&door, &client).await;
+            bridged::end_upstreams(&door, &client).await;
         });
     }
 }

@@ -34,9 +34,7 @@ pub(crate) use self::{
 use super::{
     Door, Refusal, Session,
     ask::{self, Client, Request},
-    bridged,
-    client::ClientSession,
-    inbound, news,
+    bridged, inbound, news,
     respond::{accepted, json, respond},
     talk::{Outgoing, Talk},
     tools, turns,
@@ -159,21 +157,8 @@ pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) 
         .mcp()
         .clients()
         .remove(&session.id(), &door.caller);
-    end_upstreams(door, &client).await;
+    bridged::end_upstreams(door, &client).await;
     Response::new(Body::empty())
-}
-
-/// Ends every session that a client has with an upstream.
-async fn end_upstreams(door: &Door, client: &ClientSession) {
-    // A client may have been here for longer than its services.
-    let shared = door.shared.latest();
-    let shared = shared.as_ref().unwrap_or(&door.shared);
-    let services = shared.places().services();
-    for (id, session) in client.upstreams_by_service() {
-        if let Some(service) = services.iter().find(|service| service.id() == id) {
-            session.end(&door.at(service)).await;
-        }
-    }
 }
 
 /// Answers from the lists, or asks the one service that a request is about.

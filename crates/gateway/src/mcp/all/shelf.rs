@@ -27,6 +27,7 @@ use crate::mcp::{
 /// How long a list is taken for what its service would say now, if the service does not say
 /// itself that it changed.
 pub(super) const FRESH: Duration = Duration::from_secs(60);
+
 /// What services said when they were last asked for their lists, by service, caller and what
 /// the caller's client can do.
 #[derive(Debug)]
@@ -79,6 +80,11 @@ impl Shelf {
             timeout,
             clock,
         })
+    }
+
+    /// The longest that a caller waits for a service that the answer is not all about.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     fn lists(&self, door: &Door, digest: &CapabilitiesDigest) -> Result<Arc<Lists>, Refusal> {

@@ -21,7 +21,8 @@ use crate::mcp::{
     upstream::{Live, UpstreamSession},
 };
 
-/// How often an answer that its upstream broke off on purpose is taken up again.
+/// How often in a row an answer that its upstream broke off on purpose is taken up again and
+/// nothing be said.
 const MAX_RESUMPTIONS: u32 = 1000;
 /// When to take it up if the upstream did not say, and the longest that it may say.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
@@ -204,7 +205,10 @@ impl Call {
     pub(super) async fn hear(&mut self, request: &Request) -> Result<Heard, Refusal> {
         loop {
             let message = match self.exchange.next().await {
-                Some(Ok(message)) => message,
+                Some(Ok(message)) => {
+                    self.resumptions = 0;
+                    message
+                }
                 Some(Err(error)) => return Err(broken_off(&self.door, Some(error))),
                 None => {
                     self.resume().await?;

@@ -1,0 +1,321 @@
+//! Clients and servers of the older revisions, many of them behind one address: what is said in a
+//! session, and what becomes of it when the session is lost.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bartizan_testkit::{Recorded, Reply, Upstream};
+use bartizan_tests::{Answer, Running, Variables};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const ACCEPT: [(&str, &str); 2] = [
+    ("content-type", "application/json"),
+    ("accept", "application/json, text/event-stream"),
+];
+
+/// A server of 2025-06-18 with one tool, `look`, and resources under its own name.
+struct Server {
+    upstream: Upstream,
+    /// Sessions are of this age, and those of another unknown.
+    age: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(name: &'static str) -> Self {
+        let age = Arc::new(AtomicUsize::new(0));
+        let own = Arc::clone(&age);
+        let upstream =
+            Upstream::start_with(move |request| answer(name, own.load(Ordering::Relaxed), request));
+        Self {
+            upstream: upstream.await,
+            age,
+        }
+    }
+
+    /// Forgets every session.
+    fn forget(&self) {
+        self.age.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was said of `method` so far, with the sessions in which it was.
+    fn heard(&self, method: &str) -> Vec<(String, Value)> {
+        let requests = self.upstream.requests().into_iter();
+        let of_method = requests.filter(|it| rpc(it) == method);
+        of_method
+            .map(|it| {
+                let session = it.header("mcp-session-id").unwrap_or_default().to_owned();
+                (session, json_of(&it)["params"].clone())
+            })
+            .collect()
+    }
+
+    async fn hears(&self, method: &str, times: usize) -> Vec<(String, Value)> {
+        let heard = async {
+            while self.heard(method).len() < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(10), heard).await;
+        assert!(in_time.is_ok(), "{method}: {:?}", self.heard(method));
+        self.heard(method)
+    }
+}
+
+/// Null if there is no body.
+fn json_of(request: &Recorded) -> Value {
+    serde_json::from_slice(&request.body).unwrap_or_default()
+}
+
+/// The method of JSON-RPC, or that of HTTP without one.
+fn rpc(request: &Recorded) -> String {
+    if request.body.is_empty() {
+        return request.method.to_string();
+    }
+    json_of(request)["method"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn answer(name: &str, age: usize, request: &Recorded) -> Reply {
+    let session = format!("{name}-{age}");
+    let id = json_of(request)["id"].clone();
+    let result = |result: Value| {
+        Reply::json(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
+    };
+    let error = |code: i64, message: &str| {
+        let error = json!({ "code": code, "message": message });
+        Reply::json(json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string())
+    };
+    let method = rpc(request);
+    if method == "initialize" {
+        let capabilities =
+            json!({ "tools": {}, "logging": {}, "resources": { "subscribe": true } });
+        return result(
+            json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities,
+            "serverInfo": { "name": name, "version": "1" } }),
+        )
+        .header("mcp-session-id", &session);
+    }
+    if method == "server/discover" || method == "GET" {
+        return Reply::status(if method == "GET" { 405 } else { 400 });
+    }
+    if request.header("mcp-session-id") != Some(&*session) {
+        return Reply::status(404);
+    }
+    let uri = json_of(request)["params"]["uri"].clone();
+    match &*method {
+        "tools/list" => result(json!({ "tools": [
+            { "name": "look", "inputSchema": { "type": "object" } }] })),
+        "tools/call" => result(json!({ "content": [{ "type": "text", "text": name }] })),
+        "resources/subscribe" if uri.as_str().is_some_and(|uri| !uri.starts_with(name)) => {
+            error(-32002, "no such resource")
+        }
+        "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel" => result(json!({})),
+        "prompts/get" => Reply::status(200)
+            .header("content-type", "text/event-stream")
+            .body("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"),
+        "DELETE" => Reply::status(200),
+        method if method.starts_with("notifications/") => Reply::status(202),
+        _ => error(-32601, "Method not found"),
+    }
+}
+
+fn gateway(services: &[(&str, String)]) -> Variables {
+    let names: Vec<_> = services.iter().map(|(name, _)| *name).collect();
+    let mut variables = Variables::default()
+        .set("MCP_SERVICES", names.join(","))
+        .set("MCP_LIST_TIMEOUT", 500)
+        .set("MCP_RETRY_MAX_ATTEMPTS", 0);
+    for (name, endpoint) in services {
+        let prefix = format!("MCP_SERVICE_{}", name.to_uppercase());
+        variables = variables
+            .set(&format!("{prefix}_TRANSPORT"), "streamable-http")
+            .set(&format!("{prefix}_ENDPOINT"), endpoint);
+    }
+    variables
+}
+
+/// A client of 2025-06-18.
+struct Client<'a> {
+    gateway: &'a Running,
+    session: String,
+}
+
+impl<'a> Client<'a> {
+    async fn begin(gateway: &'a Running) -> Self {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": { "roots": { "listChanged": true } },
+            "clientInfo": { "name": "t", "version": "1" } } });
+        let request = gateway.request(Method::POST, "/mcp", &ACCEPT, body.to_string());
+        let answer = gateway.send(request).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        let session = answer
+            .header("mcp-session-id")
+            .expect("a session")
+            .to_owned();
+        Self { gateway, session }
+    }
+
+    async fn send(&self, body: Value) -> Answer {
+        let session = ("mcp-session-id", &*self.session);
+        let headers = [&ACCEPT[..], &[session]].concat();
+        let request = self
+            .gateway
+            .request(Method::POST, "/mcp", &headers, body.to_string());
+        self.gateway.send(request).await
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params });
+        self.send(body).await.json()
+    }
+
+    async fn look(&self, service: &str) {
+        let name = format!("{service}__look");
+        let answer = self
+            .ask("tools/call", json!({ "name": name, "arguments": {} }))
+            .await;
+        assert_eq!(answer["result"]["content"][0]["text"], service, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_says_to_all_reaches_each_service_in_its_own_session() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    let gateway = gateway(&[
+        ("a", servers[0].upstream.url()),
+        ("b", servers[1].upstream.url()),
+    ]);
+    let gateway = gateway.start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("a").await;
+    client.look("b").await;
+    let said = json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" });
+    assert_eq!(client.send(said).await.status, StatusCode::ACCEPTED);
+    for (server, session) in servers.iter().zip(["a-0", "b-0"]) {
+        let heard = server.hears("notifications/roots/list_changed", 1).await;
+        assert_eq!(heard[0].0, session, "{heard:?}");
+    }
+
+    // So does its end.
+    let session = [("mcp-session-id", &*client.session)];
+    let request = gateway.request(Method::DELETE, "/mcp", &session, "");
+    assert_eq!(gateway.send(request).await.status, StatusCode::OK);
+    for (server, session) in servers.iter().zip(["a-0", "b-0"]) {
+        let ended = server.hears("DELETE", 1).await;
+        assert!(ended.iter().any(|(it, _)| it == session), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_watched_at_the_service_that_has_it_and_again_when_a_session_is_lost() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    let gateway = gateway(&[
+        ("a", servers[0].upstream.url()),
+        ("b", servers[1].upstream.url()),
+    ]);
+    let gateway = gateway.start().await;
+    let client = Client::begin(&gateway).await;
+
+    // On no list: whoever does not refuse it has it, and what all refuse is refused.
+    let watch = |uri: &str| client.ask("resources/subscribe", json!({ "uri": uri }));
+    assert_eq!(watch("b://x").await["result"], json!({}));
+    let refused = watch("c://x").await;
+    assert_eq!(refused["id"], 2);
+    assert_eq!(refused["error"]["code"], -32002, "{refused}");
+    assert_eq!(refused["error"]["message"], "no such resource");
+    let level = client
+        .ask("logging/setLevel", json!({ "level": "error" }))
+        .await;
+    assert_eq!(level["result"], json!({}));
+
+    servers[1].forget();
+    client.look("b").await;
+    let told = servers[1].hears("logging/setLevel", 2).await;
+    assert_eq!(
+        told.last().unwrap(),
+        &("b-1".to_owned(), json!({ "level": "error" }))
+    );
+    let in_new = async {
+        let new = ("b-1".to_owned(), json!({ "uri": "b://x" }));
+        while !servers[1].heard("resources/subscribe").contains(&new) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_new = tokio::time::timeout(Duration::from_secs(10), in_new).await;
+    assert!(
+        in_new.is_ok(),
+        "{:?}",
+        servers[1].heard("resources/subscribe")
+    );
+
+    // Nobody else hears of it.
+    client.look("a").await;
+    let elsewhere = servers[0].heard("resources/subscribe");
+    let tried = elsewhere
+        .iter()
+        .filter(|(_, params)| params["uri"] == "b://x");
+    assert_eq!(tried.count(), 1, "{elsewhere:?}");
+
+    assert_eq!(
+        client
+            .ask("resources/unsubscribe", json!({ "uri": "b://x" }))
+            .await["result"],
+        json!({})
+    );
+    servers[1].hears("resources/unsubscribe", 1).await;
+    assert!(servers[0].heard("resources/unsubscribe").is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_does_not_hold_up_what_concerns_all() {
+    let (well, hangs) = (Server::start("well").await, Server::start("hangs").await);
+    let services = [
+        ("well", well.upstream.url()),
+        ("hangs", hangs.upstream.url()),
+    ];
+    let gateway = gateway(&services).start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("hangs").await;
+    hangs.upstream.handle(|_| Reply::hang());
+    let level = client.ask("logging/setLevel", json!({ "level": "error" }));
+    let level = tokio::time::timeout(Duration::from_secs(5), level).await;
+    assert_eq!(level.expect("an answer in time")["result"], json!({}));
+    let told = well.hears("logging/setLevel", 1).await;
+    assert_eq!(told[0].1, json!({ "level": "error" }));
+}
+
+#[tokio::test]
+async fn every_member_of_a_batch_is_answered() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let begin = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-03-26", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let request = gateway.request(Method::POST, "/mcp/a", &ACCEPT, begin.to_string());
+    let begun = gateway.send(request).await;
+    let session = begun
+        .header("mcp-session-id")
+        .expect("a session")
+        .to_owned();
+    // The stream that answers the first ends without a response.
+    let batch = json!([
+        { "jsonrpc": "2.0", "id": 7, "method": "prompts/get", "params": { "name": "x" } },
+        { "jsonrpc": "2.0", "id": 8, "method": "tools/list" }
+    ]);
+    let headers = [&ACCEPT[..], &[("mcp-session-id", &*session)]].concat();
+    let request = gateway.request(Method::POST, "/mcp/a", &headers, batch.to_string());
+    let answers = gateway.send(request).await.json();
+    let answers = answers.as_array().expect("a batch");
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    let of = |id: u64| answers.iter().find(|it| it["id"] == id).expect("an answer");
+    assert!(of(7)["error"]["code"].is_i64(), "{answers:?}");
+    assert_eq!(of(8)["result"]["tools"][0]["name"], "look", "{answers:?}");
+}
