@@ -1,8 +1,4 @@
-use std::{
-    future::Future,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bartizan_classify::RequestClass;
 use bartizan_clock::{Clock, Instant};
@@ -358,8 +354,6 @@ fn outbound(
             owner,
             instance: message.instance,
         },
-        tried: Mutex::default(),
-        timed: AtomicBool::new(false),
     })
 }
 

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::Duration,
@@ -21,6 +22,19 @@ use super::{
     Caller, Refusal, all::Shelf, ask::Parked, client::ClientSession, upstream::UpstreamSession,
 };
 use crate::service::Stream;
+
+/// What something is kept under that `what` tells apart from all else: two hashes of it.
+pub(super) fn key_of(what: impl Hash) -> SessionId {
+    let half = |number: u8| {
+        let mut hasher = DefaultHasher::new();
+        (number, &what).hash(&mut hasher);
+        hasher.finish().to_ne_bytes()
+    };
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&half(0));
+    key[8..].copy_from_slice(&half(1));
+    SessionId::from_bytes(key)
+}
 
 /// What all doors of MCP share.
 ///

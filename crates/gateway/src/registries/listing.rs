@@ -78,6 +78,14 @@ impl Listing {
         all.filter(move |tool| seen.insert(&tool.name))
     }
 
+    /// Whether the registry lists what its instances can do, and this tool is no part of it. Where
+    /// no tool is listed, its service knows which there are.
+    pub(crate) fn lacks(&self, tool: &str) -> bool {
+        let tools = self.entries.iter().flat_map(|entry| entry.tools.iter());
+        let mut tools = tools.peekable();
+        tools.peek().is_some() && !tools.any(|it| &*it.name == tool)
+    }
+
     /// What the configuration has to know to make settings of it.
     pub(crate) fn registered(&self) -> Registered<'_> {
         let balancing = self.balancing.as_ref();

@@ -27,10 +27,10 @@ impl Affinity<Request<Outbound>> for Elsewhere {
 
     fn tried(&self, request: &Request<Outbound>) -> Option<Tried> {
         let outbound = request.body();
-        (outbound.attempt() > 1).then(|| *outbound.parts().tried.lock())
+        (outbound.attempt() > 1).then(|| outbound.tried())
     }
 
     fn chosen(&self, request: &mut Request<Outbound>, endpoint: &Endpoint) {
-        request.body().parts().tried.lock().insert(endpoint);
+        request.body().goes_to(endpoint);
     }
 }

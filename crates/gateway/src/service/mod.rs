@@ -15,10 +15,7 @@ mod probing;
 mod source;
 mod stream;
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bartizan_auth::TokenCache;
 use bartizan_balance::{Balancer, EndpointSnapshot};
@@ -362,8 +359,6 @@ impl Service {
             traceparent: trace.parent,
             tracestate: trace.state,
             form: Form::Operation,
-            tried: Mutex::default(),
-            timed: AtomicBool::new(false),
         })
     }
 }

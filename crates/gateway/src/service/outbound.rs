@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bartizan_balance::Tried;
+use bartizan_balance::{Endpoint, Tried};
 use bartizan_classify::RequestClass;
 use bartizan_clock::Instant;
 use bartizan_protocol::{headers::MCP_METHOD, method::SUBSCRIPTIONS_LISTEN};
@@ -19,8 +19,17 @@ use parking_lot::Mutex;
 /// copies its header map.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
-    shared: Arc<Parts>,
+    shared: Arc<Shared>,
     attempt: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    /// Where attempts went. One attempt at a time touches it, so nobody ever waits for it.
+    tried: Mutex<Tried>,
+    /// Whether the attempt under way has a timer.
+    timed: AtomicBool,
 }
 
 /// What stays the same from attempt to attempt.
@@ -39,10 +48,6 @@ pub(crate) struct Parts {
     pub(crate) traceparent: HeaderValue,
     pub(crate) tracestate: Option<HeaderValue>,
     pub(crate) form: Form,
-    /// Where attempts went. One attempt at a time touches it, so nobody ever waits for it.
-    pub(crate) tried: Mutex<Tried>,
-    /// Whether the attempt under way has a timer.
-    pub(crate) timed: AtomicBool,
 }
 
 /// What the exchange with an instance looks like.
@@ -82,21 +87,25 @@ impl Parts {
 impl Outbound {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            shared: Arc::new(parts),
+            shared: Arc::new(Shared {
+                parts,
+                tried: Mutex::default(),
+                timed: AtomicBool::new(false),
+            }),
             attempt: 1,
         }
     }
 
     pub(crate) fn parts(&self) -> &Parts {
-        &self.shared
+        &self.shared.parts
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.shared.deadline
+        self.shared.parts.deadline
     }
 
     pub(crate) fn priority(&self) -> Priority {
-        self.shared.priority
+        self.shared.parts.priority
     }
 
     /// Which attempt this is, counted from one.
@@ -113,6 +122,16 @@ impl Outbound {
     pub(crate) fn is_timed(&self) -> bool {
         // Set and read by the one task that polls the call.
         self.shared.timed.load(Ordering::Relaxed)
+    }
+
+    /// Where attempts went so far.
+    pub(crate) fn tried(&self) -> Tried {
+        *self.shared.tried.lock()
+    }
+
+    /// Notes where this attempt goes.
+    pub(crate) fn goes_to(&self, endpoint: &Endpoint) {
+        self.shared.tried.lock().insert(endpoint);
     }
 
     pub(crate) fn set_timed(&self, timed: bool) {
@@ -140,8 +159,6 @@ pub(crate) mod tests {
             traceparent: HeaderValue::from_static("00"),
             tracestate: None,
             form: Form::Operation,
-            tried: Mutex::default(),
-            timed: AtomicBool::new(false),
         })
     }
 }

@@ -1,10 +1,6 @@
 //! What becomes of a call of `/mcp/request`.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bartizan_classify::{retry_after, retry_after_seconds};
@@ -13,7 +9,6 @@ use bartizan_clock::Instant;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::Method;
-use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
 use super::{
@@ -182,8 +177,6 @@ fn outbound(
         traceparent: trace.parent,
         tracestate: trace.state,
         form: Form::Operation,
-        tried: Mutex::default(),
-        timed: AtomicBool::new(false),
     };
     Ok((Outbound::new(parts), timeout))
 }

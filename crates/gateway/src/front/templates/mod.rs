@@ -24,10 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 pub(crate) use self::routes::routes;
 use self::{problem::Problem, visit::Visit};
-use crate::{error::Error, front::request, ids, shared::Shared};
-
-/// What follows `/mcp/` at other doors, and so can be no template here.
-const RESERVED: [&str; 6] = ["health", "services", "request", "invoke", "tools", "jobs"];
+use crate::{error::Error, front::request, ids, permit::RESERVED, shared::Shared};
 
 const X_GATEWAY_VERSION: HeaderName = HeaderName::from_static("x-gateway-version");
 const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));

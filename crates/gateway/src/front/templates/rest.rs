@@ -1,13 +1,10 @@
 //! Services that are plain HTTP, in the words of MCP.
 
-use std::sync::atomic::AtomicBool;
-
 use bartizan_discovery::Tool;
 use bartizan_protocol::edit;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::{problem::Problem, visit::Visit};
@@ -39,15 +36,6 @@ pub(super) async fn tools(visit: &Visit) -> Result<Vec<Bytes>, Problem> {
 fn listed(visit: &Visit) -> Vec<Bytes> {
     let listing = visit.service.listing();
     listing.map_or_else(Vec::new, |it| it.tools().map(listed_tool).collect())
-}
-
-/// Whether a registry lists what the service can do, and this tool is no part of it.
-fn is_unlisted(visit: &Visit, tool: &str) -> bool {
-    let Some(listing) = visit.service.listing() else {
-        return false;
-    };
-    let mut tools = listing.tools().peekable();
-    tools.peek().is_some() && !tools.any(|it| &*it.name == tool)
 }
 
 fn listed_tool(tool: &Tool) -> Bytes {
@@ -103,7 +91,7 @@ pub(super) fn schema(parameters: &str) -> Option<String> {
 /// Calls the operation that goes by a tool's name, and gives its answer as the result of a tool.
 pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<Bytes, Problem> {
     let service = &visit.service;
-    if is_unlisted(visit, tool) {
+    if service.listing().is_some_and(|listing| listing.lacks(tool)) {
         let template = visit.template();
         let detail = format!("Tool '{tool}' not found in template '{template}'");
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
@@ -126,8 +114,6 @@ pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<B
         traceparent: trace.parent,
         tracestate: trace.state,
         form: Form::Operation,
-        tried: Mutex::default(),
-        timed: AtomicBool::new(false),
     });
     match service.call(outbound).await {
         Ok(response) => {

@@ -1,6 +1,6 @@
 //! `POST /tools/{namespace.tool}`.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -10,7 +10,6 @@ use bartizan_clock::Instant;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use parking_lot::Mutex;
 
 use super::answer;
 use crate::{
@@ -109,18 +108,12 @@ pub(super) async fn call(
         );
         return over_mcp(door, &name, tool, &arguments).await;
     }
-    let listed = service.listing();
-    let lists_it = listed.as_ref().is_none_or(|listing| {
-        let mut tools = listing.tools().peekable();
-        // Where no tool is listed, its service knows which there are.
-        tools.peek().is_none() || tools.any(|it| &*it.name == tool)
-    });
+    if service.listing().is_some_and(|listing| listing.lacks(tool)) {
+        return not_found(&name);
+    }
     let Ok(path) = service.path(tool) else {
         return not_found(&name);
     };
-    if !lists_it {
-        return not_found(&name);
-    }
     let outbound = outbound(service, tool, path, arguments, &head.headers, received);
     let result = service.call(outbound).await;
     tracing::debug!(
@@ -185,8 +178,6 @@ fn outbound(
         traceparent: trace.parent,
         tracestate: trace.state,
         form: Form::Operation,
-        tried: Mutex::default(),
-        timed: AtomicBool::new(false),
     })
 }
 

@@ -1,9 +1,6 @@
 //! The tools of one service in its own words, for doors that show one service at a time.
 
-use std::{
-    hash::{Hash, Hasher},
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use arc_swap::ArcSwapOption;
 use bartizan_clock::Instant;
@@ -12,7 +9,7 @@ use bartizan_transport::sessions::SessionId;
 use bytes::Bytes;
 
 use super::shelf::FRESH;
-use crate::mcp::{Door, Witness, pages, pages::ListError};
+use crate::mcp::{Door, Witness, house::key_of, pages, pages::ListError};
 
 /// What a service last said to one caller.
 #[derive(Debug, Default)]
@@ -96,13 +93,5 @@ pub(crate) async fn own_tools(
 
 /// What a caller's list of one service is kept under.
 fn place(door: &Door) -> SessionId {
-    let half = |number: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        (number, door.service.id(), door.caller.principal()).hash(&mut hasher);
-        hasher.finish().to_ne_bytes()
-    };
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&half(0));
-    id[8..].copy_from_slice(&half(1));
-    SessionId::from_bytes(id)
+    key_of((door.service.id(), door.caller.principal()))
 }

@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    hash::{Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -139,16 +138,8 @@ pub(super) fn digest(client: &Client) -> CapabilitiesDigest {
 
 /// What a caller's list of one service is kept under.
 fn key(door: &Door, digest: &CapabilitiesDigest) -> SessionId {
-    let half = |number: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        (number, door.service.id(), door.caller.principal()).hash(&mut hasher);
-        digest.as_bytes().hash(&mut hasher);
-        hasher.finish().to_ne_bytes()
-    };
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&half(0));
-    id[8..].copy_from_slice(&half(1));
-    SessionId::from_bytes(id)
+    let caller = door.caller.principal();
+    house::key_of((door.service.id(), caller, digest.as_bytes()))
 }
 
 /// The list of one service: what is known if it is fresh, else what the service says now, else

@@ -17,6 +17,7 @@ use super::{
 use crate::mcp::{
     Door, Exchange, Message, Refusal,
     call::Errand,
+    house::key_of,
     lost,
     upstream::{Live, UpstreamSession},
 };
@@ -31,24 +32,16 @@ const RESUME_AFTER_AT_MOST: Duration = Duration::from_secs(30);
 /// The pool's key for the sessions that requests of this client share: never another's, and
 /// never one that was begun with other abilities.
 fn pool_key(door: &Door, client: &ModernClient) -> SessionId {
-    use std::hash::{Hash, Hasher};
-
     let digest = CapabilitiesDigest::of(&client.introduction.capabilities);
-    let mut low = std::hash::DefaultHasher::new();
-    (door.service.id(), door.caller.owner(), digest.as_bytes()).hash(&mut low);
-    door.instance().hash(&mut low);
-    let mut high = std::hash::DefaultHasher::new();
-    (
-        1u8,
-        low.finish(),
-        door.caller.principal(),
+    let (service, caller) = (door.service.id(), &door.caller);
+    let instance = door.instance();
+    key_of((
+        service,
+        caller.owner(),
+        caller.principal(),
         digest.as_bytes(),
-    )
-        .hash(&mut high);
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&low.finish().to_ne_bytes());
-    key[8..].copy_from_slice(&high.finish().to_ne_bytes());
-    SessionId::from_bytes(key)
+        instance,
+    ))
 }
 
 /// The session that requests of this client share.
