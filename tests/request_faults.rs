@@ -263,6 +263,32 @@ async fn the_breaker_opens_tests_and_heals() {
     assert_eq!(state().await, "CLOSED");
 }
 
+/// What the service said is worth more than that its repetition found no room.
+#[tokio::test]
+async fn a_retry_that_is_refused_leaves_the_answer_before_it() {
+    let answered = |json: &serde_json::Value| {
+        assert_eq!(
+            json["error"]["message"],
+            "Request failed with status code 503"
+        );
+        assert_eq!(json["error"]["details"]["data"], json!({ "why": "busy" }));
+        json["metadata"]["retryCount"].clone()
+    };
+    let backend = backend().await;
+    backend.handle(|_| Reply::json(r#"{"why":"busy"}"#).with_status(503));
+    let opens = variables(&backend).user("CB_FAILURE_THRESHOLD", 2);
+    let json = repeatable(&opens.start().await).await.json();
+    assert_eq!(answered(&json), 1, "{json}");
+    assert_eq!(backend.hits(), 2, "the circuit opened at the first retry");
+
+    let limited = variables(&backend)
+        .user("RATE_LIMIT_RPM", 1)
+        .user("RATE_LIMIT_BURST", 1);
+    let json = repeatable(&limited.start().await).await.json();
+    assert_eq!(answered(&json), 0, "{json}");
+    assert_eq!(backend.hits(), 3);
+}
+
 #[tokio::test]
 async fn half_open_lets_no_more_through_than_it_may() {
     let backend = backend().await;

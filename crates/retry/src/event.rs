@@ -30,6 +30,8 @@ pub enum GiveUp {
     BudgetExhausted,
     /// The service was not ready when the delay was over: it sheds load.
     NotReady,
+    /// A layer inside [refused](crate::Policy::is_refusal) the retry: it has no room for it.
+    Refused,
 }
 
 impl GiveUp {
@@ -43,6 +45,7 @@ impl GiveUp {
             Self::DeadlineTooClose => "deadline_too_close",
             Self::BudgetExhausted => "budget_exhausted",
             Self::NotReady => "not_ready",
+            Self::Refused => "refused",
         }
     }
 }

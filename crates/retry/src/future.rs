@@ -19,7 +19,8 @@ use crate::{
 ///
 /// The first attempt runs in place. When an outcome calls for a retry, its attempt's future is
 /// dropped, and so gives back what it held, before the delay begins; the outcome itself is kept
-/// until the next attempt is sent, because it is what the caller gets if none can be.
+/// until the next attempt is sent, because it is what the caller gets if none can be, and what
+/// the policy [keeps](Policy::keep) of it until the outcome of that, for it may be refused inside.
 ///
 /// # Readiness
 ///
@@ -73,6 +74,14 @@ where
         loop {
             if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
                 let result = ready!(attempt.poll(cx));
+                if *this.attempts > 1
+                    && let Some(waiting) = this.waiting
+                    && let Some(before) = waiting.as_mut().unless_sent(this.policy, &result)
+                {
+                    *this.attempts -= 1;
+                    this.policy.on_give_up(GiveUp::Refused);
+                    return finish(this.policy, before, *this.attempts);
+                }
                 let Some(class) = this.plan.class else {
                     return finish(this.policy, result, *this.attempts);
                 };
@@ -112,7 +121,9 @@ where
             match ready!(next.poll_send(&mut waiting, cx)) {
                 Ok(attempt) => {
                     *this.attempts += 1;
-                    *this.waiting = None;
+                    if waiting.result.is_none() {
+                        *this.waiting = None;
+                    }
                     this.attempt.set(Some(attempt));
                 }
                 Err(why) => {
@@ -187,7 +198,8 @@ where
         waiting.withdrawal.spend();
         // Before the call, so that a connection held by the old response can serve the new
         // request.
-        drop(waiting.result.take());
+        let before = waiting.result.take();
+        *waiting.result = before.and_then(|before| self.policy.keep(before));
         Poll::Ready(Ok(service.call(request)))
     }
 }

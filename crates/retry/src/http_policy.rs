@@ -3,7 +3,7 @@ mod tests;
 
 use std::fmt;
 
-use bartizan_classify::{Fault, RequestClass};
+use bartizan_classify::{Fault, FaultKind, RequestClass};
 use bartizan_clock::{Clock, Instant};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
@@ -160,6 +160,15 @@ where
         request
             .headers_mut()
             .insert(RETRY_ATTEMPT, HeaderValue::from(attempt));
+    }
+
+    fn keep(&self, result: Result<Response<ResB>, E>) -> Option<Result<Response<ResB>, E>> {
+        // An error holds no connection.
+        result.is_err().then_some(result)
+    }
+
+    fn is_refusal(&self, result: Result<&Response<ResB>, &E>) -> bool {
+        result.is_err_and(|error| matches!(error.fault(), FaultKind::Rejected { .. }))
     }
 
     #[inline]

@@ -45,6 +45,20 @@ pub trait Policy<Req, Res, E> {
     /// these events is the number of retries that the service saw.
     fn on_retry(&self, _event: &RetryEvent) {}
 
+    /// What to keep of an outcome that called for a retry, now that the retry is sent: what the
+    /// caller gets if that is [refused](Self::is_refusal). Nothing, unless said otherwise, as a
+    /// response may hold a connection that the retry could use.
+    fn keep(&self, _result: Result<Res, E>) -> Option<Result<Res, E>> {
+        None
+    }
+
+    /// Whether the outcome of a retry says only that it was not sent: a layer inside, such as a
+    /// rate limit or a circuit breaker, refused it. The caller learns more from the outcome before.
+    /// Never, unless said otherwise.
+    fn is_refusal(&self, _result: Result<&Res, &E>) -> bool {
+        false
+    }
+
     /// An outcome that called for a retry goes to the caller.
     fn on_give_up(&self, _why: GiveUp) {}
 
@@ -84,6 +98,14 @@ where
 
     fn on_retry(&self, event: &RetryEvent) {
         (**self).on_retry(event);
+    }
+
+    fn keep(&self, result: Result<Res, E>) -> Option<Result<Res, E>> {
+        (**self).keep(result)
+    }
+
+    fn is_refusal(&self, result: Result<&Res, &E>) -> bool {
+        (**self).is_refusal(result)
     }
 
     fn on_give_up(&self, why: GiveUp) {

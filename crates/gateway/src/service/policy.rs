@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bartizan_balance::Balancer;
-use bartizan_classify::RequestClass;
+use bartizan_classify::{Fault, FaultKind, RequestClass};
 use bartizan_clock::Instant;
 use bartizan_retry::{GiveUp, Policy, Reason, RetryEvent, Verdict, http_verdict};
 use bartizan_telemetry::ServiceMetrics;
@@ -79,6 +79,21 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
 
     fn on_retry(&self, _: &RetryEvent) {
         self.metrics.retries.increment(1);
+    }
+
+    fn keep(
+        &self,
+        result: Result<Response<Payload>, Failure>,
+    ) -> Option<Result<Response<Payload>, Failure>> {
+        let holds_nothing = |response: &Response<Payload>| response.body().stream.is_none();
+        result
+            .as_ref()
+            .map_or(true, holds_nothing)
+            .then_some(result)
+    }
+
+    fn is_refusal(&self, result: Result<&Response<Payload>, &Failure>) -> bool {
+        result.is_err_and(|failure| matches!(failure.fault(), FaultKind::Rejected { .. }))
     }
 
     fn on_give_up(&self, reason: GiveUp) {

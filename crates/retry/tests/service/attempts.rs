@@ -50,6 +50,34 @@ async fn repeats_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_that_is_refused_inside_leaves_the_outcome_before_it() {
+    const REJECTED: Outcome = Err(Broken::Rejected);
+    let steps = [BROKEN, BUSY, REJECTED];
+    for (keeps, outcome, attempts, gave_up) in [
+        (true, BUSY, 2, &[GiveUp::Refused][..]),
+        (false, REJECTED, 3, &[]),
+    ] {
+        let rules = Rules {
+            keeps,
+            ..Rules::default()
+        };
+        let (last, seen) = call(&rules, config(5), None, &steps, Call::default()).await;
+        assert_eq!(last, outcome);
+        assert_eq!(seen.lock().unwrap().len(), 3);
+        let told = rules.told();
+        assert_eq!(told.gave_up, gave_up);
+        assert_eq!(told.finished, [(outcome, attempts)]);
+    }
+    // Nothing was sent before it: it is the outcome.
+    let rules = Rules {
+        keeps: true,
+        ..Rules::default()
+    };
+    let (last, _) = call(&rules, config(5), None, &[REJECTED], Call::default()).await;
+    assert_eq!(last, REJECTED);
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_are_counted_and_not_repetitions() {
     let rules = Rules::default();
     let last = busy_for(1);

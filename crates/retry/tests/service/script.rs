@@ -106,6 +106,8 @@ pub(crate) struct Rules {
     /// How many copies there can be.
     pub(crate) copies: Option<u32>,
     pub(crate) unsendable: bool,
+    /// Whether outcomes are kept for the case that a rejection follows.
+    pub(crate) keeps: bool,
 }
 
 impl Rules {
@@ -163,6 +165,14 @@ impl Policy<Call, Answer, Broken> for Rules {
     fn on_retry(&self, event: &RetryEvent) {
         let event = (event.attempt, event.delay, event.reason);
         self.told().retries.push(event);
+    }
+
+    fn keep(&self, outcome: Outcome) -> Option<Outcome> {
+        self.keeps.then_some(outcome)
+    }
+
+    fn is_refusal(&self, outcome: Result<&Answer, &Broken>) -> bool {
+        outcome == Err(&Broken::Rejected)
     }
 
     fn on_give_up(&self, why: GiveUp) {
