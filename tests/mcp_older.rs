@@ -292,6 +292,102 @@ async fn a_service_that_hangs_does_not_hold_up_what_concerns_all() {
     assert_eq!(told[0].1, json!({ "level": "error" }));
 }
 
+/// A server that breaks off its first answer may speak any revision.
+#[tokio::test]
+async fn an_answer_that_broke_off_says_nothing_of_the_revision_for_long() {
+    let server = Upstream::start().await;
+    server.handle(|_| Reply::truncated());
+    let gateway = gateway(&[("new", server.url())]).start().await;
+    let ask = async || {
+        let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {} });
+        let body = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": { "_meta": meta } });
+        let own = [
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/list"),
+        ];
+        let headers = [&ACCEPT[..], &own].concat();
+        let request = gateway.request(Method::POST, "/mcp/new", &headers, body.to_string());
+        gateway.send(request).await.json()
+    };
+    assert!(ask().await["error"]["code"].is_i64());
+    server.handle(|request| {
+        let result = match &*rpc(request) {
+            "server/discover" => json!({ "supportedVersions": ["2026-07-28"], "capabilities": {} }),
+            "tools/list" => json!({ "tools": [] }),
+            _ => return Reply::status(404),
+        };
+        let id = json_of(request)["id"].clone();
+        Reply::json(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
+    });
+    let heard = async {
+        while !ask().await["result"].is_object() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+    assert!(heard.is_ok(), "{}", ask().await);
+}
+
+/// What it accepts of notifications says nothing of a server that answers no call.
+#[tokio::test]
+async fn a_server_that_answers_no_call_opens_its_circuit_though_it_accepts_that_they_are_cancelled()
+{
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_TIMEOUT", 1_100)
+        .set("MCP_SERVICE_A_CB_FAILURE_THRESHOLD", 2)
+        .start()
+        .await;
+    let call = async || {
+        let headers = [("content-type", "application/json")];
+        let body = json!({ "name": "look", "arguments": {} }).to_string();
+        let request = gateway.request(Method::POST, "/mcp/a/tools/call", &headers, body);
+        gateway.send(request).await.json()
+    };
+    let answer = call().await;
+    assert!(answer["error"].is_null(), "{answer}");
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/call" => Reply::hang(),
+        _ => answer_of_a(request),
+    });
+    call().await;
+    server.hears("notifications/cancelled", 1).await;
+    call().await;
+    let refused = call().await.to_string();
+    assert!(refused.contains("Circuit breaker open"), "{refused}");
+}
+
+fn answer_of_a(request: &Recorded) -> Reply {
+    answer("a", 0, request)
+}
+
+/// Once more, as the documentation says, however often the server says that it knows no session.
+#[tokio::test]
+async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let begin = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let request = gateway.request(Method::POST, "/mcp/a", &ACCEPT, begin.to_string());
+    let begun = gateway.send(request).await;
+    let session = begun
+        .header("mcp-session-id")
+        .expect("a session")
+        .to_owned();
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/call" => Reply::status(404),
+        _ => answer_of_a(request),
+    });
+    let call = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call",
+        "params": { "name": "look", "arguments": {} } });
+    let headers = [&ACCEPT[..], &[("mcp-session-id", &*session)]].concat();
+    let request = gateway.request(Method::POST, "/mcp/a", &headers, call.to_string());
+    gateway.send(request).await;
+    assert_eq!(server.heard("tools/call").len(), 2);
+}
+
 #[tokio::test]
 async fn every_member_of_a_batch_is_answered() {
     let server = Server::start("a").await;

@@ -511,6 +511,24 @@ async fn any_options_request_is_a_preflight() {
     }
     let answer = gateway.call("getUser").await;
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+
+    // A client of MCP in a browser.
+    let page = [
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "content-type,mcp-session-id",
+        ),
+    ];
+    let preflight = gateway.send(gateway.request(Method::OPTIONS, "/mcp", &page, ""));
+    let preflight = preflight.await;
+    let allowed = preflight.header("access-control-allow-headers").unwrap();
+    assert!(
+        allowed.ends_with("content-type,mcp-session-id"),
+        "{allowed}"
+    );
+    assert_eq!(preflight.header("access-control-expose-headers"), Some("*"));
 }
 
 #[tokio::test]

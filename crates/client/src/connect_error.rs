@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use http::uri::Authority;
 
@@ -71,11 +71,40 @@ impl ConnectError {
         matches!(self.0.cause, Cause::Timeout(_))
     }
 
+    /// Whether there was no connection because this process has no descriptor or no memory left for
+    /// one: that says nothing of the other side.
+    #[must_use]
+    pub fn is_own_want(&self) -> bool {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let Some(io) = error.downcast_ref::<io::Error>() else {
+                cause = error.source();
+                continue;
+            };
+            if is_want(io) {
+                return true;
+            }
+            // Its source would be that of what it wraps.
+            cause = io.get_ref().map(|inner| inner as _);
+        }
+        false
+    }
+
     /// Host and port as they stood in the request's URI.
     #[must_use]
     pub fn authority(&self) -> Option<&Authority> {
         self.0.authority.as_ref()
     }
+}
+
+fn is_want(error: &io::Error) -> bool {
+    // EMFILE and ENFILE: of the process, and of the system.
+    const TOO_MANY_FILES: [i32; 2] = [24, 23];
+    error.kind() == io::ErrorKind::OutOfMemory
+        || cfg!(unix)
+            && error
+                .raw_os_error()
+                .is_some_and(|it| TOO_MANY_FILES.contains(&it))
 }
 
 impl fmt::Display for ConnectError {
@@ -108,5 +137,25 @@ impl Error for ConnectError {
             Cause::Error(cause) => Some(&**cause),
             Cause::Timeout(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn our_own_want_is_told_from_what_the_other_side_does() {
+        let caused_by = |number| {
+            let cause = io::Error::other(io::Error::from_raw_os_error(number));
+            ConnectError::new(None, ConnectStage::Tcp, cause)
+        };
+        assert!(caused_by(24).is_own_want());
+        assert!(caused_by(23).is_own_want());
+        // Refused.
+        assert!(!caused_by(111).is_own_want());
+        let late = ConnectError::timeout(None, ConnectStage::Tls, Duration::from_secs(1));
+        assert!(!late.is_own_want());
     }
 }

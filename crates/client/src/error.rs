@@ -76,13 +76,17 @@ impl From<legacy::Error> for ClientError {
 }
 
 impl Fault for ClientError {
-    /// `NotSent` where no byte of the request can have left, `Caller` where the request asked for
+    /// `NotSent` where no byte of the request can have left, `Rejected` where this process had no
+    /// descriptor or memory for a connection, which is no fault of the service, `Caller` where the request asked for
     /// too much or for nothing reachable, otherwise `Interrupted`.
     ///
     /// A response over the limit is the caller's fault because the service is alive and an equal
     /// request would get an equal answer: neither a retry nor an open circuit would help anybody.
     fn fault(&self) -> FaultKind {
         match self {
+            Self::Connect(error) if error.is_own_want() => {
+                FaultKind::Rejected { retry_after: None }
+            }
             Self::Connect(_) | Self::NotWritten { .. } => FaultKind::NotSent,
             Self::Interrupted { .. } => FaultKind::Interrupted,
             Self::ResponseTooLarge { .. } | Self::InvalidUri { .. } => FaultKind::Caller,

@@ -2,7 +2,7 @@ use http::{
     HeaderMap, HeaderValue,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        VARY,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
     },
 };
 
@@ -10,6 +10,39 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE, O
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "Origin, X-Requested-With, Content-Type, Accept, Authorization, X-API-Key",
 );
+
+/// Every one that is not a credential. Clients of MCP in a browser read `Mcp-Session-Id`.
+const EXPOSED: HeaderValue = HeaderValue::from_static("*");
+
+/// What the page behind a request says of itself, if there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    origin: Option<HeaderValue>,
+    /// The headers that it wants to send, in a preflight.
+    headers: Option<HeaderValue>,
+}
+
+impl Page {
+    pub(crate) fn of(request: &HeaderMap) -> Self {
+        let Some(origin) = request.get(ORIGIN) else {
+            return Self::default();
+        };
+        Self {
+            origin: Some(origin.clone()),
+            headers: request.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
+        }
+    }
+
+    /// The headers that it may send: those of the documented API, and whatever else it asks for. A
+    /// header is no credential that a browser would add by itself.
+    fn allowed_headers(&self) -> HeaderValue {
+        let asked = self.headers.as_ref().and_then(|asked| asked.to_str().ok());
+        let asked = asked.filter(|asked| !asked.trim().is_empty());
+        let all = asked.map(|asked| format!("{}, {asked}", HEADERS.to_str().unwrap_or_default()));
+        let all = all.and_then(|all| HeaderValue::from_str(&all).ok());
+        all.unwrap_or(HEADERS)
+    }
+}
 
 /// Which web origins may read the gateway's answers.
 ///
@@ -33,13 +66,17 @@ impl Cors {
         }
     }
 
-    /// Adds the headers that an answer to a request from `origin` may have.
-    pub(crate) fn apply(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
+    /// Adds the headers that an answer to a request from `page` may have.
+    pub(crate) fn apply(&self, page: &Page, response: &mut HeaderMap) {
         let allowed = match self {
             Self::Any => HeaderValue::from_static("*"),
             Self::Origins(origins) => {
                 response.append(VARY, HeaderValue::from_static("origin"));
-                match origin.filter(|origin| origins.contains(origin)) {
+                match page
+                    .origin
+                    .as_ref()
+                    .filter(|origin| origins.contains(origin))
+                {
                     Some(origin) => origin.clone(),
                     None => return,
                 }
@@ -47,7 +84,10 @@ impl Cors {
         };
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         response.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        response.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        response.insert(ACCESS_CONTROL_ALLOW_HEADERS, page.allowed_headers());
+        if page.origin.is_some() {
+            response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
     }
 }
 
@@ -57,7 +97,11 @@ mod tests {
 
     fn apply(cors: &Cors, origin: Option<&'static str>) -> HeaderMap {
         let mut response = HeaderMap::new();
-        cors.apply(origin.map(HeaderValue::from_static).as_ref(), &mut response);
+        let page = Page {
+            origin: origin.map(HeaderValue::from_static),
+            headers: None,
+        };
+        cors.apply(&page, &mut response);
         response
     }
 
@@ -67,6 +111,28 @@ mod tests {
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], METHODS);
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_HEADERS], HEADERS);
+        assert!(!headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS));
+    }
+
+    #[test]
+    fn a_page_may_send_what_it_asks_for_and_read_what_there_is() {
+        let mut response = HeaderMap::new();
+        let page = Page {
+            origin: Some(HeaderValue::from_static("https://app.example")),
+            headers: Some(HeaderValue::from_static("mcp-session-id, mcp-param-x")),
+        };
+        Cors::Any.apply(&page, &mut response);
+        let allowed = response[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap();
+        assert!(allowed.starts_with("Origin, "), "{allowed}");
+        assert!(
+            allowed.ends_with(", mcp-session-id, mcp-param-x"),
+            "{allowed}"
+        );
+        assert_eq!(response[ACCESS_CONTROL_EXPOSE_HEADERS], EXPOSED);
+        // A stranger may do neither.
+        let mut response = HeaderMap::new();
+        Cors::Origins(Box::default()).apply(&page, &mut response);
+        assert!(!response.contains_key(ACCESS_CONTROL_ALLOW_HEADERS));
     }
 
     #[test]

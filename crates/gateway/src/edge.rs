@@ -9,12 +9,13 @@ use std::{
 
 use axum::{body::Body as AxumBody, extract::Request};
 use futures_util::future::{CatchUnwind, FutureExt};
-use http::{HeaderValue, Method, Response, header::ORIGIN};
+use http::{HeaderValue, Method, Response};
 use http_body::Body as HttpBody;
 use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
+    cors::Page,
     current::Current,
     error::Error,
     front::{self, Refuse},
@@ -52,7 +53,7 @@ where
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let request_id = ids::ensure(request.headers_mut());
-        let origin = request.headers().get(ORIGIN).cloned();
+        let page = Page::of(request.headers());
         let shared = self.current.load();
         let refuse = front::refusing(request.uri().path());
         let answer = match shortcut(&shared, refuse, &request) {
@@ -67,7 +68,7 @@ where
             shared,
             refuse,
             request_id,
-            origin,
+            page,
         }
     }
 }
@@ -105,7 +106,7 @@ pub struct EdgeFuture<F> {
     shared: Arc<Shared>,
     refuse: Refuse,
     request_id: HeaderValue,
-    origin: Option<HeaderValue>,
+    page: Page,
 }
 
 #[pin_project(project = AnswerProjection)]
@@ -136,7 +137,7 @@ where
         this.shared.count(response.status());
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, this.request_id.clone());
-        this.shared.cors().apply(this.origin.as_ref(), headers);
+        this.shared.cors().apply(this.page, headers);
         Poll::Ready(Ok(response))
     }
 }

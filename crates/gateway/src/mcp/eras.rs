@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bartizan_clock::Instant;
 use tokio::sync::Mutex;
@@ -29,7 +32,10 @@ const NO: u8 = 1;
 const YES: u8 = 2;
 
 /// How long a no is believed. Yes is believed until proven wrong.
-const BELIEVE_NO: std::time::Duration = std::time::Duration::from_secs(300);
+const BELIEVE_NO: Duration = Duration::from_secs(300);
+
+/// How long what is but a guess is gone by.
+const BELIEVE_GUESS: Duration = Duration::from_secs(2);
 
 impl Known {
     fn get(&self, now: Instant) -> Option<bool> {
@@ -40,8 +46,8 @@ impl Known {
         }
     }
 
-    fn set(&self, answer: bool, now: Instant) {
-        let doubt = (now + BELIEVE_NO).as_nanos();
+    fn set(&self, answer: bool, until: Instant) {
+        let doubt = until.as_nanos();
         self.doubt.store(doubt, Ordering::Relaxed);
         let answer = if answer { YES } else { NO };
         self.answer.store(answer, Ordering::Relaxed);
@@ -58,7 +64,12 @@ impl Eras {
     }
 
     pub(crate) fn set_modern(&self, answer: bool, now: Instant) {
-        self.modern.set(answer, now);
+        self.modern.set(answer, now + BELIEVE_NO);
+    }
+
+    /// The upstream said nothing that tells, which those of older revisions may do.
+    pub(crate) fn doubt_older(&self, now: Instant) {
+        self.modern.set(false, now + BELIEVE_GUESS);
     }
 
     /// The upstream spoke as if it were of the other era: it is asked again.
@@ -67,7 +78,7 @@ impl Eras {
     }
 
     pub(crate) fn set_legacy(&self, answer: bool, now: Instant) {
-        self.legacy.set(answer, now);
+        self.legacy.set(answer, now + BELIEVE_NO);
     }
 
     /// How often the upstream was asked in vain. Whoever waited for somebody else's answer and

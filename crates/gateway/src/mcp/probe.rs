@@ -47,11 +47,13 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
     }
     // Boxed: done once, and every call would be as large.
     let asked = Box::pin(ask(door)).await;
-    match &asked {
-        Ok(modern) => eras.set_modern(*modern, door.shared.clock().now()),
-        Err(_) => eras.failed(),
+    let asked = asked.inspect_err(|_| eras.failed())?;
+    let now = door.shared.clock().now();
+    match asked {
+        Found::Nothing => eras.doubt_older(now),
+        found => eras.set_modern(found == Found::Modern, now),
     }
-    asked
+    Ok(asked == Found::Modern)
 }
 
 /// The question itself.
@@ -72,7 +74,16 @@ pub(super) fn discover() -> Message {
     }
 }
 
-async fn ask(door: &Door) -> Result<bool, Refusal> {
+/// What an answer to the question tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Modern,
+    Older,
+    /// It may be either, and is taken for older until it is asked again.
+    Nothing,
+}
+
+async fn ask(door: &Door) -> Result<Found, Refusal> {
     let response = door.send(discover()).await?;
     let status = response.status();
     let service = door.service.name();
@@ -83,9 +94,14 @@ async fn ask(door: &Door) -> Result<bool, Refusal> {
         return Err(Refusal::of_status(service, status, response.headers()));
     }
     let answer = door.final_message(response).await;
-    let modern = answer.is_some_and(|answer| is_modern(&answer));
-    tracing::debug!(service = &**door.service.name(), modern, "era found");
-    Ok(modern)
+    let found = match &answer {
+        Some(answer) if is_modern(answer) => Found::Modern,
+        // The answer broke off, or the server has no words for what it does not know.
+        None if status.is_success() => Found::Nothing,
+        _ => Found::Older,
+    };
+    tracing::debug!(service = &**service, era = ?found, "era found");
+    Ok(found)
 }
 
 /// Whether an answer to `server/discover` is one of the modern era. A method not found is none:

@@ -213,10 +213,10 @@ impl Session {
         );
         let other =
             replaced.get_or_insert(self.id, &door.caller, || UpstreamSession::new(introduction))?;
-        other
-            .send(door, |live| message(live.id(), live.instance()))
-            .await
-            .map(|(response, _)| response)
+        // Once more, and no oftener, whatever comes of it.
+        let live = other.live(door).await?;
+        let response = door.send(message(live.id(), live.instance())).await?;
+        lost::look(door, response).await
     }
 }
 

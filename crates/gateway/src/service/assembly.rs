@@ -12,7 +12,6 @@ use bartizan_balance::{Balance, InvalidBalance};
 use bartizan_circuit_breaker::{
     CircuitBreakerLayer, CircuitBreakerService, InvalidConfig as InvalidBreaker,
 };
-use bartizan_classify::HttpClassifier;
 use bartizan_client::Client;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::{AuthSettings, ServiceSettings};
@@ -36,7 +35,7 @@ use self::{
 use super::{
     Outbound, Service, Upstream,
     affinity::Elsewhere,
-    blame::Blame,
+    blame::{Blame, Judge},
     deadline::Deadline,
     definition::Definitions,
     endpoint::Endpoint,
@@ -57,7 +56,7 @@ use crate::{
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
 type Exchange = Prepare<
     Auth<
-        Balance<Endpoint, HttpClassifier, Elsewhere, UntilStreamEnd>,
+        Balance<Endpoint, Judge, Elsewhere, UntilStreamEnd>,
         Client,
         fn(&Request<Outbound>) -> bool,
     >,
@@ -234,7 +233,7 @@ pub(super) fn assemble_found(
         // Prepare starts from an empty map, so there is nothing of the caller's to strip.
         .strip([])
         .on_unauthorized(may_repeat);
-    let balance = Balance::new(balancer.clone(), HttpClassifier::default())
+    let balance = Balance::new(balancer.clone(), Judge::default())
         .affinity(Elsewhere)
         .track(UntilStreamEnd);
     let exchange = Prepare::new(auth.layer(balance), clock, fixed_headers(settings));

@@ -1,12 +1,31 @@
 use bartizan_auth as auth;
 use bartizan_balance::{self as balance, Balancer};
-use bartizan_classify::{Classify, HttpClassifier, Outcome};
-use http::Response;
+use bartizan_classify::{Classify, Fault, HttpClassifier, Outcome};
+use http::{Response, StatusCode};
 
 use super::{
     Payload,
     endpoint::{Endpoint, EndpointError},
 };
+
+/// What a result says about the instance that it is of.
+///
+/// That a notification was accepted says nothing: a server that answers no call any more may still
+/// take note of their being cancelled, and be taken for well each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Judge(HttpClassifier);
+
+impl<E: Fault> Classify<Response<Payload>, E> for Judge {
+    fn classify(&self, result: Result<&Response<Payload>, &E>) -> Outcome {
+        let is_accepted = |response: &Response<Payload>| {
+            response.status() == StatusCode::ACCEPTED && response.body().stream.is_some()
+        };
+        if result.is_ok_and(is_accepted) {
+            return Outcome::Ignored;
+        }
+        self.0.classify(result)
+    }
+}
 
 /// What a result says about the service as a whole, for its breaker.
 ///
@@ -16,14 +35,14 @@ use super::{
 #[derive(Clone, Debug)]
 pub(crate) struct Blame {
     balancer: Balancer<Endpoint>,
-    http: HttpClassifier,
+    judge: Judge,
 }
 
 impl Blame {
     pub(crate) fn new(balancer: Balancer<Endpoint>) -> Self {
         Self {
             balancer,
-            http: HttpClassifier::default(),
+            judge: Judge::default(),
         }
     }
 }
@@ -32,7 +51,7 @@ type Failed = auth::Error<balance::Error<EndpointError>>;
 
 impl Classify<Response<Payload>, Failed> for Blame {
     fn classify(&self, result: Result<&Response<Payload>, &Failed>) -> Outcome {
-        let outcome = self.http.classify(result);
+        let outcome = self.judge.classify(result);
         if !matches!(outcome, Outcome::Failure { .. }) {
             return outcome;
         }
