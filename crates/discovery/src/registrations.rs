@@ -1,5 +1,6 @@
 mod error;
 mod known;
+mod members;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -90,6 +91,8 @@ impl Registrations {
     /// Hears of an instance: it stays for another time to live, which is returned, and is `None`
     /// when it stays anyway.
     ///
+    /// Costs the same however many instances there are, but for those that it finds out of time.
+    ///
     /// # Errors
     ///
     /// When there is no such instance, or not any more: it must be registered again.
@@ -107,6 +110,9 @@ impl Registrations {
     }
 
     /// Takes an instance out, and says what it was.
+    ///
+    /// Costs time in proportion to the instances of the service, as
+    /// [`register`](Registrations::register) does.
     ///
     /// # Errors
     ///

@@ -6,7 +6,10 @@ use std::{
 
 use bartizan_clock::Instant;
 
-use super::RegistrationError;
+use super::{
+    RegistrationError,
+    members::{Member, Members},
+};
 use crate::{Entry, RegisteredService, Registry};
 
 /// All instances that are registered now.
@@ -15,7 +18,7 @@ pub(super) struct Known {
     /// In the order in which they came, as published last.
     services: Vec<Arc<RegisteredService>>,
     /// The same services as they are now, each in the order in which its instances came.
-    members: Vec<Vec<Member>>,
+    members: Vec<Members>,
     by_name: HashMap<Arc<str>, usize>,
     /// Those that are not yet published as they are.
     changed: BTreeSet<usize>,
@@ -32,8 +35,8 @@ impl Known {
         capacity: usize,
     ) -> Result<bool, RegistrationError> {
         let id = Arc::clone(entry.instance.id());
-        let before = self.find(service, &id);
-        if before.is_none() && self.count >= capacity {
+        let known = self.find(service).map(|index| &self.members[index]);
+        if self.count >= capacity && known.is_none_or(|members| !members.has(&id)) {
             return Err(RegistrationError::Full { capacity });
         }
         let index = self.index(service);
@@ -44,12 +47,10 @@ impl Known {
         }
         let member = Member { entry, ttl };
         self.changed.insert(index);
-        let Some((_, position)) = before else {
-            self.members[index].push(member);
+        let Some(old) = self.members[index].put(member) else {
             self.count += 1;
             return Ok(false);
         };
-        let old = std::mem::replace(&mut self.members[index][position], member);
         let kept = old
             .ttl
             .filter(|(_, deadline)| ttl.is_none_or(|(_, new)| new != *deadline));
@@ -65,9 +66,9 @@ impl Known {
         id: &str,
         now: Instant,
     ) -> Result<Option<Duration>, RegistrationError> {
-        let found = self.find(service, id);
-        let (index, position) = found.ok_or_else(|| RegistrationError::unknown(service, id))?;
-        let member = &mut self.members[index][position];
+        let unknown = || RegistrationError::unknown(service, id);
+        let index = self.find(service).ok_or_else(unknown)?;
+        let member = self.members[index].get_mut(id).ok_or_else(unknown)?;
         let Some((ttl, deadline)) = &mut member.ttl else {
             return Ok(None);
         };
@@ -83,8 +84,8 @@ impl Known {
     }
 
     pub(super) fn remove(&mut self, service: &str, id: &str) -> Option<Entry> {
-        let (index, position) = self.find(service, id)?;
-        let member = self.members[index].remove(position);
+        let index = self.find(service)?;
+        let member = self.members[index].remove(id)?;
         if let Some((_, deadline)) = member.ttl {
             let name = Arc::clone(&self.services[index].name);
             let id = Arc::clone(member.entry.instance.id());
@@ -119,34 +120,32 @@ impl Known {
     pub(super) fn registry(&mut self) -> Registry {
         for index in std::mem::take(&mut self.changed) {
             let name = Arc::clone(&self.services[index].name);
-            let entries = self.members[index].iter().map(|it| it.entry.clone());
+            let entries = self.members[index].entries().cloned();
             self.services[index] = Arc::new(RegisteredService::new(name, entries.collect()));
         }
         self.forget_empty();
         Registry::new(self.services.clone(), Vec::new())
     }
 
-    fn find(&self, service: &str, id: &str) -> Option<(usize, usize)> {
-        let index = *self.by_name.get(service)?;
-        let is = |member: &Member| &**member.entry.instance.id() == id;
-        Some((index, self.members[index].iter().position(is)?))
+    fn find(&self, service: &str) -> Option<usize> {
+        self.by_name.get(service).copied()
     }
 
     fn index(&mut self, service: &str) -> usize {
-        if let Some(index) = self.by_name.get(service) {
-            return *index;
+        if let Some(index) = self.find(service) {
+            return index;
         }
         let index = self.services.len();
         let service = Arc::new(RegisteredService::new(service, Vec::new()));
         self.by_name.insert(Arc::clone(&service.name), index);
         self.services.push(service);
-        self.members.push(Vec::new());
+        self.members.push(Members::default());
         index
     }
 
     /// Services without instances are no more than a name that someone once used.
     fn forget_empty(&mut self) {
-        if self.members.iter().all(|members| !members.is_empty()) {
+        if !self.members.iter().any(Members::is_empty) {
             return;
         }
         let members = std::mem::take(&mut self.members);
@@ -161,10 +160,4 @@ impl Known {
             }
         }
     }
-}
-
-#[derive(Debug)]
-struct Member {
-    entry: Entry,
-    ttl: Option<(Duration, Instant)>,
 }
