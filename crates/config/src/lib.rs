@@ -108,7 +108,7 @@ pub use mcp::{McpSettings, ServiceKind};
 pub use mcp_gateway::McpGatewaySettings;
 pub use native::NativeRegistry;
 pub use origin::Origin;
-pub use problem::{Errors, Problem};
+pub use problem::{Errors, Problem, printable};
 pub use program::ProgramSettings;
 pub use rate::RateLimitSettings;
 pub use reach::{Reach, reachable, usual_registry};
