@@ -66,16 +66,6 @@ impl Configuration {
         })
     }
 
-    /// What a call to a service passes, from the outside in, where the service is one that
-    /// [`Configuration::registered`] made.
-    #[must_use]
-    pub fn explain_registered(&self, service: &ServiceSettings) -> Explanation {
-        Explanation {
-            title: format!("service {}, from the outside in", service.name),
-            rows: service_rows(service, &self.gateway),
-        }
-    }
-
     /// What holds for the gateway as a whole.
     #[must_use]
     pub fn explain_gateway(&self) -> Explanation {
