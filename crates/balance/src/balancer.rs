@@ -228,15 +228,6 @@ impl<T> Balancer<T> {
             .collect()
     }
 
-    /// Whether active probes leave any endpoint to call, ejected or not: looks no further than the
-    /// first.
-    #[must_use]
-    pub fn is_any_usable(&self) -> bool {
-        let set = self.fleet.set();
-        set.endpoints()
-            .any(|endpoint| endpoint.health().is_usable())
-    }
-
     /// How many endpoints there are, usable or not.
     #[must_use]
     pub fn len(&self) -> usize {

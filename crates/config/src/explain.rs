@@ -1,3 +1,4 @@
+mod auth;
 mod instances;
 mod mcp;
 
@@ -5,12 +6,11 @@ pub(crate) use self::instances::endpoints;
 
 use std::{fmt, time::Duration};
 
-use bartizan_auth::Place;
 use thiserror::Error;
 
 use crate::{
-    AuthSettings, AuthorizeSettings, Configuration, GatewaySettings, Origin, RegistrySettings,
-    ServiceSettings, Setting, suggest::closest,
+    Configuration, GatewaySettings, Origin, RegistrySettings, ServiceSettings, Setting,
+    suggest::closest,
 };
 
 /// What is in effect, value by value, and where each came from.
@@ -64,16 +64,6 @@ impl Configuration {
             title: format!("service {service}, from the outside in"),
             rows: service_rows(settings, &self.gateway),
         })
-    }
-
-    /// What a call to a service passes, from the outside in, where the service is one that
-    /// [`Configuration::registered`] made.
-    #[must_use]
-    pub fn explain_registered(&self, service: &ServiceSettings) -> Explanation {
-        Explanation {
-            title: format!("service {}, from the outside in", service.name),
-            rows: service_rows(service, &self.gateway),
-        }
     }
 
     /// What holds for the gateway as a whole.
@@ -228,7 +218,7 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
     rows.time(BREAKER, "stays open", &breaker.recovery_timeout);
     rows.shown(BREAKER, "trial calls", &breaker.half_open_max_calls);
 
-    auth_rows(&mut rows, &service.auth);
+    auth::service_rows(&mut rows, &service.auth);
 
     let is_process = service.kind.stdio().is_some();
     if !is_process {
@@ -269,105 +259,6 @@ fn service_rows(service: &ServiceSettings, gateway: &GatewaySettings) -> Vec<Row
         rows.time("connection", "timeout", &gateway.connect_timeout);
     }
     rows.0
-}
-
-fn auth_rows(rows: &mut Rows, auth: &Setting<AuthSettings>) {
-    const AUTH: &str = "auth";
-
-    rows.add(AUTH, "type", auth, |auth| auth.auth_type().to_string());
-    match auth.value() {
-        AuthSettings::None => {}
-        AuthSettings::Bearer { token } => rows.shown(AUTH, "token", token),
-        AuthSettings::ApiKey { key, place } => {
-            rows.shown(AUTH, "key", key);
-            rows.add(AUTH, "in", place, |place| match place {
-                Place::Header(name) => format!("header {name}"),
-                Place::Query(name) => format!("query parameter {name}"),
-                Place::Cookie(name) => format!("cookie {name}"),
-            });
-        }
-        AuthSettings::Basic { username, password } => {
-            rows.shown(AUTH, "user name", username);
-            rows.shown(AUTH, "password", password);
-        }
-        AuthSettings::OAuth2(oauth2) => {
-            rows.shown(AUTH, "grant", &oauth2.grant);
-            if let Some(token) = &oauth2.access_token {
-                rows.shown(AUTH, "access token", token);
-            }
-            if let Some(token) = &oauth2.refresh_token {
-                rows.shown(AUTH, "refresh token", token);
-            }
-            if let Some(path) = &oauth2.refresh_token_store {
-                rows.add(AUTH, "kept in", path, |path| path.display().to_string());
-            }
-            if let Some(url) = &oauth2.token_url {
-                rows.shown(AUTH, "token URL", url);
-            }
-            if let Some(id) = &oauth2.client_id {
-                rows.shown(AUTH, "client id", id);
-            }
-            if let Some(secret) = &oauth2.client_secret {
-                rows.shown(AUTH, "client secret", secret);
-                rows.shown(AUTH, "client auth", &oauth2.client_authentication);
-            }
-            if let Some(scopes) = &oauth2.scopes {
-                rows.add(AUTH, "scopes", scopes, |scopes| scopes.join(" "));
-            }
-            if let Some(audience) = &oauth2.audience {
-                rows.shown(AUTH, "audience", audience);
-            }
-        }
-        AuthSettings::Authorize(authorize) => authorize_rows(rows, authorize),
-    }
-}
-
-fn authorize_rows(rows: &mut Rows, authorize: &AuthorizeSettings) {
-    const AUTH: &str = "auth";
-
-    rows.shown(AUTH, "grant", &authorize.grant);
-    let texts = [
-        ("client id", &authorize.client_id),
-        ("client metadata", &authorize.client_metadata_url),
-        ("issuer", &authorize.issuer),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            rows.shown(AUTH, name, text);
-        }
-    }
-    if let Some(secret) = &authorize.client_secret {
-        rows.shown(AUTH, "client secret", secret);
-    }
-    if let Some(key) = &authorize.private_key {
-        rows.shown(AUTH, "private key", key);
-        rows.shown(AUTH, "algorithm", &authorize.private_key_algorithm);
-        if let Some(id) = &authorize.private_key_id {
-            rows.shown(AUTH, "key id", id);
-        }
-    }
-    if let Some(path) = &authorize.identity_token {
-        rows.add(AUTH, "identity token", path, |it| it.display().to_string());
-    }
-    if let Some(provider) = &authorize.identity_provider {
-        rows.shown(AUTH, "identity provider", &provider.url);
-        rows.shown(AUTH, "its client id", &provider.client_id);
-        if let Some(secret) = &provider.client_secret {
-            rows.shown(AUTH, "its client secret", secret);
-        }
-    }
-    if let Some(scopes) = &authorize.scopes {
-        rows.add(AUTH, "scopes", scopes, |scopes| scopes.join(" "));
-    }
-    if let Some(command) = &authorize.command {
-        rows.add(AUTH, "browser", command, |words| shell_words::join(words));
-    }
-    if let Some(port) = &authorize.callback_port {
-        rows.shown(AUTH, "callback port", port);
-    }
-    if let Some(path) = &authorize.store {
-        rows.add(AUTH, "kept in", path, |path| path.display().to_string());
-    }
 }
 
 fn gateway_rows(gateway: &GatewaySettings, registries: &[RegistrySettings]) -> Vec<Row> {

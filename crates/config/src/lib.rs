@@ -1,7 +1,7 @@
 //! The gateway's configuration: parsed once, into one value that can explain itself.
 //!
-//! [`Configuration::from_environment`] reads the process environment and the file `.env`, and
-//! nothing else in the workspace does. Every value has a type that cannot be wrong and carries
+//! [`Configuration::from_environment`] reads the process environment and the file `.env`; no other
+//! crate of the workspace reads either. Every value has a type that cannot be wrong and carries
 //! the [`Origin`] it came from; everything that is wrong is listed at once.
 //!
 //! ```
@@ -108,7 +108,7 @@ pub use mcp::{McpSettings, ServiceKind};
 pub use mcp_gateway::McpGatewaySettings;
 pub use native::NativeRegistry;
 pub use origin::Origin;
-pub use problem::{Errors, Problem};
+pub use problem::{Errors, Problem, printable};
 pub use program::ProgramSettings;
 pub use rate::RateLimitSettings;
 pub use reach::{Reach, reachable, usual_registry};

@@ -98,8 +98,19 @@ impl From<Problem> for Errors {
     }
 }
 
-/// `text` without what could forge a line of a log or move a terminal's cursor.
-pub(crate) fn printable(text: &str) -> String {
+/// `text` with its control characters escaped, so that it cannot forge a line of a log or move a
+/// terminal's cursor.
+///
+/// For names and messages that come from files and from other machines, before they are shown.
+///
+/// ```
+/// use bartizan_config::printable;
+///
+/// assert_eq!(printable("größe"), "größe");
+/// assert_eq!(printable("a\n\u{1b}[2J"), r"a\n\u{1b}[2J");
+/// ```
+#[must_use]
+pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

@@ -1,63 +1,19 @@
+mod scope;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use bartizan_auth::{Secret, SecretFileError};
+use bartizan_auth::Secret;
 
 use crate::{
-    Origin, Problem, Setting, Severity, Source, Variable, Warning,
-    native::units_of,
-    number::{self, NotANumber},
-    placeholder::is_placeholder,
-    source::Leniency,
-    value::{Fault, Value},
-    variable::Fallback,
+    Origin, Problem, Setting, Severity, Source, Variable, Warning, placeholder::is_placeholder,
+    source::Leniency, value::Value, variable::Fallback,
 };
 
-/// Whose variables are read: the gateway's or a service's.
-#[derive(Clone, Debug)]
-pub(crate) struct Scope {
-    /// What messages begin with.
-    label: String,
-    /// What `<NAME>` stands for.
-    prefix: String,
-}
+pub(crate) use scope::Scope;
+pub(crate) use words::quoted;
 
-impl Scope {
-    pub(crate) fn gateway() -> Self {
-        Self {
-            label: String::new(),
-            prefix: String::new(),
-        }
-    }
-
-    pub(crate) fn service(name: &str) -> Self {
-        let capital = |c: char| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        };
-        Self {
-            label: format!("Service {name}: "),
-            prefix: name.chars().map(capital).collect(),
-        }
-    }
-
-    /// The variable's full name in this scope.
-    pub(crate) fn name(&self, variable: &Variable) -> String {
-        variable.name.replace("<NAME>", &self.prefix)
-    }
-
-    /// `Service X: ` and this text.
-    pub(crate) fn message(&self, text: &str) -> String {
-        format!("{}{text}", self.label)
-    }
-
-    /// The part of a service's variables that is its name.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-}
+use words::{Found, reasons, shown, wrong};
 
 /// Reads settings from a source and collects what is wrong with them.
 ///
@@ -72,19 +28,6 @@ pub(crate) struct Reader<'a> {
     used: BTreeSet<String>,
     /// The variables that belong to a family of a service's, and that service's prefix.
     members: BTreeMap<String, BTreeSet<String>>,
-}
-
-struct Found<'a> {
-    name: String,
-    text: &'a str,
-    origin: &'a Origin,
-}
-
-impl Found<'_> {
-    /// What its author calls it.
-    fn subject(&self) -> &str {
-        self.origin.member().unwrap_or(&self.name)
-    }
 }
 
 /// One variable of a family.
@@ -404,96 +347,4 @@ fn default_of<T: Value>(variable: &Variable) -> Setting<T> {
         Ok(value) => Setting::new(value, Origin::Default(why)),
         Err(fault) => unreachable!("the default of {} is no value: {fault:?}", variable.name),
     }
-}
-
-fn wrong(scope: &Scope, variable: &Variable, found: &Found<'_>, fault: Fault) -> Problem {
-    match fault {
-        Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(found)),
-        Fault::RuleAnd(what) => {
-            Problem::new(scope.message(variable.rule)).detail(format!("{}: {what}", shown(found)))
-        }
-        Fault::Must(what) => {
-            let units = units(variable, found);
-            Problem::new(format!("{} must {what}{units}", found.subject())).detail(shown(found))
-        }
-        Fault::Unquotable(what) if variable.rule.is_empty() => {
-            Problem::new(format!("{} must {what}", whereabouts(found)))
-        }
-        Fault::Unquotable(what) => Problem::new(scope.message(variable.rule))
-            .detail(format!("{} must {what}", whereabouts(found))),
-    }
-}
-
-/// What a native file may say as well where a number is malformed.
-fn units(variable: &Variable, found: &Found<'_>) -> String {
-    let is_native = matches!(found.origin, Origin::Native { .. });
-    let is_malformed = number::whole(found.text) == Err(NotANumber::Malformed);
-    match units_of(variable.kind).filter(|_| is_native && is_malformed) {
-        Some(units) => format!(", or one with a unit, {units}"),
-        None => String::new(),
-    }
-}
-
-/// What the value is and where it stands.
-fn shown(found: &Found<'_>) -> String {
-    let value = quoted(found.text);
-    match found.origin {
-        Origin::Builder => format!("it is {value}"),
-        Origin::DotEnv { path, line, .. } => {
-            format!(
-                "{} is {value} in {}, line {line}",
-                found.name,
-                path.display()
-            )
-        }
-        Origin::McpServers {
-            member: name,
-            path,
-            line,
-            column,
-        }
-        | Origin::Native {
-            key: name,
-            path,
-            line,
-            column,
-        } => format!(
-            "{name} is {value} in {}, line {line}, column {column}",
-            path.display()
-        ),
-        _ => format!("{} is {value}", found.name),
-    }
-}
-
-/// The variable, or its place in a file of servers.
-fn whereabouts(found: &Found<'_>) -> String {
-    if found.origin.is_structured() {
-        found.origin.to_string()
-    } else {
-        found.name.clone()
-    }
-}
-
-/// `text` in quotes, cut where it gets long.
-pub(crate) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 80;
-
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
-fn reasons(error: &SecretFileError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.contains(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        cause = error.source();
-    }
-    text
 }

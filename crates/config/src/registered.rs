@@ -1,26 +1,23 @@
+mod later;
+mod said;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
-    ops::RangeInclusive,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    Configuration, Errors, Mode, NativeRegistry, Origin, Problem, ServiceSettings, Source,
-    Strategy, Variable, Warning,
+    Configuration, Errors, Mode, NativeRegistry, Problem, ServiceSettings, Warning,
     configuration::is_sound,
-    rate::UNLIMITED_PER_MINUTE,
     reader::{Reader, Scope, quoted},
-    table, unknown,
-    value::Value,
+    unknown,
 };
 
-/// The limits of what a registry may say, which the documented gateway has as well.
-const INTERVAL_SECONDS: RangeInclusive<u64> = 5..=300;
-const TIMEOUT_SECONDS: RangeInclusive<u64> = 5..=300;
-const RETRIES: RangeInclusive<u64> = 1..=10;
+pub(crate) use later::Later;
+
+use said::Said;
 
 /// A service that a registry lists, and what the registry says of it.
 ///
@@ -238,197 +235,4 @@ impl Configuration {
             _ => Err(Errors::new(problems)),
         }
     }
-}
-
-/// What a service that is described later is read from, besides the gateway's settings.
-#[derive(Clone)]
-pub(crate) struct Later {
-    /// The variables of services.
-    source: Arc<Source>,
-    /// The variables that are those of services which are known already.
-    used: Arc<BTreeSet<String>>,
-    /// The names of those services, by what their variables have for a name.
-    configured: Arc<HashMap<String, String>>,
-    /// The variables of the services that native files list, and whose each is.
-    listed: Arc<BTreeMap<String, String>>,
-}
-
-impl Later {
-    pub(crate) fn new(
-        source: &Source,
-        used: BTreeSet<String>,
-        services: &[ServiceSettings],
-    ) -> Self {
-        let names = services.iter().map(|service| service.name.clone());
-        let configured = names.map(|name| (Scope::service(&name).prefix().to_owned(), name));
-        Self {
-            configured: Arc::new(configured.collect()),
-            source: Arc::new(source.part("MCP_SERVICE_")),
-            used: Arc::new(used),
-            listed: Arc::default(),
-        }
-    }
-
-    /// Whether the variable of this name is one of a service that is configured.
-    pub(crate) fn is_of_a_configured(&self, name: &str) -> bool {
-        let of_this = |prefix: &str| {
-            let service = self.configured.get(prefix);
-            service.is_some_and(|it| unknown::is_variable_of(&Scope::service(it), name))
-        };
-        let rest = name.strip_prefix("MCP_SERVICE_").unwrap_or_default();
-        let mut ends = rest.match_indices('_');
-        self.used.contains(name) || ends.any(|(end, _)| of_this(&rest[..end]))
-    }
-
-    /// The service of a native file that this variable is of.
-    pub(crate) fn listed_owner(&self, name: &str) -> Option<&str> {
-        self.listed.get(name).map(String::as_str)
-    }
-}
-
-impl PartialEq for Later {
-    /// Whether both say the same of services that are not known yet.
-    fn eq(&self, other: &Self) -> bool {
-        let unused = |it: &Self| it.source.without(&it.used);
-        unused(self).says_the_same(&unused(other))
-    }
-}
-
-impl fmt::Debug for Later {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Later").finish_non_exhaustive()
-    }
-}
-
-/// The variables of one service, with what the registry and the defaults say below them.
-struct Said<'a> {
-    configuration: &'a Configuration,
-    service: &'a Registered<'a>,
-    prefix: String,
-    source: Source,
-    warnings: Vec<String>,
-}
-
-impl<'a> Said<'a> {
-    fn new(configuration: &'a Configuration, service: &'a Registered<'a>) -> Self {
-        let prefix = variable_prefix(service.name);
-        Self {
-            configuration,
-            service,
-            source: configuration.later.source.part(&prefix),
-            prefix,
-            warnings: Vec::new(),
-        }
-    }
-
-    fn say(&mut self, suffix: &str, text: impl Into<String>, origin: Origin) {
-        let name = format!("{}{suffix}", self.prefix);
-        self.source.insert_below(name, text, origin);
-    }
-
-    fn what_the_registry_says(&mut self) {
-        let registry = Origin::Registry(self.service.registry.to_owned());
-        let service = *self.service;
-        if service.kind == RegisteredKind::Mcp {
-            self.say("TRANSPORT", "streamable-http", registry.clone());
-        }
-        if let Some(strategy) = service.strategy {
-            let variable: &Variable = &table::STRATEGY;
-            if Strategy::parse(variable, strategy).is_ok() {
-                self.say("STRATEGY", strategy, registry.clone());
-            } else {
-                let default = *self.configuration.gateway.instances.strategy;
-                let strategy = quoted(strategy);
-                self.warnings.push(format!(
-                    "the registry names the strategy {strategy}, which is none; using {default}"
-                ));
-            }
-        }
-        if let Some(interval) = service.health_check_interval.filter(|_| service.probed) {
-            let what = "health_check_interval";
-            let seconds = self.clamped(what, interval.as_secs(), &INTERVAL_SECONDS);
-            self.say("HEALTH_INTERVAL", millis(seconds), registry.clone());
-        }
-        if let Some(retries) = service.max_retries {
-            let retries = self.clamped("max_retries", retries.into(), &RETRIES);
-            self.say("RETRY_MAX_ATTEMPTS", retries.to_string(), registry.clone());
-        }
-        if let Some(timeout) = service.timeout {
-            let seconds = self.clamped("timeout", timeout.as_secs(), &TIMEOUT_SECONDS);
-            self.say("TIMEOUT", millis(seconds), registry);
-        }
-    }
-
-    fn clamped(&mut self, what: &str, number: u64, range: &RangeInclusive<u64>) -> u64 {
-        let (least, most) = (*range.start(), *range.end());
-        let clamped = number.clamp(least, most);
-        if clamped != number {
-            self.warnings.push(format!(
-                "{what} of the registry is {number}, not from {least} to {most}; using {clamped}"
-            ));
-        }
-        clamped
-    }
-
-    fn defaults(&mut self) {
-        const NO_LIMIT: Origin = Origin::Default("a registry has none");
-        const DOCUMENTED: Origin = Origin::Default("the documented default of its registry");
-        const AT_ONCE: Origin =
-            Origin::Default("the documented gateway tries the next instance at once");
-
-        let configuration = self.configuration;
-        let instances = &configuration.gateway.instances;
-        let is_rest = self.service.kind == RegisteredKind::Rest;
-        let or_five_seconds = |setting: &crate::Setting<Duration>| match setting.origin() {
-            Origin::Default(_) if is_rest => ("5000".to_owned(), DOCUMENTED),
-            origin => (setting.as_millis().to_string(), origin.clone()),
-        };
-        self.say(
-            "AUTH_TYPE",
-            "none",
-            Origin::Default("a registry has no credentials"),
-        );
-        // A native file means what variables mean, which have the other default.
-        if is_rest && configuration.listed(self.service.registry).is_none() {
-            self.say("PATH_PREFIX", "/tools/", DOCUMENTED);
-        }
-        let unlimited = UNLIMITED_PER_MINUTE.to_string();
-        self.say("RATE_LIMIT_RPM", &unlimited, NO_LIMIT);
-        // What comes in a second; below the limiter's resolution, nobody waits for a token.
-        let burst = (UNLIMITED_PER_MINUTE.get() / 60).to_string();
-        self.say("RATE_LIMIT_BURST", burst, NO_LIMIT);
-        let strategy = &instances.strategy;
-        self.say("STRATEGY", strategy.as_str(), strategy.origin().clone());
-        let retries = &instances.max_retries;
-        self.say(
-            "RETRY_MAX_ATTEMPTS",
-            retries.to_string(),
-            retries.origin().clone(),
-        );
-        let retry = &configuration.retry;
-        if matches!(retry.initial_delay.origin(), Origin::Default(_)) {
-            let delay = retry.max_delay.as_millis().min(25).to_string();
-            self.say("RETRY_INITIAL_DELAY", delay, AT_ONCE);
-        }
-        if matches!(retry.jitter.origin(), Origin::Default(_)) {
-            self.say("RETRY_JITTER", "true", AT_ONCE);
-        }
-        let (timeout, origin) = or_five_seconds(&instances.request_timeout);
-        self.say("TIMEOUT", timeout, origin);
-        if self.service.probed {
-            let interval = if is_rest {
-                &instances.rest_health_interval
-            } else {
-                &instances.health_interval
-            };
-            let text = interval.as_millis().to_string();
-            self.say("HEALTH_INTERVAL", text, interval.origin().clone());
-            let (timeout, origin) = or_five_seconds(&instances.health_timeout);
-            self.say("HEALTH_TIMEOUT", timeout, origin);
-        }
-    }
-}
-
-fn millis(seconds: u64) -> String {
-    (seconds * 1000).to_string()
 }

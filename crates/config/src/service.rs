@@ -83,17 +83,6 @@ pub struct HealthSettings {
 }
 
 impl ServiceSettings {
-    /// Whether the stack that was assembled for one is that of the other as well: both say the
-    /// same, wherever they say it.
-    ///
-    /// What a stack has of the gateway's settings besides, such as its certificate authorities,
-    /// is not looked at.
-    #[must_use]
-    pub fn same_stack(&self, other: &Self) -> bool {
-        // Settings are equal when their values are.
-        self == other
-    }
-
     /// Reads a service; `None` if something is wrong that has no default to go on with.
     pub(crate) fn read(
         reader: &mut Reader<'_>,

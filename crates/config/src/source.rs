@@ -79,8 +79,12 @@ impl Source {
     /// What the process environment says about the gateway, and the few harmless variables, such
     /// as `PATH`, that a child process gets; the rest of it is not kept.
     ///
-    /// This is the one place of the workspace that reads the environment.
+    /// Nothing outside of this crate reads the environment.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this crate is the one that reads the environment"
+    )]
     pub fn environment() -> Self {
         let mut source = Self {
             inherited: inherited(),
@@ -386,6 +390,10 @@ impl<N: Into<String>, T: Into<String>> FromIterator<(N, T)> for Source {
 }
 
 /// The variables of this process that a child process gets.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate is the one that reads the environment"
+)]
 fn inherited() -> Vec<(OsString, OsString)> {
     std::env::vars_os()
         .filter(|(name, _)| name.to_str().is_some_and(is_inherited))

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::problem::printable;
+use crate::printable;
 
 /// How much a [`Warning`] matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -417,3 +417,18 @@ fn two_readings_of_one_file_are_equal_and_of_another_are_not() {
     assert_eq!(before.registries, slower.registries);
     assert_ne!(before, slower);
 }
+
+#[test]
+fn a_service_with_instances_is_explained() {
+    let text = "services: {a: {instances: [{url: 'http://a:1'}]}}";
+    let directory = directory(text);
+    let configuration = Configuration::parse(&source(&directory, &[]).unwrap()).unwrap();
+    let explained = short(&directory, &configuration.explain("a").unwrap().to_string());
+    for row in [
+        "service a, from the outside in",
+        "endpoints              those of the registry",
+        "rate                   none",
+    ] {
+        assert!(explained.contains(row), "{row}: {explained}");
+    }
+}

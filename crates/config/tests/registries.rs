@@ -257,18 +257,6 @@ fn variables_win_over_the_registry_and_the_registry_over_defaults() {
             "{debug}"
         );
     }
-
-    let rows = configuration.explain_registered(&service).to_string();
-    for text in [
-        "those of the registry",
-        "registry registry.json",
-        "30 a minute",
-    ] {
-        assert!(rows.contains(text), "{text}: {rows}");
-    }
-    let other = settings(&configuration, mcp("other"));
-    let rows = configuration.explain_registered(&other).to_string();
-    assert!(rows.contains("rate                   none"), "{rows}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     Discover, Instance, InvalidInstance, Resolve, SystemResolver, Watch,
+    limit::{Limit, MAX_PER_NAME},
     schedule::{LookUp, Schedule},
 };
 
@@ -15,9 +16,6 @@ use crate::{
 /// Their URI holds the bare address; whoever connects takes the `Host` header and the name to
 /// check the certificate against from here.
 pub const HOST: &str = "host";
-
-/// More addresses than this behind one name are ignored, the numerically largest first.
-const MAX_INSTANCES: usize = 1_024;
 
 /// The A and AAAA addresses behind a host name, looked up at an interval.
 ///
@@ -155,7 +153,11 @@ impl<R: Resolve> DnsBuilder<R> {
             schedule,
             resolver,
         } = self;
-        let (watch, task) = schedule.spawn(Addresses { name, resolver })?;
+        let (watch, task) = schedule.spawn(Addresses {
+            name,
+            resolver,
+            limit: Limit::new(MAX_PER_NAME, "addresses"),
+        })?;
         Ok(Dns { watch, task })
     }
 }
@@ -163,6 +165,7 @@ impl<R: Resolve> DnsBuilder<R> {
 struct Addresses<R> {
     name: Name,
     resolver: R,
+    limit: Limit,
 }
 
 impl<R: Resolve> LookUp for Addresses<R> {
@@ -170,13 +173,18 @@ impl<R: Resolve> LookUp for Addresses<R> {
         &self.name.host
     }
 
-    async fn look_up(&self) -> Result<Vec<Instance>, String> {
+    async fn look_up(&mut self) -> Result<Vec<Instance>, String> {
         let lookup = self.resolver.resolve(&self.name.host, self.name.port);
-        let addresses = lookup.await.map_err(|error| error.to_string())?;
+        let mut addresses = lookup.await.map_err(|error| error.to_string())?;
         if addresses.is_empty() {
             return Err("the name has no addresses".into());
         }
-        Ok(self.name.instances(addresses))
+        // Servers rotate their answers; sorting makes equal sets equal.
+        addresses.sort_unstable();
+        addresses.dedup();
+        self.limit.cut(&self.name.host, &mut addresses);
+        let instances = addresses.into_iter();
+        Ok(instances.filter_map(|it| self.name.instance(it)).collect())
     }
 }
 
@@ -188,21 +196,6 @@ struct Name {
 }
 
 impl Name {
-    fn instances(&self, mut addresses: Vec<IpAddr>) -> Vec<Instance> {
-        // Servers rotate their answers; sorting makes equal sets equal.
-        addresses.sort_unstable();
-        addresses.dedup();
-        if addresses.len() > MAX_INSTANCES {
-            let (host, found) = (&*self.host, addresses.len());
-            tracing::warn!(host, found, "too many addresses, using {MAX_INSTANCES}");
-            addresses.truncate(MAX_INSTANCES);
-        }
-        addresses
-            .into_iter()
-            .filter_map(|address| self.instance(address))
-            .collect()
-    }
-
     fn instance(&self, address: IpAddr) -> Option<Instance> {
         let mut parts = self.template.uri().clone().into_parts();
         let authority = std::net::SocketAddr::new(address, self.port).to_string();

@@ -51,6 +51,7 @@ mod file;
 mod instance;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod limit;
 mod merged;
 #[cfg(feature = "srv")]
 mod name_servers;

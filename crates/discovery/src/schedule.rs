@@ -12,7 +12,7 @@ pub(crate) trait LookUp: Send + Sync + 'static {
     fn host(&self) -> &Arc<str>;
 
     /// At least one instance, or why there is none.
-    fn look_up(&self) -> impl Future<Output = Result<Vec<Instance>, String>> + Send;
+    fn look_up(&mut self) -> impl Future<Output = Result<Vec<Instance>, String>> + Send;
 }
 
 /// When names are looked up.
@@ -59,7 +59,7 @@ impl Schedule {
         Ok((watch, tokio::spawn(self.run(names, publisher, retry))))
     }
 
-    async fn run(self, names: impl LookUp, publisher: Publisher, retry: Backoff) {
+    async fn run(self, mut names: impl LookUp, publisher: Publisher, retry: Backoff) {
         let mut random = Rng::new();
         let mut failures = 0_u32;
         loop {

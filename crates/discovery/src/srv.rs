@@ -6,11 +6,9 @@ use tokio::task::JoinHandle;
 
 use crate::{
     Discover, HOST, Instance, InvalidDns, InvalidInstance, Watch,
+    limit::{Limit, MAX_PER_NAME},
     schedule::{LookUp, Schedule},
 };
-
-/// More records than this behind one name are ignored.
-const MAX_INSTANCES: usize = 1_024;
 
 /// The instances that the SRV records of a name list, looked up at an interval.
 ///
@@ -96,6 +94,7 @@ impl Srv {
                 host: host.into(),
                 template,
                 resolver,
+                limit: Limit::new(MAX_PER_NAME, "records"),
             },
             schedule: Schedule::default(),
         })
@@ -167,6 +166,7 @@ struct Records<R> {
     host: Arc<str>,
     template: Instance,
     resolver: R,
+    limit: Limit,
 }
 
 impl<R: ResolveSrv> LookUp for Records<R> {
@@ -174,7 +174,7 @@ impl<R: ResolveSrv> LookUp for Records<R> {
         &self.host
     }
 
-    async fn look_up(&self) -> Result<Vec<Instance>, String> {
+    async fn look_up(&mut self) -> Result<Vec<Instance>, String> {
         let found = self.resolver.resolve_srv(&self.host).await;
         let mut records = found.map_err(|error| error.to_string())?;
         records.retain(|record| !record.target.trim_end_matches('.').is_empty());
@@ -186,11 +186,7 @@ impl<R: ResolveSrv> LookUp for Records<R> {
         // Servers rotate their answers; sorting makes equal sets equal.
         records.sort_unstable();
         records.dedup_by(|one, other| one.target == other.target && one.port == other.port);
-        if records.len() > MAX_INSTANCES {
-            let (host, found) = (&*self.host, records.len());
-            tracing::warn!(host, found, "too many records, using {MAX_INSTANCES}");
-            records.truncate(MAX_INSTANCES);
-        }
+        self.limit.cut(&self.host, &mut records);
         let instances: Vec<_> = records.iter().filter_map(|it| self.instance(it)).collect();
         if instances.is_empty() {
             return Err("no record names a host".into());

@@ -157,12 +157,6 @@ impl<'a> Envelope<'a> {
         self.members.raw(slot)
     }
 
-    /// Whether there are parameters.
-    #[must_use]
-    pub fn has_params(&self) -> bool {
-        self.params().is_some()
-    }
-
     /// The raw JSON object of the parameters; `"params": null` counts as none.
     #[must_use]
     pub fn params(&self) -> Option<&'a str> {

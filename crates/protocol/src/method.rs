@@ -186,21 +186,6 @@ pub fn is_legacy(method: &str) -> bool {
         )
 }
 
-/// Whether `method` is a request that a legacy server sends to its client.
-#[must_use]
-pub fn is_server_request(method: &str) -> bool {
-    matches!(
-        method,
-        PING | SAMPLING_CREATE_MESSAGE
-            | ELICITATION_CREATE
-            | ROOTS_LIST
-            | TASKS_GET
-            | TASKS_RESULT
-            | TASKS_CANCEL
-            | TASKS_LIST
-    )
-}
-
 /// Whether a modern server may answer `method` with `input_required`.
 #[must_use]
 pub fn may_require_input(method: &str) -> bool {
@@ -291,7 +276,6 @@ mod tests {
     #[test]
     fn server_requests_are_none_of_a_modern_client_s() {
         for method in [SAMPLING_CREATE_MESSAGE, ELICITATION_CREATE, ROOTS_LIST] {
-            assert!(is_server_request(method));
             assert!(!is_modern(method) && !is_legacy(method));
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use bartizan_config::printable;
+
 /// What a cell says beyond its text, where there is colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -107,20 +109,6 @@ fn shown(cell: &Cell, colour: bool) -> String {
     } else {
         cell.text.clone()
     }
-}
-
-/// `text` without what could move a terminal's cursor or forge a line: names come from files and
-/// from other machines.
-pub(crate) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
 }
 
 #[cfg(test)]

@@ -12,9 +12,6 @@ pub(crate) use self::exchange::{AnswerBody, Api, Failure};
 #[cfg(feature = "kubernetes")]
 pub(crate) use self::lines::Lines;
 
-/// More instances than this of one service are ignored: what everything here is measured with.
-pub(crate) const MAX_INSTANCES: usize = 10_000;
-
 /// How soon an API that failed is asked again; `None` if one of these is zero or they are the
 /// wrong way round.
 pub(crate) fn retry(first: Duration, most: Duration) -> Option<Backoff> {

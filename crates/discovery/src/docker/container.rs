@@ -48,7 +48,7 @@ impl Container {
         let first = self.names.iter().flatten().next();
         match first.map(|name| name.trim_start_matches('/')) {
             Some(name) if !name.is_empty() => name,
-            _ => &self.id[..self.id.len().min(12)],
+            _ => self.id.get(..12).unwrap_or(&self.id),
         }
     }
 

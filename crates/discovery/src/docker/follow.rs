@@ -10,7 +10,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::container::Container;
 use crate::{
     Instance, Publisher,
-    api::{AnswerBody, Api, Failure, MAX_INSTANCES},
+    api::{AnswerBody, Api, Failure},
+    limit::Limit,
 };
 
 /// The most bytes of a list of containers.
@@ -32,6 +33,7 @@ pub(super) struct Following {
     pub(super) clock: Clock,
     pub(super) publisher: Publisher,
     pub(super) told: BTreeSet<String>,
+    pub(super) limit: Limit,
 }
 
 /// The engine tells what happens, for as long as it does.
@@ -150,11 +152,7 @@ impl Following {
         self.told = wrong;
         // Engines list in the order in which containers were made; sorting makes equal sets equal.
         instances.sort_unstable_by(|one, other| one.id().cmp(other.id()));
-        if instances.len() > MAX_INSTANCES {
-            let found = instances.len();
-            tracing::warn!(found, "too many containers, using {MAX_INSTANCES}");
-            instances.truncate(MAX_INSTANCES);
-        }
+        self.limit.cut(&self.service, &mut instances);
         match (instances.is_empty(), self.told.first()) {
             (false, _) => self.publisher.replace(instances),
             (true, Some(wrong)) => self.publisher.fail(wrong),

@@ -22,6 +22,7 @@ pub use self::socket::EngineSocket;
 use crate::{
     Discover, Publisher, Watch,
     api::{self, Api},
+    limit::{Limit, MAX_PER_SERVICE},
 };
 
 /// The metadata that says which container an instance is.
@@ -191,6 +192,7 @@ impl DockerBuilder {
             clock: self.clock,
             publisher,
             told: BTreeSet::new(),
+            limit: Limit::new(MAX_PER_SERVICE, "containers"),
         };
         let task = tokio::spawn(following.run());
         Ok(Docker { watch, task })

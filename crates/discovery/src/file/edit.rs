@@ -4,10 +4,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use bartizan_document::{Member, Node, Value, parse_json, write_text};
 
-use super::{
-    InvalidRegistry,
-    json::{KNOWN, ROOTS},
-};
+use super::{InvalidRegistry, fields::KNOWN, json::ROOTS};
 use crate::{Entry, Transport};
 
 /// What a new registry begins as.

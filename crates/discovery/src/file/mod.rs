@@ -2,12 +2,14 @@
 
 mod changes;
 mod edit;
+mod fields;
 mod invalid;
 mod json;
 mod lock;
 mod native;
 mod read;
 mod reader;
+mod reading;
 mod replace;
 mod source;
 mod store;

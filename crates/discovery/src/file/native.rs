@@ -6,8 +6,8 @@ use bartizan_document::{Node, Value};
 
 use super::{
     InvalidRegistry,
-    json::{Fields, KNOWN, kept, read_balancing, read_field, read_variables},
-    read::{Services, instance},
+    fields::{Fields, KNOWN, kept, read_field, read_variables},
+    read::{Services, instance, read_balancing},
     reader::Reader,
     yaml::read_tools,
 };

@@ -1,15 +1,16 @@
-//! What both formats of registries have in common.
+//! What the formats of registries have in common.
 
 use std::{
     collections::{HashMap, hash_map},
     sync::Arc,
+    time::Duration,
 };
 
 use bartizan_document::{Node, Place};
 use http::Uri;
 
 use super::reader::Reader;
-use crate::{Entry, Instance, RegisteredService};
+use crate::{Balancing, Entry, Instance, RegisteredService};
 
 /// An instance at the address in `node`.
 pub(crate) fn instance(reader: &mut Reader, node: &Node<'_>, what: &str) -> Option<Instance> {
@@ -35,6 +36,40 @@ pub(crate) fn health_url(reader: &mut Reader, node: &Node<'_>) -> Option<Uri> {
         reader.problem(node.place, text);
     }
     uri
+}
+
+/// How a service is balanced.
+pub(crate) fn read_balancing(reader: &mut Reader, node: &Node<'_>) -> Option<Balancing> {
+    let mut balancing = Balancing::default();
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    for member in reader.members(node, "`load_balancer`")? {
+        let value = &member.value;
+        match &*member.key {
+            _ if value.is_null() => {}
+            "strategy" => {
+                let Some(name) = reader.text(value, "`strategy`") else {
+                    continue;
+                };
+                let known = Balancing::STRATEGIES.iter().find(|known| **known == name);
+                if known.is_none() {
+                    let list = Balancing::STRATEGIES.join(", ");
+                    reader.problem(value.place, format!("`strategy` must be one of {list}"));
+                }
+                balancing.strategy = known.map(|known| Arc::from(*known));
+            }
+            "health_check_interval" => {
+                let number = reader.clamped(value, "`health_check_interval`", 5..=300);
+                balancing.health_check_interval = number.map(seconds);
+            }
+            "max_retries" => balancing.max_retries = reader.clamped(value, "`max_retries`", 1..=10),
+            "pool_size" => balancing.pool_size = reader.clamped(value, "`pool_size`", 1..=20),
+            "timeout" => {
+                balancing.timeout = reader.clamped(value, "`timeout`", 5..=300).map(seconds);
+            }
+            _ => reader.unknown(member, "`load_balancer`"),
+        }
+    }
+    Some(balancing)
 }
 
 /// Services in the order of the file, each with its instances in that order.

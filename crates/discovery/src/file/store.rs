@@ -13,8 +13,8 @@ use super::{
     edit::{self, EMPTY, Edits, Ids},
     json::from_node,
     lock::lock,
+    reading::{MAX_FILE_BYTES, content},
     replace::{beside, directory, replace},
-    source::{MAX_FILE_BYTES, content},
 };
 use crate::{Entry, InvalidRegistry, Registry};
 

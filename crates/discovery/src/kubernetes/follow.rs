@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     Publisher,
-    api::{Api, Failure, Lines, MAX_INSTANCES},
+    api::{Api, Failure, Lines},
+    limit::{Limit, MAX_PER_SERVICE},
 };
 
 /// How many slices an answer has at most. One has up to a thousand endpoints, usually a hundred.
@@ -48,6 +49,7 @@ pub(super) struct Following {
     pub(super) clock: Clock,
     pub(super) publisher: Publisher,
     pub(super) known: Known,
+    pub(super) limit: Limit,
 }
 
 /// What the API server has said.
@@ -171,7 +173,7 @@ impl Following {
             for slice in page.items {
                 slices.insert(slice.metadata.name.clone(), slice);
             }
-            if slices.len() > MAX_INSTANCES {
+            if slices.len() > MAX_PER_SERVICE {
                 return Err(Failure::new(TOO_MANY));
             }
             next = page.metadata.next;
@@ -186,7 +188,11 @@ impl Following {
     }
 
     fn publish(&mut self) {
-        match self.common.instances(&self.known.slices) {
+        let slices = &self.known.slices;
+        let found = self
+            .common
+            .instances(slices, &self.service, &mut self.limit);
+        match found {
             Ok(instances) if instances.is_empty() => {
                 self.publisher.fail("the service has no ready endpoints");
             }
@@ -259,7 +265,7 @@ impl Known {
                 } else {
                     self.slices.insert(name, slice);
                 }
-                if self.slices.len() > MAX_INSTANCES {
+                if self.slices.len() > MAX_PER_SERVICE {
                     return Err(Failure::new(TOO_MANY));
                 }
                 Ok(Applied::Changed)

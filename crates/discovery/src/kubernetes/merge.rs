@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 
 use super::{NODE, POD, ZONE, slice::Slice};
-use crate::{HOST, Instance, InvalidInstance, api::MAX_INSTANCES};
+use crate::{HOST, Instance, InvalidInstance, limit::Limit};
 
 /// Which port of the endpoints of a Service is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ impl Common {
     pub(super) fn instances(
         &self,
         slices: &BTreeMap<String, Slice>,
+        service: &str,
+        limit: &mut Limit,
     ) -> Result<Vec<Instance>, String> {
         let mut places = Places::default();
         // A pod with an address of either family is one instance: that of the first.
@@ -71,11 +73,7 @@ impl Common {
             return Err(format!("no endpoint has the port {wanted}, only {others}"));
         }
         let mut chosen = places.chosen();
-        if chosen.len() > MAX_INSTANCES {
-            let found = chosen.len();
-            tracing::warn!(found, "too many endpoints, using {MAX_INSTANCES}");
-            chosen.truncate(MAX_INSTANCES);
-        }
+        limit.cut(service, &mut chosen);
         Ok(chosen.iter().filter_map(|it| self.instance(it)).collect())
     }
 

@@ -24,6 +24,7 @@ use self::{
 use crate::{
     Discover, Instance, InvalidInstance, Publisher, Watch,
     api::{self, Api},
+    limit::{Limit, MAX_PER_SERVICE},
 };
 
 /// The metadata that says in which zone an instance is.
@@ -238,6 +239,7 @@ impl KubernetesBuilder {
             clock: self.clock,
             publisher,
             known: Known::default(),
+            limit: Limit::new(MAX_PER_SERVICE, "endpoints"),
         };
         let task = tokio::spawn(following.run());
         Ok(Kubernetes { watch, task })

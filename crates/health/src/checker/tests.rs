@@ -7,6 +7,7 @@ use std::{
 use bartizan_clock::Instant;
 
 use super::*;
+use crate::{Concurrency, Health, ProbeResult};
 
 /// A fleet whose members live and die as the test says.
 #[derive(Clone, Default)]

@@ -155,7 +155,7 @@ fn the_other_members_are_noted_where_they_belong() {
     assert_eq!(envelope.client_info(), Some(r#"{"name":"c"}"#));
     assert_eq!(envelope.log_level(), Some("\"debug\""));
     assert_eq!(envelope.subscription_id(), Some("9"));
-    assert!(envelope.has_params());
+    assert!(envelope.params().is_some());
     assert!(envelope.id().is_none());
 
     let progress = text.replace("notifications/cancelled", "notifications/progress");
@@ -166,7 +166,7 @@ fn the_other_members_are_noted_where_they_belong() {
     let text = r#"{"jsonrpc":"2.0","id":1,"result":{"params":{"cursor":1},"_meta":{}}}"#;
     let envelope = Envelope::read(text.as_bytes()).unwrap();
     assert_eq!((envelope.cursor(), envelope.meta()), (None, None));
-    assert!(!envelope.has_params());
+    assert!(envelope.params().is_none());
     let text = r#"{"jsonrpc":"2.0","method":"a","params":{"_meta":["progressToken"]}}"#;
     let envelope = Envelope::read(text.as_bytes()).unwrap();
     assert_eq!(envelope.meta(), Some(r#"["progressToken"]"#));

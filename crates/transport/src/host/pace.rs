@@ -8,8 +8,7 @@ use crate::stdio::{Cause, ExitReport, RestartPolicy};
 
 /// When a program whose processes keep dying may be started again.
 ///
-/// Unlike [`Supervisor`](crate::stdio::Supervisor), which starts the one process that all share,
-/// it judges many processes of one program, of which each session has its own.
+/// It judges many processes of one program, of which each session has its own.
 #[derive(Debug)]
 pub(super) struct Pace {
     policy: RestartPolicy,
@@ -78,5 +77,71 @@ impl Pace {
             let count = deaths.count;
             deaths.next_start = now + self.policy.backoff.delay(count, &mut deaths.random);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_backoff::{Backoff, Jitter};
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(50);
+    const STABLE: Duration = Duration::from_secs(10);
+
+    fn pace() -> Pace {
+        Pace::new(RestartPolicy {
+            backoff: Backoff::linear(PAUSE).jitter(Jitter::None).build().unwrap(),
+            stable_after: STABLE,
+            flapping_after: 2,
+        })
+    }
+
+    fn death(cause: Cause, uptime: Duration) -> ExitReport {
+        ExitReport {
+            pid: 1,
+            status: None,
+            cause,
+            uptime,
+            stderr_tail: String::new(),
+            skipped_lines: 0,
+        }
+    }
+
+    #[test]
+    fn quick_deaths_are_spaced_and_then_refused() {
+        let (pace, now) = (pace(), Instant::from_nanos(1));
+        assert_eq!(pace.pause(now).unwrap(), Duration::ZERO);
+        pace.judge(&death(Cause::Exited, Duration::ZERO), now);
+        assert_eq!(pace.pause(now).unwrap(), PAUSE);
+        let next = now + PAUSE;
+        pace.judge(&death(Cause::Exited, Duration::ZERO), next);
+        let Err(HostError::Unsent { retry_after, .. }) = pace.pause(next) else {
+            panic!();
+        };
+        assert_eq!(retry_after, Some(PAUSE * 2));
+        assert_eq!(pace.pause(next + PAUSE * 2).unwrap(), Duration::ZERO);
+    }
+
+    #[test]
+    fn one_that_was_stopped_may_start_again_at_once() {
+        let (pace, now) = (pace(), Instant::from_nanos(1));
+        for cause in [Cause::Stopped, Cause::Abandoned] {
+            pace.judge(&death(cause, Duration::ZERO), now);
+            assert_eq!(pace.pause(now).unwrap(), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_long_life_or_a_long_time_makes_up_for_earlier_deaths() {
+        let (pace, now) = (pace(), Instant::from_nanos(1));
+        let die = |uptime, at| {
+            pace.judge(&death(Cause::Exited, uptime), at);
+            pace.deaths.lock().count
+        };
+        assert_eq!([die(Duration::ZERO, now), die(Duration::ZERO, now)], [1, 2]);
+        assert_eq!(die(STABLE, now), 0);
+        assert_eq!([die(Duration::ZERO, now), die(Duration::ZERO, now)], [1, 2]);
+        assert_eq!(die(Duration::ZERO, now + STABLE * 2), 1);
     }
 }

@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
@@ -31,22 +31,6 @@ pub enum SpawnError {
         directory: PathBuf,
         /// What the operating system says of it.
         reason: io::Error,
-    },
-    /// The child that was started before still runs. Only from
-    /// [`Supervisor::connect`](super::Supervisor::connect).
-    #[error("process {pid} still runs")]
-    Running {
-        /// Its process id.
-        pid: u32,
-    },
-    /// The program keeps ending soon after it was started. Only from
-    /// [`Supervisor::connect`](super::Supervisor::connect).
-    #[error("process ended too soon {deaths} times in a row, next start in {retry_after:?}")]
-    Flapping {
-        /// How often in a row.
-        deaths: u32,
-        /// When it may be started again.
-        retry_after: Duration,
     },
     /// The operating system refused.
     #[error("process could not be started: {0}")]

@@ -1,7 +1,5 @@
 use std::{fmt, process::ExitStatus, time::Duration};
 
-use bartizan_clock::Instant;
-
 /// Why a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -36,8 +34,6 @@ pub struct ExitReport {
     pub stderr_tail: String,
     /// How many lines of its output were no messages.
     pub skipped_lines: u64,
-    /// When the child itself exited.
-    pub(super) ended: Instant,
 }
 
 impl fmt::Debug for ExitReport {

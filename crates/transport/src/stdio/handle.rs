@@ -18,7 +18,7 @@ impl Handle {
         }
     }
 
-    pub(super) fn state(&self) -> &Arc<State> {
+    fn state(&self) -> &Arc<State> {
         &self.part.0
     }
 

@@ -155,7 +155,6 @@ impl Lifecycle {
             uptime: exited - self.started,
             stderr_tail: self.state.stderr.lock().render(),
             skipped_lines: self.state.skipped(),
-            ended: exited,
         };
         let service = self.service.as_deref();
         let status = report.status.map(tracing::field::display);

@@ -2,7 +2,7 @@
 //!
 //! [`spawn`] starts a [`Command`] in a process group of its own and hands back a [`Child`]: an
 //! [`Outgoing`] half that writes one message a line, an [`Incoming`] half that reads one message
-//! a line, and a [`Handle`] that knows how the process is. [`Supervisor`] starts it again.
+//! a line, and a [`Handle`] that knows how the process is.
 //!
 //! ```
 //! use bartizan_transport::stdio::{self, Command, Limits};
@@ -68,10 +68,10 @@ mod lifecycle;
 mod limits;
 mod outgoing;
 mod resolve;
+mod restart;
 mod shape;
 mod state;
 mod stderr;
-mod supervisor;
 
 pub use child::{Child, spawn};
 pub use command::Command;
@@ -81,4 +81,4 @@ pub use handle::Handle;
 pub use incoming::Incoming;
 pub use limits::Limits;
 pub use outgoing::Outgoing;
-pub use supervisor::{RestartPolicy, Supervisor};
+pub use restart::RestartPolicy;

@@ -90,10 +90,6 @@ impl State {
         self.report.borrow().is_some()
     }
 
-    pub(super) fn report(&self) -> Option<Arc<ExitReport>> {
-        self.report.borrow().clone()
-    }
-
     pub(super) async fn exited(&self) -> Arc<ExitReport> {
         let mut report = self.report.subscribe();
         loop {

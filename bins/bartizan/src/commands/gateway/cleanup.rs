@@ -3,6 +3,7 @@ use std::{
     io::{self, BufRead, IsTerminal, Read, Write},
 };
 
+use bartizan_config::printable;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,10 +12,7 @@ use super::{
     overview::{self, Overview, Row},
     place::{self, Target},
 };
-use crate::{
-    cli,
-    commands::{Failure, table::printable},
-};
+use crate::{cli, commands::Failure};
 
 /// Takes out instances that have failed their health checks, after asking.
 pub(super) async fn cleanup(source: &cli::Source, arguments: &cli::Cleanup) -> Result<(), Failure> {

@@ -1,3 +1,4 @@
+use bartizan_config::printable;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -6,10 +7,7 @@ use super::{
     place::{self, Target},
     remote::{Remote, segment},
 };
-use crate::{
-    cli,
-    commands::{Failure, table::printable},
-};
+use crate::{cli, commands::Failure};
 
 /// Takes an instance out of a template.
 pub(super) async fn deregister(

@@ -1,6 +1,7 @@
 use std::time::UNIX_EPOCH;
 
 use bartizan_clock::Clock;
+use bartizan_config::printable;
 use bartizan_discovery::{Entry, RegistryStore};
 use bartizan_gateway::RESERVED_TEMPLATES;
 use http::Method;
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::{self, Register, Transport},
-    commands::{Failure, table::printable},
+    commands::Failure,
 };
 
 /// Adds an instance to a template.

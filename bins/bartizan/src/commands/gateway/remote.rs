@@ -3,6 +3,7 @@ use std::{fmt, path::Path, time::Duration};
 use bartizan_client::{
     Buffered, Client, ClientConfig, ClientError, ConnectError, ConnectStage, Pem, TlsRoots,
 };
+use bartizan_config::printable;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Trouble;
-use crate::commands::{Failure, table::printable};
+use crate::commands::Failure;
 
 /// How long connecting may take: the gateway is near, or it is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);

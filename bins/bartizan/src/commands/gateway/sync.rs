@@ -1,5 +1,6 @@
 use std::fmt::Write;
 
+use bartizan_config::printable;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -10,10 +11,7 @@ use super::{
 };
 use crate::{
     cli,
-    commands::{
-        Failure,
-        table::{Table, printable},
-    },
+    commands::{Failure, table::Table},
 };
 
 /// Instances that were registered by hand are in none of the sources.

@@ -53,18 +53,6 @@ fn a_panic_threshold_that_is_no_fraction_is_refused() {
 }
 
 #[test]
-fn probes_leave_any_endpoint_or_none() {
-    let balancer = balancer(Strategy::RoundRobin, &fleet_of(2));
-    assert!(balancer.is_any_usable());
-    balancer.set_health("http://i0", Health::Unhealthy);
-    assert!(balancer.is_any_usable());
-    balancer.set_health("http://i1", Health::Unhealthy);
-    assert!(!balancer.is_any_usable());
-    balancer.set_health("http://i0", Health::Healthy);
-    assert!(balancer.is_any_usable());
-}
-
-#[test]
 fn targets_say_where_health_is_asked_for() {
     let elsewhere = "http://elsewhere/health";
     let instances = [Instance::new("http://i0")

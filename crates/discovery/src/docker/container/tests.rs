@@ -56,6 +56,21 @@ fn without_labels_it_is_the_only_port_in_the_first_network() {
 }
 
 #[test]
+fn one_without_a_name_goes_by_the_start_of_its_id() {
+    let mut container = container(json!({}), exposed());
+    container.names = Some(vec!["/".to_owned()]);
+    for (id, name) in [
+        ("8dfafdbc3a40aabbccddeeff00112233", "8dfafdbc3a40"),
+        ("8dfa", "8dfa"),
+        ("", ""),
+        ("8dfafdbc3a4é0", "8dfafdbc3a4é0"),
+    ] {
+        container.id = id.to_owned();
+        assert_eq!(container.name(), name);
+    }
+}
+
+#[test]
 fn labels_say_what_it_is() {
     let labels = json!({
         "bartizan.port": "9000",

@@ -1,6 +1,9 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use super::*;
+use super::{super::reading::content, *};
 use crate::Snapshot;
 
 struct Fixture {

@@ -6,10 +6,14 @@ fn slice(value: Value) -> Slice {
     serde_json::from_value(value).unwrap()
 }
 
+fn instances(common: &Common, slices: &BTreeMap<String, Slice>) -> Result<Vec<Instance>, String> {
+    common.instances(slices, "users", &mut Limit::new(3, "endpoints"))
+}
+
 fn merged(common: &Common, slices: impl IntoIterator<Item = Slice>) -> Result<Vec<String>, String> {
     let slices = slices.into_iter();
     let slices = slices.map(|it| (it.metadata.name.clone(), it)).collect();
-    let instances = common.instances(&slices)?;
+    let instances = instances(common, &slices)?;
     Ok(instances.iter().map(|it| it.id().to_string()).collect())
 }
 
@@ -177,7 +181,7 @@ fn instances_are_as_the_template_and_know_where_they_are() {
         "ports": [{"port": 8443}],
     }));
     let slices = BTreeMap::from([(String::new(), slice)]);
-    let instances = common.instances(&slices).unwrap();
+    let instances = instances(&common, &slices).unwrap();
     assert_eq!(&**instances[0].id(), "https://10.0.0.1:8443/api");
     for (key, value) in [
         (ZONE, "eu-1a"),

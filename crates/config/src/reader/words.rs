@@ -1,0 +1,124 @@
+//! How a value that is wrong is spoken of.
+
+use bartizan_auth::SecretFileError;
+
+use super::Scope;
+use crate::{
+    Origin, Problem, Variable,
+    native::units_of,
+    number::{self, NotANumber},
+    value::Fault,
+};
+
+/// A variable that is set, and to what.
+pub(super) struct Found<'a> {
+    pub(super) name: String,
+    pub(super) text: &'a str,
+    pub(super) origin: &'a Origin,
+}
+
+impl Found<'_> {
+    /// What its author calls it.
+    fn subject(&self) -> &str {
+        self.origin.member().unwrap_or(&self.name)
+    }
+}
+
+/// What is wrong with a value.
+pub(super) fn wrong(
+    scope: &Scope,
+    variable: &Variable,
+    found: &Found<'_>,
+    fault: Fault,
+) -> Problem {
+    match fault {
+        Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(found)),
+        Fault::RuleAnd(what) => {
+            Problem::new(scope.message(variable.rule)).detail(format!("{}: {what}", shown(found)))
+        }
+        Fault::Must(what) => {
+            let units = units(variable, found);
+            Problem::new(format!("{} must {what}{units}", found.subject())).detail(shown(found))
+        }
+        Fault::Unquotable(what) if variable.rule.is_empty() => {
+            Problem::new(format!("{} must {what}", whereabouts(found)))
+        }
+        Fault::Unquotable(what) => Problem::new(scope.message(variable.rule))
+            .detail(format!("{} must {what}", whereabouts(found))),
+    }
+}
+
+/// What a native file may say as well where a number is malformed.
+fn units(variable: &Variable, found: &Found<'_>) -> String {
+    let is_native = matches!(found.origin, Origin::Native { .. });
+    let is_malformed = number::whole(found.text) == Err(NotANumber::Malformed);
+    match units_of(variable.kind).filter(|_| is_native && is_malformed) {
+        Some(units) => format!(", or one with a unit, {units}"),
+        None => String::new(),
+    }
+}
+
+/// What the value is and where it stands.
+pub(super) fn shown(found: &Found<'_>) -> String {
+    let value = quoted(found.text);
+    match found.origin {
+        Origin::Builder => format!("it is {value}"),
+        Origin::DotEnv { path, line, .. } => {
+            format!(
+                "{} is {value} in {}, line {line}",
+                found.name,
+                path.display()
+            )
+        }
+        Origin::McpServers {
+            member: name,
+            path,
+            line,
+            column,
+        }
+        | Origin::Native {
+            key: name,
+            path,
+            line,
+            column,
+        } => format!(
+            "{name} is {value} in {}, line {line}, column {column}",
+            path.display()
+        ),
+        _ => format!("{} is {value}", found.name),
+    }
+}
+
+/// The variable, or its place in a file of servers.
+fn whereabouts(found: &Found<'_>) -> String {
+    if found.origin.is_structured() {
+        found.origin.to_string()
+    } else {
+        found.name.clone()
+    }
+}
+
+/// `text` in quotes, cut where it gets long.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 80;
+
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// Why a file of a secret cannot be read, to the last cause.
+pub(super) fn reasons(error: &SecretFileError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
+}
