@@ -290,3 +290,24 @@ async fn lesson_10_a_client_of_one_service_hears_that_it_is_another_and_comes_ag
         }
     }
 }
+
+/// Who only listens has nothing under way that a drain would have to wait for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_does_not_wait_for_those_who_only_listen() {
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let url = fixture(eras).await;
+        let files = Files::new();
+        let gateway = variables(&files, &[("x", &url)], 5_000).start().await;
+        let mut listeners = Vec::new();
+        for path in ["/mcp", "/mcp/x"] {
+            listeners.push(Listener::older(&gateway, path).await);
+            listeners.push(Listener::newer(&gateway, path).await);
+        }
+        let stopped = tokio::time::timeout(PATIENCE, gateway.stop()).await;
+        let drained = stopped.expect("a drain that ends");
+        assert_eq!(drained.aborted, 0, "{eras:?}");
+        for listener in listeners {
+            listener.ends().await;
+        }
+    }
+}

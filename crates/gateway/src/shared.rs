@@ -1,9 +1,6 @@
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, Weak},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -41,7 +38,7 @@ pub(crate) struct Lasting {
     metrics: Metrics,
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     /// The snapshot that was put in place last, once there was another than the first.
     turns: watch::Sender<Weak<Shared>>,
 }
@@ -55,7 +52,7 @@ impl Lasting {
             clock,
             metrics,
             connections: OnceLock::new(),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             turns: watch::Sender::new(Weak::new()),
         }
     }
@@ -80,7 +77,7 @@ impl Lasting {
 
     /// From now on no more calls are wanted.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
     }
 
     /// Lets the metrics show the connections of a server; of the first, if there are several.
@@ -240,7 +237,15 @@ impl Shared {
     }
 
     pub(crate) fn draining(&self) -> bool {
-        self.lasting.draining.load(Ordering::Relaxed)
+        *self.lasting.draining.borrow()
+    }
+
+    /// Completes when the drain begins: whoever only listens keeps nobody from it.
+    pub(crate) fn until_drain(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.lasting.draining.subscribe();
+        async move {
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
     }
 
     /// Whether a caller with these headers may come in: with one of the keys, or if there are

@@ -20,7 +20,7 @@ use bartizan_transport::{
     stream::{EventStream, set_headers},
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -84,6 +84,7 @@ pub(super) fn stream(
         let message = next(&mut news).await?;
         Some((message, (news, held)))
     });
+    let messages = messages.take_until(Box::pin(door.shared.until_drain()));
     let body = EventStream::new(Box::pin(messages), house.keep_alive(), house.clock());
     let mut response = Response::new(Body::new(body));
     set_headers(response.headers_mut());
@@ -383,9 +384,11 @@ pub(super) async fn listen(
         let watched = Watched::begin(&door_of_talk, &session, honoured.uris()).await;
         out.say(honoured.acknowledged()).await;
         let mut gone = pin!(turns::gone(&door_of_talk));
+        let mut drain = pin!(door_of_talk.shared.until_drain());
         loop {
             let message = tokio::select! {
                 message = next(&mut news) => message,
+                () = &mut drain => None,
                 () = &mut gone => {
                     for message in turns::changed_for(&honoured) {
                         out.say(message).await;

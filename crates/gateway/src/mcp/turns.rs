@@ -21,7 +21,7 @@ use bartizan_protocol::method::{
 };
 use bartizan_transport::{bridge::Listen, stream::AsEvent};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::select, stream};
 use http::Response;
 use tokio::sync::watch;
 
@@ -149,7 +149,8 @@ async fn keep(mut door: Door, client: Weak<ClientSession>) {
     }
 }
 
-/// Ends the stream of one service, if the answer is one, with that service; `listen` is what its
+/// Ends the stream of one service, if the answer is one, with that service or when the gateway
+/// drains; `listen` is what its
 /// client asked for, if it says so.
 pub(super) fn until_gone(
     door: &Door,
@@ -162,6 +163,8 @@ pub(super) fn until_gone(
     let ended = Arc::new(Ending::default());
     let (seen, fired) = (Arc::clone(&ended), Arc::clone(&ended));
     let gone = gone(door).map(move |()| fired.is_over.store(true, Ordering::Relaxed));
+    let (gone, drain) = (Box::pin(gone), Box::pin(door.shared.until_drain()));
+    let gone = select(gone, drain).map(drop);
     answer.map(|body| {
         let frames = body.into_data_stream().inspect(move |frame| {
             if let Ok(bytes) = frame {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use axum::body::Body;
 use bartizan_protocol::{Envelope, Era, edit, error as code};
@@ -112,7 +112,15 @@ pub(super) async fn listen(
                 }
             }
         }
-        while let Some(message) = news::next(&mut heard).await {
+        let mut drain = pin!(door.shared.until_drain());
+        loop {
+            let message = tokio::select! {
+                message = news::next(&mut heard) => message,
+                () = &mut drain => None,
+            };
+            let Some(message) = message else {
+                break;
+            };
             let Ok(envelope) = Envelope::read(&message) else {
                 continue;
             };
