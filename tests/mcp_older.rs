@@ -362,6 +362,31 @@ fn answer_of_a(request: &Recorded) -> Reply {
     answer("a", 0, request)
 }
 
+/// Who waits for a session that somebody else begins in vain does not wait once more.
+#[tokio::test]
+async fn a_server_that_begins_no_session_costs_each_caller_one_wait() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "initialize" => Reply::hang(),
+        _ => answer_of_a(request),
+    });
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_TIMEOUT", 1_000)
+        .start()
+        .await;
+    let call = async || {
+        let headers = [("content-type", "application/json")];
+        let body = json!({ "name": "look", "arguments": {} }).to_string();
+        let request = gateway.request(Method::POST, "/mcp/a/tools/call", &headers, body);
+        gateway.send(request).await
+    };
+    let all = futures_util::future::join_all((0..8).map(|_| call()));
+    let all = tokio::time::timeout(Duration::from_secs(5), all).await;
+    for answer in all.expect("answers in time") {
+        assert!(answer.json()["error"].is_object(), "{answer:?}");
+    }
+}
+
 /// Once more, as the documentation says, however often the server says that it knows no session.
 #[tokio::test]
 async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -66,6 +66,8 @@ impl Introduction {
 pub(crate) struct UpstreamSession {
     introduction: Introduction,
     live: Mutex<Option<Arc<Live>>>,
+    /// How often the upstream did not begin one.
+    failures: AtomicU64,
     news: broadcast::Sender<Bytes>,
     /// The parameters of the last `logging/setLevel` that was answered.
     level: SyncMutex<Option<Arc<str>>>,
@@ -182,6 +184,7 @@ impl UpstreamSession {
         Self {
             introduction,
             live: Mutex::new(None),
+            failures: AtomicU64::new(0),
             news: broadcast::channel(NEWS).0,
             level: SyncMutex::default(),
             watched: SyncMutex::default(),
@@ -194,18 +197,24 @@ impl UpstreamSession {
     ///
     /// # Errors
     ///
-    /// When the upstream does not begin one.
+    /// When the upstream does not begin one, or did not for whoever asked it meanwhile.
     pub(crate) async fn live(&self, door: &Door) -> Result<Arc<Live>, Refusal> {
-        let live = self.live.lock().await;
+        let failures = self.failures.load(Ordering::Relaxed);
+        let live = door.in_time(self.live.lock()).await?;
         match &*live {
             Some(live) => Ok(Arc::clone(live)),
+            // One after the other they would wait for as many times as they are.
+            None if self.failures.load(Ordering::Relaxed) != failures => {
+                let text = format!("{} did not begin a session just now", door.service.name());
+                Err(Refusal::answer(error::UNREACHABLE, text))
+            }
             None => self.begun(door, live).await,
         }
     }
 
     /// A session in the place of `lost`, which may have been replaced by somebody else already.
     async fn replace(&self, door: &Door, lost: &Arc<Live>) -> Result<Arc<Live>, Refusal> {
-        let mut live = self.live.lock().await;
+        let mut live = door.in_time(self.live.lock()).await?;
         if let Some(live) = &*live
             && !Arc::ptr_eq(live, lost)
         {
@@ -227,7 +236,10 @@ impl UpstreamSession {
         door: &Door,
         mut place: MutexGuard<'_, Option<Arc<Live>>>,
     ) -> Result<Arc<Live>, Refusal> {
-        let begun = Arc::new(begin(door, &self.introduction).await?);
+        let begun = begin(door, &self.introduction).await;
+        let begun = Arc::new(begun.inspect_err(|_| {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        })?);
         *place = begun.kept(door);
         let is_kept = place.is_some();
         drop(place);
@@ -337,7 +349,9 @@ impl UpstreamSession {
 
     /// Sends a notification, if the session has begun.
     pub(crate) async fn notify(&self, door: &Door, body: Bytes) {
-        let Some(live) = self.live.lock().await.clone() else {
+        // One that is being begun will be asked what there is to know.
+        let live = self.live.try_lock().ok().and_then(|live| live.clone());
+        let Some(live) = live else {
             return;
         };
         // Nobody waits for an answer to a notification.
@@ -383,7 +397,9 @@ impl UpstreamSession {
 
     /// Tells the upstream that the session is over, if there is one.
     pub(crate) async fn end(&self, door: &Door) {
-        let Some(live) = self.live.lock().await.take() else {
+        // One that is being begun ends when it is dropped.
+        let live = self.live.try_lock().ok().and_then(|mut live| live.take());
+        let Some(live) = live else {
             return;
         };
         if live.id.is_none() {
