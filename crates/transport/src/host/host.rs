@@ -34,9 +34,11 @@ impl Host {
     /// A host without connections.
     #[must_use]
     pub fn new(connect: Connect, limits: HostLimits, clock: Clock) -> Self {
+        let state = Arc::new(State::new(limits, clock));
+        state.limits.capacity.share(&state);
         Self(Arc::new(Inner {
             connect,
-            state: Arc::new(State::new(limits, clock)),
+            state,
             closing: watch::Sender::new(false),
         }))
     }
@@ -151,7 +153,7 @@ impl Host {
             state,
             closing,
         } = &*self.0;
-        let place = state.place(owner)?;
+        let place = state.place(owner).await?;
         let opened = connect.open(headers, state.clock).await?;
         let link = Link::new(opened.wire, state.limits.link);
         let (usage, keeper) = {

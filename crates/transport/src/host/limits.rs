@@ -14,6 +14,9 @@ pub struct HostLimits {
     /// How long a connection is kept without a request or a listener. Default: 10 minutes, long
     /// enough for a pause in a conversation.
     pub idle: Duration,
+    /// How long a connection that nobody uses is spared where others need its room. Default: 10 s,
+    /// as whoever opened it may be about to say something.
+    pub spare: Duration,
     /// How long a connection lives at most before it takes no more requests. Default: a day,
     /// which bounds what a server leaks.
     pub lifetime: Duration,
@@ -38,6 +41,7 @@ impl Default for HostLimits {
             capacity: Capacity::new(64),
             per_owner: 16,
             idle: Duration::from_secs(600),
+            spare: Duration::from_secs(10),
             lifetime: Duration::from_secs(24 * 3600),
             retire: Duration::from_secs(30),
             probe: Duration::from_secs(10),

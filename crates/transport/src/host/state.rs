@@ -28,11 +28,16 @@ impl State {
     }
 
     /// A place for one more connection of `owner`.
-    pub(super) fn place(self: &Arc<Self>, owner: u64) -> Result<Place, HostError> {
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future gives it up.
+    pub(super) async fn place(self: &Arc<Self>, owner: u64) -> Result<Place, HostError> {
         let limit = self.limits.per_owner;
-        let Some(permit) = self.limits.capacity.take() else {
+        let Some(permit) = self.limits.capacity.take().await else {
             let limit = self.limits.capacity.limit();
-            let reason = format!("{limit} connections to servers are open, which is the limit");
+            let reason =
+                format!("{limit} connections to servers are open and in use, which is the limit");
             return Err(HostError::overloaded(reason));
         };
         if !self.table.lock().admit(owner, limit) {

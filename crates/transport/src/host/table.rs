@@ -1,5 +1,7 @@
 use std::{collections::HashMap, sync::Arc};
 
+use bartizan_clock::Instant;
+
 use super::connection::{Connection, Role};
 
 /// The connections of one host, by what finds them.
@@ -41,6 +43,28 @@ impl Table {
         let mut all = shared.chain(self.sessions.values());
         all.find(|connection| !connection.link.is_closed())
             .map(Arc::clone)
+    }
+
+    /// Of the connections that are found and that nobody uses, the one that nobody has used for
+    /// longest, and since when.
+    pub(super) fn longest_idle(&self) -> Option<(Instant, Arc<Connection>)> {
+        let shared = self.shared.values().filter_map(|slot| slot.live.as_ref());
+        let all = shared.chain(self.sessions.values());
+        let idle = all.filter_map(|connection| Some((connection.idle_since()?, connection)));
+        let longest = idle.min_by_key(|(since, _)| *since);
+        longest.map(|(since, connection)| (since, Arc::clone(connection)))
+    }
+
+    /// Whether `connection` can be found.
+    pub(super) fn finds(&self, connection: &Arc<Connection>) -> bool {
+        let found = match &connection.role {
+            Role::Session(name) => self.sessions.get(name),
+            Role::Shared => self
+                .shared
+                .get(&connection.owner)
+                .and_then(|it| it.live.as_ref()),
+        };
+        found.is_some_and(|found| Arc::ptr_eq(found, connection))
     }
 
     /// What whoever opens the shared connection of `owner` locks first.

@@ -209,6 +209,31 @@ async fn connections_are_bounded_in_all_and_for_each_owner() {
     begin(&host, 2).await;
 }
 
+/// Clients that were forgotten lock nobody out, whichever host they were at.
+#[tokio::test]
+async fn the_connection_that_is_idle_for_longest_makes_room() {
+    let limits = HostLimits {
+        capacity: Capacity::new(2),
+        spare: Duration::ZERO,
+        ..HostLimits::default()
+    };
+    let (one, two) = (host(LEGACY, limits.clone()), host(LEGACY, limits.clone()));
+    let (oldest, process) = begin(&one, 1).await;
+    let (older, _) = begin(&one, 1).await;
+    begin(&two, 2).await;
+    gone(process).await;
+    let pid = request("pid");
+    let ask = |session| send(&one, Method::POST, Some(session), &pid, 1);
+    assert_eq!(ask(&oldest).await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(ask(&older).await.unwrap().status(), StatusCode::OK);
+
+    // What is in use stays.
+    let listening = send(&one, Method::GET, Some(&older), "", 1).await.unwrap();
+    begin(&two, 2).await;
+    assert_eq!(ask(&older).await.unwrap().status(), StatusCode::OK);
+    drop(listening);
+}
+
 #[tokio::test]
 async fn what_is_no_message_for_it_is_refused() {
     let host = host(LEGACY, HostLimits::default());
