@@ -103,32 +103,37 @@ impl ClientSession {
             .collect()
     }
 
-    /// Puts a question to the client, on the stream of the call that it belongs to, and waits
-    /// for the answer.
+    /// Puts a question to the client, on the stream of the call that it belongs to. What comes back
+    /// has the answer, and outlives the stream.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future forgets the question; an answer that comes late goes nowhere.
-    pub(crate) async fn ask(&self, out: &Outgoing, question: impl FnOnce(&str) -> Bytes) -> Bytes {
+    /// Dropping the future, or what comes of it, forgets the question; an answer that comes late
+    /// goes nowhere.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        out: &Outgoing,
+        question: impl FnOnce(&str) -> Bytes,
+    ) -> Asked {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = format!("\"bartizan-{number}\"");
-        let (sender, answer) = oneshot::channel();
-        {
-            let mut asked = self.asked.lock();
-            if asked.len() >= MAX_ASKED {
-                return unanswered(&id, "too many questions are open with this client");
-            }
-            asked.insert(id.clone(), sender);
-        }
-        let _forget = Forget {
-            session: self,
-            id: &id,
+        let mut asked = Asked {
+            session: Arc::clone(self),
+            id,
+            answer: None,
         };
-        out.say(question(&id)).await;
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => unanswered(&id, "the client's session ended"),
+        {
+            let mut open = self.asked.lock();
+            if open.len() < MAX_ASKED {
+                let (sender, answer) = oneshot::channel();
+                asked.answer = Some(answer);
+                open.insert(asked.id.clone(), sender);
+            }
         }
+        if asked.answer.is_some() {
+            out.say(question(&asked.id)).await;
+        }
+        asked
     }
 
     /// Hands an answer to whoever asked; whether somebody did.
@@ -221,14 +226,29 @@ fn unanswered(id: &str, text: &'static str) -> Bytes {
     Refusal::answer(error::INTERNAL, text).to_bytes(Some(id))
 }
 
-/// Takes a question back when nobody waits for its answer any more.
-struct Forget<'a> {
-    session: &'a ClientSession,
-    id: &'a str,
+/// A question that was put to a client, until this is dropped.
+pub(crate) struct Asked {
+    session: Arc<ClientSession>,
+    id: String,
+    /// None if it was not put, as too many are open.
+    answer: Option<oneshot::Receiver<Bytes>>,
 }
 
-impl Drop for Forget<'_> {
+impl Asked {
+    /// Waits for the answer: the client's, or an error.
+    pub(crate) async fn answer(mut self) -> Bytes {
+        let Some(answer) = &mut self.answer else {
+            return unanswered(&self.id, "too many questions are open with this client");
+        };
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => unanswered(&self.id, "the client's session ended"),
+        }
+    }
+}
+
+impl Drop for Asked {
     fn drop(&mut self) {
-        self.session.asked.lock().remove(self.id);
+        self.session.asked.lock().remove(&self.id);
     }
 }

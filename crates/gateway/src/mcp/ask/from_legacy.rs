@@ -14,7 +14,12 @@ use super::{
     turn::Turn,
     untranslatable,
 };
-use crate::mcp::{Door, Refusal, client::ClientSession, talk::Outgoing, tools};
+use crate::mcp::{
+    Door, Refusal,
+    client::{Asked, ClientSession},
+    talk::Outgoing,
+    tools,
+};
 
 /// How often a call may ask back before it is given up.
 const MAX_ROUNDS: usize = 16;
@@ -47,7 +52,8 @@ pub(super) async fn to_modern(
         };
         let mut results = Vec::new();
         for question in required.questions() {
-            let answer = client.ask(out, |id| question.request(id)).await;
+            let asked = client.ask(out, |id| question.request(id)).await;
+            let answer = asked.answer().await;
             match read_answer(&answer) {
                 Ok(result) => results.push(result.to_owned()),
                 Err(failed) => return Ok(failed.answer(&request.id, question)),
@@ -82,13 +88,19 @@ pub(super) async fn to_legacy(
             Some(answer) = asked.next() => call.answer(answer).await?,
             heard = call.hear(request) => match heard? {
                 Heard::Message(message) => out.say(message).await,
-                Heard::Request(message) => asked.push(pass_on(client, out, message)),
+                Heard::Request(message) => {
+                    let put = client.ask(out, |ours| with_id(&message, ours)).await;
+                    asked.push(answer_to(message, put));
+                }
                 Heard::Response(response) => {
                     let mut edit = Edit::new(&response);
                     edit.set(&["id"], &request.id);
                     let answer = edit.finish().map_err(|it| unreadable(&it))?;
                     if &*request.method == TOOLS_LIST {
                         tools::learn(door, &answer);
+                    }
+                    if !asked.is_empty() {
+                        call.leave(asked);
                     }
                     return Ok(answer);
                 }
@@ -97,14 +109,15 @@ pub(super) async fn to_legacy(
     }
 }
 
-/// Asks the client what its upstream asks, and gives the answer under the upstream's id.
-async fn pass_on(client: &ClientSession, out: &Outgoing, message: Bytes) -> Bytes {
+/// Waits for what the client answers to a question of its upstream, and gives it under the
+/// upstream's id.
+async fn answer_to(message: Bytes, asked: Asked) -> Bytes {
     let id = edit::get(&message, &["id"]).unwrap_or("null");
-    let with_id = |message: &[u8], id: &str| {
-        let mut edit = Edit::new(message);
-        edit.set(&["id"], id);
-        edit.finish().unwrap_or_default()
-    };
-    let answer = client.ask(out, |ours| with_id(&message, ours)).await;
-    with_id(&answer, id)
+    with_id(&asked.answer().await, id)
+}
+
+fn with_id(message: &[u8], id: &str) -> Bytes {
+    let mut edit = Edit::new(message);
+    edit.set(&["id"], id);
+    edit.finish().unwrap_or_default()
 }

@@ -8,6 +8,7 @@ use bartizan_transport::{
     sessions::SessionId,
 };
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 
@@ -28,6 +29,8 @@ const MAX_RESUMPTIONS: u32 = 1000;
 /// When to take it up if the upstream did not say, and the longest that it may say.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 const RESUME_AFTER_AT_MOST: Duration = Duration::from_secs(30);
+/// How long the answer to a question is waited for that outlived its call.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// The pool's key for the sessions that requests of this client share: never another's, and
 /// never one that was begun with other abilities.
@@ -285,6 +288,28 @@ impl Call {
     /// Sends an answer to one of the upstream's own requests.
     pub(super) async fn answer(&self, answer: Bytes) -> Result<(), Refusal> {
         self.door.send(self.live.aside(answer)).await.map(drop)
+    }
+
+    /// Sees to the answers to questions that are open when the call is over: a server on one
+    /// connection does not say which call it asks about, and it may be another one's.
+    pub(super) fn leave<F>(&self, mut asked: FuturesUnordered<F>)
+    where
+        F: Future<Output = Bytes> + Send + 'static,
+    {
+        let (door, live) = (self.door.clone(), Arc::clone(&self.live));
+        tokio::spawn(async move {
+            let clock = door.shared.clock();
+            let answers = async {
+                while let Some(answer) = asked.next().await {
+                    // Nobody is left to be told that it did not arrive.
+                    let _ = door.send(live.aside(answer)).await;
+                }
+            };
+            tokio::select! {
+                () = answers => {}
+                () = clock.sleep(ANSWER_WITHIN) => {}
+            }
+        });
     }
 }
 
