@@ -71,8 +71,15 @@ impl Endpoint {
                     ))
                 })?;
         }
+        // A slash behind a path is part of it: servers of MCP that are mounted at `/mcp/` know no other.
+        let has_no_path = url.path() == "/";
+        let text = if has_no_path {
+            address.trim_end_matches('/')
+        } else {
+            address
+        };
         Ok(Self {
-            text: address.trim_end_matches('/').to_owned(),
+            text: text.to_owned(),
             url,
             weight,
         })

@@ -36,6 +36,7 @@ use super::{
     Outbound, Service, Upstream,
     affinity::Elsewhere,
     blame::{Blame, Judge},
+    calls::Calls,
     deadline::Deadline,
     definition::Definitions,
     endpoint::Endpoint,
@@ -68,7 +69,7 @@ pub(super) type Stack = Retry<
     Flatten<
         RateLimit<
             Deadline<CircuitBreakerService<Exchange, Blame>>,
-            RateLimiter,
+            Calls,
             fn(&Outbound) -> Priority,
             fn(&Outbound) -> Option<Instant>,
         >,
@@ -242,7 +243,7 @@ pub(super) fn assemble_found(
     let attempt = Deadline::new(circuit.layer(exchange.clone()), clock);
     let priority: fn(&Outbound) -> Priority = Outbound::priority;
     let deadline: fn(&Outbound) -> Option<Instant> = |outbound| Some(outbound.deadline());
-    let limit = RateLimitLayer::new(limiter.clone())
+    let limit = RateLimitLayer::with(Calls(limiter.clone()))
         .wait(Waiting {
             max_wait: *settings.rate_limit.max_wait,
             max_waiting: *settings.rate_limit.max_waiting as usize,

@@ -11,16 +11,16 @@ use super::{
 /// What a result says about the instance that it is of.
 ///
 /// That a notification was accepted says nothing: a server that answers no call any more may still
-/// take note of their being cancelled, and be taken for well each time.
+/// take note of their being cancelled, and be taken for well each time. Nor does a stream that
+/// somebody only listens to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Judge(HttpClassifier);
 
 impl<E: Fault> Classify<Response<Payload>, E> for Judge {
     fn classify(&self, result: Result<&Response<Payload>, &E>) -> Outcome {
-        let is_accepted = |response: &Response<Payload>| {
-            response.status() == StatusCode::ACCEPTED && response.body().stream.is_some()
-        };
-        if result.is_ok_and(is_accepted) {
+        let stream = result.ok().and_then(|it| it.body().stream.as_ref());
+        let is_accepted = result.is_ok_and(|it| it.status() == StatusCode::ACCEPTED);
+        if stream.is_some_and(|stream| is_accepted || stream.listens()) {
             return Outcome::Ignored;
         }
         self.0.classify(result)

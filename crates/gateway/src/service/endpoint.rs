@@ -73,6 +73,8 @@ pub(crate) struct Payload {
 #[error("{kind}")]
 pub(crate) struct EndpointError {
     pub(crate) endpoint: Arc<str>,
+    /// Whether it was asked for what it may have to tell, and for no call.
+    pub(crate) listens: bool,
     #[source]
     pub(crate) kind: EndpointErrorKind,
 }
@@ -94,6 +96,11 @@ pub(crate) enum EndpointErrorKind {
 
 impl Fault for EndpointError {
     fn fault(&self) -> FaultKind {
+        if self.listens {
+            // Idle listeners come again and again while a server restarts, and would open the circuit
+            // of callers that there are none of.
+            return FaultKind::Caller;
+        }
         match &self.kind {
             // Or a caller without patience could have everybody's circuit opened.
             EndpointErrorKind::TimedOut {
@@ -202,6 +209,7 @@ impl Service<Request<Outbound>> for Endpoint {
         let endpoint = &self.target.text;
         self.buffered.poll_ready(cx).map_err(|error| EndpointError {
             endpoint: Arc::clone(endpoint),
+            listens: false,
             kind: EndpointErrorKind::Exchange(error),
         })
     }
@@ -320,7 +328,11 @@ impl Future for EndpointFuture {
                 endpoint,
                 attempts: 1,
             })),
-            Err(kind) => Err(EndpointError { endpoint, kind }),
+            Err(kind) => Err(EndpointError {
+                endpoint,
+                listens: *this.listens,
+                kind,
+            }),
         })
     }
 }

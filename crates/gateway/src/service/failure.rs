@@ -118,7 +118,7 @@ impl From<Nested> for Cause {
         };
         match balance {
             Balance::NoEndpoints(none) => Self::NoEndpoints(none),
-            Balance::Inner(EndpointError { endpoint, kind }) => match kind {
+            Balance::Inner(EndpointError { endpoint, kind, .. }) => match kind {
                 EndpointErrorKind::TimedOut { limit, .. } => Self::TimedOut { endpoint, limit },
                 EndpointErrorKind::Exchange(error) => Self::Exchange { endpoint, error },
                 EndpointErrorKind::Host(error) => Self::Host { endpoint, error },

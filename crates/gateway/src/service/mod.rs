@@ -3,6 +3,7 @@
 mod affinity;
 mod assembly;
 mod blame;
+mod calls;
 mod deadline;
 mod definition;
 mod endpoint;

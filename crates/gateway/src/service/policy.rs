@@ -40,7 +40,8 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
     }
 
     fn replay(&self, request: &Outbound) -> Option<Outbound> {
-        Some(request.clone())
+        // Listeners come again by themselves.
+        (!request.parts().listens()).then(|| request.clone())
     }
 
     fn verdict(

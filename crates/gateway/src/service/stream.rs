@@ -29,6 +29,11 @@ impl Stream {
         self
     }
 
+    /// Whether it is of somebody who only listens.
+    pub(super) fn listens(&self) -> bool {
+        self.listens
+    }
+
     /// Whether it is that of a host, which speaks for a server of another transport.
     pub(crate) fn is_hosted(&self) -> bool {
         matches!(self.source, Source::Host(_))

@@ -119,7 +119,11 @@ fn item(door: &Door, kind: Kind, raw: Bytes) -> Option<Item> {
             raw,
         });
     }
-    let Some(joined) = door.shared.places().join(&door.service, &original) else {
+    let places = door.shared.places();
+    let joined = places.join(&door.service, &original);
+    // What names must be is said of tools.
+    let any = || (kind == Kind::Prompts).then(|| places.join_any(&door.service, &original));
+    let Some(joined) = joined.or_else(any) else {
         let (service, name) = (&**door.service.name(), &*original);
         tracing::warn!(service, name, "no sound name for all services; left out");
         return None;

@@ -201,7 +201,8 @@ async fn check(door: &Door, headers: &HeaderMap, request: &Request) -> Result<()
     }
 }
 
-/// The answer of the first that has one, or of the first if none has.
+/// The answer of the first that has one. If none has, the first that knows what it is asked, for
+/// who has no resources at all does not know this one better.
 async fn ask_in_turn(doors: &[Door], client: &Client, request: &Request, out: &Outgoing) -> Bytes {
     let mut first = None;
     for door in doors {
@@ -210,7 +211,11 @@ async fn ask_in_turn(doors: &[Door], client: &Client, request: &Request, out: &O
         if is_result {
             return answer;
         }
-        first.get_or_insert(answer);
+        let knows =
+            Envelope::read(&answer).is_ok_and(|it| it.error_code() != Some(code::METHOD_NOT_FOUND));
+        if first.as_ref().is_none_or(|(known, _)| knows && !known) {
+            first = Some((knows, answer));
+        }
     }
-    first.unwrap_or_default()
+    first.map(|(_, answer)| answer).unwrap_or_default()
 }

@@ -49,6 +49,12 @@ impl Places {
         self.namespace.join(&prefix(service.name()), name).ok()
     }
 
+    /// The name that a prompt of `service` goes by whose own is none that a tool could have.
+    pub(super) fn join_any(&self, service: &Service, name: &str) -> String {
+        let (prefix, separator) = (prefix(service.name()), self.namespace.separator());
+        format!("{prefix}{separator}{name}")
+    }
+
     /// The service that a name belongs to, and the rest of it: the name at the service unless
     /// it was shortened.
     pub(super) fn split<'a>(&self, name: &'a str) -> Option<(&Arc<Service>, &'a str)> {
