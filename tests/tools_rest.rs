@@ -205,6 +205,27 @@ async fn what_is_not_listed_is_not_found() {
     assert_eq!(backend.hits(), 0);
 }
 
+/// Whoever takes the last tool off a list does not mean all of them.
+#[tokio::test]
+async fn of_an_empty_list_nothing_can_be_called() {
+    let backend = manifest().await;
+    let port = backend.address().port();
+    for (tools, status) in [
+        ("", StatusCode::OK),
+        ("tools: []", StatusCode::NOT_FOUND),
+        ("tools: [no_mapping]", StatusCode::NOT_FOUND),
+        ("tools: [{name: other}]", StatusCode::NOT_FOUND),
+    ] {
+        let registry = format!(
+            "servers:\n- namespace: manifest\n  name: 127.0.0.1\n  port: {port}\n  {tools}\n"
+        );
+        let gateway = Place::new(&registry).start().await;
+        let answer = gateway.post_to("/tools/manifest.delete_all", "{}").await;
+        assert_eq!(answer.status, status, "{tools}");
+    }
+    assert_eq!(backend.hits(), 1);
+}
+
 #[tokio::test]
 async fn a_body_that_is_no_object_is_refused_with_its_place() {
     let backend = manifest().await;

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{body::Body as AxumBody, extract::Request};
 use futures_util::future::{CatchUnwind, FutureExt};
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response, Uri};
 use http_body::Body as HttpBody;
 use pin_project::pin_project;
 use tower_service::Service;
@@ -54,6 +54,9 @@ where
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let request_id = ids::ensure(request.headers_mut());
         let page = Page::of(request.headers());
+        if let Some(uri) = without_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
         let shared = self.current.load();
         let refuse = front::refusing(request.uri().path());
         let answer = match shortcut(&shared, refuse, &request) {
@@ -71,6 +74,23 @@ where
             page,
         }
     }
+}
+
+/// The same without slashes at the end of its path, which clients add or leave out as they like.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if path.len() < 2 || !path.ends_with('/') {
+        return None;
+    }
+    let path = path.trim_end_matches('/');
+    let path = if path.is_empty() { "/" } else { path };
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}").parse(),
+        None => path.parse(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn shortcut<B>(
@@ -146,4 +166,24 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| Some(panic.downcast_ref::<String>()?.as_str()))
         .unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_at_the_end_of_a_path_are_left_out() {
+        for (uri, bare) in [
+            ("/", None),
+            ("/mcp", None),
+            ("/mcp/", Some("/mcp")),
+            ("/mcp/x//?a=/", Some("/mcp/x?a=/")),
+            ("//", Some("/")),
+            ("http://h:1/tools/", Some("http://h:1/tools")),
+        ] {
+            let found = without_slash(&uri.parse().unwrap());
+            assert_eq!(found.map(|uri| uri.to_string()).as_deref(), bare, "{uri}");
+        }
+    }
 }

@@ -62,10 +62,8 @@ fn read_service(reader: &mut Reader, services: &mut Services, name: &str, node: 
         return;
     };
     services.service(name);
-    let tools: Arc<[Tool]> = match node.member("tools").filter(|it| !it.value.is_null()) {
-        Some(tools) => read_tools(reader, &tools.value).into(),
-        None => Arc::new([]),
-    };
+    let listed = node.member("tools").filter(|it| !it.value.is_null());
+    let tools: Option<Arc<[Tool]>> = listed.map(|it| read_tools(reader, &it.value).into());
     for member in members {
         let value = &member.value;
         match &*member.key {
@@ -73,8 +71,8 @@ fn read_service(reader: &mut Reader, services: &mut Services, name: &str, node: 
             "instances" => {
                 for node in reader.list(value, "`instances`").unwrap_or_default() {
                     if let Some(mut entry) = read_instance(reader, node) {
-                        if entry.tools.is_empty() {
-                            entry.tools = Arc::clone(&tools);
+                        if entry.tools.is_none() {
+                            entry.tools.clone_from(&tools);
                         }
                         services.add(reader, name, entry, node.place);
                     }
@@ -92,7 +90,7 @@ fn read_service(reader: &mut Reader, services: &mut Services, name: &str, node: 
 
 fn read_instance(reader: &mut Reader, node: &Node<'_>) -> Option<Entry> {
     let mut fields = Fields::default();
-    let mut tools = Vec::new();
+    let mut tools = None;
     let mut arguments = None;
     let mut faulty = false;
     for member in reader.members(node, "an instance")? {
@@ -109,7 +107,7 @@ fn read_instance(reader: &mut Reader, node: &Node<'_>) -> Option<Entry> {
             "env" => read_variables(reader, value, "`env`").map(|it| fields.env.extend(it)),
             "args" => read_arguments(reader, value).map(|it| arguments = Some(it)),
             "tools" => {
-                tools = read_tools(reader, value);
+                tools = Some(read_tools(reader, value).into());
                 Some(())
             }
             key if KNOWN.contains(&key) => read_field(reader, &mut fields, member, ""),
@@ -142,7 +140,7 @@ fn read_instance(reader: &mut Reader, node: &Node<'_>) -> Option<Entry> {
         fields.id = fields.endpoint.as_ref().map(|it| it.id().to_string());
     }
     let mut entry = fields.entry(reader, node, "url", faulty)?;
-    entry.tools = tools.into();
+    entry.tools = tools;
     Some(entry)
 }
 

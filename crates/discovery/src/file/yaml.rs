@@ -73,7 +73,7 @@ fn read_server(reader: &mut Reader, services: &mut Services, node: &Node<'_>) {
     let mut server = Server::default();
     let mut metadata: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
     let mut health = None;
-    let mut tools = Vec::new();
+    let mut tools = None;
     let mut faulty = false;
     for member in members {
         let value = &member.value;
@@ -100,7 +100,7 @@ fn read_server(reader: &mut Reader, services: &mut Services, node: &Node<'_>) {
             "id" => server.id = required(reader, "`id`"),
             "weight" => server.weight = reader.number(value, "`weight`", 1..=MAX_WEIGHT),
             "health_url" => health = health_url(reader, value),
-            "tools" => tools = read_tools(reader, value),
+            "tools" => tools = Some(read_tools(reader, value).into()),
             "docker_image" => {
                 metadata.insert("docker_image".into(), value.render().into());
             }
@@ -131,7 +131,7 @@ fn read_server(reader: &mut Reader, services: &mut Services, node: &Node<'_>) {
     let instance = instance.with_all_metadata(metadata);
     let entry = Entry {
         health_url: health,
-        tools: tools.into(),
+        tools,
         ..Entry::from(instance)
     };
     services.add(reader, namespace, entry, node.place);

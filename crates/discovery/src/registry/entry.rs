@@ -17,8 +17,9 @@ pub struct Entry {
     pub launch: Option<Arc<Launch>>,
     /// Where its health is asked for, if not at the usual place.
     pub health_url: Option<Uri>,
-    /// What it can do, if its registry lists that.
-    pub tools: Arc<[Tool]>,
+    /// What it can do, if its registry lists that: then nothing else, and nothing at all if the list
+    /// is empty.
+    pub tools: Option<Arc<[Tool]>>,
     /// What someone wrote down of its health, who may be long gone.
     pub recorded: Recorded,
     /// Its text in the registry, byte for byte, if that is JSON.
@@ -40,6 +41,12 @@ impl Entry {
             launch: Some(Arc::new(launch)),
             ..Self::from(instance)
         })
+    }
+
+    /// What its registry lists that it can do.
+    #[must_use]
+    pub fn tools(&self) -> &[Tool] {
+        self.tools.as_deref().unwrap_or_default()
     }
 
     /// The same entry, spoken to in another way.
@@ -77,7 +84,7 @@ impl From<Instance> for Entry {
             transport: Transport::Http,
             launch: None,
             health_url: None,
-            tools: Arc::new([]),
+            tools: None,
             recorded: Recorded::default(),
             raw: None,
         }

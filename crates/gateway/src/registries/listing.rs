@@ -74,16 +74,15 @@ impl Listing {
     /// What its instances can do, each tool once, as far as the registry lists that.
     pub(crate) fn tools(&self) -> impl Iterator<Item = &Tool> {
         let mut seen = HashSet::new();
-        let all = self.entries.iter().flat_map(|entry| entry.tools.iter());
+        let all = self.entries.iter().flat_map(Entry::tools);
         all.filter(move |tool| seen.insert(&tool.name))
     }
 
-    /// Whether the registry lists what its instances can do, and this tool is no part of it. Where
-    /// no tool is listed, its service knows which there are.
+    /// Whether the registry lists what its instances can do, were it nothing, and this tool is no
+    /// part of it. Where it has no list, its service knows which there are.
     pub(crate) fn lacks(&self, tool: &str) -> bool {
-        let tools = self.entries.iter().flat_map(|entry| entry.tools.iter());
-        let mut tools = tools.peekable();
-        tools.peek().is_some() && !tools.any(|it| &*it.name == tool)
+        let has = |entry: &Entry| entry.tools().iter().any(|it| &*it.name == tool);
+        self.entries.iter().any(|entry| entry.tools.is_some()) && !self.entries.iter().any(has)
     }
 
     /// What the configuration has to know to make settings of it.

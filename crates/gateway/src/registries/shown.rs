@@ -72,8 +72,8 @@ fn described(entry: &Entry) -> Shown {
     if let Some(url) = &entry.health_url {
         members.push(("health_url", json!(without_query(&url.to_string()))));
     }
-    if !entry.tools.is_empty() {
-        let names: Vec<_> = entry.tools.iter().map(|tool| &*tool.name).collect();
+    if let Some(tools) = &entry.tools {
+        let names: Vec<_> = tools.iter().map(|tool| &*tool.name).collect();
         members.push(("tools", json!(names)));
     }
     if !instance.metadata().is_empty() {

@@ -6,7 +6,7 @@ use std::{
 use bartizan_clock::Clock;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
-    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
     uri::Parts as UriParts,
 };
 use tower_service::Service;
@@ -83,6 +83,8 @@ impl<S> Prepare<S> {
             ACCEPT,
             HeaderValue::from_static("application/json, text/plain, */*"),
         );
+        // What is not said to be unwanted may be sent (RFC 9110, 12.5.3), and nobody here unpacks it.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !parts.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -105,6 +107,7 @@ impl<S> Prepare<S> {
     fn message(&self, parts: &Parts, own: &[(HeaderName, HeaderValue)]) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(USER_AGENT, HeaderValue::from_static(MESSAGE_USER_AGENT));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in self.fixed.iter().chain(own) {
             headers.append(name.clone(), value.clone());
         }

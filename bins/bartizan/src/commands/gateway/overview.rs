@@ -152,7 +152,11 @@ impl Row {
         Self {
             id: text(&instance["id"]).unwrap_or_default(),
             endpoint: text(&instance["endpoint"]),
-            transport: text(&instance["transport"]).unwrap_or_else(|| "http".to_owned()),
+            // As registries have it that do not say.
+            transport: text(&instance["transport"]).unwrap_or_else(|| {
+                let transport = if program.is_some() { "stdio" } else { "http" };
+                transport.to_owned()
+            }),
             status: text(&instance["status"]).unwrap_or_else(|| "unknown".to_owned()),
             usable: instance["live"]["usable"].as_bool(),
             failures: instance["consecutive_failures"]

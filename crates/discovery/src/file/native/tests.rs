@@ -59,12 +59,12 @@ files:
     assert_eq!(one.health_url.as_ref().unwrap(), "http://a:7071/up?deep=1");
     assert_eq!(&*one.instance.metadata()["n"], "1.50");
     let tools = |entry: &Entry| -> Vec<_> {
-        let tools = entry.tools.iter();
+        let tools = entry.tools().iter();
         tools.map(|tool| tool.name.to_string()).collect()
     };
     assert_eq!(tools(one), ["read"]);
     assert_eq!(
-        &*one.tools[0].metadata["inputSchema"],
+        &*one.tools()[0].metadata["inputSchema"],
         r#"{"type":"object"}"#
     );
     assert_eq!(tools(two), ["other"]);

@@ -33,9 +33,9 @@ fn the_documented_registry_is_read() {
     assert_eq!(health, "http://chora-mcp-manifest:8081/health");
     let image = entry.instance.metadata().get("docker_image").unwrap();
     assert_eq!(&**image, "chora-mcp-manifest:latest");
-    let tools: Vec<_> = entry.tools.iter().map(|tool| &*tool.name).collect();
+    let tools: Vec<_> = entry.tools().iter().map(|tool| &*tool.name).collect();
     assert_eq!(tools, ["list_servers", "get_server"]);
-    let description = entry.tools[0].description.as_deref();
+    let description = entry.tools()[0].description.as_deref();
     assert_eq!(description, Some("List all registered MCP servers"));
 }
 
@@ -102,7 +102,7 @@ servers:
     let metadata = |key: &str| entry.instance.metadata().get(key).map(|it| &**it);
     assert_eq!(metadata("zone"), Some("eu"));
     assert_eq!(metadata("limits"), Some(r#"{"calls":5}"#));
-    let schema = entry.tools[0].metadata.get("inputSchema").map(|it| &**it);
+    let schema = entry.tools()[0].metadata.get("inputSchema").map(|it| &**it);
     assert_eq!(schema, Some(r#"{"type":"object"}"#));
 }
 
@@ -181,7 +181,7 @@ fn odd_tools_are_passed_over_and_said() {
         "servers:\n- {namespace: a, name: one, port: 80, tools: [t, {name: u}, {name: u}]}",
     )
     .unwrap();
-    assert_eq!(registry.service("a").unwrap().entries[0].tools.len(), 1);
+    assert_eq!(registry.service("a").unwrap().entries[0].tools().len(), 1);
     assert_eq!(registry.warnings.len(), 2);
 }
 

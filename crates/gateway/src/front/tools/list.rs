@@ -79,7 +79,7 @@ fn of_listing(service: &Service, listing: &Listing) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
     for entry in listing.entries.iter() {
         let word = standing.word(entry.instance.id());
-        for tool in entry.tools.iter() {
+        for tool in entry.tools() {
             match places.get(&*tool.name) {
                 Some(place) => {
                     let known = &mut tools[*place];

@@ -68,15 +68,23 @@ pub(super) async fn subscribe(
         return bridge::empty_result(&request.id);
     }
     let asker = Client::Legacy(Arc::clone(client));
-    let mut first = None;
+    let mut said: Option<Refusal> = None;
     for door in owners::of_resource(door, &asker, &uri).await {
         match watch(&door, client, &uri).await {
             Ok(()) => return bridge::empty_result(&request.id),
-            Err(refusal) => first.get_or_insert(refusal),
-        };
+            // Who has no resources does not know this one better.
+            Err(refusal)
+                if said
+                    .as_ref()
+                    .is_none_or(|it| it.code() == code::METHOD_NOT_FOUND) =>
+            {
+                said = Some(refusal);
+            }
+            Err(_) => {}
+        }
     }
     let none = || Refusal::answer(code::RESOURCE_NOT_FOUND, "Resource not found");
-    request.refused(&first.unwrap_or_else(none))
+    request.refused(&said.unwrap_or_else(none))
 }
 
 /// The stream that a client of 2026-07-28 asks all services for.
