@@ -205,6 +205,24 @@ async fn what_is_not_listed_is_not_found() {
     assert_eq!(backend.hits(), 0);
 }
 
+/// Whatever clients make of a path, the answer is one of this door.
+#[tokio::test]
+async fn a_slash_at_the_end_means_nothing_and_a_path_that_is_no_text_is_refused() {
+    let backend = manifest().await;
+    let (_place, gateway) = gateway(&backend).await;
+    for path in ["/tools/", "/health/", "/gateway/health/", "/mcp/services//"] {
+        assert_eq!(gateway.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    let answer = gateway.post_to("/tools/manifest.list_servers/", "{}").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    for path in ["/tools/%ff.x", "/gateway/heartbeat/a/%ff", "/mcp/%ff"] {
+        let answer = gateway.post_to(path, "{}").await;
+        assert!(answer.status.is_client_error() || answer.status.is_server_error());
+        let said = answer.json().to_string();
+        assert!(said.contains("not UTF-8"), "{path}: {said}");
+    }
+}
+
 /// Whoever takes the last tool off a list does not mean all of them.
 #[tokio::test]
 async fn of_an_empty_list_nothing_can_be_called() {

@@ -11,6 +11,7 @@ use axum::{body::Body as AxumBody, extract::Request};
 use futures_util::future::{CatchUnwind, FutureExt};
 use http::{HeaderValue, Method, Response, Uri};
 use http_body::Body as HttpBody;
+use percent_encoding::percent_decode_str;
 use pin_project::pin_project;
 use tower_service::Service;
 
@@ -93,6 +94,11 @@ fn without_slash(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
+/// Whether what is escaped in a path is text. Routes take parts of it for names.
+fn is_text(path: &str) -> bool {
+    !path.contains('%') || percent_decode_str(path).decode_utf8().is_ok()
+}
+
 fn shortcut<B>(
     shared: &Shared,
     refuse: Refuse,
@@ -100,6 +106,10 @@ fn shortcut<B>(
 ) -> Option<Response<AxumBody>> {
     if request.method() == Method::OPTIONS {
         return Some(Response::new(AxumBody::from("OK")));
+    }
+    if !is_text(request.uri().path()) {
+        let text = "the path holds bytes that are not UTF-8".to_owned();
+        return Some(refuse(shared, &Error::Invalid(text)));
     }
     if !shared.admits(request.headers()) && !is_open(request.uri().path()) {
         return Some(refuse(shared, &Error::Unauthenticated));
