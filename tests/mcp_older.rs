@@ -362,6 +362,45 @@ fn answer_of_a(request: &Recorded) -> Reply {
     answer("a", 0, request)
 }
 
+/// On one connection a server does not say which of its calls a question is about: it may be over.
+#[tokio::test]
+async fn an_answer_arrives_though_the_call_that_it_was_asked_in_is_over() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| {
+        if &*rpc(request) != "tools/call" {
+            return answer_of_a(request);
+        }
+        let question = json!({ "jsonrpc": "2.0", "id": "q-1", "method": "roots/list" });
+        let id = json_of(request)["id"].clone();
+        let response = json!({ "jsonrpc": "2.0", "id": id, "result": { "content": [] } });
+        Reply::status(200)
+            .header("content-type", "text/event-stream")
+            .body(format!("data: {question}\n\ndata: {response}\n\n"))
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let call = json!({ "jsonrpc": "2.0", "id": 4, "method": "tools/call",
+        "params": { "name": "a__look", "arguments": {} } });
+    let said = client.send(call).await;
+    let said = String::from_utf8_lossy(&said.body).into_owned();
+    let asked = said.split("\"id\":\"bartizan-").nth(1).expect("a question");
+    let number = asked.split('"').next().unwrap();
+    let answer = json!({ "jsonrpc": "2.0", "id": format!("bartizan-{number}"),
+        "result": { "roots": [{ "uri": "file:///here" }] } });
+    assert_eq!(client.send(answer).await.status, StatusCode::ACCEPTED);
+    let is_it = |request: &Recorded| {
+        let json = json_of(request);
+        json["id"] == "q-1" && json["result"]["roots"][0]["uri"] == "file:///here"
+    };
+    let heard = async {
+        while !server.upstream.requests().iter().any(is_it) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(5), heard).await;
+    assert!(heard.is_ok(), "{said}");
+}
+
 /// Who waits for a session that somebody else begins in vain does not wait once more.
 #[tokio::test]
 async fn a_server_that_begins_no_session_costs_each_caller_one_wait() {
