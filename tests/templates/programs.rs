@@ -75,6 +75,27 @@ async fn one_warm_process_serves_all_calls_of_a_caller_and_ends_with_its_instanc
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
+/// That nobody needs it is no illness; that it does not come up is.
+#[tokio::test]
+async fn a_program_that_did_not_come_up_is_not_well() {
+    for command in [
+        json!(["/nowhere/to/be/found"]),
+        json!(["sh", "-c", "exit 1"]),
+    ] {
+        let instance = json!({ "id": "broken", "transport": "stdio", "command": command });
+        let registry = Registry::new(&json!({ "t": { "instances": [instance] } }));
+        let gateway = registry.start().await;
+        let healthy = async || {
+            let health = gateway.get("/mcp/t/health").await.json();
+            health["instances"]["broken"]["healthy"].clone()
+        };
+        assert_eq!(healthy().await, true, "{command}");
+        let answer = post(&gateway, "/mcp/t/tools/call", r#"{"name":"x"}"#).await;
+        assert!(!answer.status.is_success());
+        eventually("it to be found out", async || healthy().await == false).await;
+    }
+}
+
 #[tokio::test]
 async fn callers_have_processes_of_their_own() {
     let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 //! A probe goes beside the stack: no breaker, limit, retry or credential has a part in it, so it
 //! finds an instance that they keep calls from.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use bartizan_balance::Balancer;
 use bartizan_client::Client;
@@ -166,7 +166,7 @@ impl Service {
 /// | by HTTP, not of MCP | `GET` of the path, or of `/health` | anything below 500 |
 /// | by HTTP, of MCP | `GET` of the path; without one a `ping` in no session | see [`judge`] |
 /// | by HTTP+SSE | a session that is begun and ended | any answer to it |
-/// | a program | `ping` while it runs | any answer; a program that nobody needs is well |
+/// | a program | `ping` while it runs | any answer; a program that nobody needs is well, one that did not come up when it was needed is not |
 /// | anything else | a connection | that it is accepted |
 struct InstanceProbe {
     by_path: HttpProbe<Client>,
@@ -248,13 +248,19 @@ async fn session(host: &Host) -> ProbeResult {
     verdict(response).await
 }
 
+/// How long it is held against a program that it did not come up.
+const LET_DOWN: Duration = Duration::from_secs(60);
+
 /// A `ping` of a program that runs.
 async fn program(host: &Host, may_start: bool) -> ProbeResult {
     match host.ping().await {
         Some(Ok(answer)) => judge(StatusCode::OK, is_message(&answer)),
         Some(Err(error)) => ProbeResult::unreachable(error),
         None if may_start => session(host).await,
-        // It is started when it is needed.
+        // It is started when it is needed, and has another chance after a while.
+        None if host.failed_within(LET_DOWN) => {
+            ProbeResult::unreachable("it did not come up when it was needed")
+        }
         None => ProbeResult::Alive,
     }
 }

@@ -107,6 +107,7 @@ impl Usage {
         if self.connection.proven.load(Relaxed) {
             return;
         }
+        self.state.note_success();
         let mut table = self.state.table.lock();
         self.connection.proven.store(true, Relaxed);
         table.proven(&self.connection);
@@ -179,6 +180,9 @@ impl Drop for Usage {
         connection.left.store(now.as_nanos(), Relaxed);
         if connection.users.fetch_sub(1, Relaxed) == 1 {
             if !connection.proven.load(Relaxed) {
+                if connection.link.is_closed() {
+                    self.state.note_failure();
+                }
                 table.end(connection);
             } else if connection.retired.load(Relaxed) {
                 connection.changed.notify_one();

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bartizan_clock::Clock;
 use bartizan_protocol::{Envelope, Version, headers, is_batch, method};
@@ -96,6 +96,13 @@ impl Host {
         let _ = living.wait_for(|living| *living == 0).await;
     }
 
+    /// Whether the server was found not to come up within the last `time`: it could not be reached
+    /// or started, or ended before it had answered anything, and has answered nothing since.
+    #[must_use]
+    pub fn failed_within(&self, time: Duration) -> bool {
+        self.0.state.failed_within(time)
+    }
+
     /// How many connections there are, those included that are being opened or are ending.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -154,7 +161,8 @@ impl Host {
             closing,
         } = &*self.0;
         let place = state.place(owner).await?;
-        let opened = connect.open(headers, state.clock).await?;
+        let opened = connect.open(headers, state.clock).await;
+        let opened = opened.inspect_err(|_| state.note_failure())?;
         let link = Link::new(opened.wire, state.limits.link);
         let (usage, keeper) = {
             let mut table = state.table.lock();

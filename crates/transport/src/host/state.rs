@@ -1,6 +1,12 @@
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use bartizan_clock::Clock;
+use bartizan_clock::{Clock, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -15,6 +21,9 @@ pub(super) struct State {
     pub(super) table: Mutex<Table>,
     /// How many connections have not ended.
     pub(super) living: watch::Sender<usize>,
+    /// When a connection last could not be opened, or closed before it had answered anything, in
+    /// nanoseconds of the clock; zero once another has answered.
+    failed: AtomicU64,
 }
 
 impl State {
@@ -24,7 +33,24 @@ impl State {
             clock,
             table: Mutex::default(),
             living: watch::Sender::new(0),
+            failed: AtomicU64::new(0),
         }
+    }
+
+    /// A connection could not be opened, or closed before it had answered.
+    pub(super) fn note_failure(&self) {
+        let now = self.clock.now().as_nanos();
+        self.failed.store(now, Ordering::Relaxed);
+    }
+
+    /// A connection has answered.
+    pub(super) fn note_success(&self) {
+        self.failed.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed_within(&self, time: Duration) -> bool {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed > 0 && self.clock.now() - Instant::from_nanos(failed) < time
     }
 
     /// A place for one more connection of `owner`.
