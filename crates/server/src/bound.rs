@@ -27,6 +27,9 @@ use crate::{
 /// memory for a connection: long enough not to spin, short enough for the backlog to hold.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How many failures in a row have one line in the log: those of ten seconds.
+const LOG_EVERY: u32 = 200;
+
 /// Where servers begin.
 #[derive(Debug)]
 pub struct Server;
@@ -180,16 +183,23 @@ impl Bound {
                 drop(permit);
             });
         };
+        let mut failures = 0_u32;
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 _ = sweeps.tick() => connections.sweep(),
                 accepted = acceptor.accept() => match accepted {
-                    Ok((stream, remote, permit)) => spawn(stream, remote, permit),
+                    Ok((stream, remote, permit)) => {
+                        failures = 0;
+                        spawn(stream, remote, permit);
+                    }
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => {
-                        warn!(%error, "cannot accept connections");
+                        if failures.is_multiple_of(LOG_EVERY) {
+                            warn!(%error, failures, "cannot accept connections");
+                        }
+                        failures = failures.wrapping_add(1);
                         tokio::select! {
                             () = &mut shutdown => break,
                             () = tokio::time::sleep(ACCEPT_PAUSE) => {}

@@ -75,7 +75,12 @@ impl Reading {
 
     fn fail(&self, error: String) {
         if self.board.current().error.as_deref() != Some(&*error) {
-            tracing::warn!(error, "registry cannot be used, keeping the last good one");
+            let kept = self.seen.is_some();
+            tracing::warn!(
+                error,
+                kept,
+                "registry cannot be used; what it said before, if anything, stands"
+            );
         }
         self.board.fail(error);
     }

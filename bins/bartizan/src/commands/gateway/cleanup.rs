@@ -109,14 +109,12 @@ async fn take_out<'a>(
     Ok(removed)
 }
 
-/// Asks whoever sits at the terminal; anything but a clear yes is a no.
+/// Asks whoever sits at the terminal, or has an answer ready on standard input; anything but a clear
+/// yes is a no.
 fn confirm(table: &str, count: usize, target: &str) -> Result<(), Trouble> {
     /// As long as any word that means yes, and as any that means no.
     const LONGEST_ANSWER: u64 = 64;
 
-    if !io::stdin().is_terminal() {
-        return Err(Trouble::NobodyToAsk);
-    }
     let mut out = io::stderr().lock();
     let asked = write!(
         out,
@@ -129,6 +127,9 @@ fn confirm(table: &str, count: usize, target: &str) -> Result<(), Trouble> {
         .lock()
         .take(LONGEST_ANSWER)
         .read_line(&mut answer);
+    if answer.is_empty() && !io::stdin().is_terminal() {
+        return Err(Trouble::NobodyToAsk);
+    }
     let answer = answer.trim();
     let yes = answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes");
     if asked.is_ok() && read.is_ok() && yes {
