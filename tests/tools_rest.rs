@@ -223,6 +223,36 @@ async fn a_slash_at_the_end_means_nothing_and_a_path_that_is_no_text_is_refused(
     }
 }
 
+/// Servers of one namespace need not have the same tools.
+#[tokio::test]
+async fn a_tool_is_called_at_a_server_that_lists_it() {
+    let (one, two) = (manifest().await, manifest().await);
+    let server = |backend: &Upstream, tools: &str| {
+        let port = backend.address().port();
+        format!("- namespace: m\n  name: 127.0.0.1\n  port: {port}\n  tools: [{tools}]\n")
+    };
+    let registry = [
+        "servers:\n".to_owned(),
+        server(&one, "{name: both}, {name: first}"),
+        server(&two, "{name: both}, {name: second}"),
+    ];
+    let gateway = Place::new(&registry.concat()).start().await;
+    for tool in ["first", "second", "both"] {
+        for _ in 0..6 {
+            let answer = gateway.post_to(&format!("/tools/m.{tool}"), "{}").await;
+            assert_eq!(answer.status, StatusCode::OK);
+        }
+    }
+    let calls = |backend: &Upstream, tool: &str| {
+        let path = format!("/tools/{tool}");
+        let requests = backend.requests();
+        requests.iter().filter(|it| it.uri.path() == path).count()
+    };
+    assert_eq!((calls(&one, "first"), calls(&two, "first")), (6, 0));
+    assert_eq!((calls(&one, "second"), calls(&two, "second")), (0, 6));
+    assert_eq!((calls(&one, "both"), calls(&two, "both")), (3, 3));
+}
+
 /// Whoever takes the last tool off a list does not mean all of them.
 #[tokio::test]
 async fn of_an_empty_list_nothing_can_be_called() {

@@ -121,6 +121,14 @@ impl<T> Balancer<T> {
         self.fleet.pick(key, tried, picked)
     }
 
+    /// Adds the endpoint known as `id`, if there is one, to those that a request is not sent to where
+    /// there are others.
+    pub fn exclude(&self, id: &str, tried: &mut Tried) {
+        if let Some(entry) = self.fleet.set().by_id(id) {
+            tried.insert(&entry.endpoint);
+        }
+    }
+
     /// What `picked` makes of the endpoint of this name.
     #[cold]
     pub(crate) fn pick_pinned<P>(

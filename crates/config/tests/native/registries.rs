@@ -280,6 +280,6 @@ services:
         (entry.instance.weight(), entry.transport),
         (2, Transport::Sse)
     );
-    let description = entry.tools[0].description.as_deref();
+    let description = entry.tools()[0].description.as_deref();
     assert_eq!(description, Some("fills in ${placeholders}"));
 }

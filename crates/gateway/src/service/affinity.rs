@@ -26,8 +26,7 @@ impl Affinity<Request<Outbound>> for Elsewhere {
     }
 
     fn tried(&self, request: &Request<Outbound>) -> Option<Tried> {
-        let outbound = request.body();
-        (outbound.attempt() > 1).then(|| outbound.tried())
+        request.body().tried()
     }
 
     fn chosen(&self, request: &mut Request<Outbound>, endpoint: &Endpoint) {

@@ -19,12 +19,13 @@ mod stream;
 use std::{sync::Arc, time::Duration};
 
 use bartizan_auth::TokenCache;
-use bartizan_balance::{Balancer, EndpointSnapshot};
+use bartizan_balance::{Balancer, EndpointSnapshot, Tried};
 use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
 use bartizan_classify::RequestClass;
 use bartizan_client::Client;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::ServiceSettings;
+use bartizan_discovery::Tool;
 use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
 use bartizan_telemetry::ServiceMetrics;
@@ -158,6 +159,21 @@ impl Service {
     /// What registries say of it, if they list it.
     pub(crate) fn listing(&self) -> Option<Arc<Listing>> {
         self.roster.current()
+    }
+
+    /// The instances that a registry lists with other tools than this one: each has what it is
+    /// listed with. Among many, all are taken for equals.
+    pub(crate) fn without(&self, tool: &str) -> Tried {
+        let mut without = Tried::default();
+        let listing = self.listing();
+        let few = listing.filter(|it| it.entries.len() <= 2 * Tried::CAPACITY);
+        for entry in few.iter().flat_map(|listing| listing.entries.iter()) {
+            let has = |tools: &Arc<[Tool]>| tools.iter().any(|it| &*it.name == tool);
+            if !entry.tools.as_ref().is_none_or(has) {
+                self.balancer.exclude(entry.instance.id(), &mut without);
+            }
+        }
+        without
     }
 
     /// What it was built from, and goes on under.

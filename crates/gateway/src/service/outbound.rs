@@ -26,8 +26,11 @@ pub(crate) struct Outbound {
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
-    /// Where attempts went. One attempt at a time touches it, so nobody ever waits for it.
+    /// Where attempts went, and where none is to go. One attempt at a time touches it, so nobody ever
+    /// waits for it.
     tried: Mutex<Tried>,
+    /// Whether there was something in it from the beginning.
+    avoids: bool,
     /// Whether the attempt under way has a timer.
     timed: AtomicBool,
 }
@@ -86,10 +89,16 @@ impl Parts {
 
 impl Outbound {
     pub(crate) fn new(parts: Parts) -> Self {
+        Self::avoiding(parts, Tried::default())
+    }
+
+    /// A call that goes to none of these, where there are others.
+    pub(crate) fn avoiding(parts: Parts, avoided: Tried) -> Self {
         Self {
             shared: Arc::new(Shared {
                 parts,
-                tried: Mutex::default(),
+                avoids: !avoided.is_empty(),
+                tried: Mutex::new(avoided),
                 timed: AtomicBool::new(false),
             }),
             attempt: 1,
@@ -124,9 +133,9 @@ impl Outbound {
         self.shared.timed.load(Ordering::Relaxed)
     }
 
-    /// Where attempts went so far.
-    pub(crate) fn tried(&self) -> Tried {
-        *self.shared.tried.lock()
+    /// Where the next attempt is not to go, if there are others.
+    pub(crate) fn tried(&self) -> Option<Tried> {
+        (self.attempt > 1 || self.shared.avoids).then(|| *self.shared.tried.lock())
     }
 
     /// Notes where this attempt goes.

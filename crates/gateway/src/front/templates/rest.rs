@@ -100,7 +100,7 @@ pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<B
     let path = path.map_err(|error| visit.problem(&Error::from(error)))?;
     let idempotency_key = visit.headers.get(IDEMPOTENCY_KEY).cloned();
     let trace = ids::trace(&visit.headers);
-    let outbound = Outbound::new(Parts {
+    let parts = Parts {
         method: Method::POST,
         path,
         body: Bytes::copy_from_slice(arguments.as_bytes()),
@@ -114,7 +114,8 @@ pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<B
         traceparent: trace.parent,
         tracestate: trace.state,
         form: Form::Operation,
-    });
+    };
+    let outbound = Outbound::avoiding(parts, service.without(tool));
     match service.call(outbound).await {
         Ok(response) => {
             visit.witness.note(&response.body().endpoint);

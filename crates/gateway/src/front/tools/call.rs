@@ -164,7 +164,7 @@ fn outbound(
     let request_id = ids::header(headers);
     let idempotency_key = headers.get(IDEMPOTENCY_KEY).cloned();
     let correlation_id = headers.get(X_CORRELATION_ID).cloned();
-    Outbound::new(Parts {
+    let parts = Parts {
         method: Method::POST,
         path,
         body,
@@ -178,7 +178,8 @@ fn outbound(
         traceparent: trace.parent,
         tracestate: trace.state,
         form: Form::Operation,
-    })
+    };
+    Outbound::avoiding(parts, service.without(tool))
 }
 
 /// A tool of a service that speaks MCP: the body is its arguments.
