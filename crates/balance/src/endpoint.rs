@@ -21,7 +21,7 @@ use crate::{fleet::Ejects, latency::Latency, load::Calls, score::Score, streak::
 ///
 /// Calls that go well only read it, unless latencies are measured; what they write is in lanes.
 /// What they read comes first, on one cache line.
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Endpoint {
     pub(crate) streak: Streak,
     pub(crate) score: Score,

@@ -111,13 +111,11 @@ impl<T> Fleet<T> {
             key,
             clock: self.clock,
         };
-        // Before the endpoints are looked at: the clock is read while their cache lines come.
-        let begun = self.begun();
         let index = match self.best(&set, admit, call) {
             Some(index) => index,
             None => self.second_best(&set, admit, call)?,
         };
-        Ok(picked(&set.entries[index], begun))
+        Ok(picked(&set.entries[index], self.begun()))
     }
 
     /// The time at which a call begins, if that is of interest.
