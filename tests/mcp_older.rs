@@ -479,3 +479,89 @@ async fn every_member_of_a_batch_is_answered() {
     assert!(of(7)["error"]["code"].is_i64(), "{answers:?}");
     assert_eq!(of(8)["result"]["tools"][0]["name"], "look", "{answers:?}");
 }
+
+/// A server that is mounted at `/mcp/` knows no `/mcp`, and nobody here unpacks what it sends.
+#[tokio::test]
+async fn messages_go_to_the_very_path_that_is_configured() {
+    let server = Server::start("a").await;
+    let url = format!("{}/mcp/", server.upstream.url());
+    let gateway = gateway(&[("a", url)]).start().await;
+    Client::begin(&gateway).await.look("a").await;
+    for request in server.upstream.requests() {
+        assert_eq!(request.uri.path(), "/mcp/");
+        assert_eq!(request.header("accept-encoding"), Some("identity"));
+    }
+}
+
+/// Who only listens comes again and again, and is no call that failed.
+#[tokio::test]
+async fn listeners_in_vain_open_no_circuit() {
+    for in_vain in [Reply::status(503), Reply::close()] {
+        let server = Server::start("a").await;
+        server.upstream.handle(move |request| match &*rpc(request) {
+            "GET" => in_vain.clone(),
+            _ => answer_of_a(request),
+        });
+        let gateway = gateway(&[("a", server.upstream.url())])
+            .set("MCP_SERVICE_A_CB_FAILURE_THRESHOLD", 2)
+            .start()
+            .await;
+        let client = Client::begin(&gateway).await;
+        let headers = [
+            ("accept", "text/event-stream"),
+            ("mcp-session-id", &*client.session),
+        ];
+        let listening = gateway.open(gateway.request(Method::GET, "/mcp", &headers, ""));
+        let listening = listening.await;
+        server.hears("GET", 4).await;
+        client.look("a").await;
+        drop(listening);
+    }
+}
+
+/// What names must be is said of tools: prompts are called as they like.
+#[tokio::test]
+async fn a_prompt_with_any_name_is_listed_and_found() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| {
+        let id = json_of(request)["id"].clone();
+        let result = match &*rpc(request) {
+            "prompts/list" => json!({ "prompts": [{ "name": "My prompt" }] }),
+            "prompts/get" => json!({ "messages": [] }),
+            _ => return answer_of_a(request),
+        };
+        Reply::json(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let listed = client.ask("prompts/list", json!({})).await;
+    let name = listed["result"]["prompts"][0]["name"].clone();
+    assert_eq!(name, "a__My prompt", "{listed}");
+    let got = client.ask("prompts/get", json!({ "name": name })).await;
+    assert_eq!(got["result"]["messages"], json!([]), "{got}");
+    assert_eq!(server.heard("prompts/get")[0].1["name"], "My prompt");
+}
+
+/// Who has no resources at all does not say that there is no such method.
+#[tokio::test]
+async fn who_knows_what_it_is_asked_says_why_there_is_none() {
+    let (without, with) = (Server::start("without").await, Server::start("with").await);
+    with.upstream.handle(|request| match &*rpc(request) {
+        "resources/read" => {
+            let error = json!({ "code": -32002, "message": "Resource not found" });
+            let id = json_of(request)["id"].clone();
+            Reply::json(json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string())
+        }
+        _ => answer("with", 0, request),
+    });
+    let services = [
+        ("without", without.upstream.url()),
+        ("with", with.upstream.url()),
+    ];
+    let gateway = gateway(&services).start().await;
+    let client = Client::begin(&gateway).await;
+    let answer = client
+        .ask("resources/read", json!({ "uri": "z://none" }))
+        .await;
+    assert_eq!(answer["error"]["code"], -32002, "{answer}");
+}
