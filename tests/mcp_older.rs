@@ -142,25 +142,35 @@ fn gateway(services: &[(&str, String)]) -> Variables {
     variables
 }
 
-/// A client of 2025-06-18.
+/// A client of an older revision.
 struct Client<'a> {
     gateway: &'a Running,
+    path: &'a str,
     session: String,
 }
 
 impl<'a> Client<'a> {
+    /// One of all services.
     async fn begin(gateway: &'a Running) -> Self {
+        Self::begin_at(gateway, "/mcp", "2025-06-18").await
+    }
+
+    async fn begin_at(gateway: &'a Running, path: &'a str, version: &str) -> Self {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-            "protocolVersion": "2025-06-18", "capabilities": { "roots": { "listChanged": true } },
+            "protocolVersion": version, "capabilities": { "roots": { "listChanged": true } },
             "clientInfo": { "name": "t", "version": "1" } } });
-        let request = gateway.request(Method::POST, "/mcp", &ACCEPT, body.to_string());
+        let request = gateway.request(Method::POST, path, &ACCEPT, body.to_string());
         let answer = gateway.send(request).await;
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         let session = answer
             .header("mcp-session-id")
             .expect("a session")
             .to_owned();
-        Self { gateway, session }
+        Self {
+            gateway,
+            path,
+            session,
+        }
     }
 
     async fn send(&self, body: Value) -> Answer {
@@ -168,7 +178,7 @@ impl<'a> Client<'a> {
         let headers = [&ACCEPT[..], &[session]].concat();
         let request = self
             .gateway
-            .request(Method::POST, "/mcp", &headers, body.to_string());
+            .request(Method::POST, self.path, &headers, body.to_string());
         self.gateway.send(request).await
     }
 
@@ -431,24 +441,14 @@ async fn a_server_that_begins_no_session_costs_each_caller_one_wait() {
 async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;
-    let begin = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-06-18", "capabilities": {},
-        "clientInfo": { "name": "t", "version": "1" } } });
-    let request = gateway.request(Method::POST, "/mcp/a", &ACCEPT, begin.to_string());
-    let begun = gateway.send(request).await;
-    let session = begun
-        .header("mcp-session-id")
-        .expect("a session")
-        .to_owned();
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
     server.upstream.handle(|request| match &*rpc(request) {
         "tools/call" => Reply::status(404),
         _ => answer_of_a(request),
     });
     let call = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call",
         "params": { "name": "look", "arguments": {} } });
-    let headers = [&ACCEPT[..], &[("mcp-session-id", &*session)]].concat();
-    let request = gateway.request(Method::POST, "/mcp/a", &headers, call.to_string());
-    gateway.send(request).await;
+    client.send(call).await;
     assert_eq!(server.heard("tools/call").len(), 2);
 }
 
@@ -456,23 +456,13 @@ async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
 async fn every_member_of_a_batch_is_answered() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;
-    let begin = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-03-26", "capabilities": {},
-        "clientInfo": { "name": "t", "version": "1" } } });
-    let request = gateway.request(Method::POST, "/mcp/a", &ACCEPT, begin.to_string());
-    let begun = gateway.send(request).await;
-    let session = begun
-        .header("mcp-session-id")
-        .expect("a session")
-        .to_owned();
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-03-26").await;
     // The stream that answers the first ends without a response.
     let batch = json!([
         { "jsonrpc": "2.0", "id": 7, "method": "prompts/get", "params": { "name": "x" } },
         { "jsonrpc": "2.0", "id": 8, "method": "tools/list" }
     ]);
-    let headers = [&ACCEPT[..], &[("mcp-session-id", &*session)]].concat();
-    let request = gateway.request(Method::POST, "/mcp/a", &headers, batch.to_string());
-    let answers = gateway.send(request).await.json();
+    let answers = client.send(batch).await.json();
     let answers = answers.as_array().expect("a batch");
     assert_eq!(answers.len(), 2, "{answers:?}");
     let of = |id: u64| answers.iter().find(|it| it["id"] == id).expect("an answer");

@@ -251,6 +251,12 @@ async fn a_tool_is_called_at_a_server_that_lists_it() {
     assert_eq!((calls(&one, "first"), calls(&two, "first")), (6, 0));
     assert_eq!((calls(&one, "second"), calls(&two, "second")), (0, 6));
     assert_eq!((calls(&one, "both"), calls(&two, "both")), (3, 3));
+
+    // Nor is a call repeated where nobody knows it.
+    one.handle(|_| Reply::status(503).header("retry-after", "0"));
+    gateway.post_to("/tools/m.first", "{}").await;
+    assert!(calls(&one, "first") > 7, "{}", calls(&one, "first"));
+    assert_eq!(calls(&two, "first"), 0);
 }
 
 /// Whoever takes the last tool off a list does not mean all of them.

@@ -77,8 +77,8 @@ impl From<legacy::Error> for ClientError {
 
 impl Fault for ClientError {
     /// `NotSent` where no byte of the request can have left, `Rejected` where this process had no
-    /// descriptor or memory for a connection, which is no fault of the service, `Caller` where the request asked for
-    /// too much or for nothing reachable, otherwise `Interrupted`.
+    /// descriptor or memory for a connection, which is no fault of the service, `Caller` where the
+    /// request asked for too much or for nothing reachable, otherwise `Interrupted`.
     ///
     /// A response over the limit is the caller's fault because the service is alive and an equal
     /// request would get an equal answer: neither a retry nor an open circuit would help anybody.

@@ -150,8 +150,7 @@ async fn keep(mut door: Door, client: Weak<ClientSession>) {
 }
 
 /// Ends the stream of one service, if the answer is one, with that service or when the gateway
-/// drains; `listen` is what its
-/// client asked for, if it says so.
+/// drains; `listen` is what its client asked for, if it says so.
 pub(super) fn until_gone(
     door: &Door,
     answer: Response<Body>,

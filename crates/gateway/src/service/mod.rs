@@ -166,7 +166,7 @@ impl Service {
     pub(crate) fn without(&self, tool: &str) -> Tried {
         let mut without = Tried::default();
         let listing = self.listing();
-        let few = listing.filter(|it| it.entries.len() <= 2 * Tried::CAPACITY);
+        let few = listing.filter(|it| it.entries.len() <= Tried::CAPACITY + 1);
         for entry in few.iter().flat_map(|listing| listing.entries.iter()) {
             let has = |tools: &Arc<[Tool]>| tools.iter().any(|it| &*it.name == tool);
             if !entry.tools.as_ref().is_none_or(has) {

@@ -26,10 +26,11 @@ pub(crate) struct Outbound {
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
-    /// Where attempts went, and where none is to go. One attempt at a time touches it, so nobody ever
-    /// waits for it.
+    /// Where attempts went; or, from the beginning, where none is to go. One attempt at a time touches
+    /// it, so nobody ever waits for it.
     tried: Mutex<Tried>,
-    /// Whether there was something in it from the beginning.
+    /// Whether it is the latter. Then another attempt may go where the last one went: it would have
+    /// to go where none is to, if that were the only other.
     avoids: bool,
     /// Whether the attempt under way has a timer.
     timed: AtomicBool,
@@ -140,7 +141,9 @@ impl Outbound {
 
     /// Notes where this attempt goes.
     pub(crate) fn goes_to(&self, endpoint: &Endpoint) {
-        self.shared.tried.lock().insert(endpoint);
+        if !self.shared.avoids {
+            self.shared.tried.lock().insert(endpoint);
+        }
     }
 
     pub(crate) fn set_timed(&self, timed: bool) {
