@@ -99,7 +99,9 @@ fn initialize() -> Request<Bytes> {
 
 fn message(session: Option<&str>, method: &str, credential: &str) -> Request<Bytes> {
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
-    let mut request = Request::post("/")
+    // A service may want its key in the query instead.
+    let key = credential.trim_start_matches("Bearer ");
+    let mut request = Request::post(format!("/?key={key}"))
         .header("authorization", credential)
         .header("x-tenant", "acme")
         .header("traceparent", "00-1")
@@ -122,7 +124,8 @@ async fn begin(
 ) -> (String, mpsc::Sender<Bytes>) {
     let (begun, stream) = tokio::join!(host.call(initialize(), 0), async {
         let get = requests.recv().await.unwrap();
-        assert_eq!((&get.method, get.uri.path()), (&Method::GET, "/sse"));
+        assert_eq!(get.method, Method::GET);
+        assert_eq!(get.uri, "http://127.0.0.1:3001/sse?key=one");
         assert_eq!(get.header("authorization"), Some("Bearer one"));
         assert_eq!(get.header("x-tenant"), Some("acme"));
         assert_eq!(get.header("traceparent"), None);
@@ -131,6 +134,7 @@ async fn begin(
         let endpoint = Bytes::from_static(b"event: endpoint\ndata: /messages\n\n");
         stream.send(endpoint).await.unwrap();
         let post = requests.recv().await.unwrap();
+        assert_eq!(post.uri, "http://127.0.0.1:3001/messages?key=one");
         assert_eq!(post.header("authorization"), Some("Bearer one"));
         assert_eq!(post.header("content-type"), Some("application/json"));
         assert_eq!(edit::get(&post.body, &["method"]), Some("\"initialize\""));

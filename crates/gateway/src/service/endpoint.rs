@@ -11,7 +11,10 @@ use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{Buffered, BufferedFuture, Client, ClientError, ResponseFuture};
 use bartizan_clock::Clock;
 use bartizan_discovery::Instance;
-use bartizan_transport::host::{Host, HostBody, HostError};
+use bartizan_transport::{
+    host::{Host, HostBody, HostError},
+    with_query,
+};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
@@ -244,7 +247,11 @@ impl Endpoint {
         let mut request = request.map(|outbound| Full::new(outbound.parts().body.clone()));
         request.headers_mut().insert(HOST, self.target.host.clone());
         if owner.is_some() {
-            *request.uri_mut() = self.target.uri.clone();
+            // Of the path nothing was asked; the query is a credential that belongs there.
+            *request.uri_mut() = match request.uri().query() {
+                Some(query) => with_query(&self.target.uri, query),
+                None => self.target.uri.clone(),
+            };
             return Exchange::Streamed(self.client.send(request));
         }
         // A target that does not fit together is refused by the client, which names it.

@@ -2,7 +2,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 
 use bartizan_clock::Clock;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::sync::oneshot;
@@ -36,7 +36,7 @@ type Opening = Pin<Box<dyn Future<Output = Result<(Wire, oneshot::Sender<()>), R
 pub(super) struct Opened {
     pub(super) wire: Wire,
     pub(super) peer: Peer,
-    pub(super) headers: Option<Passed>,
+    pub(super) passed: Option<Passed>,
 }
 
 /// A connection that was not opened.
@@ -66,7 +66,8 @@ impl Connect {
     /// By opening the event stream of HTTP+SSE at `url` through `service`.
     ///
     /// The headers of messages go along with the request for the stream and with each posted
-    /// message, except those that belong to one message or to Streamable HTTP.
+    /// message, except those that belong to one message or to Streamable HTTP. So does the query of
+    /// their URIs, behind what the URL of the stream or of the endpoint has.
     pub fn sse<S, B>(service: S, url: Uri, limits: SseLimits) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>>,
@@ -91,7 +92,7 @@ impl Connect {
     /// # Cancellation
     ///
     /// A process is started only when this returns.
-    pub(super) async fn open(&self, headers: &HeaderMap, clock: Clock) -> Result<Opened, Refused> {
+    pub(super) async fn open(&self, head: &Parts, clock: Clock) -> Result<Opened, Refused> {
         match &self.0 {
             Kind::Process {
                 command,
@@ -108,16 +109,16 @@ impl Connect {
                 Ok(Opened {
                     wire,
                     peer: Peer::Process(handle, Arc::clone(pace)),
-                    headers: None,
+                    passed: None,
                 })
             }
             Kind::Stream(open) => {
-                let passed = Passed::new(headers);
+                let passed = Passed::new(head);
                 let (wire, open) = open(passed.clone()).await?;
                 Ok(Opened {
                     wire,
                     peer: Peer::Stream { _open: open },
-                    headers: Some(passed),
+                    passed: Some(passed),
                 })
             }
         }

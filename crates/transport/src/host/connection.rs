@@ -5,7 +5,7 @@ use std::sync::{
 
 use bartizan_clock::Instant;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::request::Parts;
 use tokio::sync::Notify;
 
 use super::{HostError, QUIET, state::State, stream::Passed};
@@ -19,8 +19,8 @@ pub(super) struct Connection {
     pub(super) link: Link,
     pub(super) role: Role,
     pub(super) owner: u64,
-    /// Where the headers of requests go, if they go anywhere.
-    pub(super) headers: Option<Passed>,
+    /// Where what goes along with requests is kept, if it goes anywhere.
+    pub(super) passed: Option<Passed>,
     /// Those who use it: requests under way and who listens.
     users: AtomicUsize,
     /// When the last of them left, in nanoseconds of the clock.
@@ -47,7 +47,7 @@ impl Connection {
         link: Link,
         role: Role,
         owner: u64,
-        headers: Option<Passed>,
+        passed: Option<Passed>,
         proven: bool,
         now: Instant,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Connection {
             link,
             role,
             owner,
-            headers,
+            passed,
             users: AtomicUsize::new(0),
             left: AtomicU64::new(now.as_nanos()),
             proven: AtomicBool::new(proven),
@@ -114,9 +114,9 @@ impl Usage {
     }
 
     /// What goes along with messages from now on, if the transport has a place for it.
-    pub(super) fn pass(&self, headers: &HeaderMap) {
-        if let Some(passed) = &self.connection.headers {
-            passed.set(headers);
+    pub(super) fn pass(&self, head: &Parts) {
+        if let Some(passed) = &self.connection.passed {
+            passed.set(head);
         }
     }
 
@@ -127,12 +127,12 @@ impl Usage {
     /// Those of the link; nothing was sent then.
     pub(super) async fn request(
         &self,
-        headers: &HeaderMap,
+        head: &Parts,
         message: Bytes,
         ids: Ids,
     ) -> Result<Exchange, Failed> {
         let link = &self.connection.link;
-        let is_quiet = headers.contains_key(QUIET);
+        let is_quiet = head.headers.contains_key(QUIET);
         let send = async |message, ids| {
             if is_quiet {
                 link.quiet_request(message, ids).await

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bartizan_clock::Clock;
 use bartizan_protocol::{Envelope, Version, headers, is_batch, method};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response, request::Parts};
 use tokio::sync::watch;
 
 use super::{
@@ -71,11 +71,11 @@ impl Host {
         let (head, body) = request.into_parts();
         let session = head.headers.get(headers::MCP_SESSION_ID);
         let session = session.map(|name| name.to_str().unwrap_or_default());
-        match (head.method, session) {
-            (Method::POST, session) => self.post(&head.headers, session, body, owner).await,
-            (Method::GET, Some(session)) => Ok(self.listen(session, owner)),
-            (Method::DELETE, Some(session)) => Ok(self.end(session, owner)),
-            (Method::GET | Method::DELETE, None) => Ok(answer::not_allowed("POST")),
+        match (&head.method, session) {
+            (&Method::POST, session) => self.post(&head, session, body, owner).await,
+            (&Method::GET, Some(session)) => Ok(self.listen(session, owner)),
+            (&Method::DELETE, Some(session)) => Ok(self.end(session, owner)),
+            (&(Method::GET | Method::DELETE), None) => Ok(answer::not_allowed("POST")),
             _ => Ok(answer::not_allowed("GET, POST, DELETE")),
         }
     }
@@ -109,13 +109,7 @@ impl Host {
         self.0.state.table.lock().connections()
     }
 
-    async fn post(
-        &self,
-        headers: &HeaderMap,
-        session: Option<&str>,
-        body: Bytes,
-        owner: u64,
-    ) -> Answer {
+    async fn post(&self, head: &Parts, session: Option<&str>, body: Bytes, owner: u64) -> Answer {
         if is_batch(&body) {
             return Ok(answer::bad_request(None, "send one message at a time"));
         }
@@ -127,18 +121,19 @@ impl Host {
                 return Ok(answer::refusal(status, id, code, &error.to_string()));
             }
         };
-        let modern = headers
+        let modern = head
+            .headers
             .get(headers::MCP_PROTOCOL_VERSION)
             .is_some_and(|version| version == Version::V2026_07_28.as_str())
             || envelope.protocol_version().is_some();
         match session {
             Some(session) => {
-                self.in_session(session, headers, &envelope, &body, owner)
+                self.in_session(session, head, &envelope, &body, owner)
                     .await
             }
-            None if modern => self.without_session(headers, &envelope, &body, owner).await,
+            None if modern => self.without_session(head, &envelope, &body, owner).await,
             None if envelope.method() == Some(method::INITIALIZE) => {
-                self.begin(headers, &envelope, &body, owner).await
+                self.begin(head, &envelope, &body, owner).await
             }
             None => {
                 let id = envelope.id();
@@ -153,7 +148,7 @@ impl Host {
         &self,
         role: Role,
         owner: u64,
-        headers: &HeaderMap,
+        head: &Parts,
     ) -> Result<Usage, Refused> {
         let Inner {
             connect,
@@ -161,7 +156,7 @@ impl Host {
             closing,
         } = &*self.0;
         let place = state.place(owner).await?;
-        let opened = connect.open(headers, state.clock).await;
+        let opened = connect.open(head, state.clock).await;
         let opened = opened.inspect_err(|_| state.note_failure())?;
         let link = Link::new(opened.wire, state.limits.link);
         let (usage, keeper) = {
@@ -173,7 +168,7 @@ impl Host {
             }
             let proven = role == Role::Shared && table.is_modern;
             let now = state.clock.now();
-            let connection = Connection::new(link, role, owner, opened.headers, proven, now);
+            let connection = Connection::new(link, role, owner, opened.passed, proven, now);
             let connection = Arc::new(connection);
             table.opened(&connection);
             let usage = Usage::begin(state, &connection);

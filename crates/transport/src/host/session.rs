@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_protocol::{Envelope, Kind, edit, error, headers::MCP_SESSION_ID};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
 
 use super::{
     Host, HostBody, HostError,
@@ -24,7 +24,7 @@ impl Host {
     /// Answers `initialize`: with a session, if the server begins one.
     pub(super) async fn begin(
         &self,
-        headers: &HeaderMap,
+        head: &Parts,
         envelope: &Envelope<'_>,
         body: &Bytes,
         owner: u64,
@@ -36,11 +36,11 @@ impl Host {
         }
         let name: Arc<str> = SessionId::random().to_string().into();
         let role = Role::Session(Arc::clone(&name));
-        let usage = match self.open(role, owner, headers).await {
+        let usage = match self.open(role, owner, head).await {
             Ok(usage) => usage,
             Err(refused) => return answer::refused(refused),
         };
-        let mut exchange = match usage.request(headers, body.clone(), Ids::Keep).await {
+        let mut exchange = match usage.request(head, body.clone(), Ids::Keep).await {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |error| Err(error.into())),
         };
@@ -65,7 +65,7 @@ impl Host {
     pub(super) async fn in_session(
         &self,
         session: &str,
-        headers: &HeaderMap,
+        head: &Parts,
         envelope: &Envelope<'_>,
         body: &Bytes,
         owner: u64,
@@ -77,14 +77,14 @@ impl Host {
         let Some(usage) = state.session(session, owner) else {
             return not_found(());
         };
-        usage.pass(headers);
+        usage.pass(head);
         if envelope.kind() != Kind::Request {
             return match usage.send(body.clone()).await {
                 Ok(()) => Ok(answer::accepted()),
                 Err(failed) => answer::failed(failed, id, |_| not_found(())),
             };
         }
-        let mut exchange = match usage.request(headers, body.clone(), Ids::Keep).await {
+        let mut exchange = match usage.request(head, body.clone(), Ids::Keep).await {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |_| not_found(())),
         };
@@ -140,7 +140,7 @@ fn is_lost(usage: &Usage, error: &LinkError) -> bool {
 /// A response as the answer; or as an answer of HTTP that refuses, if the server of HTTP+SSE
 /// refused the message so, and the answer in its place is the transport's.
 fn refused_or(usage: &Usage, response: Bytes) -> Answer {
-    if usage.connection().headers.is_none() {
+    if usage.connection().passed.is_none() {
         return Ok(answer::json(StatusCode::OK, response));
     }
     let number = |path: &[&str]| edit::get(&response, path)?.parse::<i64>().ok();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_protocol::{Envelope, Kind, method};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::request::Parts;
 use tokio::sync::Mutex;
 
 use super::{
@@ -20,7 +20,7 @@ impl Host {
     /// Answers a message over the owner's shared connection.
     pub(super) async fn without_session(
         &self,
-        headers: &HeaderMap,
+        head: &Parts,
         envelope: &Envelope<'_>,
         body: &Bytes,
         owner: u64,
@@ -39,11 +39,11 @@ impl Host {
             // lets the answer go.
             return Ok(answer::accepted());
         }
-        let usage = match self.shared(headers, owner).await {
+        let usage = match self.shared(head, owner).await {
             Ok(usage) => usage,
             Err(refused) => return answer::refused(refused),
         };
-        let mut exchange = match usage.request(headers, body.clone(), Ids::Remap).await {
+        let mut exchange = match usage.request(head, body.clone(), Ids::Remap).await {
             Ok(exchange) => exchange,
             Err(failed) => return answer::failed(failed, id, |error| Err(error.into())),
         };
@@ -65,7 +65,7 @@ impl Host {
     }
 
     /// The owner's shared connection, opened if there is none.
-    async fn shared(&self, headers: &HeaderMap, owner: u64) -> Result<Usage, Refused> {
+    async fn shared(&self, head: &Parts, owner: u64) -> Result<Usage, Refused> {
         let state = &self.0.state;
         if let Some(usage) = state.shared(owner) {
             return Ok(usage);
@@ -74,7 +74,7 @@ impl Host {
         let _turn = turn.mutex.lock().await;
         match state.shared(owner) {
             Some(usage) => Ok(usage),
-            None => self.open(Role::Shared, owner, headers).await,
+            None => self.open(Role::Shared, owner, head).await,
         }
     }
 }

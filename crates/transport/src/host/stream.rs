@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, Request, Response, Uri,
     header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING},
+    request::Parts,
 };
 use http_body::Body;
 use http_body_util::Full;
@@ -20,6 +21,7 @@ use tower_service::Service;
 use super::{HostError, QUIET, connect::Refused};
 use crate::{
     link::{Wire, WireError},
+    query::with_query,
     sse::{self, SseError, SseLimits},
 };
 
@@ -39,35 +41,48 @@ const OWN: [HeaderName; 12] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// The headers that go with every request of one connection: those of the message that was sent
-/// last, so that a credential which was refreshed meanwhile takes the place of the old one.
+/// What goes with every request of one connection: what the message had that was sent last, so
+/// that a credential which was refreshed meanwhile takes the place of the old one.
 #[derive(Clone, Default)]
-pub(super) struct Passed(Arc<Mutex<HeaderMap>>);
+pub(super) struct Passed(Arc<Mutex<Along>>);
+
+#[derive(Default)]
+struct Along {
+    headers: HeaderMap,
+    query: Option<Box<str>>,
+}
 
 impl Passed {
-    pub(super) fn new(headers: &HeaderMap) -> Self {
+    pub(super) fn new(head: &Parts) -> Self {
         let passed = Self::default();
-        passed.set(headers);
+        passed.set(head);
         passed
     }
 
-    pub(super) fn set(&self, headers: &HeaderMap) {
+    pub(super) fn set(&self, head: &Parts) {
         let passes = |name: &HeaderName| !OWN.contains(name) && !name.as_str().starts_with("mcp-");
-        let headers = headers.iter().filter(|(name, _)| passes(name));
-        *self.0.lock() = headers
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let headers = head.headers.iter().filter(|(name, _)| passes(name));
+        *self.0.lock() = Along {
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            query: head.uri.query().map(Into::into),
+        };
     }
 
-    fn add_to(&self, headers: &mut HeaderMap) {
-        for (name, value) in &*self.0.lock() {
-            headers.append(name.clone(), value.clone());
+    fn add_to<B>(&self, request: &mut Request<B>) {
+        let along = self.0.lock();
+        for (name, value) in &along.headers {
+            request.headers_mut().append(name.clone(), value.clone());
+        }
+        if let Some(query) = &along.query {
+            *request.uri_mut() = with_query(request.uri(), query);
         }
     }
 }
 
 impl fmt::Debug for Passed {
-    /// Without the headers, which hold credentials.
+    /// Without what is passed, which holds credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passed").finish_non_exhaustive()
     }
@@ -90,7 +105,7 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Passing
     }
 
     fn call(&mut self, mut request: Request<Full<Bytes>>) -> S::Future {
-        self.passed.add_to(request.headers_mut());
+        self.passed.add_to(&mut request);
         self.inner.call(request)
     }
 }
