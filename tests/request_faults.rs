@@ -406,6 +406,26 @@ async fn a_body_above_the_limit_is_refused_and_named() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_as_such() {
+    let backend = backend().await;
+    let gateway = variables(&backend).start().await;
+    let body = "{\"service\":\"user-service\",\"operation\":\"getUser\"}";
+    for path in ["/mcp/request", "/mcp", "/tools/call"] {
+        for coding in ["gzip", "identity, br"] {
+            let headers = [("content-encoding", coding)];
+            let request = gateway.request(Method::POST, path, &headers, body);
+            let answer = gateway.send(request).await;
+            assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+            let text = String::from_utf8_lossy(&answer.body);
+            assert!(text.contains("is compressed"), "{path}: {text}");
+        }
+    }
+    assert_eq!(backend.hits(), 0);
+    let answer = gateway.post_with(&[("content-encoding", "identity")], body);
+    assert_eq!(answer.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_half_sent_body_ends_in_time() {
     let backend = backend().await;
     let gateway = variables(&backend)

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{body::Body as AxumBody, extract::Request};
 use futures_util::future::{CatchUnwind, FutureExt};
-use http::{HeaderValue, Method, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, Uri, header::CONTENT_ENCODING};
 use http_body::Body as HttpBody;
 use percent_encoding::percent_decode_str;
 use pin_project::pin_project;
@@ -117,7 +117,17 @@ fn shortcut<B>(
     if shared.is_foreign_page(request.headers(), request.uri().authority()) {
         return Some(refuse(shared, &Error::ForeignPage));
     }
+    if is_compressed(request.headers()) {
+        return Some(refuse(shared, &Error::Compressed));
+    }
     None
+}
+
+/// Whether a body was encoded on its way here, which nobody here undoes: bodies are passed on as
+/// they came.
+fn is_compressed(headers: &HeaderMap) -> bool {
+    let as_it_is = |value: &HeaderValue| value.is_empty() || value == "identity";
+    !headers.get_all(CONTENT_ENCODING).iter().all(as_it_is)
 }
 
 /// Whether a path is for everybody: for health checks of containers, which know no key and learn no

@@ -29,6 +29,8 @@ pub(crate) enum Error {
     Operation(#[from] InvalidOperation),
     #[error("request entity too large: the limit is {limit} bytes")]
     TooLarge { limit: usize },
+    #[error("the request body is compressed: send it as it is, without Content-Encoding")]
+    Compressed,
     #[error("the request body did not arrive in time")]
     SlowBody,
     #[error("the connection closed in the middle of the request body")]
@@ -73,7 +75,9 @@ impl Error {
             Self::Unauthenticated | Self::ForeignPage | Self::Credential { .. } => {
                 "AUTHENTICATION_ERROR"
             }
-            Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } => "VALIDATION_ERROR",
+            Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } | Self::Compressed => {
+                "VALIDATION_ERROR"
+            }
             Self::SlowBody => "TIMEOUT_ERROR",
             Self::Disconnected => "NETWORK_ERROR",
             Self::UnknownService(_) | Self::NotMcp(_) => "CONFIGURATION_ERROR",
@@ -92,6 +96,7 @@ impl Error {
             Self::ForeignPage => StatusCode::FORBIDDEN,
             Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownService(_) | Self::NotMcp(_) => StatusCode::NOT_FOUND,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
