@@ -339,6 +339,30 @@ async fn an_answer_that_broke_off_says_nothing_of_the_revision_for_long() {
     assert!(heard.is_ok(), "{}", ask().await);
 }
 
+#[tokio::test]
+async fn a_server_hears_why_its_answer_is_wanted_no_more() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/call" => Reply::hang(),
+        _ => answer_of_a(request),
+    });
+    let call = client.send(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": { "name": "a__look", "arguments": {} } }));
+    let cancel = async {
+        server.hears("tools/call", 2).await;
+        let params = json!({ "requestId": 2, "reason": "the user \"changed\" her mind" });
+        let said =
+            json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
+        assert_eq!(client.send(said).await.status, StatusCode::ACCEPTED);
+        server.hears("notifications/cancelled", 1).await
+    };
+    let (_, heard) = tokio::join!(call, cancel);
+    assert_eq!(heard[0].1["reason"], "the user \"changed\" her mind");
+}
+
 /// What it accepts of notifications says nothing of a server that answers no call.
 #[tokio::test]
 async fn a_server_that_answers_no_call_opens_its_circuit_though_it_accepts_that_they_are_cancelled()

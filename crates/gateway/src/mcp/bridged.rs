@@ -214,7 +214,8 @@ pub(super) async fn aside(
         Kind::Notification => match envelope.method() {
             Some("notifications/cancelled") => {
                 if let Some(id) = envelope.request_id() {
-                    client.cancel(id.as_raw());
+                    let reason = edit::get(body, &["params", "reason"]);
+                    client.cancel(id.as_raw(), reason);
                 }
             }
             Some("notifications/roots/list_changed") => {

@@ -36,7 +36,7 @@ pub(crate) struct ClientSession {
     log_level: Mutex<Option<LogLevel>>,
     next: AtomicU64,
     asked: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
-    under_way: Mutex<HashMap<Box<str>, oneshot::Sender<()>>>,
+    under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Option<Box<str>>>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
     news: broadcast::Sender<Bytes>,
     /// Resources, each with the service that has it.
@@ -142,8 +142,9 @@ impl ClientSession {
         asked.is_some_and(|asked| asked.send(answer).is_ok())
     }
 
-    /// Notes that a request is under way; what comes back ends when it is cancelled.
-    pub(crate) fn under_way(&self, id: &str) -> oneshot::Receiver<()> {
+    /// Notes that a request is under way; what comes back ends when it is cancelled, with the reason
+    /// if one was given.
+    pub(crate) fn under_way(&self, id: &str) -> oneshot::Receiver<Option<Box<str>>> {
         let (sender, cancelled) = oneshot::channel();
         let mut under_way = self.under_way.lock();
         // The entries of requests that have ended are swept by the next one.
@@ -152,10 +153,10 @@ impl ClientSession {
         cancelled
     }
 
-    /// Cancels a request of the client's.
-    pub(crate) fn cancel(&self, id: &str) {
+    /// Cancels a request of the client's; `reason` is raw JSON.
+    pub(crate) fn cancel(&self, id: &str, reason: Option<&str>) {
         if let Some(sender) = self.under_way.lock().remove(id) {
-            let _ = sender.send(());
+            let _ = sender.send(reason.map(Into::into));
         }
     }
 

@@ -113,11 +113,7 @@ async fn page(
         body = bridge::request_to_modern(&body, &meta)
             .map_err(|error| ListError::Unreadable(error.to_string()))?;
     }
-    let request = Request {
-        body,
-        id: id.into(),
-        method: method.into(),
-    };
+    let request = Request::new(body, id, method);
     let answer = ask::alone(door, client, &request).await;
     answer.ok_or_else(|| ListError::Unreadable("no answer".to_owned()))
 }

@@ -62,11 +62,7 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
             return Called::refused(error::INVALID_PARAMS, format!("parameters: {error}"));
         }
     };
-    let request = Request {
-        body,
-        id: id.into(),
-        method: method::TOOLS_CALL.into(),
-    };
+    let request = Request::new(body, id, method::TOOLS_CALL);
     let client = nobody();
     match door.in_time(ask::alone(door, &client, &request)).await {
         Ok(Some(response)) => read(&response),

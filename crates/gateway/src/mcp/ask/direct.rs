@@ -36,11 +36,7 @@ pub(in crate::mcp) fn direct(
     method: &str,
     params: &str,
 ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
-    let request = Request {
-        body: error::request(ID, method, Some(params)),
-        id: ID.into(),
-        method: method.into(),
-    };
+    let request = Request::new(error::request(ID, method, Some(params)), ID, method);
     let door = door.clone();
     Box::pin(async move {
         let answer = async {
@@ -86,7 +82,14 @@ async fn to_legacy(
     request: &Request,
 ) -> Result<Bytes, Refusal> {
     let session = legacy_upstream::pooled(door, nobody)?;
-    let mut call = Call::begin(door, &session, request.body.clone(), Turn::default()).await?;
+    let mut call = Call::begin(
+        door,
+        &session,
+        request.body.clone(),
+        Turn::default(),
+        &request.given_up,
+    )
+    .await?;
     loop {
         match call.hear(request).await? {
             Heard::Message(_) => {}

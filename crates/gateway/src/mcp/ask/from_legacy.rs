@@ -80,7 +80,14 @@ pub(super) async fn to_legacy(
 ) -> Result<Bytes, Refusal> {
     let unreadable = |error: &dyn std::fmt::Display| untranslatable(door, error);
     let session = client.upstream(door);
-    let mut call = Call::begin(door, &session, request.body.clone(), Turn::default()).await?;
+    let mut call = Call::begin(
+        door,
+        &session,
+        request.body.clone(),
+        Turn::default(),
+        &request.given_up,
+    )
+    .await?;
     let mut asked = FuturesUnordered::new();
     loop {
         tokio::select! {

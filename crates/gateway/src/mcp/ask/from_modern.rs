@@ -51,7 +51,7 @@ pub(super) async fn to_legacy(
             let body = bridge::request_to_legacy(&request.method, &request.body)
                 .map_err(|error| untranslatable(door, &error))?;
             let turn = Turn::take(door, client, request, &session).await?;
-            Call::begin(door, &session, body, turn).await?
+            Call::begin(door, &session, body, turn, &request.given_up).await?
         }
     };
     loop {

@@ -94,11 +94,8 @@ mod tests {
     const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
 
     fn subject(method: &str, params: &str) -> Subject {
-        let request = Request {
-            body: Bytes::from(format!(r#"{{"params":{params}}}"#)),
-            id: "1".into(),
-            method: method.into(),
-        };
+        let body = format!(r#"{{"params":{params}}}"#);
+        let request = Request::new(Bytes::from(body), "1", method);
         Subject::of(&request, Abilities::read(r#"{"elicitation":{}}"#))
     }
 

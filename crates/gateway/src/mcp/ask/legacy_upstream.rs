@@ -13,7 +13,8 @@ use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 
 use super::{
-    ModernClient, Request, broken_off, modern_upstream::fresh_id, turn::Turn, untranslatable,
+    GivenUp, ModernClient, Request, broken_off, modern_upstream::fresh_id, turn::Turn,
+    untranslatable,
 };
 use crate::mcp::{
     Door, Exchange, Message, Refusal,
@@ -88,6 +89,7 @@ struct UnderWay {
     id: String,
     /// Where it was sent last; nowhere before it was sent, and once it is over.
     live: Mutex<Option<Arc<Live>>>,
+    given_up: GivenUp,
 }
 
 impl UnderWay {
@@ -104,8 +106,9 @@ impl Drop for UnderWay {
         let cancelled = error::notification(
             NOTIFICATION_CANCELLED,
             Some(&format!(
-                r#"{{"requestId":{},"reason":"nobody waits for the answer any more"}}"#,
-                self.id
+                r#"{{"requestId":{},"reason":{}}}"#,
+                self.id,
+                self.given_up.reason()
             )),
         );
         self.errand.run(live.aside(cancelled));
@@ -129,6 +132,7 @@ impl Call {
         session: &Arc<UpstreamSession>,
         body: Bytes,
         turn: Turn,
+        given_up: &GivenUp,
     ) -> Result<Self, Refusal> {
         let id = fresh_id();
         let mut edit = Edit::new(&body);
@@ -147,6 +151,7 @@ impl Call {
             errand: door.errand(),
             id,
             live: Mutex::default(),
+            given_up: given_up.clone(),
         };
         let sent = session
             .send(door, |live| {

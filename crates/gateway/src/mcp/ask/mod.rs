@@ -14,12 +14,13 @@ mod parked;
 mod turn;
 mod turns;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bartizan_protocol::{Envelope, Era, Kind};
 use bartizan_transport::bridge::{Abilities, LogLevel};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot::error::RecvError;
 
 pub(super) use self::{
     direct::direct,
@@ -88,19 +89,39 @@ pub(crate) struct Request {
     /// Raw JSON.
     pub(crate) id: Arc<str>,
     pub(crate) method: Arc<str>,
+    pub(crate) given_up: GivenUp,
+}
+
+/// Why a client of an older revision wants no answer any more, for the upstream to hear.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GivenUp(Arc<OnceLock<Box<str>>>);
+
+impl GivenUp {
+    /// The reason, as raw JSON.
+    fn reason(&self) -> &str {
+        let said = self.0.get();
+        said.map_or(r#""nobody waits for the answer any more""#, |reason| reason)
+    }
 }
 
 impl Request {
+    /// `method` with the raw `id`, as `body` says.
+    pub(crate) fn new(body: Bytes, id: &str, method: &str) -> Self {
+        Self {
+            body,
+            id: id.into(),
+            method: method.into(),
+            given_up: GivenUp::default(),
+        }
+    }
+
     /// The request in `body`; none if it is something else.
     pub(crate) fn read(body: &Bytes, envelope: &Envelope<'_>) -> Option<Self> {
         if envelope.kind() != Kind::Request {
             return None;
         }
-        Some(Self {
-            body: body.clone(),
-            id: envelope.id()?.as_raw().into(),
-            method: envelope.method()?.into(),
-        })
+        let (id, method) = (envelope.id()?, envelope.method()?);
+        Some(Self::new(body.clone(), id.as_raw(), method))
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal) -> Bytes {
@@ -155,9 +176,17 @@ pub(super) async fn unless_cancelled(
     let Client::Legacy(client) = client else {
         return Some(asked.await);
     };
+    let cancelled = async {
+        let reason = client.under_way(&request.id).await?;
+        // Before what asks is dropped, which tells the upstream.
+        if let Some(reason) = reason {
+            let _ = request.given_up.0.set(reason);
+        }
+        Ok::<_, RecvError>(())
+    };
     tokio::select! {
         response = asked => Some(response),
-        Ok(()) = client.under_way(&request.id) => None,
+        Ok(()) = cancelled => None,
     }
 }
 

@@ -137,11 +137,8 @@ mod tests {
     const RESULT: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
 
     fn part(turns: &Arc<Turns>, tool: &str) -> Part {
-        let request = Request {
-            body: Bytes::from(format!(r#"{{"params":{{"name":"{tool}"}}}}"#)),
-            id: "1".into(),
-            method: "tools/call".into(),
-        };
+        let body = format!(r#"{{"params":{{"name":"{tool}"}}}}"#);
+        let request = Request::new(Bytes::from(body), "1", "tools/call");
         Part {
             questions: turns.questions(),
             turns: Arc::clone(turns),
