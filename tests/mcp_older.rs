@@ -581,18 +581,24 @@ async fn who_knows_what_it_is_asked_says_why_there_is_none() {
 }
 
 #[tokio::test]
-async fn a_key_that_a_server_wants_in_the_query_is_sent_there() {
+async fn what_a_server_wants_in_the_query_is_sent_there() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", format!("{}/mcp", server.upstream.url()))])
         .set("MCP_SERVICE_A_AUTH_TYPE", "api-key")
         .set("MCP_SERVICE_A_API_KEY", "a key")
         .set("MCP_SERVICE_A_API_KEY_IN", "query")
-        .set("MCP_SERVICE_A_API_KEY_NAME", "key");
+        .set("MCP_SERVICE_A_API_KEY_NAME", "key")
+        .set("MCP_SERVICE_A_QUERY", "project=7");
     let gateway = gateway.start().await;
     Client::begin(&gateway).await.look("a").await;
     let requests = server.upstream.requests();
     assert!(requests.iter().any(|it| rpc(it) == "tools/call"));
     for request in requests {
-        assert_eq!(request.uri, "/mcp?key=a%20key", "{}", rpc(&request));
+        assert_eq!(
+            request.uri,
+            "/mcp?project=7&key=a%20key",
+            "{}",
+            rpc(&request)
+        );
     }
 }

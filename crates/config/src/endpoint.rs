@@ -51,7 +51,7 @@ impl Endpoint {
         if url.query().is_some() || url.fragment().is_some() {
             // Queries are where some services want their keys.
             return Err(Fault::Unquotable(
-                "not hold a query or a fragment".to_owned(),
+                "not hold a query or a fragment; the query of an MCP server is MCP_SERVICE_<NAME>_QUERY".to_owned(),
             ));
         }
         // `url` mends what browsers forgive, such as `http:host`; what is sent is not mended.

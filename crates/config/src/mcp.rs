@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bartizan_auth::Secret;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, uri::PathAndQuery};
 
 use crate::{
     McpTransport, Origin, Problem, ProgramSettings, RegisteredKind, RestSettings, Setting,
@@ -35,6 +35,9 @@ pub struct McpSettings {
     /// The headers of every request besides those of the protocol and of authentication, each
     /// once and with a value that can be sent; none for [`McpTransport::Stdio`].
     pub headers: Vec<(HeaderName, Setting<Secret>)>,
+    /// The query of every request, without the question mark, which a URI can have; none for
+    /// [`McpTransport::Stdio`].
+    pub query: Option<Setting<Secret>>,
     /// Whether the server is believed when it calls a tool read-only or idempotent.
     pub trust_annotations: Setting<bool>,
     /// How long a streamed answer may say nothing.
@@ -85,10 +88,10 @@ impl ServiceKind {
             return None;
         }
         let programs = is_registered.then(|| ProgramSettings::read(reader, scope));
-        let (stdio, headers) = if *transport == McpTransport::Stdio {
-            (Some(StdioSettings::read(reader, scope)), Vec::new())
+        let (stdio, headers, query) = if *transport == McpTransport::Stdio {
+            (Some(StdioSettings::read(reader, scope)), Vec::new(), None)
         } else {
-            (None, headers(reader, scope))
+            (None, headers(reader, scope), query(reader, scope))
         };
         let trust_annotations = reader.setting(scope, &table::TRUST_ANNOTATIONS);
         let stream_idle_timeout = reader.setting(scope, &table::STREAM_IDLE_TIMEOUT);
@@ -100,6 +103,7 @@ impl ServiceKind {
             },
             programs,
             headers,
+            query,
             trust_annotations,
             stream_idle_timeout,
         })))
@@ -172,6 +176,22 @@ fn check_name(reader: &mut Reader<'_>, scope: &Scope, name: &str) {
             scope.message("an MCP service cannot have this name: no URL can hold it"),
         ));
     }
+}
+
+fn query(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Secret>> {
+    let query = reader.secret(scope, &table::SERVICE_QUERY)?;
+    let text = query.expose().trim_start_matches('?');
+    if text.is_empty() {
+        return None;
+    }
+    let is_one = !text.contains('#') && PathAndQuery::try_from(format!("/?{text}")).is_ok();
+    if !is_one {
+        let words = scope.message("query holds characters that a URL cannot: encode them");
+        reader.wrong_secret(scope, &table::SERVICE_QUERY, words);
+        return None;
+    }
+    let text = Secret::new(text);
+    Some(query.map(|_| text))
 }
 
 fn headers(reader: &mut Reader<'_>, scope: &Scope) -> Vec<(HeaderName, Setting<Secret>)> {

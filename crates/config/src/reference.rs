@@ -90,8 +90,8 @@ Desktop, Claude Code and Cursor, and the `servers` of VS Code, with comments and
 
 * `command`, `args`, `env` and `cwd` are `_COMMAND`, `_ARGS`, `_ENV_*` and `_WORKING_DIR` of the
   service; `envFile` names a file of more variables, in the syntax of `.env`, below those of `env`.
-* `url` and `headers` are `_ENDPOINT` and `_HEADER_*`; `Authorization: Bearer ...` becomes the
-  bearer token.
+* `url` and `headers` are `_ENDPOINT`, with `_QUERY` for what stands behind a `?`, and
+  `_HEADER_*`; `Authorization: Bearer ...` becomes the bearer token.
 * `type` or `transport` is `stdio`, `http`, `streamable-http` or `sse`; without it a `url` is
   Streamable HTTP.
 * A server that is `disabled` is passed over.

@@ -541,6 +541,10 @@ variables! {
         "A header of every request to the MCP server, `_` standing for `-`: \
          `MCP_SERVICE_A_HEADER_X_TENANT` sends `X-Tenant`. Headers of the protocol and of the \
          connection are refused.";
+    SERVICE_QUERY = "MCP_SERVICE_<NAME>_QUERY", McpService, Secret,
+        Unset("requests have none"), "query",
+        "What stands behind the `?` of the MCP server's URL, encoded as it is sent, such as \
+         `project=7&read_only=true`. Kept secret, as some servers want their keys there.";
     TRUST_ANNOTATIONS = "MCP_SERVICE_<NAME>_TRUST_ANNOTATIONS", McpService, Flag,
         Value("false", "a server that calls a tool harmless need not be right"), "",
         "Believes the server's word that a tool is read-only or idempotent, so that its calls \

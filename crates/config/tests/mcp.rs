@@ -233,6 +233,26 @@ fn headers_of_a_server() {
 }
 
 #[test]
+fn a_query_of_a_server() {
+    let query = |text| {
+        let mcp = mcp(&[URL, HTTP, ("QUERY", text)]);
+        mcp.query.map(|query| query.expose().to_owned())
+    };
+    assert_eq!(query("p=7&ro=true").as_deref(), Some("p=7&ro=true"));
+    assert_eq!(query(" ?p=a%20b ").as_deref(), Some("p=a%20b"));
+    assert_eq!(query("?"), None);
+    for wrong in ["hunter2#", "hunter2 b", "hunter2\u{7f}"] {
+        assert_eq!(
+            refused(&[URL, HTTP, ("QUERY", wrong)]),
+            [
+                "Service kit: query holds characters that a URL cannot: encode them \
+                 (MCP_SERVICE_KIT_QUERY)"
+            ]
+        );
+    }
+}
+
+#[test]
 fn headers_that_are_refused() {
     let refused = |name: &str, text: &str| {
         let mut problems = refused(&[URL, HTTP, (name, text)]);

@@ -58,6 +58,24 @@ fn environment(service: &ServiceSettings) -> Vec<(&str, &str)> {
 }
 
 #[test]
+fn a_url_may_hold_a_query() {
+    let text = r#"{ "mcpServers": { "db": {
+        "url": "https://mcp.example.com/mcp?project=a,b;c&read_only=true" } } }"#;
+    let configuration = read(&[], text).unwrap();
+    let service = &configuration.services[0];
+    assert_eq!(service.endpoints[0].as_str(), "https://mcp.example.com/mcp");
+    let query = service.kind.mcp().unwrap().query.as_ref().unwrap();
+    assert_eq!(query.expose(), "project=a,b;c&read_only=true");
+    let refused = read(
+        &[],
+        r#"{ "mcpServers": { "db": { "url": "http://a/mcp?hunter2 b" } } }"#,
+    );
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("query holds characters"), "{refused:?}");
+}
+
+#[test]
 fn claude_desktop() {
     let path = file("claude_desktop_config.json");
     let configuration = load(&[], &path).unwrap();
@@ -392,7 +410,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{\"mcpServers\": {\"a\": {\"url\": \"http://a\", \"headers\": 1}}}", "a.headers (mcp.json, line 1, column 42) must be an object of texts"),
         ("{\"mcpServers\": {\"a\": {\"command\": \"x\", \"disabled\": 1}}}", "a.disabled (mcp.json, line 1, column 39) must be true or false"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"a.example.com/mcp\"}}}", "Service a: invalid endpoint URL (a.url is \"a.example.com/mcp\" in mcp.json, line 1, column 23: it must begin with http:// or https://)"),
-        ("{\"mcpServers\": {\"a\": {\"url\": \"https://a/mcp?key=hunter2\"}}}", "Service a: invalid endpoint URL (a.url (mcp.json, line 1, column 23) must not hold a query or a fragment)"),
+        ("{\"mcpServers\": {\"a\": {\"url\": \"https://a/mcp#hunter2\"}}}", "Service a: invalid endpoint URL (a.url (mcp.json, line 1, column 23) must not hold a query or a fragment; the query of an MCP server is MCP_SERVICE_<NAME>_QUERY)"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"https://a,https://b\"}}}", "a.url (mcp.json, line 1, column 23) must not hold a comma or a semicolon"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"https://a\", \"headers\": {\"Authorization\": \"Bearer <token>\"}}}}", "Service a: bearer token is a placeholder (a.headers.Authorization (mcp.json, line 1, column 55))"),
         ("{\"mcpServers\": {\"a\": {\"url\": \"https://a\", \"headers\": {\"X Y\": \"hunter2\"}}}}", "Service a: no header can have this name (a.headers.X Y (mcp.json, line 1, column 55))"),

@@ -138,6 +138,11 @@ impl ServiceConfig {
         self.variable(format!("HEADER_{}", name.as_ref()), value)
     }
 
+    /// The query of every request to the MCP server.
+    pub fn query(self, query: impl Into<String>) -> Self {
+        self.variable("QUERY", query)
+    }
+
     /// Whether the MCP server is believed when it calls a tool read-only or idempotent. Default:
     /// no.
     pub fn trust_annotations(self, trust: bool) -> Self {

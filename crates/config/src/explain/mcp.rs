@@ -13,6 +13,9 @@ pub(super) fn service_rows(rows: &mut Rows, mcp: &McpSettings) {
     for (name, value) in &mcp.headers {
         rows.add(MCP, "header", value, |value| format!("{name}: {value}"));
     }
+    if let Some(query) = &mcp.query {
+        rows.shown(MCP, "query", query);
+    }
     let Some(process) = &mcp.stdio else {
         return;
     };

@@ -336,18 +336,25 @@ impl Reading<'_, '_, '_> {
         let member = member?;
         let origin = self.origin(member);
         let text = self.value(&member.value, &origin, "ENDPOINT")?;
-        if text.expose().contains([',', ';']) {
+        let (endpoint, query) = match text.expose().split_once('?') {
+            Some((endpoint, query)) => (Secret::new(endpoint), Some(Secret::new(query))),
+            None => (text, None),
+        };
+        if endpoint.expose().contains([',', ';']) {
             // Both mean something in the variable that holds several endpoints.
             self.file
                 .wrong(&origin, "must not hold a comma or a semicolon");
             return None;
         }
-        let path = text.expose().trim_end_matches('/');
+        let path = endpoint.expose().trim_end_matches('/');
         if transport == McpTransport::StreamableHttp && !is_said && path.ends_with("/sse") {
             let what = "ends in /sse: if the server speaks HTTP+SSE, add \"type\": \"sse\"";
             self.file.doubt(&origin, what);
         }
-        self.set("ENDPOINT", text, origin);
+        if let Some(query) = query {
+            self.set("QUERY", query, origin.clone());
+        }
+        self.set("ENDPOINT", endpoint, origin);
         Some(())
     }
 }

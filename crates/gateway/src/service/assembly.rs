@@ -21,7 +21,7 @@ use bartizan_rate_limit::{
 };
 use bartizan_retry::{InvalidRetry, Retry};
 use bartizan_telemetry::Metrics;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderValue, Request};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tower_layer::Layer;
@@ -43,7 +43,7 @@ use super::{
     failure::Flatten,
     hosting::Hosting,
     policy::CallPolicy,
-    prepare::Prepare,
+    prepare::{Fixed, Prepare},
     probing,
     source::{self, Found},
     stream::UntilStreamEnd,
@@ -237,7 +237,7 @@ pub(super) fn assemble_found(
     let balance = Balance::new(balancer.clone(), Judge::default())
         .affinity(Elsewhere)
         .track(UntilStreamEnd);
-    let exchange = Prepare::new(auth.layer(balance), clock, fixed_headers(settings));
+    let exchange = Prepare::new(auth.layer(balance), clock, fixed(settings));
 
     let circuit = CircuitBreakerLayer::new(breaker.clone(), Blame::new(balancer.clone()));
     let attempt = Deadline::new(circuit.layer(exchange.clone()), clock);
@@ -294,14 +294,20 @@ pub(super) fn assemble_found(
     })
 }
 
-/// The headers that the operator adds to every message.
-fn fixed_headers(settings: &ServiceSettings) -> Arc<[(HeaderName, HeaderValue)]> {
-    let headers = settings.kind.mcp().map_or(&[][..], |mcp| &mcp.headers);
-    let sealed = headers.iter().filter_map(|(name, value)| {
-        // The configuration has seen to it that each can be a header.
+/// What the operator adds to every message.
+fn fixed(settings: &ServiceSettings) -> Fixed {
+    let Some(mcp) = settings.kind.mcp() else {
+        return Fixed::default();
+    };
+    // The configuration has seen to it that each can be sent.
+    let sealed = mcp.headers.iter().filter_map(|(name, value)| {
         let mut value = HeaderValue::from_str(value.expose()).ok()?;
         value.set_sensitive(true);
         Some((name.clone(), value))
     });
-    sealed.collect()
+    let query = mcp.query.as_ref();
+    Fixed {
+        headers: sealed.collect(),
+        target: query.and_then(|query| format!("/?{}", query.expose()).try_into().ok()),
+    }
 }

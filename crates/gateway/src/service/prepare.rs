@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -7,7 +8,7 @@ use bartizan_clock::Clock;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
-    uri::Parts as UriParts,
+    uri::{Parts as UriParts, PathAndQuery},
 };
 use tower_service::Service;
 
@@ -32,16 +33,32 @@ const HEADERS: usize = 16;
 pub(crate) struct Prepare<S> {
     inner: S,
     clock: Clock,
-    /// Headers that the operator adds to every message.
-    fixed: Arc<[(HeaderName, HeaderValue)]>,
+    fixed: Arc<Fixed>,
+}
+
+/// What the operator adds to every message.
+#[derive(Default)]
+pub(crate) struct Fixed {
+    pub(crate) headers: Box<[(HeaderName, HeaderValue)]>,
+    /// With the query that the URL of each instance gets.
+    pub(crate) target: Option<PathAndQuery>,
+}
+
+impl fmt::Debug for Fixed {
+    /// Without the query, which may be a secret; headers are marked as such.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixed")
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S> Prepare<S> {
-    pub(crate) fn new(inner: S, clock: Clock, fixed: Arc<[(HeaderName, HeaderValue)]>) -> Self {
+    pub(crate) fn new(inner: S, clock: Clock, fixed: Fixed) -> Self {
         Self {
             inner,
             clock,
-            fixed,
+            fixed: Arc::new(fixed),
         }
     }
 }
@@ -60,12 +77,14 @@ where
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
         let parts = outbound.parts();
-        let headers = match &parts.form {
-            Form::Operation => self.operation(&outbound),
-            Form::Message { headers, .. } => self.message(parts, headers),
+        let (headers, target) = match &parts.form {
+            Form::Operation => (self.operation(&outbound), None),
+            Form::Message { headers, .. } => {
+                (self.message(parts, headers), self.fixed.target.as_ref())
+            }
         };
         let mut uri = UriParts::default();
-        uri.path_and_query = Some(parts.path.clone());
+        uri.path_and_query = Some(target.unwrap_or(&parts.path).clone());
         let method = parts.method.clone();
         let mut request = Request::new(outbound);
         *request.method_mut() = method;
@@ -108,7 +127,7 @@ impl<S> Prepare<S> {
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(USER_AGENT, HeaderValue::from_static(MESSAGE_USER_AGENT));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        for (name, value) in self.fixed.iter().chain(own) {
+        for (name, value) in self.fixed.headers.iter().chain(own) {
             headers.append(name.clone(), value.clone());
         }
         trace(parts, &mut headers);
