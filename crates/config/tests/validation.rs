@@ -339,6 +339,7 @@ fn variables_of_others(name: &str) -> bool {
             "IDLE_TIMEOUT",
             "MAX_LIFETIME",
             "HEADER_<HEADER>",
+            "QUERY",
             "TRUST_ANNOTATIONS",
             "STREAM_IDLE_TIMEOUT",
             "GRANT",
