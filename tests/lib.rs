@@ -7,7 +7,7 @@ mod pace;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bartizan_config::{Configuration, Errors, Source};
-use bartizan_gateway::{Gateway, Reloaded};
+use bartizan_gateway::{Gateway, Reloaded, StartError};
 use bartizan_server::Drained;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -278,8 +278,17 @@ impl Running {
     ///
     /// When it does not.
     pub fn reload(&self, variables: &Variables) -> Reloaded {
-        let reloaded = self.gateway.reload(&variables.configuration());
+        let reloaded = self.try_reload(variables);
         reloaded.expect("a configuration to go on under")
+    }
+
+    /// The same, if it can.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot.
+    pub fn try_reload(&self, variables: &Variables) -> Result<Reloaded, StartError> {
+        self.gateway.reload(&variables.configuration())
     }
 
     /// The value of a metric of a service, which may have labels after that of the service.

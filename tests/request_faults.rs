@@ -9,7 +9,7 @@ use std::{
 };
 
 use bartizan_clock::Clock;
-use bartizan_testkit::{Reply, TokenIssuer, Upstream};
+use bartizan_testkit::{Recorded, Reply, TokenIssuer, Upstream};
 use bartizan_tests::{Running, Variables};
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -727,6 +727,33 @@ async fn a_slow_token_endpoint_does_not_outlast_the_deadline() {
         health["services"][0]["status"], "healthy",
         "the service was never asked"
     );
+}
+
+/// The first token is refused, and the second one comes when nobody waits any more.
+#[tokio::test]
+async fn another_token_that_is_slow_does_not_outlast_the_deadline() {
+    let backend = backend().await;
+    backend.handle(|_: &Recorded| Reply::status(401));
+    let issuer = TokenIssuer::start(Some(3600)).await;
+    let gateway = variables(&backend)
+        .user("AUTH_TYPE", "oauth2")
+        .user("TOKEN_URL", issuer.url())
+        .user("CLIENT_ID", "gateway")
+        .user("CLIENT_SECRET", "cl1ent")
+        .user("IDEMPOTENT_OPERATIONS", "getUser")
+        .start()
+        .await;
+    // The first token comes at once.
+    gateway.call("setUser").await;
+    let asked = backend.hits();
+    issuer.delay(Duration::from_millis(1_500));
+    let (clock, start) = (Clock::default(), Clock::default().now());
+    let body = r#"{"service":"user-service","operation":"getUser","metadata":{"timeout":300}}"#;
+    let answer = gateway.post(body).await;
+    assert!(clock.now() - start < Duration::from_millis(1_200));
+    assert_eq!(answer.message(), "timeout of 300ms exceeded");
+    tokio::time::sleep(Duration::from_millis(1_700)).await;
+    assert_eq!(backend.hits(), asked + 1, "nothing is sent afterwards");
 }
 
 #[tokio::test]

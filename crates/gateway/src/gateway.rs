@@ -7,7 +7,7 @@ use std::{
 
 use axum::Router;
 use bartizan_client::InvalidClient;
-use bartizan_config::{Configuration, GatewaySettings};
+use bartizan_config::{Configuration, Errors, GatewaySettings};
 use bartizan_discovery::InvalidRegistryFile;
 use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfig};
 use thiserror::Error;
@@ -57,6 +57,9 @@ pub enum StartError {
     /// A registry cannot be used as it is.
     #[error("registry: {0}")]
     Registry(#[from] InvalidRegistryFile),
+    /// The settings of a service that a registry lists are wrong.
+    #[error(transparent)]
+    Listed(#[from] Errors),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),

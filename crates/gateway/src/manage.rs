@@ -2,9 +2,7 @@
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
-use bartizan_config::{
-    AuthSettings, Registered, RegisteredKind, ServiceKind, ServiceSettings, variable_prefix,
-};
+use bartizan_config::{AuthSettings, Registered, RegisteredKind, ServiceSettings, variable_prefix};
 use bartizan_discovery::{Entry, Remark};
 
 use crate::{
@@ -81,7 +79,13 @@ impl Works {
         for remark in &remarks {
             tracing::warn!(service, %id, "registration: {remark}");
         }
-        let replaced = self.registries().register(service, entry, ttl).await?;
+        let registries = self.registries();
+        let is_new_guest = !is_admin && self.guests().note(&registries, service, &id);
+        let registered = registries.register(service, entry, ttl).await;
+        if is_admin && registered.is_ok() || is_new_guest && registered.is_err() {
+            self.guests().strike(service, &id);
+        }
+        let replaced = registered?;
         self.apply_registries_at_home().await;
         tracing::info!(service, %id, ?ttl, replaced, "instance registered");
         Ok(Added {
@@ -221,10 +225,8 @@ impl Works {
 }
 
 /// Whether calls to the service bear something that not everybody may see.
-fn sends_credential(settings: &ServiceSettings) -> bool {
-    let headers = match &settings.kind {
-        ServiceKind::Rest(_) => &[][..],
-        ServiceKind::Mcp(mcp) => &mcp.headers,
-    };
-    !headers.is_empty() || *settings.auth != AuthSettings::None
+pub(crate) fn sends_credential(settings: &ServiceSettings) -> bool {
+    let mcp = settings.kind.mcp();
+    mcp.is_some_and(|mcp| !mcp.headers.is_empty() || mcp.query.is_some())
+        || *settings.auth != AuthSettings::None
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bartizan_config::{Configuration, ServiceSettings};
+use bartizan_config::{Configuration, Errors, ServiceSettings};
 
 use crate::registries::{Listing, Registries};
 
@@ -30,18 +30,23 @@ pub(crate) struct Settled {
 #[derive(Debug)]
 struct Known {
     listing: Arc<Listing>,
-    /// None if they are wrong.
+    /// None if they are wrong and always were.
     settings: Option<Arc<ServiceSettings>>,
 }
 
 impl Settled {
     /// All services, those of the configuration first. One of a registry whose settings are wrong
-    /// is left out, and the log says why.
+    /// stays as it was planned before or is left out, and the log says why.
+    ///
+    /// # Errors
+    ///
+    /// When the settings of one are wrong that `must_stay`.
     pub(crate) fn plans(
         &mut self,
         configuration: &Configuration,
         registries: &Registries,
-    ) -> Vec<Plan> {
+        must_stay: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Plan>, Errors> {
         if self.configured.is_empty() {
             let services = configuration.services.iter();
             let plans = services.map(|settings| Plan {
@@ -54,7 +59,7 @@ impl Settled {
         let mut before = std::mem::take(&mut self.services);
         for listing in registries.listings() {
             let known = before.remove(&listing.name);
-            let known = self.known(configuration, listing, known);
+            let known = self.known(configuration, listing, known, &must_stay)?;
             if let Some(settings) = &known.settings {
                 plans.push(Plan {
                     settings: Arc::clone(settings),
@@ -63,7 +68,7 @@ impl Settled {
             }
             self.services.insert(Arc::clone(&known.listing.name), known);
         }
-        plans
+        Ok(plans)
     }
 
     fn known(
@@ -71,42 +76,47 @@ impl Settled {
         configuration: &Configuration,
         listing: Listing,
         before: Option<Known>,
-    ) -> Known {
-        match before {
-            Some(known) if *known.listing == listing => known,
-            Some(known) if known.listing.same_settings(&listing) => Known {
-                listing: Arc::new(listing),
-                ..known
-            },
-            _ => Known {
-                settings: self.settings(configuration, &listing).map(Arc::new),
-                listing: Arc::new(listing),
-            },
-        }
+        must_stay: impl Fn(&str) -> bool,
+    ) -> Result<Known, Errors> {
+        let before = match before {
+            Some(known) if *known.listing == listing => return Ok(known),
+            Some(known) if known.listing.same_settings(&listing) => {
+                return Ok(Known {
+                    listing: Arc::new(listing),
+                    ..known
+                });
+            }
+            before => before.and_then(|known| known.settings),
+        };
+        let settings = match self.settings(configuration, &listing) {
+            Ok(settings) => Some(Arc::new(settings)),
+            Err(errors) if must_stay(&listing.name) => return Err(errors),
+            Err(errors) => {
+                if self.is_new(errors.to_string()) {
+                    let (service, stays) = (&*listing.name, before.is_some());
+                    tracing::error!(service, stays, %errors, "a service of a registry is wrong");
+                }
+                before
+            }
+        };
+        Ok(Known {
+            settings,
+            listing: Arc::new(listing),
+        })
     }
 
     fn settings(
         &mut self,
         configuration: &Configuration,
         listing: &Listing,
-    ) -> Option<ServiceSettings> {
-        match configuration.registered(&listing.registered()) {
-            Ok((settings, warnings)) => {
-                for warning in warnings {
-                    if self.is_new(warning.to_string()) {
-                        tracing::warn!("{warning}");
-                    }
-                }
-                Some(settings)
-            }
-            Err(errors) => {
-                if self.is_new(errors.to_string()) {
-                    let service = &*listing.name;
-                    tracing::error!(service, %errors, "a service of a registry is left out");
-                }
-                None
+    ) -> Result<ServiceSettings, Errors> {
+        let (settings, warnings) = configuration.registered(&listing.registered())?;
+        for warning in warnings {
+            if self.is_new(warning.to_string()) {
+                tracing::warn!("{warning}");
             }
         }
+        Ok(settings)
     }
 
     /// Whether nobody has said this yet.

@@ -1,6 +1,7 @@
 //! From configurations to snapshots, one after the other.
 
 mod ground;
+mod guests;
 mod turn;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::{runtime::Handle, task::JoinError};
 
 use self::{
     ground::{Ground, client, same_ground},
+    guests::{Guest, Guests},
     turn::Turn,
 };
 use crate::{
@@ -45,6 +47,7 @@ pub(crate) struct Works {
     current: Current,
     /// The last of the seconds that instances are called after.
     named: AtomicU64,
+    guests: Guests,
     /// Held while the configuration is read anew and applied.
     reloading: tokio::sync::Mutex<()>,
     /// What the process was started with: some of it counts for as long as it runs.
@@ -72,8 +75,10 @@ impl Works {
             following: None,
             configuration: Arc::clone(&configuration),
         };
-        let plans = ground.settled.plans(&configuration, &ground.registries);
-        let services = plans.iter().map(|plan| ground.service(plan, &lasting));
+        let plans = ground.plans(|_| false)?;
+        let services = plans
+            .iter()
+            .map(|plan| ground.service(plan, None, &lasting));
         let services = services.collect::<Result<Vec<_>, _>>()?;
         let services = services.into_iter().flatten().collect();
         let house = House::new(&configuration.gateway, lasting.clock())?;
@@ -87,6 +92,7 @@ impl Works {
             home: Handle::try_current().ok(),
             current: Current::new(shared),
             named: AtomicU64::new(0),
+            guests: Guests::default(),
             reloading: tokio::sync::Mutex::default(),
             started: configuration.gateway.clone(),
             ground: Mutex::new(ground),
@@ -143,6 +149,10 @@ impl Works {
         Arc::clone(&self.ground.lock().configuration)
     }
 
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
     /// `second`, or the next one that no instance was called after.
     pub(crate) fn unused_second(&self, second: u64) -> u64 {
         let next = |last: u64| Some(second.max(last + 1));
@@ -193,7 +203,8 @@ impl Works {
             next.client = client(settings)?;
             next.hosting = Hosting::new(settings);
         }
-        let plans = next.settled.plans(configuration, &next.registries);
+        let mut plans = next.plans(|name| current.catalog().service(name).is_some())?;
+        let guests = self.guests.leave_out(&mut plans, &next.registries);
         let turn = Turn::new(&current, &next, &self.lasting, plans, stays)?;
         let house = current.mcp().renewed(settings)?;
         let shelf = house.shelf(*settings.mcp.list_timeout)?;
@@ -211,10 +222,14 @@ impl Works {
             ..
         } = turn.taken();
         reloaded.needs_restart = needs_restart;
+        for service in &services {
+            service.fetch_tokens_by(&next.client);
+        }
         let lasting = Arc::clone(&self.lasting);
         let shared = Shared::new(lasting, settings, Catalog::new(services), house, shelf);
         self.current.swap(shared).shelf().retire();
         self.lasting.turn(&self.current.load());
+        take_out(guests, &next.registries);
         next.following = ground.following.take();
         *ground = next;
         if follows_anew {
@@ -231,11 +246,13 @@ impl Works {
     pub(crate) fn refresh(&self) -> (Reloaded, Vec<Arc<Service>>) {
         let mut ground = self.ground.lock();
         let current = self.current.load();
-        let (configuration, registries) = (
-            Arc::clone(&ground.configuration),
-            Arc::clone(&ground.registries),
-        );
-        let plans = ground.settled.plans(&configuration, &registries);
+        let configuration = Arc::clone(&ground.configuration);
+        let mut plans = match ground.plans(|_| false) {
+            Ok(plans) => plans,
+            Err(errors) => return unchanged(&errors),
+        };
+        let guests = self.guests.leave_out(&mut plans, &ground.registries);
+        take_out(guests, &ground.registries);
         let turn = Turn::new(&current, &ground, &self.lasting, plans, true);
         let shelf = current.mcp().shelf(*configuration.gateway.mcp.list_timeout);
         let (turn, shelf) = match (turn, shelf) {
@@ -294,6 +311,14 @@ impl Drop for Works {
         let current = self.current.load();
         current.shelf().retire();
         current.mcp().retire();
+    }
+}
+
+fn take_out(guests: Vec<Guest>, registries: &Registries) {
+    for (service, id) in guests {
+        registries.forget(&service, &id);
+        let reason = "its service sends a credential now, and no operator registered it";
+        tracing::warn!(%service, %id, reason, "instance taken out");
     }
 }
 

@@ -76,6 +76,11 @@ impl<S> TokenCache<S> {
         }
     }
 
+    /// Fetches tokens by `client` from the next request on, which all clones do then.
+    pub fn fetch_by(&self, client: S) {
+        *self.shared.client.lock() = client;
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
         &self.shared
     }

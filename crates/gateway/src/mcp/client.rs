@@ -25,6 +25,9 @@ const MAX_ASKED: usize = 64;
 /// How much news a client may fall behind before it misses some.
 const NEWS: usize = 256;
 
+/// Why a request was cancelled, as raw JSON, if that was said.
+type Reason = Option<Box<str>>;
+
 /// What the gateway keeps of a client of an older revision whose session it holds itself.
 ///
 /// All of it can be lost: the token says who the client is, and the rest is asked for again.
@@ -36,7 +39,7 @@ pub(crate) struct ClientSession {
     log_level: Mutex<Option<LogLevel>>,
     next: AtomicU64,
     asked: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
-    under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Option<Box<str>>>>>,
+    under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
     news: broadcast::Sender<Bytes>,
     /// Resources, each with the service that has it.
@@ -144,7 +147,7 @@ impl ClientSession {
 
     /// Notes that a request is under way; what comes back ends when it is cancelled, with the reason
     /// if one was given.
-    pub(crate) fn under_way(&self, id: &str) -> oneshot::Receiver<Option<Box<str>>> {
+    pub(crate) fn under_way(&self, id: &str) -> oneshot::Receiver<Reason> {
         let (sender, cancelled) = oneshot::channel();
         let mut under_way = self.under_way.lock();
         // The entries of requests that have ended are swept by the next one.

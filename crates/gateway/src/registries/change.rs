@@ -132,7 +132,12 @@ impl Registries {
     /// Dropping the future may leave the instance taken out.
     pub(crate) async fn deregister(&self, service: &str, id: &str) -> Result<Entry, ChangeError> {
         // From both, or the one would take the place of the other.
-        let listed = self.take_out(service, id).await?;
+        let listed = match self.take_out(service, id).await {
+            Ok(listed) => listed,
+            // What registered itself may leave, whatever is wrong with a file that does not list it.
+            Err(_) if self.is_in_memory_only(service, id) => None,
+            Err(error) => return Err(error.into()),
+        };
         let registered = self.registrations.deregister(service, id).ok();
         if let Some(entry) = registered.or(listed) {
             return Ok(entry);
@@ -161,6 +166,22 @@ impl Registries {
         }
     }
 
+    fn is_in_memory_only(&self, service: &str, id: &str) -> bool {
+        self.registered(service, id).is_some() && self.listing(service, id).is_none()
+    }
+
+    /// Takes an instance out of memory, if it is there.
+    pub(crate) fn forget(&self, service: &str, id: &str) {
+        let _ = self.registrations.deregister(service, id);
+    }
+
+    /// What is known of an instance that is in memory.
+    pub(crate) fn registered(&self, service: &str, id: &str) -> Option<Entry> {
+        let state = self.registrations.current();
+        let registered = state.registry.service(service)?.entry(id);
+        registered.cloned()
+    }
+
     /// The file that lists an instance.
     fn listing(&self, service: &str, id: &str) -> Option<&File> {
         self.files.iter().find(|file| file.lists(service, id))
@@ -169,8 +190,7 @@ impl Registries {
     /// Whether an instance is there for good, or is a program: what only operators change where
     /// there are any.
     pub(crate) fn is_operators(&self, service: &str, id: &str) -> bool {
-        let state = self.registrations.current();
-        let registered = state.registry.service(service).and_then(|it| it.entry(id));
+        let registered = self.registered(service, id);
         self.listing(service, id).is_some() || registered.is_some_and(|it| it.launch.is_some())
     }
 

@@ -5,7 +5,9 @@ use std::{
 };
 
 use bartizan_config::{Registered, RegisteredKind};
-use bartizan_discovery::{Balancing, Entry, Instances, RegisteredService, Tool, Transport};
+use bartizan_discovery::{
+    Balancing, Entry, Instance, Instances, RegisteredService, Tool, Transport,
+};
 
 /// What registries say of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,21 @@ impl Listing {
         self.entries = self.entries.iter().cloned().chain(entries).collect();
         self.by_id = by_id(&self.entries);
         self.has_programs = self.entries.iter().any(is_program);
+    }
+
+    /// The same but for some instances.
+    pub(crate) fn without(&self, ids: &HashSet<Arc<str>>) -> Self {
+        let stays = |instance: &Instance| !ids.contains(instance.id());
+        let entries = self.entries.iter().filter(|it| stays(&it.instance));
+        let entries: Arc<[Entry]> = entries.cloned().collect();
+        let instances = self.instances.iter().filter(|it| stays(it));
+        Self {
+            by_id: by_id(&entries),
+            has_programs: entries.iter().any(is_program),
+            instances: instances.cloned().collect(),
+            entries,
+            ..self.clone()
+        }
     }
 
     /// What is known of the instance with this id.

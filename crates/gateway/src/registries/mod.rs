@@ -13,7 +13,7 @@ use bartizan_discovery::{
     Format, InvalidRegistryFile, RegisteredService, Registrations, RegistryFile, RegistryState,
     RegistryStore, RegistryWatch,
 };
-use futures_util::future::{select_all, try_join_all};
+use futures_util::future::{join_all, select_all};
 
 pub(crate) use self::{
     change::ChangeError,
@@ -182,7 +182,9 @@ impl Registries {
     /// Why one of them cannot be used, with line and column; what it said before stands.
     pub(crate) async fn look(&self) -> Result<(), Arc<str>> {
         let looks = self.files.iter().map(|file| file.source.reload());
-        try_join_all(looks).await.map(drop)
+        // All are looked at, whatever is wrong with one.
+        let mut looked = join_all(looks).await.into_iter();
+        looked.try_for_each(|found| found.map(drop))
     }
 
     /// A way to hear of changes, which does not keep the registries.

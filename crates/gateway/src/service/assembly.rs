@@ -15,7 +15,7 @@ use bartizan_circuit_breaker::{
 use bartizan_client::Client;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::{AuthSettings, ServiceSettings};
-use bartizan_discovery::InvalidInstance;
+use bartizan_discovery::{Entry, InvalidInstance};
 use bartizan_rate_limit::{
     InvalidQuota, Priority, RateLimit, RateLimitLayer, RateLimiter, Waiting,
 };
@@ -117,7 +117,7 @@ pub(super) enum Reason {
 }
 
 impl Service {
-    /// Assembles a service.
+    /// Assembles a service, which may take the place of another.
     ///
     /// # Errors
     ///
@@ -128,20 +128,24 @@ impl Service {
     /// Outside a tokio runtime, if the service is probed.
     pub(crate) fn new(
         plan: &Plan,
+        before: Option<&Self>,
         client: &Client,
         hosting: &Hosting,
         metrics: &Metrics,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        assemble(plan, client, hosting, metrics, clock).map_err(|reason| BuildError {
+        assemble(plan, before, client, hosting, metrics, clock).map_err(|reason| BuildError {
             service: plan.settings.name.clone(),
             reason,
         })
     }
 
     /// Whether this plan takes no other stack: if the settings are what they were, or differ in
-    /// the list of instances only.
+    /// the list of instances only, of which each that stays is spoken to as before.
     pub(crate) fn could_adopt(&self, plan: &Plan) -> bool {
+        if self.speaks_otherwise(plan) {
+            return false;
+        }
         let own = self.settings.lock();
         if Arc::ptr_eq(&own, &plan.settings) || *own == plan.settings {
             return true;
@@ -155,6 +159,22 @@ impl Service {
             ..ServiceSettings::clone(&own)
         };
         moved == *plan.settings && instances(plan).is_ok()
+    }
+
+    /// Whether an instance is spoken to in another way at the same place, which a balancer takes for
+    /// the same endpoint.
+    fn speaks_otherwise(&self, plan: &Plan) -> bool {
+        let (Some(own), Some(other)) = (self.roster.current(), &plan.listing) else {
+            return false;
+        };
+        let known = |entry: &Entry| {
+            let before = own.entry(entry.instance.id())?;
+            let stays = before.instance.uri() == entry.instance.uri();
+            stays.then_some(before.transport != entry.transport)
+        };
+        self.mcp.is_some()
+            && !Arc::ptr_eq(&own, other)
+            && other.entries.iter().filter_map(known).any(|it| it)
     }
 
     /// Begins with the instances that were found for another, where both are looked for alike: what
@@ -194,18 +214,20 @@ impl Service {
 
 fn assemble(
     plan: &Plan,
+    before: Option<&Service>,
     client: &Client,
     hosting: &Hosting,
     metrics: &Metrics,
     clock: Clock,
 ) -> Result<Service, Reason> {
     let found = source::find(&plan.settings, client, clock)?;
-    assemble_found(plan, found, client, hosting, metrics, clock)
+    assemble_found(plan, before, found, client, hosting, metrics, clock)
 }
 
 /// Assembles a service whose instances are `found`, if they are not listed.
 pub(super) fn assemble_found(
     plan: &Plan,
+    before: Option<&Service>,
     found: Option<Found>,
     client: &Client,
     hosting: &Hosting,
@@ -222,7 +244,7 @@ pub(super) fn assemble_found(
     let balancer = balancer(plan, reaching, reached, clock)?;
     let limiter = RateLimiter::new(quota(settings)?, clock);
     let breaker = breaker(&settings.circuit_breaker, &name, &metrics, clock)?;
-    let (credential, tokens) = credential(settings, client, clock)?;
+    let (credential, tokens) = credential(settings, before, client, clock)?;
 
     let may_repeat: fn(&Request<Outbound>) -> bool = match *settings.auth {
         // Services that ask for authorization do so before anything else, as RFC 9110, section

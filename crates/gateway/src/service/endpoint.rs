@@ -221,11 +221,18 @@ impl Service<Request<Outbound>> for Endpoint {
         let left = request.body().deadline() - self.clock.now();
         let limit = self.attempt_timeout.filter(|limit| *limit < left);
         let fair = self.attempt_timeout.map_or(FAIR, |it| FAIR.min(it / 2));
-        request.body().set_timed(true);
+        let outbound = request.body().clone();
+        outbound.set_timed(true);
         EndpointFuture {
             is_hasty: limit.is_none() && left < fair,
-            listens: request.body().parts().listens(),
-            exchange: self.exchange(request),
+            listens: outbound.parts().listens(),
+            exchange: if left.is_zero() {
+                // What comes too late does nothing that nobody waits for.
+                Exchange::Late
+            } else {
+                self.exchange(request)
+            },
+            outbound,
             sleep: self.clock.sleep(limit.unwrap_or(left)),
             limit,
             target: Arc::clone(&self.target),
@@ -271,10 +278,14 @@ pub(crate) struct EndpointFuture {
     limit: Option<Duration>,
     is_hasty: bool,
     listens: bool,
+    /// Knows that there is a timer, which it is told when there is none any more.
+    outbound: Outbound,
     target: Arc<Target>,
 }
 
 enum Exchange {
+    /// The deadline was over before it began.
+    Late,
     Collected(BufferedFuture),
     Streamed(ResponseFuture),
     // Boxed, since what a host does is an `async fn`, whose type has no name; next to a message
@@ -285,6 +296,7 @@ enum Exchange {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Late => "Late",
             Self::Collected(_) => "Collected",
             Self::Streamed(_) => "Streamed",
             Self::Hosted(_) => "Hosted",
@@ -299,6 +311,8 @@ impl Exchange {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answered> {
         let streamed = |stream: Stream| (Bytes::new(), Some(stream));
         Poll::Ready(match self {
+            // The timer is over as well.
+            Self::Late => return Poll::Pending,
             Self::Collected(future) => ready!(Pin::new(future).poll(cx))
                 .map(|it| it.map(|bytes| (bytes, None)))
                 .map_err(EndpointErrorKind::Exchange),
@@ -327,6 +341,8 @@ impl Future for EndpointFuture {
                 })
             }
         };
+        // The layers outside may go on to wait for something else.
+        this.outbound.set_timed(false);
         let endpoint = Arc::clone(&this.target.text);
         Poll::Ready(match result {
             Ok(response) => Ok(response.map(|(bytes, stream)| Payload {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
-use bartizan_config::{Configuration, GatewaySettings};
+use bartizan_config::{Configuration, Errors, GatewaySettings};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -25,15 +25,22 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// The service of a plan; `None` of one that a registry lists and that cannot be built, which
+    /// What services there are to be; one that `must_stay` is no reason to go on if it is wrong.
+    pub(super) fn plans(&mut self, must_stay: impl Fn(&str) -> bool) -> Result<Vec<Plan>, Errors> {
+        self.settled
+            .plans(&self.configuration, &self.registries, must_stay)
+    }
+
+    /// The service of a plan, in the place of another if there was one; `None` of one that a registry lists and that cannot be built, which
     /// is no reason to leave others out.
     pub(super) fn service(
         &self,
         plan: &Plan,
+        before: Option<&Service>,
         lasting: &Lasting,
     ) -> Result<Option<Arc<Service>>, BuildError> {
         let (metrics, clock) = (lasting.metrics(), lasting.clock());
-        match Service::new(plan, &self.client, &self.hosting, metrics, clock) {
+        match Service::new(plan, before, &self.client, &self.hosting, metrics, clock) {
             Ok(service) => {
                 front::templates::warn_of_name(&plan.settings.name);
                 Ok(Some(Arc::new(service)))

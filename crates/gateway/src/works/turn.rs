@@ -44,7 +44,7 @@ impl Turn {
                 turn.services.extend(before);
                 continue;
             }
-            match (ground.service(&plan, lasting)?, before) {
+            match (ground.service(&plan, before.as_deref(), lasting)?, before) {
                 (Some(service), before) => {
                     if let Some(before) = &before {
                         service.begin_with_instances_of(before);

@@ -14,14 +14,22 @@ use bartizan_config::{
 use http::Uri;
 
 use super::Reason;
+use crate::service::Service;
 
 pub(super) type Tokens = Option<TokenCache<Client>>;
 
+/// What a service is shown. Where `before` gets its tokens in the same way, those are gone on with:
+/// a refresh token that was rotated is known to nobody else, and one that was spent, presented
+/// again, has an issuer revoke all.
 pub(super) fn credential(
     service: &ServiceSettings,
+    before: Option<&Service>,
     client: &Client,
     clock: Clock,
 ) -> Result<(Credential<Client>, Tokens), Reason> {
+    if let Some(cache) = before.and_then(|before| before.tokens_of(service)) {
+        return Ok((Credential::oauth2(cache.clone()), Some(cache)));
+    }
     let credential = match service.auth.value() {
         AuthSettings::None => Credential::None,
         AuthSettings::Bearer { token } => Credential::bearer(token)?,
@@ -30,13 +38,36 @@ pub(super) fn credential(
         AuthSettings::OAuth2(settings) => return oauth2(settings, client, clock),
         AuthSettings::Authorize(settings) => {
             // Instances of one service are one resource.
-            let resource = service.endpoints.first().map_or("", |it| it.as_str());
+            let resource = resource(service);
             let authorize = authorize(settings, resource)?;
             let cache = TokenCache::authorize(authorize, client.clone(), clock);
             return Ok((Credential::oauth2(cache.clone()), Some(cache)));
         }
     };
     Ok((credential, None))
+}
+
+/// What is to be authorized for, if that is asked of the service itself.
+fn resource(service: &ServiceSettings) -> &str {
+    service.endpoints.first().map_or("", |it| it.as_str())
+}
+
+impl Service {
+    /// Where its tokens come from, if one under these settings would get the same ones.
+    fn tokens_of(&self, settings: &ServiceSettings) -> Tokens {
+        let own = self.settings();
+        let asks_itself = matches!(*own.auth, AuthSettings::Authorize(_));
+        let alike =
+            own.auth == settings.auth && (!asks_itself || resource(&own) == resource(settings));
+        self.tokens.clone().filter(|_| alike)
+    }
+
+    /// Has tokens fetched by another client from now on.
+    pub(crate) fn fetch_tokens_by(&self, client: &Client) {
+        if let Some(tokens) = &self.tokens {
+            tokens.fetch_by(client.clone());
+        }
+    }
 }
 
 fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, Reason> {

@@ -72,7 +72,15 @@ fn service(discovery: &str, endpoint: &str, found: Found) -> Service {
     };
     let hosting = Hosting::new(&configuration.gateway);
     let metrics = Metrics::new();
-    let service = assemble_found(&plan, Some(found), &client(), &hosting, &metrics, clock());
+    let service = assemble_found(
+        &plan,
+        None,
+        Some(found),
+        &client(),
+        &hosting,
+        &metrics,
+        clock(),
+    );
     service.unwrap_or_else(|it| panic!("{it}"))
 }
 

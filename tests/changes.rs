@@ -1,0 +1,199 @@
+//! What a change of the configuration or of a registry brings with it, and what it must not.
+
+use bartizan_gateway::StartError;
+use bartizan_testkit::{Recorded, Reply, TokenIssuer, Upstream};
+use bartizan_tests::{Answer, Files, Running, Variables};
+use http::{Method, StatusCode};
+use serde_json::json;
+
+async fn backend() -> Upstream {
+    let backend = Upstream::start_with(|_: &Recorded| Reply::json(r#"{"ok":true}"#)).await;
+    backend.aside("/api/definition", Reply::status(404));
+    backend.aside("/health", Reply::status(200));
+    backend
+}
+
+/// A gateway of whatever registers, or is in a `registry.json`, as a plain service `notes`.
+fn notes(files: &Files) -> Variables {
+    let registry = files.path("registry.json");
+    Variables::default()
+        .set("MCP_GATEWAY_REGISTRY_FILE", registry.display())
+        .set("MCP_GATEWAY_HEALTH_INTERVAL", 300)
+        .set("MCP_SERVICE_NOTES_TRANSPORT", "rest")
+}
+
+fn registry(instance: &Upstream) -> String {
+    let instance = json!({ "id": "a", "endpoint": instance.url(), "transport": "http" });
+    json!({ "templates": { "notes": { "instances": [instance] } } }).to_string()
+}
+
+async fn register(gateway: &Running, id: &str, instance: &Upstream) -> Answer {
+    let instance = json!({ "id": id, "endpoint": instance.url() });
+    let body = json!({ "template_name": "notes", "instance": instance, "ttl": 60 });
+    gateway.post_to("/gateway/register", body.to_string()).await
+}
+
+async fn succeeds(gateway: &Running, service: &str) -> bool {
+    let answer = gateway.call_of(service, "getIt", 1).await;
+    answer.json()["success"] == true
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_outlives_a_change_of_something_else() {
+    let (backend, issuer) = (backend().await, TokenIssuer::start(Some(3600)).await);
+    let variables = Variables::default()
+        .set("MCP_SERVICES", "pay")
+        .set("MCP_SERVICE_PAY_ENDPOINT", backend.url())
+        .set("MCP_SERVICE_PAY_AUTH_TYPE", "oauth2")
+        .set("MCP_SERVICE_PAY_TOKEN_URL", issuer.url())
+        .set("MCP_SERVICE_PAY_CLIENT_ID", "gate")
+        .set("MCP_SERVICE_PAY_REFRESH_TOKEN", "refresh-0");
+    let gateway = variables.start().await;
+    assert!(succeeds(&gateway, "pay").await);
+    // Each has the service built anew.
+    for (name, value) in [
+        ("MCP_GATEWAY_CONNECT_TIMEOUT", 2_500),
+        ("MCP_SERVICE_PAY_TIMEOUT", 9_000),
+    ] {
+        let reloaded = gateway.reload(&variables.clone().set(name, value));
+        assert_eq!(reloaded.changed, ["pay"]);
+        assert!(succeeds(&gateway, "pay").await);
+    }
+    assert_eq!(issuer.hits(), 1);
+    assert!(!issuer.revoked());
+
+    // Other credentials are others.
+    let other = variables.set("MCP_SERVICE_PAY_CLIENT_ID", "gate-2");
+    gateway.reload(&other);
+    let _ = succeeds(&gateway, "pay").await;
+    assert_eq!(issuer.hits(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_setting_of_a_listed_service_changes_nothing() {
+    let (first, later) = (backend().await, backend().await);
+    let files = Files::new();
+    files.write("registry.json", registry(&first));
+    let variables = notes(&files);
+    let gateway = variables.start().await;
+    assert!(succeeds(&gateway, "notes").await);
+    let wrong = variables.clone().set("MCP_SERVICE_NOTES_TIMEOUT", "3O00");
+    let refused = gateway.try_reload(&wrong);
+    assert!(matches!(refused, Err(StartError::Listed(_))), "{refused:?}");
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("MCP_SERVICE_NOTES_TIMEOUT"), "{text}");
+    assert!(succeeds(&gateway, "notes").await);
+
+    // One that nobody knew yet is left out, and others are no worse for it.
+    let other =
+        json!({ "instances": [{ "id": "b", "endpoint": later.url(), "transport": "http" }] });
+    let mut both: serde_json::Value = serde_json::from_str(&registry(&first)).unwrap();
+    both["templates"]["others"] = other;
+    files.write("registry.json", both.to_string());
+    let wrong = variables.set("MCP_SERVICE_OTHERS_TIMEOUT", "3O00");
+    gateway.reload(&wrong);
+    gateway.post_to("/gateway/sync", "{}").await;
+    assert!(succeeds(&gateway, "notes").await);
+    assert!(!succeeds(&gateway, "others").await);
+}
+
+/// Whoever registered it before the service had a credential.
+#[tokio::test]
+async fn who_is_no_operator_gets_no_credential_that_comes_later() {
+    const OPERATOR: &str = "operators-key-0123456789abcdef";
+    let [guest, operators] = [backend().await, backend().await];
+    let files = Files::new();
+    let variables = notes(&files).set("MCP_GATEWAY_ADMIN_KEYS", OPERATOR);
+    let gateway = variables.start().await;
+    let answer = register(&gateway, "guest", &guest).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let instance = json!({ "id": "own", "endpoint": operators.url() });
+    let body = json!({ "template_name": "notes", "instance": instance, "ttl": 60 }).to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-admin-key", OPERATOR),
+        ("authorization", &*format!("Bearer {OPERATOR}")),
+    ];
+    let request = gateway.request(Method::POST, "/gateway/register", &headers, body);
+    let answer = gateway.send(request).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+
+    gateway.reload(
+        &variables
+            .set("MCP_SERVICE_NOTES_AUTH_TYPE", "bearer")
+            .set("MCP_SERVICE_NOTES_TOKEN", "s3cr3t-of-the-operator"),
+    );
+    for _ in 0..4 {
+        assert!(succeeds(&gateway, "notes").await);
+    }
+    let shown = |backend: &Upstream| {
+        let requests = backend.requests().into_iter();
+        requests
+            .filter(|it| it.header("authorization").is_some())
+            .count()
+    };
+    assert_eq!((shown(&guest), shown(&operators)), (0, 4));
+    // It is not there any more, and cannot come back.
+    let heard = gateway.post_to("/gateway/heartbeat/notes/guest", "").await;
+    assert_eq!(heard.status, StatusCode::NOT_FOUND);
+    let answer = register(&gateway, "guest", &guest).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_spoken_to_otherwise_is_so_at_once() {
+    let server = Upstream::start_with(|_: &Recorded| Reply::status(418)).await;
+    let files = Files::new();
+    let write = |transport: &str| {
+        let endpoint = format!("{}/stream", server.url());
+        let instance = json!({ "id": "a", "endpoint": endpoint, "transport": transport });
+        let registry = json!({ "templates": { "it": { "instances": [instance] } } });
+        files.write("registry.json", registry.to_string());
+    };
+    write("http");
+    let gateway = notes(&files).start().await;
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let asked = async || {
+        let before = server.requests().len();
+        gateway.post_to("/mcp/it", initialize.to_string()).await;
+        let methods = server.requests().into_iter().skip(before);
+        methods.map(|it| it.method).collect::<Vec<_>>()
+    };
+    assert!(!asked().await.contains(&Method::GET));
+    write("sse");
+    gateway.post_to("/gateway/sync", "{}").await;
+    assert!(asked().await.contains(&Method::GET));
+}
+
+#[tokio::test]
+async fn a_registry_that_is_wrong_keeps_nobody_from_leaving_and_no_other_from_being_read() {
+    let backend = backend().await;
+    let files = Files::new();
+    files.write("registry.json", registry(&backend));
+    let namespaces = "version: '1.0'\nservers:\n- {namespace: ns, name: 127.0.0.1, port: 9}\n";
+    let yaml = files.write("registry.yaml", namespaces);
+    let variables = notes(&files).set("REGISTRY_PATH", yaml.display());
+    let gateway = variables.start().await;
+    let answer = register(&gateway, "guest", &backend).await;
+    assert_eq!(answer.status, StatusCode::OK);
+
+    files.write("registry.json", "{ \"templates\": {");
+    let left = gateway.delete("/gateway/deregister/notes/guest").await;
+    assert_eq!(left.status, StatusCode::OK, "{:?}", left.body);
+    // What it lists itself cannot be taken out.
+    let left = gateway.delete("/gateway/deregister/notes/a").await;
+    assert_eq!(left.status, StatusCode::INTERNAL_SERVER_ERROR);
+
+    files.write("registry.yaml", "servers: [");
+    let mut more = registry(&backend);
+    more = more.replace("\"a\"", "\"b\"");
+    files.write("registry.json", more);
+    let synced = gateway.post_to("/gateway/sync", "{}").await;
+    let text = String::from_utf8_lossy(&synced.body);
+    assert!(
+        text.contains("notes/b") && text.contains("registry.yaml"),
+        "{text}"
+    );
+}
