@@ -340,6 +340,34 @@ async fn an_answer_that_broke_off_says_nothing_of_the_revision_for_long() {
 }
 
 #[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/list" => {
+            let cursor = json_of(request)["params"]["cursor"]
+                .as_str()
+                .map_or(0, str::len);
+            let tool = json!({ "name": "look", "description": "d".repeat(50_000),
+                "inputSchema": { "type": "object" } });
+            let result = json!({ "tools": [tool], "nextCursor": "c".repeat(cursor + 1) });
+            let id = json_of(request)["id"].clone();
+            Reply::json(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
+        }
+        _ => answer_of_a(request),
+    });
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_RATE_LIMIT_BURST", 1_000)
+        .set("MCP_GATEWAY_MAX_RESPONSE_BYTES", 100_000)
+        .start()
+        .await;
+    let answer = gateway.get("/mcp/a/tools/list").await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(text.contains("more than 400000 bytes"), "{text}");
+    assert!(server.heard("tools/list").len() < 10);
+}
+
+#[tokio::test]
 async fn a_server_hears_why_its_answer_is_wanted_no_more() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;

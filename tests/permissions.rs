@@ -219,6 +219,12 @@ async fn no_page_of_a_stranger_calls_a_tool_of_this_machine() {
     let answer = call(&gateway, &[("origin", "https://evil.example")]).await;
     assert_eq!(answer.status, 403);
     assert!(answer.message().contains("origin is not allowed"));
+    let headers = [
+        ("origin", "https://evil.example"),
+        ("content-type", "text/plain"),
+    ];
+    let request = gateway.request(Method::POST, "/tools/files.wipe", &headers, "{}");
+    assert_eq!(gateway.send(request).await.status, 403);
     // Pages of this machine, programs, and whoever shows a key, may.
     assert_ne!(
         call(&gateway, &[("origin", "http://localhost:3000")])

@@ -174,6 +174,49 @@ async fn a_name_is_split_at_its_first_dot() {
 }
 
 #[tokio::test]
+async fn a_name_with_a_dot_is_no_part_of_a_shorter_one() {
+    const OPERATOR: &str = "operators-key-0123456789abcdef";
+    let [ours, theirs] = [manifest().await, manifest().await];
+    let gateway = Variables::default()
+        .set("MCP_SERVICES", "acme.billing")
+        .set("MCP_SERVICE_ACME_BILLING_ENDPOINT", ours.url())
+        .set("MCP_SERVICE_ACME_BILLING_AUTH_TYPE", "none")
+        .set("MCP_GATEWAY_ADMIN_KEYS", OPERATOR)
+        .start()
+        .await;
+    let register = async |name: &str, key: &str| {
+        let instance = json!({ "id": "one", "endpoint": theirs.url() });
+        let body = json!({ "template_name": name, "instance": instance, "ttl": 60 });
+        let key = format!("Bearer {key}");
+        let headers = [
+            ("authorization", &*key),
+            ("content-type", "application/json"),
+        ];
+        let body = body.to_string();
+        let request = gateway.request(Method::POST, "/gateway/register", &headers, body);
+        gateway.send(request).await
+    };
+    for name in ["acme", "acme.billing.eu"] {
+        let refused = register(name, "another").await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{name}");
+        assert!(
+            refused.json()["detail"]
+                .to_string()
+                .contains("`acme.billing`")
+        );
+    }
+    // Where an operator wants both, the longer name is meant.
+    let answer = register("acme", OPERATOR).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let answer = gateway
+        .post_to("/tools/acme.billing.list_servers", "")
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    assert!(ours.hits() > 0);
+    assert!(theirs.requests().iter().all(|it| it.method != Method::POST));
+}
+
+#[tokio::test]
 async fn what_is_not_listed_is_not_found() {
     let backend = manifest().await;
     let (_place, gateway) = gateway(&backend).await;

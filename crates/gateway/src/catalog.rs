@@ -26,6 +26,18 @@ impl Catalog {
         self.by_name.get(name).map(|index| &self.services[*index])
     }
 
+    /// A service whose name continues this one behind a dot, or is continued by it. In the names of
+    /// tools a dot is also what stands between the two.
+    pub(crate) fn within(&self, name: &str) -> Option<Arc<str>> {
+        let continues = |long: &str, short: &str| {
+            let rest = long.strip_prefix(short);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        let mut names = self.iter().map(|service| service.name());
+        let found = names.find(|other| continues(other, name) || continues(name, other));
+        found.map(Arc::clone)
+    }
+
     pub(crate) fn services(&self) -> &[Arc<Service>] {
         &self.services
     }

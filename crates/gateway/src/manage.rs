@@ -75,6 +75,9 @@ impl Works {
             if sends_credential(&settings) {
                 return Err(NotPermitted::Credential.into());
             }
+            if let Some(other) = self.current().load().catalog().within(service) {
+                return Err(NotPermitted::Within(other).into());
+            }
         }
         for remark in &remarks {
             tracing::warn!(service, %id, "registration: {remark}");

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -98,6 +99,10 @@ pub(crate) enum NotPermitted {
         "the service sends a credential: an instance gets it only from someone with one of MCP_GATEWAY_ADMIN_KEYS"
     )]
     Credential,
+    #[error(
+        "`{0}` is a service, and one of the two names continues the other behind a dot: only someone with one of MCP_GATEWAY_ADMIN_KEYS brings a service whose tools could be taken for those of another"
+    )]
+    Within(Arc<str>),
     #[error("the program is not one of MCP_GATEWAY_ALLOWED_COMMANDS, by name or absolute path")]
     Program,
     #[error(
@@ -111,7 +116,12 @@ impl NotPermitted {
     pub(crate) fn is_for_others(&self) -> bool {
         matches!(
             self,
-            Self::NeedsAdmin | Self::NoAdmin | Self::ForGood | Self::Credential | Self::Program
+            Self::NeedsAdmin
+                | Self::NoAdmin
+                | Self::ForGood
+                | Self::Credential
+                | Self::Within(_)
+                | Self::Program
         )
     }
 }

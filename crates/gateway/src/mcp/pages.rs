@@ -1,4 +1,4 @@
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, time::Duration};
 
 use bartizan_protocol::{Envelope, edit, error as code, method::list_member};
 use bartizan_transport::bridge::{self, ClientMeta};
@@ -37,6 +37,11 @@ impl fmt::Display for ListError {
 /// The most pages of one list, and the most items of all of them.
 const MAX_PAGES: usize = 1000;
 const MAX_ITEMS: usize = 100_000;
+/// The most bytes of all pages, in messages of the greatest length that one may have.
+const MAX_MESSAGES: usize = 4;
+/// How long a list may take with all of its pages: each is a call that waits for its turn. Nobody
+/// who asks waits that long, but who asks next finds it there.
+const MAX_TIME: Duration = Duration::from_secs(120);
 
 /// Every item of a list, from all of its pages, as JSON. A service that has no such list has
 /// an empty one. Without a client the items are in the service's own words.
@@ -49,13 +54,33 @@ pub(super) async fn all(
     client: Option<&Client>,
     method: &str,
 ) -> Result<Vec<Bytes>, ListError> {
+    tokio::select! {
+        listed = every_page(door, client, method) => listed,
+        () = door.shared.clock().sleep(MAX_TIME) => {
+            let after = humantime::format_duration(MAX_TIME);
+            Err(ListError::Unreadable(format!("the list has no end after {after}")))
+        }
+    }
+}
+
+async fn every_page(
+    door: &Door,
+    client: Option<&Client>,
+    method: &str,
+) -> Result<Vec<Bytes>, ListError> {
     let unreadable = |reason: String| Err(ListError::Unreadable(reason));
     let member = list_member(method).unwrap_or_default();
     let mut items = Vec::new();
     let mut cursors: HashSet<String> = HashSet::new();
     let mut cursor: Option<String> = None;
+    let max_bytes = MAX_MESSAGES.saturating_mul(door.shared.mcp().max_message_bytes());
+    let mut bytes = 0;
     for _ in 0..MAX_PAGES {
         let answer = page(door, client, method, cursor.as_deref()).await?;
+        bytes += answer.len();
+        if bytes > max_bytes {
+            return unreadable(format!("the list has more than {max_bytes} bytes"));
+        }
         let envelope = match Envelope::read(&answer) {
             Ok(envelope) => envelope,
             Err(error) => return unreadable(error.to_string()),

@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::answer;
 use crate::{
+    error::Error,
     front::{
         detail::{self, Detail, Faults},
         docs::tag,
@@ -100,6 +101,10 @@ pub(super) async fn call(
         return not_found(&name);
     };
     if service.mcp().is_some() {
+        // As at the doors of MCP: what runs on this machine is not every page's to call.
+        if shared.is_stranger(&head.headers) {
+            return detail::error(&Error::ForeignPage);
+        }
         let door = Door::new(
             &shared,
             service,
@@ -130,9 +135,10 @@ pub(super) async fn call(
 }
 
 /// The service and its tool that `name` means: what is before the first dot, unless the names of
-/// services have dots.
+/// services have dots. Then the longest is meant, or another service could take calls that are for
+/// one with a longer name.
 fn find<'a, 'n>(shared: &'a Shared, name: &'n str) -> Option<(&'a Arc<Service>, &'n str)> {
-    let mut dots = name.match_indices('.').map(|(at, _)| at);
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
     dots.find_map(|at| {
         let (namespace, tool) = (&name[..at], &name[at + 1..]);
         let service = shared.catalog().service(namespace)?;
