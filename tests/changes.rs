@@ -140,6 +140,48 @@ async fn who_is_no_operator_gets_no_credential_that_comes_later() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
 
+/// Whether an operator listed it by mistake or somebody registered it.
+#[tokio::test]
+async fn an_instance_that_leads_back_to_the_gateway_ends_at_the_first_return() {
+    let files = Files::new();
+    let first = notes(&files).start().await;
+    let second = notes(&files).start().await;
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let register = async |gateway: &Running, name: &str, at: &Running| {
+        let endpoint = format!("http://{}/mcp/{name}", at.address);
+        let instance = json!({ "id": "one", "endpoint": endpoint, "transport": "http" });
+        let body = json!({ "template_name": name, "instance": instance, "ttl": 60 });
+        let answer = gateway.post_to("/gateway/register", body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    };
+    // Straight back, and through another.
+    register(&first, "self", &first).await;
+    register(&first, "round", &second).await;
+    register(&second, "round", &first).await;
+    for (name, turns) in [("self", 2), ("round", 2)] {
+        let path = format!("/mcp/{name}");
+        let answer = first.post_to(&path, initialize.to_string()).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(
+            text.contains("been here before") || text.contains("508"),
+            "{name}: {text}"
+        );
+        let calls = "bartizan_service_calls_total";
+        let page = first.get("/metrics").await;
+        let page = String::from_utf8_lossy(&page.body);
+        let of_service = format!("service=\"{name}\"");
+        let lines = page
+            .lines()
+            .filter(|it| it.starts_with(calls) && it.contains(&of_service));
+        let count: u64 = lines
+            .filter_map(|it| it.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum();
+        assert!(count <= 10 * turns, "{name}: {count}");
+    }
+}
+
 #[tokio::test]
 async fn an_instance_that_is_spoken_to_otherwise_is_so_at_once() {
     let server = Upstream::start_with(|_: &Recorded| Reply::status(418)).await;

@@ -117,6 +117,9 @@ fn shortcut<B>(
     if shared.is_foreign_page(request.headers(), request.uri().authority()) {
         return Some(refuse(shared, &Error::ForeignPage));
     }
+    if ids::has_passed(request.headers(), shared.pseudonym()) {
+        return Some(refuse(shared, &Error::Loop));
+    }
     if is_compressed(request.headers()) {
         return Some(refuse(shared, &Error::Compressed));
     }

@@ -29,6 +29,10 @@ pub(crate) enum Error {
     Operation(#[from] InvalidOperation),
     #[error("request entity too large: the limit is {limit} bytes")]
     TooLarge { limit: usize },
+    #[error(
+        "the request has been here before: the service that it was for leads back to this gateway"
+    )]
+    Loop,
     #[error("the request body is compressed: send it as it is, without Content-Encoding")]
     Compressed,
     #[error("the request body did not arrive in time")]
@@ -80,7 +84,7 @@ impl Error {
             }
             Self::SlowBody => "TIMEOUT_ERROR",
             Self::Disconnected => "NETWORK_ERROR",
-            Self::UnknownService(_) | Self::NotMcp(_) => "CONFIGURATION_ERROR",
+            Self::UnknownService(_) | Self::NotMcp(_) | Self::Loop => "CONFIGURATION_ERROR",
             Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::NoInstances { .. }
@@ -97,6 +101,7 @@ impl Error {
             Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownService(_) | Self::NotMcp(_) => StatusCode::NOT_FOUND,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -1,7 +1,7 @@
 //! The ids that a request carries through the gateway.
 
 use bartizan_telemetry::{RequestId, TraceContext, tracestate};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::VIA};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -40,22 +40,26 @@ pub(crate) fn new_request_id() -> HeaderValue {
     RequestId::random().to_header()
 }
 
-/// The trace headers to send on.
-#[derive(Debug)]
+/// The headers to send on that say where a request came from.
+#[derive(Clone, Debug)]
 pub(crate) struct Trace {
     pub(crate) parent: HeaderValue,
     pub(crate) state: Option<HeaderValue>,
+    /// Which gateways and proxies it has passed before this one.
+    pub(crate) via: Option<HeaderValue>,
 }
 
 /// A span below the caller's, or a new trace if the caller has none or a broken one, whose
 /// state then goes nowhere: it belongs to the trace that could not be read.
 pub(crate) fn trace(headers: &HeaderMap) -> Trace {
+    let via = via(headers);
     match TraceContext::from_headers(headers) {
         Some(Ok(context)) => Trace {
             parent: context.child().to_header(),
             state: tracestate(headers),
+            via,
         },
-        Some(Err(_)) | None => new_trace(),
+        Some(Err(_)) | None => Trace { via, ..new_trace() },
     }
 }
 
@@ -63,5 +67,35 @@ pub(crate) fn new_trace() -> Trace {
     Trace {
         parent: TraceContext::random().to_header(),
         state: None,
+        via: None,
     }
+}
+
+/// All that is said of the way, in one value.
+fn via(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(VIA).iter();
+    let first = values.next()?.clone();
+    Some(values.fold(first, |before, next| joined(&before, next)))
+}
+
+/// Both values as one list; the latter alone if they cannot be one.
+pub(crate) fn joined(before: &HeaderValue, next: &HeaderValue) -> HeaderValue {
+    let both = [before.as_bytes(), b", ", next.as_bytes()].concat();
+    HeaderValue::from_bytes(&both).unwrap_or_else(|_| next.clone())
+}
+
+/// What a gateway is called among those that a request has passed (RFC 9110, section 7.6.3): by a
+/// name of its own, or two in a row would be taken for a loop.
+pub(crate) fn pseudonym() -> HeaderValue {
+    let name = format!("1.1 bartizan-{:016x}", fastrand::u64(..));
+    HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("1.1 bartizan"))
+}
+
+/// Whether a request has passed the gateway of this [pseudonym] before.
+pub(crate) fn has_passed(headers: &HeaderMap, pseudonym: &HeaderValue) -> bool {
+    let mut values = headers.get_all(VIA).iter();
+    values.any(|value| {
+        let mut hops = value.as_bytes().split(|byte| *byte == b',');
+        hops.any(|hop| hop.trim_ascii() == pseudonym.as_bytes())
+    })
 }

@@ -21,6 +21,7 @@ use crate::{
     catalog::Catalog,
     cors::Cors,
     error::Error,
+    ids,
     mcp::{
         Caller, House,
         all::{Places, Shelf},
@@ -35,6 +36,8 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) struct Lasting {
     clock: Clock,
     started: Instant,
+    /// What the gateway is called where a request has been.
+    pseudonym: HeaderValue,
     metrics: Metrics,
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
@@ -50,6 +53,7 @@ impl Lasting {
             counters: metrics.gateway(env!("CARGO_PKG_VERSION")),
             started: clock.now(),
             clock,
+            pseudonym: ids::pseudonym(),
             metrics,
             connections: OnceLock::new(),
             draining: watch::Sender::new(false),
@@ -59,6 +63,10 @@ impl Lasting {
 
     pub(crate) fn clock(&self) -> Clock {
         self.clock
+    }
+
+    pub(crate) fn pseudonym(&self) -> &HeaderValue {
+        &self.pseudonym
     }
 
     /// How long the gateway has been there.
@@ -169,6 +177,11 @@ impl Shared {
         headers.get(ORIGIN).is_some_and(|origin| {
             !self.cors.lists(origin) && self.mcp.origin().check(headers, authority).is_err()
         })
+    }
+
+    /// What this gateway is called where a request has been.
+    pub(crate) fn pseudonym(&self) -> &HeaderValue {
+        &self.lasting.pseudonym
     }
 
     /// Whether nothing but its origin shows that a page of a browser may call tools, and that does

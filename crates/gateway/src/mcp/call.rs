@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::{Exchange, Refusal, tools};
 use crate::{
     error::Error,
-    ids::{self, IDEMPOTENCY_KEY},
+    ids::{self, IDEMPOTENCY_KEY, Trace},
     service::{Form, Outbound, Owner, Parts, Payload, Service, Upstream},
     shared::Shared,
 };
@@ -77,8 +77,7 @@ impl Witness {
 #[derive(Clone, Debug)]
 struct Ids {
     request_id: HeaderValue,
-    traceparent: HeaderValue,
-    tracestate: Option<HeaderValue>,
+    trace: Trace,
     idempotency_key: Option<HeaderValue>,
 }
 
@@ -89,15 +88,13 @@ impl Door {
         caller: Caller,
         headers: &HeaderMap,
     ) -> Self {
-        let trace = ids::trace(headers);
         Self {
             shared: Arc::clone(shared),
             service: Arc::clone(service),
             caller,
             ids: Ids {
                 request_id: ids::header(headers),
-                traceparent: trace.parent,
-                tracestate: trace.state,
+                trace: ids::trace(headers),
                 idempotency_key: headers.get(IDEMPOTENCY_KEY).cloned(),
             },
             priority: Priority::Normal,
@@ -314,11 +311,9 @@ impl Errand {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let trace = ids::new_trace();
         let ids = Ids {
             request_id: ids::new_request_id(),
-            traceparent: trace.parent,
-            tracestate: trace.state,
+            trace: ids::new_trace(),
             idempotency_key: None,
         };
         let deadline = self.clock.now() + self.service.timeout();
@@ -347,8 +342,7 @@ fn outbound(
         agent_id: None,
         // It names the client's call, and none of the messages that the call leads to.
         idempotency_key: ids.idempotency_key.clone().filter(|_| message.is_clients),
-        traceparent: ids.traceparent.clone(),
-        tracestate: ids.tracestate.clone(),
+        trace: ids.trace.clone(),
         form: Form::Message {
             headers: message.headers,
             owner,

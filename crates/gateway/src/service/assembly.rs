@@ -13,14 +13,13 @@ use bartizan_circuit_breaker::{
     CircuitBreakerLayer, CircuitBreakerService, InvalidConfig as InvalidBreaker,
 };
 use bartizan_client::Client;
-use bartizan_clock::{Clock, Instant};
+use bartizan_clock::Instant;
 use bartizan_config::{AuthSettings, ServiceSettings};
 use bartizan_discovery::{Entry, InvalidInstance};
 use bartizan_rate_limit::{
     InvalidQuota, Priority, RateLimit, RateLimitLayer, RateLimiter, Waiting,
 };
 use bartizan_retry::{InvalidRetry, Retry};
-use bartizan_telemetry::Metrics;
 use http::{HeaderValue, Request};
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -52,6 +51,7 @@ use crate::{
     mcp::{Eras, Habits, Tools},
     plan::Plan,
     registries::Roster,
+    shared::Lasting,
 };
 
 /// Everything below the breaker: an HTTP request with its credential, at an instance.
@@ -131,10 +131,9 @@ impl Service {
         before: Option<&Self>,
         client: &Client,
         hosting: &Hosting,
-        metrics: &Metrics,
-        clock: Clock,
+        lasting: &Lasting,
     ) -> Result<Self, BuildError> {
-        assemble(plan, before, client, hosting, metrics, clock).map_err(|reason| BuildError {
+        assemble(plan, before, client, hosting, lasting).map_err(|reason| BuildError {
             service: plan.settings.name.clone(),
             reason,
         })
@@ -217,11 +216,10 @@ fn assemble(
     before: Option<&Service>,
     client: &Client,
     hosting: &Hosting,
-    metrics: &Metrics,
-    clock: Clock,
+    lasting: &Lasting,
 ) -> Result<Service, Reason> {
-    let found = source::find(&plan.settings, client, clock)?;
-    assemble_found(plan, before, found, client, hosting, metrics, clock)
+    let found = source::find(&plan.settings, client, lasting.clock())?;
+    assemble_found(plan, before, found, client, hosting, lasting)
 }
 
 /// Assembles a service whose instances are `found`, if they are not listed.
@@ -231,12 +229,11 @@ pub(super) fn assemble_found(
     found: Option<Found>,
     client: &Client,
     hosting: &Hosting,
-    metrics: &Metrics,
-    clock: Clock,
+    lasting: &Lasting,
 ) -> Result<Service, Reason> {
-    let settings = &*plan.settings;
+    let (settings, clock) = (&*plan.settings, lasting.clock());
     let name: Arc<str> = settings.name.as_str().into();
-    let metrics = Arc::new(metrics.service(&name));
+    let metrics = Arc::new(lasting.metrics().service(&name));
     let roster = Roster::new(plan.listing.clone());
     let reaching = found.as_ref().map(|found| found.client(client));
     let reaching = reaching.as_ref().unwrap_or(client);
@@ -259,7 +256,12 @@ pub(super) fn assemble_found(
     let balance = Balance::new(balancer.clone(), Judge::default())
         .affinity(Elsewhere)
         .track(UntilStreamEnd);
-    let exchange = Prepare::new(auth.layer(balance), clock, fixed(settings));
+    let exchange = Prepare::new(
+        auth.layer(balance),
+        clock,
+        lasting.pseudonym().clone(),
+        fixed(settings),
+    );
 
     let circuit = CircuitBreakerLayer::new(breaker.clone(), Blame::new(balancer.clone()));
     let attempt = Deadline::new(circuit.layer(exchange.clone()), clock);

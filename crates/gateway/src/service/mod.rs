@@ -373,8 +373,7 @@ impl Service {
             request_id: id,
             agent_id: None::<HeaderValue>,
             idempotency_key: None,
-            traceparent: trace.parent,
-            tracestate: trace.state,
+            trace,
             form: Form::Operation,
         })
     }

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
 use parking_lot::Mutex;
 
+use crate::ids::Trace;
+
 /// A call on its way to a backend, before it is an HTTP request.
 ///
 /// The layers above the breaker work on this instead of on `http::Request`, because a retry
@@ -49,8 +51,7 @@ pub(crate) struct Parts {
     pub(crate) correlation_id: HeaderValue,
     pub(crate) agent_id: Option<HeaderValue>,
     pub(crate) idempotency_key: Option<HeaderValue>,
-    pub(crate) traceparent: HeaderValue,
-    pub(crate) tracestate: Option<HeaderValue>,
+    pub(crate) trace: Trace,
     pub(crate) form: Form,
 }
 
@@ -168,8 +169,7 @@ pub(crate) mod tests {
             correlation_id: HeaderValue::from_static("c"),
             agent_id: None,
             idempotency_key: None,
-            traceparent: HeaderValue::from_static("00"),
-            tracestate: None,
+            trace: crate::ids::new_trace(),
             form: Form::Operation,
         })
     }

@@ -7,7 +7,7 @@ use std::{
 use bartizan_clock::Clock;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT, VIA},
     uri::{Parts as UriParts, PathAndQuery},
 };
 use tower_service::Service;
@@ -16,7 +16,9 @@ use super::{
     Outbound,
     outbound::{Form, Parts},
 };
-use crate::ids::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID};
+use crate::ids::{
+    IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID, joined,
+};
 
 const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
 const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
@@ -33,6 +35,8 @@ const HEADERS: usize = 16;
 pub(crate) struct Prepare<S> {
     inner: S,
     clock: Clock,
+    /// What this gateway is called where a request has been.
+    pseudonym: HeaderValue,
     fixed: Arc<Fixed>,
 }
 
@@ -54,10 +58,11 @@ impl fmt::Debug for Fixed {
 }
 
 impl<S> Prepare<S> {
-    pub(crate) fn new(inner: S, clock: Clock, fixed: Fixed) -> Self {
+    pub(crate) fn new(inner: S, clock: Clock, pseudonym: HeaderValue, fixed: Fixed) -> Self {
         Self {
             inner,
             clock,
+            pseudonym,
             fixed: Arc::new(fixed),
         }
     }
@@ -119,7 +124,7 @@ impl<S> Prepare<S> {
         if outbound.attempt() > 1 {
             headers.insert(X_RETRY_ATTEMPT, HeaderValue::from(outbound.attempt()));
         }
-        trace(parts, &mut headers);
+        self.trace(parts, &mut headers);
         headers
     }
 
@@ -130,22 +135,30 @@ impl<S> Prepare<S> {
         for (name, value) in self.fixed.headers.iter().chain(own) {
             headers.append(name.clone(), value.clone());
         }
-        trace(parts, &mut headers);
+        self.trace(parts, &mut headers);
         headers
     }
-}
 
-/// What lets a backend's records be joined with ours, whatever is asked of it.
-fn trace(parts: &Parts, headers: &mut HeaderMap) {
-    headers.insert(X_REQUEST_ID, parts.request_id.clone());
-    headers.insert(TRACEPARENT, parts.traceparent.clone());
-    let optional = [
-        (IDEMPOTENCY_KEY, &parts.idempotency_key),
-        (TRACESTATE, &parts.tracestate),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            headers.insert(name, value.clone());
+    /// What lets a backend's records be joined with ours, whatever is asked of it.
+    fn trace(&self, parts: &Parts, headers: &mut HeaderMap) {
+        let trace = &parts.trace;
+        headers.insert(X_REQUEST_ID, parts.request_id.clone());
+        headers.insert(TRACEPARENT, trace.parent.clone());
+        headers.insert(
+            VIA,
+            match &trace.via {
+                Some(before) => joined(before, &self.pseudonym),
+                None => self.pseudonym.clone(),
+            },
+        );
+        let optional = [
+            (IDEMPOTENCY_KEY, &parts.idempotency_key),
+            (TRACESTATE, &trace.state),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
         }
     }
 }

@@ -39,8 +39,7 @@ impl Ground {
         before: Option<&Service>,
         lasting: &Lasting,
     ) -> Result<Option<Arc<Service>>, BuildError> {
-        let (metrics, clock) = (lasting.metrics(), lasting.clock());
-        match Service::new(plan, before, &self.client, &self.hosting, metrics, clock) {
+        match Service::new(plan, before, &self.client, &self.hosting, lasting) {
             Ok(service) => {
                 front::templates::warn_of_name(&plan.settings.name);
                 Ok(Some(Arc::new(service)))

@@ -41,10 +41,10 @@ impl Guests {
     }
 
     /// Leaves them out of what is planned of services that send a credential, and says which.
-    pub(super) fn leave_out(&self, plans: &mut Vec<Plan>, registries: &Registries) -> Vec<Guest> {
+    pub(super) fn leave_out(&self, plans: &mut [Plan], registries: &Registries) -> Vec<Guest> {
         let guests = self.0.lock();
         let mut out = Vec::new();
-        for plan in &mut *plans {
+        for plan in plans {
             let Some(listing) = plan.listing.as_ref() else {
                 continue;
             };
@@ -67,12 +67,6 @@ impl Guests {
             plan.listing = Some(Arc::new(listing.without(&found)));
             out.extend(found.into_iter().map(|id| (Arc::clone(&name), id)));
         }
-        let is_left = |plan: &Plan| {
-            plan.listing
-                .as_ref()
-                .is_none_or(|it| !it.entries.is_empty())
-        };
-        plans.retain(is_left);
         out
     }
 }

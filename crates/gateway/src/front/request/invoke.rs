@@ -174,8 +174,7 @@ fn outbound(
             .map(|id| header("metadata.agentId", id))
             .transpose()?,
         idempotency_key,
-        traceparent: trace.parent,
-        tracestate: trace.state,
+        trace,
         form: Form::Operation,
     };
     Ok((Outbound::new(parts), timeout))

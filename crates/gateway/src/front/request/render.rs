@@ -125,9 +125,11 @@ pub(super) fn strict_backend_failure(
 pub(super) fn refusal(error: &Error, now: SystemTime) -> Response<Body> {
     let status = match error {
         // New with this gateway, so no client expects 500: these say what they are.
-        Error::Unauthenticated | Error::ForeignPage | Error::SlowBody | Error::Compressed => {
-            error.status()
-        }
+        Error::Unauthenticated
+        | Error::ForeignPage
+        | Error::SlowBody
+        | Error::Compressed
+        | Error::Loop => error.status(),
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     plain_error(status, error, now)

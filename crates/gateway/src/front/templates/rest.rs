@@ -111,8 +111,7 @@ pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<B
         correlation_id: visit.affinity_id(),
         agent_id: visit.agent_id().cloned(),
         idempotency_key,
-        traceparent: trace.parent,
-        tracestate: trace.state,
+        trace,
         form: Form::Operation,
     };
     let outbound = Outbound::avoiding(parts, service.without(tool));

@@ -181,8 +181,7 @@ fn outbound(
         request_id,
         agent_id: None,
         idempotency_key,
-        traceparent: trace.parent,
-        tracestate: trace.state,
+        trace,
         form: Form::Operation,
     };
     Outbound::avoiding(parts, service.without(tool))

@@ -3,13 +3,13 @@ use std::net::IpAddr;
 use bartizan_client::ClientConfig;
 use bartizan_config::{Configuration, Source as Variables};
 use bartizan_discovery::SrvRecord;
-use bartizan_telemetry::Metrics;
 use bartizan_testkit::{Reply, Upstream};
 
 use super::*;
 use crate::{
     plan::Plan,
     service::{Hosting, Service, assembly::assemble_found, outbound::tests::outbound},
+    shared::Lasting,
 };
 
 /// A name server that says what it is told to say.
@@ -71,15 +71,13 @@ fn service(discovery: &str, endpoint: &str, found: Found) -> Service {
         listing: None,
     };
     let hosting = Hosting::new(&configuration.gateway);
-    let metrics = Metrics::new();
     let service = assemble_found(
         &plan,
         None,
         Some(found),
         &client(),
         &hosting,
-        &metrics,
-        clock(),
+        &Lasting::new(clock()),
     );
     service.unwrap_or_else(|it| panic!("{it}"))
 }
