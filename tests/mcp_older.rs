@@ -340,6 +340,104 @@ async fn an_answer_that_broke_off_says_nothing_of_the_revision_for_long() {
 }
 
 #[tokio::test]
+async fn what_a_server_calls_an_error_is_no_status_of_ours() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let all = Client::begin(&gateway).await;
+    let one = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    for code in [40_100, 40_400, 42_900, 50_302, -32_600, -32_000] {
+        server.upstream.handle(move |request| match &*rpc(request) {
+            "tools/call" => {
+                let error = json!({ "code": code, "message": "no", "data": { "hint": "x" } });
+                let id = json_of(request)["id"].clone();
+                Reply::json(json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string())
+            }
+            _ => answer_of_a(request),
+        });
+        for (client, name) in [(&all, "a__look"), (&one, "look")] {
+            let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+                "params": { "name": name, "arguments": {} } });
+            let answer = client.send(call).await;
+            assert_eq!(answer.status, StatusCode::OK, "{code}");
+            assert_eq!(answer.json()["error"]["code"], code);
+            assert_eq!(answer.json()["error"]["data"]["hint"], "x");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_under_another_id_is_heard() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/call" => {
+            let error = json!({ "code": -32_600, "message": "why not" });
+            let body = json!({ "jsonrpc": "2.0", "id": "server-error", "error": error });
+            Reply::status(400)
+                .header("content-type", "application/json")
+                .body(body.to_string())
+        }
+        _ => answer_of_a(request),
+    });
+    let params = json!({ "name": "a__look", "arguments": {} });
+    let answer = client.ask("tools/call", params).await;
+    assert_eq!(answer["error"]["message"], "why not", "{answer}");
+    assert_eq!(answer["id"], 2);
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_a_failure_of_the_call() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_CB_FAILURE_THRESHOLD", 100)
+        .start()
+        .await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    let html = |status| {
+        Reply::status(status)
+            .header("content-type", "text/html")
+            .body("<html>")
+    };
+    for reply in [html(502), html(200), Reply::status(200), Reply::status(202)] {
+        server.upstream.handle(move |request| match &*rpc(request) {
+            "tools/call" => reply.clone(),
+            _ => answer_of_a(request),
+        });
+        let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+            "params": { "name": "look", "arguments": {} } });
+        let answer = client.send(call).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.json()["error"]["code"], 50_203);
+        assert_eq!(answer.json()["id"], 2);
+    }
+}
+
+#[tokio::test]
+async fn no_revision_is_agreed_on_that_messages_are_then_refused_for() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "initialize" => {
+            let asked = json_of(request)["params"]["protocolVersion"].clone();
+            let result = json!({ "protocolVersion": asked, "capabilities": {},
+                "serverInfo": { "name": "a", "version": "1" } });
+            let id = json_of(request)["id"].clone();
+            Reply::json(json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string())
+                .header("mcp-session-id", "a-0")
+        }
+        _ => answer_of_a(request),
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "DRAFT-2026-v1", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let request = gateway.request(Method::POST, "/mcp/a", &ACCEPT, body.to_string());
+    let answer = gateway.send(request).await;
+    assert_eq!(answer.json()["result"]["protocolVersion"], "2025-11-25");
+}
+
+#[tokio::test]
 async fn a_list_without_an_end_is_given_up() {
     let server = Server::start("a").await;
     server.upstream.handle(|request| match &*rpc(request) {
@@ -508,18 +606,30 @@ async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
 async fn every_member_of_a_batch_is_answered() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;
-    let client = Client::begin_at(&gateway, "/mcp/a", "2025-03-26").await;
-    // The stream that answers the first ends without a response.
-    let batch = json!([
-        { "jsonrpc": "2.0", "id": 7, "method": "prompts/get", "params": { "name": "x" } },
-        { "jsonrpc": "2.0", "id": 8, "method": "tools/list" }
-    ]);
-    let answers = client.send(batch).await.json();
-    let answers = answers.as_array().expect("a batch");
-    assert_eq!(answers.len(), 2, "{answers:?}");
-    let of = |id: u64| answers.iter().find(|it| it["id"] == id).expect("an answer");
-    assert!(of(7)["error"]["code"].is_i64(), "{answers:?}");
-    assert_eq!(of(8)["result"]["tools"][0]["name"], "look", "{answers:?}");
+    for (path, prefix) in [("/mcp/a", ""), ("/mcp", "a__")] {
+        let client = Client::begin_at(&gateway, path, "2025-03-26").await;
+        // The stream that answers the first ends without a response.
+        let name = format!("{prefix}x");
+        let batch = json!([
+            { "jsonrpc": "2.0", "id": 7, "method": "prompts/get", "params": { "name": name } },
+            { "jsonrpc": "2.0", "method": "notifications/roots/list_changed" },
+            { "jsonrpc": "2.0", "id": 8, "method": "tools/list" }
+        ]);
+        let answers = client.send(batch.clone()).await.json();
+        let answers = answers.as_array().expect("a batch");
+        assert_eq!(answers.len(), 2, "{path}: {answers:?}");
+        let of = |id: u64| answers.iter().find(|it| it["id"] == id).expect("an answer");
+        assert!(of(7)["error"]["code"].is_i64(), "{path}: {answers:?}");
+        let tool = &of(8)["result"]["tools"][0]["name"];
+        assert_eq!(*tool, format!("{prefix}look"), "{path}: {answers:?}");
+        // Later revisions have none.
+        let later = Client::begin_at(&gateway, path, "2025-06-18").await;
+        assert_eq!(
+            later.send(batch).await.status,
+            StatusCode::BAD_REQUEST,
+            "{path}"
+        );
+    }
 }
 
 /// A server that is mounted at `/mcp/` knows no `/mcp`, and nobody here unpacks what it sends.

@@ -76,6 +76,11 @@ fn starts_with_ignore_case(text: &[u8], start: &[u8]) -> bool {
 }
 
 impl Exchange {
+    /// Whether the answer is a stream of events, and not one message.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.form, Form::Events(_))
+    }
+
     /// Reads `response`; no message of it may have more than `limit` bytes, and nothing of it
     /// may keep its reader waiting for longer than `silence`.
     pub(crate) fn new(

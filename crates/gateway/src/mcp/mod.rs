@@ -151,12 +151,29 @@ pub(crate) async fn bodiless(
     }
 }
 
+/// Whom a message is for.
+#[derive(Clone, Copy)]
+pub(crate) enum To {
+    /// The service of the door.
+    One,
+    /// All of them.
+    All,
+}
+
 /// Answers an array of messages, which 2025-03-26 allowed: one after the other, the responses
 /// together.
-pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Response<Body> {
-    let session = headers
-        .get(MCP_SESSION_ID)
-        .and_then(|token| Session::open(door, token).ok());
+pub(crate) async fn batch(
+    door: &Door,
+    to: To,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Response<Body> {
+    let opened = |token| match to {
+        To::One => Session::open(door, token),
+        To::All => Session::open_at(door, all::EVERYWHERE, token),
+    };
+    let session = headers.get(MCP_SESSION_ID);
+    let session = session.and_then(|token| opened(token).ok());
     let allowed = session.map_or(Version::V2025_03_26, |session| session.version());
     if !allowed.allows_batches() {
         let text = format!("revision {allowed} has no batches: send one message at a time");
@@ -193,7 +210,10 @@ pub(crate) async fn batch(door: &Door, headers: &HeaderMap, body: &Bytes) -> Res
             // Boxed: a future that holds one of its own kind has no size.
             Ok(envelope) => (
                 envelope.kind(),
-                Box::pin(message(door, headers, &envelope, &member)).await,
+                match to {
+                    To::One => Box::pin(message(door, headers, &envelope, &member)).await,
+                    To::All => Box::pin(all::message(door, headers, &envelope, &member)).await,
+                },
             ),
             Err(error) => (
                 Kind::Request,

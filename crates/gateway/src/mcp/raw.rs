@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::body::Body;
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
-    Envelope,
+    Edit, Envelope, Version, edit,
     headers::{
         LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION,
         MCP_SESSION_ID, accepts,
@@ -200,6 +200,7 @@ pub(super) async fn initialize(
     envelope: &Envelope<'_>,
     body: &Bytes,
 ) -> Result<Begun, Refusal> {
+    let body = &in_known_words(body);
     let message = Message {
         method: Method::POST,
         body: body.clone(),
@@ -241,6 +242,37 @@ pub(super) async fn initialize(
         answer,
         is_refused: !is_result,
     })
+}
+
+/// The same `initialize` for a revision that we know too, where both ends could agree on one that
+/// each message of theirs would then be refused for.
+fn in_known_words(body: &Bytes) -> Bytes {
+    let asked = edit::get(body, &["params", "protocolVersion"]).and_then(edit::text);
+    let Some(asked) = asked.filter(|asked| Version::parse(asked).is_none()) else {
+        return body.clone();
+    };
+    let mut edit = Edit::new(body);
+    let version = edit::string(Version::negotiate_legacy(&asked).as_str());
+    edit.set(&["params", "protocolVersion"], &version);
+    edit.finish().unwrap_or_else(|_| body.clone())
+}
+
+/// Whether the body of an answer may be one, by what is said of it.
+fn may_be_message(response: &Response<Payload>) -> bool {
+    let payload = response.body();
+    let is_empty = match &payload.stream {
+        Some(stream) => stream.size_hint().exact() == Some(0),
+        None => payload.bytes.is_empty(),
+    };
+    let kind = response.headers().get(CONTENT_TYPE);
+    let essence = kind.map(|kind| kind.as_bytes().split(|byte| *byte == b';').next());
+    !is_empty
+        && match essence.flatten().map(<[u8]>::trim_ascii) {
+            None => true,
+            // What some servers call their messages, and all proxies their excuses.
+            Some(b"text/plain") => response.status().is_success(),
+            Some(kind) => kind.eq_ignore_ascii_case(b"application/json"),
+        }
 }
 
 /// What a `GET` of an older revision asks for: messages that nobody asked for.
@@ -360,6 +392,11 @@ async fn answer_with(
         return Refusal::of_status(service, status, response.headers()).response(id);
     }
     let is_stream = is_event_stream(&response);
+    // What is no message at all is told as a failure, for there is no other answer to a request. A
+    // refusal that is none may be of the session, whose client goes by the status.
+    if id.is_some() && !status.is_client_error() && !is_stream && !may_be_message(&response) {
+        return Refusal::of_status(service, status, response.headers()).response(id);
+    }
     let response = match &response.body().stream {
         Some(stream) if !is_stream => match stream.size_hint().exact() {
             Some(length) if length > house.max_message_bytes() as u64 => {

@@ -26,7 +26,7 @@ use http::{
 use crate::{
     current::Current,
     error::Error,
-    mcp::{self, Door, Refusal, Session},
+    mcp::{self, Door, Refusal, Session, To},
     service::Service,
     shared::Shared,
 };
@@ -37,13 +37,6 @@ pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/mcp/{service}", any(one))
         .route("/mcp", any(all))
-}
-
-/// Which door a request came to.
-#[derive(Clone, Copy)]
-enum At {
-    One,
-    All,
 }
 
 async fn one(
@@ -57,7 +50,7 @@ async fn one(
         let error = Error::no_server(name, service.is_some());
         return Refusal::from(error).response(None);
     };
-    enter(&shared, service, At::One, head, body).await
+    enter(&shared, service, To::One, head, body).await
 }
 
 async fn all(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
@@ -66,13 +59,13 @@ async fn all(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
         let text = "no MCP service is configured";
         return Refusal::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, text).response(None);
     };
-    enter(&shared, service, At::All, head, body).await
+    enter(&shared, service, To::All, head, body).await
 }
 
 async fn enter(
     shared: &Arc<Shared>,
     service: &Arc<Service>,
-    at: At,
+    to: To,
     head: Parts,
     body: Body,
 ) -> Response<Body> {
@@ -85,36 +78,29 @@ async fn enter(
     let door = Door::new(shared, service, caller, &head.headers);
     match head.method {
         Method::POST => match shared.collect(body).await {
-            Ok(bytes) => post(&door, at, &head.headers, bytes).await,
+            Ok(bytes) => post(&door, to, &head.headers, bytes).await,
             Err(error) => Refusal::from(error).response(None),
         },
         Method::GET | Method::DELETE => {
-            Box::pin(bodiless(&door, at, &head.headers, &head.method)).await
+            Box::pin(bodiless(&door, to, &head.headers, &head.method)).await
         }
         _ => not_allowed("GET, POST, DELETE"),
     }
 }
 
-async fn post(door: &Door, at: At, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+async fn post(door: &Door, to: To, headers: &HeaderMap, body: Bytes) -> Response<Body> {
     if !is_json(headers) {
         let text = "Content-Type must be application/json";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Refusal::new(status, code::INVALID_REQUEST, text).response(None);
     }
     if bartizan_protocol::is_batch(&body) {
-        return match at {
-            At::One => Box::pin(mcp::batch(door, headers, &body)).await,
-            At::All => {
-                let text = "the address of all services takes one message at a time";
-                let status = StatusCode::BAD_REQUEST;
-                Refusal::new(status, code::INVALID_REQUEST, text).response(None)
-            }
-        };
+        return Box::pin(mcp::batch(door, to, headers, &body)).await;
     }
     match Envelope::read(&body) {
-        Ok(envelope) => match at {
-            At::One => mcp::message(door, headers, &envelope, &body).await,
-            At::All => Box::pin(mcp::all::message(door, headers, &envelope, &body)).await,
+        Ok(envelope) => match to {
+            To::One => mcp::message(door, headers, &envelope, &body).await,
+            To::All => Box::pin(mcp::all::message(door, headers, &envelope, &body)).await,
         },
         Err(error) => {
             let refusal = Refusal::new(StatusCode::BAD_REQUEST, error.code(), error.to_string());
@@ -123,7 +109,7 @@ async fn post(door: &Door, at: At, headers: &HeaderMap, body: Bytes) -> Response
     }
 }
 
-async fn bodiless(door: &Door, at: At, headers: &HeaderMap, method: &Method) -> Response<Body> {
+async fn bodiless(door: &Door, to: To, headers: &HeaderMap, method: &Method) -> Response<Body> {
     let version = headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes);
     let modern = version
         .and_then(|name| std::str::from_utf8(name).ok())
@@ -132,7 +118,7 @@ async fn bodiless(door: &Door, at: At, headers: &HeaderMap, method: &Method) -> 
     if modern {
         return not_allowed("POST");
     }
-    if matches!(at, At::All) {
+    if matches!(to, To::All) {
         return mcp::all::bodiless(door, headers, method).await;
     }
     let session = match headers.get(MCP_SESSION_ID) {

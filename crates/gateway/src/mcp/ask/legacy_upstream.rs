@@ -221,7 +221,11 @@ impl Call {
             match envelope.kind() {
                 Kind::Response | Kind::Error => {
                     let id = &self.under_way.id;
-                    if envelope.id().is_some_and(|it| it.as_raw() != id) {
+                    let is_other = envelope.id().is_some_and(|it| it.as_raw() != id);
+                    // Whoever refuses the whole request may not have read its id, and have given
+                    // the error one of its own, as the Python SDK's `server-error`.
+                    let refuses_it = !self.exchange.is_stream() && envelope.kind() == Kind::Error;
+                    if is_other && !refuses_it {
                         continue;
                     }
                     self.under_way.is_over();
