@@ -2,8 +2,9 @@
 //! session, and what becomes of it when the session is lost.
 
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -435,6 +436,63 @@ async fn no_revision_is_agreed_on_that_messages_are_then_refused_for() {
     let request = gateway.request(Method::POST, "/mcp/a", &ACCEPT, body.to_string());
     let answer = gateway.send(request).await;
     assert_eq!(answer.json()["result"]["protocolVersion"], "2025-11-25");
+}
+
+/// Servers with sets of tools that are switched on in a session say so to it.
+#[tokio::test]
+async fn a_list_that_changed_in_a_session_is_new_there_and_nowhere_else() {
+    let server = Server::start("a").await;
+    let (begun, enabled) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
+    server.upstream.handle(move |request| {
+        let session = request
+            .header("mcp-session-id")
+            .unwrap_or_default()
+            .to_owned();
+        let id = json_of(request)["id"].clone();
+        let result = |result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
+        match &*rpc(request) {
+            "initialize" => {
+                let number = begun.fetch_add(1, Ordering::Relaxed);
+                let begun = json!({ "protocolVersion": "2025-06-18",
+                    "capabilities": { "tools": { "listChanged": true } },
+                    "serverInfo": { "name": "a", "version": "1" } });
+                Reply::json(result(begun).to_string())
+                    .header("mcp-session-id", &format!("own-{number}"))
+            }
+            "tools/list" => {
+                let mut tools =
+                    vec![json!({ "name": "look", "inputSchema": { "type": "object" } })];
+                if enabled.lock().unwrap().contains(&session) {
+                    tools.push(json!({ "name": "extra", "inputSchema": { "type": "object" } }));
+                }
+                Reply::json(result(json!({ "tools": tools })).to_string())
+            }
+            "tools/call" => {
+                enabled.lock().unwrap().insert(session);
+                let changed =
+                    json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+                let done = result(json!({ "content": [] }));
+                Reply::status(200)
+                    .header("content-type", "text/event-stream")
+                    .body(format!("data: {changed}\n\ndata: {done}\n\n"))
+            }
+            "server/discover" => Reply::status(400),
+            "GET" => Reply::status(405),
+            method if method.starts_with("notifications/") => Reply::status(202),
+            _ => answer_of_a(request),
+        }
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let (one, other) = (Client::begin(&gateway).await, Client::begin(&gateway).await);
+    let tools = async |client: &Client<'_>| {
+        let listed = client.ask("tools/list", json!({})).await;
+        listed["result"]["tools"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((tools(&one).await, tools(&other).await), (1, 1));
+    let params = json!({ "name": "a__look", "arguments": {} });
+    one.ask("tools/call", params).await;
+    assert_eq!(tools(&one).await, 2);
+    assert_eq!(tools(&other).await, 1);
 }
 
 #[tokio::test]

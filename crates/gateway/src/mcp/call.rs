@@ -208,6 +208,11 @@ impl Door {
 
     /// Notes what a message of the service's says about what is known of it.
     pub(super) fn heard(&self, envelope: &Envelope<'_>) {
+        if !changes_a_list(envelope) {
+            return;
+        }
+        // Before the client hears of it, who then asks for the list.
+        self.shared.shelf().doubt(&self.service);
         if envelope.method() == Some(method::NOTIFICATION_TOOLS_LIST_CHANGED)
             && let Some(mcp) = self.service.mcp()
         {
@@ -295,6 +300,18 @@ impl Door {
         }
         result.map_err(|failure| Refusal::of_failure(self.service.name(), failure, timeout))
     }
+}
+
+/// Whether a service says that one of its lists is not what it was.
+pub(super) fn changes_a_list(envelope: &Envelope<'_>) -> bool {
+    matches!(
+        envelope.method(),
+        Some(
+            method::NOTIFICATION_TOOLS_LIST_CHANGED
+                | method::NOTIFICATION_PROMPTS_LIST_CHANGED
+                | method::NOTIFICATION_RESOURCES_LIST_CHANGED
+        )
+    )
 }
 
 /// What it takes to send a message of the gateway's own when nobody is at the door any more.

@@ -97,6 +97,12 @@ impl ClientSession {
         Arc::clone(session)
     }
 
+    /// What lists of a service that only this session may have are known by; nothing as long as it
+    /// was not told of any change.
+    pub(crate) fn own_lists(&self, service: u64) -> Option<u64> {
+        self.upstreams.lock().get(&service)?.own_lists()
+    }
+
     /// Every session that this client has with an upstream, with the service that it is with.
     pub(crate) fn upstreams(&self) -> Vec<(u64, Arc<UpstreamSession>)> {
         let upstreams = self.upstreams.lock();

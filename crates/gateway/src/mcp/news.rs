@@ -328,7 +328,7 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
                     let answer = ask::answer_locally(id, &message);
                     let _ = door.send(live.aside(answer)).await;
                 } else {
-                    door.heard(&envelope);
+                    strong.heard(&door, &envelope);
                     strong.tell(message);
                 }
             }

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     Door, Message, Refusal,
     ask::{Turns, fresh_id},
-    call::Errand,
+    call::{Errand, changes_a_list},
     lost,
     news::Attendance,
     raw::{EITHER, EVENTS},
@@ -69,6 +69,8 @@ pub(crate) struct UpstreamSession {
     /// How often the upstream did not begin one.
     failures: AtomicU64,
     news: broadcast::Sender<Bytes>,
+    /// Once the upstream said in this session that its lists have changed.
+    own_lists: OnceLock<u64>,
     /// The parameters of the last `logging/setLevel` that was answered.
     level: SyncMutex<Option<Arc<str>>>,
     watched: SyncMutex<HashMap<Box<str>, usize>>,
@@ -186,6 +188,7 @@ impl UpstreamSession {
             live: Mutex::new(None),
             failures: AtomicU64::new(0),
             news: broadcast::channel(NEWS).0,
+            own_lists: OnceLock::new(),
             level: SyncMutex::default(),
             watched: SyncMutex::default(),
             attendance: SyncMutex::default(),
@@ -356,6 +359,20 @@ impl UpstreamSession {
         };
         // Nobody waits for an answer to a notification.
         let _ = door.send(live.aside(body)).await;
+    }
+
+    /// Notes what a message of the upstream's says about what is known of it.
+    pub(super) fn heard(&self, door: &Door, envelope: &Envelope<'_>) {
+        if changes_a_list(envelope) {
+            self.own_lists.get_or_init(|| fastrand::u64(..));
+        }
+        door.heard(envelope);
+    }
+
+    /// What the lists of this session are known by, once it was told that they have changed: they
+    /// may be no other's.
+    pub(super) fn own_lists(&self) -> Option<u64> {
+        self.own_lists.get().copied()
     }
 
     /// Passes on what the upstream said to nobody in particular.

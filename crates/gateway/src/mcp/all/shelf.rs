@@ -19,8 +19,9 @@ use super::{
     list::{self, Kind, List},
     own_tools::OwnTools,
 };
-use crate::mcp::{
-    Door, Refusal, ask::Client, client::ClientSession, house, news, upstream::Introduction,
+use crate::{
+    mcp::{Door, Refusal, ask::Client, client::ClientSession, house, news, upstream::Introduction},
+    service::Service,
 };
 
 /// How long a list is taken for what its service would say now, if the service does not say
@@ -86,8 +87,13 @@ impl Shelf {
         self.timeout
     }
 
-    fn lists(&self, door: &Door, digest: &CapabilitiesDigest) -> Result<Arc<Lists>, Refusal> {
-        let id = key(door, digest);
+    fn lists(
+        &self,
+        door: &Door,
+        client: &Client,
+        digest: &CapabilitiesDigest,
+    ) -> Result<Arc<Lists>, Refusal> {
+        let id = key(door, client, digest);
         let principal = door.caller.principal();
         if let Some(lists) = self.lists.get(&id, principal) {
             return Ok(Arc::clone(&lists));
@@ -103,6 +109,14 @@ impl Shelf {
     pub(crate) fn retire(&self) {
         let watches = self.watches.lock().take();
         drop(watches);
+    }
+
+    /// Takes note that the service said so to somebody else than the listener.
+    pub(in crate::mcp) fn doubt(&self, service: &Service) {
+        let watches = self.watches.lock();
+        if let Some(watch) = watches.as_ref().and_then(|it| it.get(&service.id())) {
+            watch.generation.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How often the service said that something changed; listens from the first time on.
@@ -136,10 +150,15 @@ pub(super) fn digest(client: &Client) -> CapabilitiesDigest {
     CapabilitiesDigest::of(&client.introduction().capabilities)
 }
 
-/// What a caller's list of one service is kept under.
-fn key(door: &Door, digest: &CapabilitiesDigest) -> SessionId {
-    let caller = door.caller.principal();
-    house::key_of((door.service.id(), caller, digest.as_bytes()))
+/// What a caller's list of one service is kept under. A session in which the service said that its
+/// lists have changed may have lists of its own.
+fn key(door: &Door, client: &Client, digest: &CapabilitiesDigest) -> SessionId {
+    let (service, caller) = (door.service.id(), door.caller.principal());
+    let own = match client {
+        Client::Legacy(session) => session.own_lists(service),
+        Client::Modern(_) => None,
+    };
+    house::key_of((service, caller, digest.as_bytes(), own))
 }
 
 /// The list of one service: what is known if it is fresh, else what the service says now, else
@@ -151,7 +170,7 @@ pub(super) async fn listed(
     kind: Kind,
 ) -> Option<Arc<List>> {
     let shelf = door.shared.shelf();
-    let lists = shelf.lists(&door, digest).ok()?;
+    let lists = shelf.lists(&door, client, digest).ok()?;
     let generation = shelf.generation(&door);
     let known = lists.slots[kind as usize].list.load_full();
     let now = shelf.clock.now();

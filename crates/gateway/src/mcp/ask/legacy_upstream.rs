@@ -234,7 +234,7 @@ impl Call {
                 }
                 Kind::Request => return Ok(Heard::Request(message)),
                 Kind::Notification => {
-                    self.door.heard(&envelope);
+                    self.session.heard(&self.door, &envelope);
                     if server_notification(envelope.method().unwrap_or_default())
                         == Route::Subscribers
                     {
