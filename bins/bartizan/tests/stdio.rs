@@ -321,6 +321,47 @@ async fn no_process_of_a_service_outlives_it() {
     }
 }
 
+/// Answers `initialize`, and leaves word of how it was told to end: by the end of its input, or by
+/// SIGTERM if it is told to `stay` then. Either takes it a moment.
+const ORDERLY: &str = r#"
+trap 'sleep 0.2; echo SIGTERM > ended; exit' TERM
+while read -r line; do
+  id=${line#*'"id":'}; id=${id%%,*}
+  case $line in *'"initialize"'*)
+    echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';;
+  esac
+done
+if [ "$1" = stay ]; then while :; do sleep 0.05; done; fi
+sleep 0.2; echo input > ended
+"#;
+
+#[tokio::test]
+async fn processes_of_services_end_in_good_order() {
+    let arguments = ["stdio", "--mcp-config", "servers.json"];
+    for (manner, expected) in [("leave", "input\n"), ("stay", "SIGTERM\n")] {
+        for hangs_up in [true, false] {
+            let server = json!({"command": "sh", "args": ["-c", ORDERLY, "sh", manner]});
+            let file = json!({"mcpServers": {"it": server}}).to_string();
+            let bartizan = Bartizan::new(&arguments).file("servers.json", &file);
+            let bartizan = bartizan.set("PATH", "/usr/bin:/bin");
+            let path = bartizan.path("ended");
+            let mut client = Client::start(bartizan);
+            client.begin().await;
+            if hangs_up {
+                drop(client.input.take());
+            } else {
+                signal(&client.child, "TERM").await;
+            }
+            // The SDKs for clients send SIGTERM, and SIGKILL, after as long.
+            let ended = timeout(Duration::from_secs(2), client.child.wait()).await;
+            let status = ended.expect("it ends soon").unwrap();
+            assert_eq!(status.code(), Some(0));
+            let word = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(word, expected, "{manner}, hangs up: {hangs_up}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_reads_no_more_is_no_failure() {
     let url = fixture().await;

@@ -3,11 +3,14 @@ use std::{collections::HashSet, num::NonZeroU32, time::Duration};
 use bartizan_auth::Secret;
 
 use crate::{
-    AllowedHosts, CorsOrigins, Problem, Setting, Variable,
+    AllowedHosts, CorsOrigins, Origin, Problem, Setting, Variable,
     reader::{Reader, Scope},
     table,
     value::{Fault, Value, items},
 };
+
+/// What most servers need a fraction of.
+const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// What holds for the gateway as an MCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,9 @@ pub struct McpGatewaySettings {
     pub list_timeout: Setting<Duration>,
     /// How many processes of `stdio` services run at once.
     pub max_children: Setting<NonZeroU32>,
+    /// How long such a process may take to end by itself once its input has, before it is told
+    /// to. No variable sets it: only a program that is given less time itself gives them less.
+    pub stop_grace: Setting<Duration>,
     /// The most bytes that one streamed answer may have.
     pub max_stream_bytes: Setting<usize>,
 }
@@ -54,6 +60,7 @@ impl McpGatewaySettings {
             keep_alive: reader.setting(scope, &table::KEEP_ALIVE),
             list_timeout: reader.setting(scope, &table::LIST_TIMEOUT),
             max_children: reader.setting(scope, &table::MAX_CHILDREN),
+            stop_grace: Setting::new(STOP_GRACE, Origin::Default("as the Python SDK waits")),
             max_stream_bytes: reader.setting(scope, &table::MAX_STREAM_BYTES),
         }
     }

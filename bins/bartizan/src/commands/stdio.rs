@@ -6,8 +6,13 @@ use bartizan_gateway::{Gateway, StdioError};
 use super::{Failure, runtime, start_logs, told_to_stop, variables};
 use crate::{cli, stdin};
 
-/// How long the processes and connections of services may take to end.
-const ENDING: Duration = Duration::from_secs(2);
+/// How long the processes of services may take to end, all in all: clients get impatient after
+/// two seconds, and whoever is killed cannot see to it that nothing is left behind.
+const ENDING: Duration = Duration::from_millis(1500);
+/// How much of that a process has to end with its input, before it gets SIGTERM.
+const STOP_GRACE: Duration = Duration::from_millis(750);
+/// How long what is still written to the client may take after that.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Serves the client that started this process, over standard input and output, until it has
 /// enough or the process is told to stop.
@@ -22,19 +27,24 @@ pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), F
         let services = gateway.services().len();
         tracing::info!(services, "serving standard input");
         let (input, output) = (stdin::read(), tokio::io::stdout());
-        let served = gateway.serve_stdio(service, input, output, told_to_stop());
-        served.await.map_err(|error| match error {
+        let serving = gateway.clone();
+        let serving = serving.serve_stdio(service, input, output, told_to_stop());
+        let served = serving.await.map_err(|error| match error {
             StdioError::Output(error) => Failure::Output(error),
             other => Failure::Stdio(other),
-        })
+        });
+        // What has not ended by then is killed with the runtime.
+        let _ = tokio::time::timeout(ENDING, gateway.close()).await;
+        served
     });
     // A client that does not read may hold up a write to it for ever.
-    runtime.shutdown_timeout(ENDING);
+    runtime.shutdown_timeout(LAST_WORDS);
     served
 }
 
 /// The configuration without what is about being reached over the network, which is not wrong
-/// here and not right either: the client is whoever started the process.
+/// here and not right either: the client is whoever started the process. It has less patience
+/// than what starts daemons, and so have processes of services.
 fn unbound(source: Source) -> Result<Configuration, Failure> {
     let source = source.with_text("MCP_GATEWAY_INSECURE_BIND=true", "bartizan stdio")?;
     let mut configuration = Configuration::parse(&source)?;
@@ -49,5 +59,6 @@ fn unbound(source: Source) -> Result<Configuration, Failure> {
     );
     gateway.api_keys = None;
     gateway.tls = None;
+    gateway.mcp.stop_grace = Setting::new(STOP_GRACE, Origin::Default("clients kill soon"));
     Ok(configuration)
 }

@@ -1,6 +1,6 @@
 //! Servers of MCP that do not speak Streamable HTTP themselves.
 
-use std::{ffi::OsString, num::NonZeroUsize};
+use std::{ffi::OsString, num::NonZeroUsize, time::Duration};
 
 use bartizan_client::Client;
 use bartizan_clock::Clock;
@@ -25,6 +25,7 @@ pub(crate) struct Hosting {
     /// For streams.
     streams: HostLimits,
     max_message_bytes: usize,
+    stop_grace: Duration,
     probes: Concurrency,
 }
 
@@ -46,6 +47,7 @@ impl Hosting {
                 ..limits(mcp.max_sessions.get() as usize)
             },
             max_message_bytes: *settings.max_response_bytes,
+            stop_grace: *mcp.stop_grace,
             probes: Concurrency::new(checks),
         }
     }
@@ -97,6 +99,7 @@ impl Hosting {
         };
         let child = Limits {
             max_message_bytes: self.max_message_bytes,
+            stop_grace: self.stop_grace,
             ..Limits::default()
         };
         let connect = Connect::stdio(command(service, stdio), child, RestartPolicy::default());

@@ -68,6 +68,7 @@ pub(super) fn same_ground(old: &GatewaySettings, new: &GatewaySettings) -> bool 
         && old.upstream_ca_file == new.upstream_ca_file
         && old.mcp.max_sessions_per_caller == new.mcp.max_sessions_per_caller
         && old.mcp.max_children == new.mcp.max_children
+        && old.mcp.stop_grace == new.mcp.stop_grace
         && old.mcp.max_sessions == new.mcp.max_sessions
         && old.mcp.session_idle_timeout == new.mcp.session_idle_timeout
 }

@@ -30,7 +30,8 @@ impl Gateway {
     /// tools; otherwise all of them.
     ///
     /// Ends when `reader` does and what was asked is answered, or when `stop` completes. Whoever
-    /// holds the pipe is trusted, and need show no key.
+    /// holds the pipe is trusted, and need show no key. The processes of services run on until a
+    /// clone of the gateway is [closed](Gateway::close).
     ///
     /// # Errors
     ///
