@@ -1,12 +1,13 @@
 //! The gateway as a process: how it starts and stops, whom it talks to over TLS, what it logs,
 //! and what it answers to those who do everything wrong.
 //!
-//! Needs `curl` with HTTP/2, and `kill`, and fails where one is missing.
+//! Needs `curl` with HTTP/2, `kill` and `mkfifo`, and fails where one is missing.
 
 mod common;
 
 use std::{
     convert::Infallible,
+    fs::File,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     time::Duration,
@@ -27,6 +28,8 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    process::{Child, Command},
+    task::spawn_blocking,
     time::timeout,
 };
 
@@ -162,6 +165,98 @@ async fn a_call_that_is_stuck_does_not_keep_it_from_stopping() {
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     let log = &finished.stderr;
     assert!(log.contains("stopped finished=0 aborted=1"), "{log}");
+}
+
+/// A call that may take longer than a test waits, and so may the drain.
+async fn stuck(configure: impl FnOnce(Bartizan) -> Bartizan) -> (Upstream, Running, Child) {
+    let backend = backend().await;
+    backend.handle(|_| Reply::hang());
+    let gateway = before(&backend)
+        .set("MCP_GATEWAY_DRAIN_TIMEOUT", 60_000)
+        .user("TIMEOUT", 60_000);
+    let gateway = configure(gateway).start().await;
+    let url = gateway.url("/mcp/request");
+    let body = r#"{"service":"user-service","operation":"getUser"}"#;
+    let mut call = Command::new("curl");
+    call.args([
+        "--disable",
+        "--noproxy",
+        "*",
+        "--silent",
+        "--data",
+        body,
+        &url,
+    ]);
+    let call = call.kill_on_drop(true).spawn().unwrap();
+    arrival(&backend).await;
+    (backend, gateway, call)
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_drain() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM")] {
+        let (_backend, gateway, _call) = stuck(|it| it).await;
+        gateway.signal(first).await;
+        gateway.logs("draining open=1").await;
+        gateway.signal(second).await;
+        let finished = gateway.ended().await;
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        let log = &finished.stderr;
+        assert!(log.contains("stopped finished=0 aborted=1"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_delay_before_the_drain() {
+    let delayed = |it: Bartizan| it.set("MCP_GATEWAY_DRAIN_DELAY", 60_000);
+    let (_backend, gateway, _call) = stuck(delayed).await;
+    gateway.signal("INT").await;
+    let unready = async { while gateway.get("/readyz").await.status != 503 {} };
+    timeout(PATIENCE, unready).await.expect("it is not ready");
+    gateway.signal("INT").await;
+    let finished = gateway.ended().await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("stopped"), "{finished:?}");
+    assert!(!finished.stderr.contains("aborted=0"), "{finished:?}");
+}
+
+/// A file that nobody can say the end of, as one of a network that has gone away.
+#[tokio::test]
+async fn what_cannot_be_read_to_its_end_does_not_keep_it_from_stopping() {
+    let backend = backend().await;
+    let gateway = before(&backend).file(".env", "").start().await;
+    let env = gateway.directory().join(".env");
+    std::fs::remove_file(&env).unwrap();
+    pipe(&env).await;
+    gateway.signal("HUP").await;
+    // Completes when the gateway has begun to read, and keeps it from hearing the end.
+    let open = spawn_blocking(move || File::options().write(true).open(env));
+    let open = timeout(PATIENCE, open).await.expect("the file is read");
+    let _open = open.unwrap().unwrap();
+    let finished = gateway.stop().await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("stopped"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_is_no_file_any_more_is_told_of() {
+    let backend = backend().await;
+    let gateway = before(&backend)
+        .set("MCP_GATEWAY_REGISTRY_FILE", "registry.json")
+        .file("registry.json", r#"{"templates":{}}"#)
+        .start()
+        .await;
+    let registry = gateway.directory().join("registry.json");
+    std::fs::remove_file(&registry).unwrap();
+    pipe(&registry).await;
+    gateway.logs("not a file").await;
+    let finished = gateway.stop().await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+}
+
+async fn pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().await;
+    assert!(made.unwrap().success());
 }
 
 /// `bartizan 2>&1 | head -1`: whoever read the log has gone.

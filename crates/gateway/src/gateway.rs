@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, future,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -13,6 +13,9 @@ use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfi
 use thiserror::Error;
 
 use crate::{BuildError, current::Current, edge::Edge, front, mcp::InvalidHouse, works::Works};
+
+/// Longer than any process takes that can be killed.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// A gateway: services, the doors in front of them, and what both share.
 ///
@@ -160,6 +163,21 @@ impl Gateway {
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self, bound: Bound, shutdown: impl Future<Output = ()>) -> Drained {
+        self.serve_until(bound, shutdown, future::pending()).await
+    }
+
+    /// As [`serve`](Gateway::serve), and cuts what is left when `cut` completes: for who says a
+    /// second time that this is to end.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future closes every connection at once.
+    pub async fn serve_until(
+        self,
+        bound: Bound,
+        shutdown: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) -> Drained {
         let lasting = Arc::clone(self.works.lasting());
         lasting.watch_connections(bound.stats());
         let drain_delay = self.drain_delay;
@@ -168,7 +186,7 @@ impl Gateway {
             lasting.drain();
             lasting.clock().sleep(drain_delay).await;
         };
-        let serve = bound.serve(self.service(), shutdown);
+        let serve = bound.serve_until(self.service(), shutdown, cut);
         let drained = tokio::select! {
             drained = serve => drained,
             () = self.upkeep() => unreachable!("upkeep never ends"),
@@ -189,7 +207,9 @@ impl Gateway {
     pub async fn close(&self) {
         let shared = self.current.load();
         let services = shared.catalog().iter();
-        futures_util::future::join_all(services.map(|service| service.close())).await;
+        let closed = futures_util::future::join_all(services.map(|service| service.close()));
+        // Nothing can be done about a process that the kernel waits for itself.
+        let _ = tokio::time::timeout(CLOSING, closed).await;
     }
 
     /// Keeps the recorded durations from piling up when nobody looks at the metrics.

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, fmt, future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bartizan_workers::Spawner;
 use http::{Request, Response};
@@ -137,6 +137,27 @@ impl Bound {
 
     /// Serves until `shutdown` completes, then drains.
     ///
+    /// As [`serve_until`](Bound::serve_until) without anybody who is in a hurry.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future cuts every connection.
+    pub async fn serve<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.serve_until(service, shutdown, future::pending()).await
+    }
+
+    /// Serves until `shutdown` completes, then drains until `cut` does: then, or when
+    /// [`drain_timeout`](ServerConfig::drain_timeout) is over, what is left is cut. If `cut` is
+    /// first, that is the end as well.
+    ///
     /// Each request is given to a clone of `service`, made ready, on the connection's own task
     /// (HTTP/2: on a task for each request). A service that returns an error has its connection
     /// closed, or its stream reset; errors that have a response should be responses.
@@ -144,7 +165,12 @@ impl Bound {
     /// # Cancellation
     ///
     /// Dropping the future cuts every connection.
-    pub async fn serve<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
+    pub async fn serve_until<S, B>(
+        self,
+        service: S,
+        shutdown: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) -> Drained
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -161,7 +187,8 @@ impl Bound {
         let mut sweeps = tokio::time::interval(limits.tick);
         // After a stall, sweeping in haste would count time that clients were not given.
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shutdown = pin!(shutdown);
+        let (mut shutdown, mut cut) = (pin!(shutdown), pin!(cut));
+        let mut is_cut = false;
 
         let (entrance, workers) = (Arc::clone(&connections), self.workers);
         let spawn = move |stream: TcpStream, remote, permit: OwnedSemaphorePermit| {
@@ -188,6 +215,10 @@ impl Bound {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                () = &mut cut => {
+                    is_cut = true;
+                    break;
+                }
                 _ = sweeps.tick() => connections.sweep(),
                 accepted = acceptor.accept() => match accepted {
                     Ok((stream, remote, permit)) => {
@@ -213,7 +244,11 @@ impl Bound {
         let open = connections.count();
         info!(open, "draining");
         connections.decide_all(Verdict::Finish);
-        let mut time_is_up = pin!(tokio::time::sleep(self.config.drain_timeout));
+        let mut time_is_up = pin!(async {
+            if !is_cut {
+                let _ = tokio::time::timeout(self.config.drain_timeout, cut).await;
+            }
+        });
         let aborted = loop {
             tokio::select! {
                 biased;

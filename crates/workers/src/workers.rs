@@ -1,9 +1,14 @@
 use std::{
     cell::Cell,
+    convert::Infallible,
     fmt, io,
     num::NonZeroUsize,
     pin::pin,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::AtomicUsize,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -18,17 +23,26 @@ use crate::{Spawner, spawner::Worker};
 /// Threads that run a single-threaded tokio runtime each.
 ///
 /// Dropping it drops every task that is left on them and waits for the threads, and for blocking
-/// calls that their tasks began: not to be done within a runtime.
+/// calls that their tasks began: not to be done within a runtime. It waits for two seconds at
+/// most, as a name server or a disk that has gone away can hold up a blocking call for ever. What
+/// has not ended by then goes on until the process does.
 pub struct Workers {
     spawner: Spawner,
     threads: Vec<Thread>,
+    /// Ends with the last thread.
+    running: mpsc::Receiver<Infallible>,
 }
 
 struct Thread {
     /// Dropped to end it.
-    end: Option<oneshot::Sender<()>>,
-    handle: Option<JoinHandle<()>>,
+    end: oneshot::Sender<()>,
+    handle: JoinHandle<()>,
 }
+
+/// How long blocking calls may go on after the tasks that began them.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// How long threads may take to end, blocking calls included.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// Shorter than most timeouts, and long enough to cost nothing.
 const TICK: Duration = Duration::from_secs(1);
@@ -48,20 +62,24 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// When the operating system has no descriptor or no thread left; then none runs.
+    /// When the operating system has no descriptor or no thread left; then those that were
+    /// started end again.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
+        let (runs, running) = mpsc::channel();
         for index in 0..count.get() {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             workers.push(Worker {
                 runtime: runtime.handle().clone(),
                 tasks: Arc::new(AtomicUsize::new(0)),
             });
-            threads.push(Thread::start(format!("worker-{index}"), count, runtime)?);
+            let name = format!("worker-{index}");
+            threads.push(Thread::start(name, count, runtime, runs.clone())?);
         }
         Ok(Self {
             spawner: Spawner::new(workers),
             threads,
+            running,
         })
     }
 
@@ -73,16 +91,20 @@ impl Workers {
 }
 
 impl Thread {
-    fn start(name: String, count: NonZeroUsize, runtime: Runtime) -> io::Result<Self> {
+    fn start(
+        name: String,
+        count: NonZeroUsize,
+        runtime: Runtime,
+        runs: mpsc::Sender<Infallible>,
+    ) -> io::Result<Self> {
         let (end, ended) = oneshot::channel();
         let handle = thread::Builder::new().name(name).spawn(move || {
             FELLOWS.set(count.get());
             runtime.block_on(tick_until(ended));
+            runtime.shutdown_timeout(LEFT_BEHIND);
+            drop(runs);
         })?;
-        Ok(Self {
-            end: Some(end),
-            handle: Some(handle),
-        })
+        Ok(Self { end, handle })
     }
 }
 
@@ -102,21 +124,17 @@ async fn tick_until(ended: oneshot::Receiver<()>) {
     }
 }
 
-impl Drop for Thread {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(handle) = self.handle.take() {
-            // A panic of the runtime itself has been printed by its thread.
-            let _ = handle.join();
-        }
-    }
-}
-
 impl Drop for Workers {
     fn drop(&mut self) {
         // All at once, rather than each after the one before has gone.
-        for thread in &mut self.threads {
-            drop(thread.end.take());
+        let threads = self.threads.drain(..);
+        let (ends, handles): (Vec<_>, Vec<_>) = threads.map(|it| (it.end, it.handle)).unzip();
+        drop(ends);
+        if self.running.recv_timeout(ENDING) == Err(RecvTimeoutError::Disconnected) {
+            for handle in handles {
+                // A panic of the runtime itself has been printed by its thread.
+                let _ = handle.join();
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use bartizan_workers::{PerWorker, Workers};
@@ -134,4 +135,26 @@ fn dropping_them_ends_their_tasks_and_waits_for_blocking_calls() {
         unreachable!("there is no worker");
     });
     assert_eq!(told.recv(), Ok("dropped"));
+}
+
+#[test]
+fn a_blocking_call_that_never_ends_is_left_behind() {
+    let workers = workers(2);
+    let (begun, has_begun) = mpsc::channel();
+    let (_wait, waited) = mpsc::channel::<()>();
+    workers.spawner().spawn(async move {
+        let work = tokio::task::spawn_blocking(move || {
+            begun.send(()).unwrap();
+            let _ = waited.recv();
+        });
+        work.await.unwrap();
+    });
+    has_begun.recv().unwrap();
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || {
+        drop(workers);
+        end.send(()).unwrap();
+    });
+    let ended = ended.recv_timeout(Duration::from_secs(20));
+    assert_eq!(ended, Ok(()), "it waits for the blocking call");
 }

@@ -7,13 +7,13 @@ use bartizan_config::{Configuration, Source};
 use bartizan_gateway::{Gateway, StartError};
 use bartizan_server::{BindError, Bound};
 
-use super::{Failure, print, runtime, start_logs, told_to_stop, workers};
+use super::{Failure, print, run, start_logs, told_to_stop, workers};
 use crate::demo::{Demo, Guide};
 
 /// Starts a gateway and its backends on loopback, and says what to try.
 pub(crate) fn demo(port: u16) -> Result<(), Failure> {
     let workers = workers(None)?;
-    runtime()?.block_on(async {
+    run(async {
         let demo = Demo::start().await.map_err(Failure::Demo)?;
         let variables = demo.variables(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let configuration = Configuration::parse(&Source::from_iter(variables))?;
@@ -25,12 +25,13 @@ pub(crate) fn demo(port: u16) -> Result<(), Failure> {
             taken,
             colours: *configuration.gateway.log_color && io::stdout().is_terminal(),
         };
-        let stop = told_to_stop();
+        let (stop, cut) = (told_to_stop(1), told_to_stop(2));
         print(&guide)?;
-        gateway.serve(bound.on(workers.spawner()), stop).await;
+        let bound = bound.on(workers.spawner());
+        gateway.serve_until(bound, stop, cut).await;
         demo.stop().await;
         Ok(())
-    })
+    })?
 }
 
 /// Listens at `port`, or at any free port if another program has that one, and says so.

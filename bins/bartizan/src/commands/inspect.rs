@@ -1,14 +1,14 @@
 use bartizan_config::reference_markdown;
 use bartizan_gateway::Gateway;
 
-use super::{Failure, configuration, print, runtime};
+use super::{Failure, configuration, print, run};
 use crate::cli::Source;
 
 /// Validates the configuration as `serve` would, and says what it means.
 pub(crate) fn check(source: &Source) -> Result<(), Failure> {
     let configuration = configuration(source)?;
     // What only shows when the stacks are assembled counts as well; nothing is bound.
-    runtime()?.block_on(async { Gateway::new(&configuration).map(drop) })?;
+    run(async { Gateway::new(&configuration).map(drop) })??;
     print(&configuration.summary())
 }
 

@@ -14,6 +14,7 @@ use std::{
     io::{self, Write},
     num::{NonZeroU32, NonZeroUsize},
     thread,
+    time::Duration,
 };
 
 use bartizan_config::{Configuration, Errors, Severity, Source, UnknownService};
@@ -132,6 +133,18 @@ fn start_logs(configuration: &Configuration) -> Result<(), Failure> {
 /// that reading a long list of instances holds up nothing else.
 const BACKGROUND_THREADS: usize = 2;
 
+/// How long calls that block may go on after all else has ended: they look up names and read
+/// files, which may be on a disk that has gone away, and nobody waits for what they bring.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+/// Does `work` on a runtime of its own, and ends soon after it whatever else began there.
+fn run<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    Ok(done)
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(BACKGROUND_THREADS).enable_all();
@@ -140,7 +153,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// The threads that serve connections, one for each processor unless told how many.
 ///
-/// To be dropped after [`runtime`]: what ends there may have tasks here.
+/// To be dropped after what [`run`] does: what ends there may have tasks here.
 fn workers(count: Option<NonZeroU32>) -> Result<Workers, Failure> {
     let count = match count {
         Some(count) => NonZeroUsize::try_from(count).unwrap_or(NonZeroUsize::MAX),
@@ -149,12 +162,13 @@ fn workers(count: Option<NonZeroU32>) -> Result<Workers, Failure> {
     Workers::start(count).map_err(Failure::Runtime)
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT, from this call on.
+/// Completes when the process was told to stop for the `nth` time from this call on: by SIGTERM
+/// or SIGINT.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime.
-fn told_to_stop() -> impl Future<Output = ()> {
+fn told_to_stop(nth: u32) -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -167,14 +181,18 @@ fn told_to_stop() -> impl Future<Output = ()> {
             let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
                 return std::future::pending().await;
             };
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            for _ in 0..nth {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
         }
     }
     #[cfg(not(unix))]
-    async {
-        let _ = tokio::signal::ctrl_c().await;
+    async move {
+        for _ in 0..nth {
+            let _ = tokio::signal::ctrl_c().await;
+        }
     }
 }

@@ -4,13 +4,13 @@ use super::{
     Failure, configuration,
     gateway::PidFile,
     reload::{self, Hangups},
-    runtime, start_logs, told_to_stop,
+    run, start_logs, told_to_stop,
     watch::Watched,
     workers,
 };
 use crate::cli::Source;
 
-/// Serves until the process is told to stop, then drains.
+/// Serves until the process is told to stop, then drains until it is told so again.
 ///
 /// Everything that can be wrong with the configuration is told before anything binds.
 pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
@@ -24,9 +24,10 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
     let configuration = configuration(source)?;
     start_logs(&configuration)?;
     let workers = workers(configuration.gateway.workers.as_ref().map(|count| **count))?;
-    runtime()?.block_on(async {
+    run(async {
         // Before anybody hears that it listens, and may tell it to.
-        let (hangups, stop) = (Hangups::listen(), told_to_stop());
+        let (hangups, stop) = (Hangups::listen(), told_to_stop(1));
+        let cut = told_to_stop(2);
         let source = source.clone();
         let settings = &configuration.gateway;
         let gateway = Gateway::new(&configuration)?;
@@ -51,7 +52,7 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
         let watching = settings
             .watch_files
             .then(|| tokio::spawn(reload::when_changed(gateway.clone(), watched)));
-        let drained = gateway.serve(bound, stop).await;
+        let drained = gateway.serve_until(bound, stop, cut).await;
         told.abort();
         if let Some(watching) = watching {
             watching.abort();
@@ -62,5 +63,5 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
             "stopped"
         );
         Ok(())
-    })
+    })?
 }

@@ -28,7 +28,7 @@ pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), F
         tracing::info!(services, "serving standard input");
         let (input, output) = (stdin::read(), tokio::io::stdout());
         let serving = gateway.clone();
-        let serving = serving.serve_stdio(service, input, output, told_to_stop());
+        let serving = serving.serve_stdio(service, input, output, told_to_stop(1));
         let served = serving.await.map_err(|error| match error {
             StdioError::Output(error) => Failure::Output(error),
             other => Failure::Stdio(other),

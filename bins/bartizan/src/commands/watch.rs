@@ -1,7 +1,7 @@
 //! Files that somebody changes while they are looked at.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     hash::{BuildHasher, RandomState},
     io::{self, Read},
     path::PathBuf,
@@ -77,6 +77,10 @@ impl Watched {
 /// What stands for the content of each file: secrets are not kept for this.
 fn look(files: &[PathBuf], hashing: &RandomState) -> Vec<u64> {
     let content = |path: &PathBuf| -> io::Result<Vec<u8>> {
+        // Opening a pipe may take for ever, and what is read from one is gone.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let mut bytes = Vec::new();
         let file = File::open(path)?;
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;

@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -149,11 +149,12 @@ fn parse(bytes: &[u8], format: Format) -> Result<Registry, InvalidRegistry> {
 /// The whole file as it was at one moment, as far as its length and date can tell.
 pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
     for _ in 0..3 {
-        let mut file = File::open(path)?;
-        let before = file.metadata()?;
-        if !before.is_file() {
+        // Looked at first: opening a pipe takes until somebody writes to it, which may be never.
+        if !fs::metadata(path)?.is_file() {
             return Err(io::Error::other("not a file"));
         }
+        let mut file = File::open(path)?;
+        let before = file.metadata()?;
         let too_long = || io::Error::other(format!("longer than {MAX_FILE_BYTES} bytes"));
         let mut bytes = Vec::with_capacity(before.len().min(MAX_FILE_BYTES) as usize + 1);
         (&mut file)

@@ -14,7 +14,7 @@ use super::{
     pid_file::{Running, beside},
     remote::{Keys, Remote},
 };
-use crate::commands::{Failure, print, runtime};
+use crate::commands::{Failure, print, run};
 
 /// How long a gateway may take to listen. It connects to nobody before it does.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub(super) fn start(registry: &Path, json: bool) -> Result<(), Failure> {
         source,
     })?;
     let mut child = spawn(&log).map_err(|error| Trouble::NotStarted(error.to_string()))?;
-    let started = runtime()?.block_on(until_it_serves(&mut child, registry));
+    let started = run(until_it_serves(&mut child, registry))?;
     match started {
         Ok(url) => {
             let (pid, pid_file) = (child.id(), PidFile::path(registry));

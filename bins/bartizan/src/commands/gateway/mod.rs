@@ -17,7 +17,7 @@ mod status;
 mod sync;
 mod trouble;
 
-use super::{Failure, runtime};
+use super::{Failure, run};
 use crate::cli::{self, GatewayCommand};
 
 pub(crate) use self::{pid_file::PidFile, trouble::Trouble};
@@ -27,7 +27,7 @@ pub(crate) fn gateway(source: &cli::Source, command: &GatewayCommand) -> Result<
     if let GatewayCommand::Start(arguments) = command {
         return start::start(source, arguments);
     }
-    runtime()?.block_on(async {
+    run(async {
         match command {
             GatewayCommand::Status(place) => status::status(source, place).await,
             GatewayCommand::Sync(arguments) => sync::sync(source, arguments).await,
@@ -38,5 +38,5 @@ pub(crate) fn gateway(source: &cli::Source, command: &GatewayCommand) -> Result<
             GatewayCommand::Cleanup(arguments) => cleanup::cleanup(source, arguments).await,
             GatewayCommand::Start(_) => Ok(()),
         }
-    })
+    })?
 }
