@@ -206,7 +206,8 @@ impl Gateway {
     /// Dropping the future leaves the processes to end in the background.
     pub async fn close(&self) {
         let shared = self.current.load();
-        let services = shared.catalog().iter();
+        let retiring = self.works.lasting().retiring().services();
+        let services = shared.catalog().iter().chain(&retiring);
         let closed = futures_util::future::join_all(services.map(|service| service.close()));
         // Nothing can be done about a process that the kernel waits for itself.
         let _ = tokio::time::timeout(CLOSING, closed).await;

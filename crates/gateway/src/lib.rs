@@ -30,6 +30,7 @@ mod permit;
 mod plan;
 mod registries;
 mod reload;
+mod retiring;
 mod service;
 mod shared;
 mod works;

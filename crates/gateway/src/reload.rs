@@ -3,10 +3,7 @@ use std::{fmt, sync::Arc};
 use bartizan_config::{Configuration, Errors, Severity, Warning};
 use thiserror::Error;
 
-use crate::{
-    Gateway, StartError,
-    works::{Works, retire},
-};
+use crate::{Gateway, StartError, works::Works};
 
 /// Reads a configuration anew.
 pub(crate) type Read = Box<dyn Fn() -> Result<Configuration, Errors> + Send + Sync>;
@@ -107,7 +104,7 @@ impl Gateway {
     /// settings are what they were keeps everything: breaker, limits, health, connections, and
     /// sessions; one that differs in its instances only keeps what is known of those that stay.
     /// The processes of services that are gone are stopped when they have had the drain time for
-    /// what they were doing. Certificates are read again.
+    /// what they were doing, or when the gateway is [closed](Gateway::close). Certificates are read again.
     ///
     /// # Errors
     ///
@@ -145,7 +142,8 @@ impl Works {
             tracing::error!(%error, "configuration not changed");
         })?;
         let patience = *configuration.gateway.drain_timeout;
-        retire(gone, self.lasting().clock(), patience);
+        let lasting = self.lasting();
+        lasting.retiring().retire(gone, lasting.clock(), patience);
         tracing::info!(%reloaded, "configuration changed");
         let is_new = |warning: &&Warning| !known.warnings.contains(warning);
         for warning in configuration.warnings.iter().filter(is_new) {

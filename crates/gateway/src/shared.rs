@@ -26,6 +26,7 @@ use crate::{
         Caller, House,
         all::{Places, Shelf},
     },
+    retiring::Retiring,
     service::Owner,
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct Lasting {
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
     draining: watch::Sender<bool>,
+    retiring: Arc<Retiring>,
     /// The snapshot that was put in place last, once there was another than the first.
     turns: watch::Sender<Weak<Shared>>,
 }
@@ -57,6 +59,7 @@ impl Lasting {
             metrics,
             connections: OnceLock::new(),
             draining: watch::Sender::new(false),
+            retiring: Arc::default(),
             turns: watch::Sender::new(Weak::new()),
         }
     }
@@ -76,6 +79,11 @@ impl Lasting {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The services that were taken out.
+    pub(crate) fn retiring(&self) -> &Arc<Retiring> {
+        &self.retiring
     }
 
     /// Has everybody hear who waits for it that another snapshot counts.

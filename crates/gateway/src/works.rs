@@ -10,7 +10,6 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use bartizan_clock::Clock;
@@ -301,7 +300,8 @@ impl Works {
             tracing::info!(%reloaded, "registries changed");
         }
         let patience = *self.configuration().gateway.drain_timeout;
-        retire(gone, self.lasting.clock(), patience);
+        let lasting = &self.lasting;
+        lasting.retiring().retire(gone, lasting.clock(), patience);
         reloaded
     }
 }
@@ -325,20 +325,6 @@ fn take_out(guests: Vec<Guest>, registries: &Registries) {
 fn unchanged(error: &dyn fmt::Display) -> (Reloaded, Vec<Arc<Service>>) {
     tracing::error!(%error, "services not changed");
     (Reloaded::default(), Vec::new())
-}
-
-/// Stops the processes of services that are gone, once they have had the time for what they were
-/// doing.
-pub(crate) fn retire(gone: Vec<Arc<Service>>, clock: Clock, patience: Duration) {
-    if gone.is_empty() {
-        return;
-    }
-    tokio::spawn(async move {
-        clock.sleep(patience).await;
-        for service in gone {
-            service.close().await;
-        }
-    });
 }
 
 impl fmt::Debug for Works {

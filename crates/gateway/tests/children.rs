@@ -11,7 +11,7 @@ use bartizan_config::ServiceConfig;
 use bartizan_gateway::Gateway;
 use http::{Method, StatusCode};
 
-use crate::support::{INITIALIZE, SERVER, begin, call, gateway, send, shell, text};
+use crate::support::{INITIALIZE, SERVER, begin, call, configuration, gateway, send, shell, text};
 
 #[tokio::test]
 async fn d8_a_program_that_does_not_start_costs_its_own_service() {
@@ -85,9 +85,24 @@ async fn d1_another_replica_begins_the_session_anew() {
 }
 
 #[tokio::test]
+async fn a_process_that_a_reload_took_out_ends_in_good_order_with_the_gateway() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = directory.path().join("ended");
+    let orderly = format!("{SERVER}\nsleep 0.2; echo > '{}'", ended.display());
+    let with = configuration(vec![("it", shell(&orderly)), ("other", shell(SERVER))]);
+    let without = configuration(vec![("other", shell(SERVER))]);
+    let gateway = Gateway::new(&with).unwrap();
+    begin(&gateway, "/mcp/it").await;
+    assert_eq!(gateway.reload(&without).unwrap().removed, ["it"]);
+    // It had the drain time, which is not over.
+    gateway.close().await;
+    assert!(ended.exists(), "nobody waited for it");
+}
+
+#[tokio::test]
 async fn too_many_processes_are_refused_with_a_time_to_come_back() {
     let services = vec![("it", shell(SERVER))];
-    let mut configuration = support::configuration(services);
+    let mut configuration = configuration(services);
     configuration.gateway.mcp.max_children = bartizan_config::Setting::new(
         1.try_into().unwrap(),
         bartizan_config::Origin::Default("few"),

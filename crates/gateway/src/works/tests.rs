@@ -1,6 +1,6 @@
 #![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use bartizan_config::Source;
 use bartizan_discovery::Registry;
