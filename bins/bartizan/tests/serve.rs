@@ -167,6 +167,38 @@ async fn a_call_that_is_stuck_does_not_keep_it_from_stopping() {
     assert!(log.contains("stopped finished=0 aborted=1"), "{log}");
 }
 
+#[tokio::test]
+async fn a_refresh_token_that_is_being_replaced_is_saved_before_it_stops() {
+    let (backend, issuer) = (backend().await, TokenIssuer::start(Some(3600)).await);
+    issuer.delay(Duration::from_secs(1));
+    // Not that of the gateway, which goes with it.
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("saved");
+    let gateway = before(&backend)
+        .unset("MCP_SERVICE_USER_SERVICE_TOKEN")
+        .user("AUTH_TYPE", "oauth2")
+        .user("CLIENT_ID", "gateway")
+        .user("REFRESH_TOKEN", "refresh-0")
+        .user("REFRESH_TOKEN_STORE", store.display())
+        .user("TOKEN_URL", issuer.url())
+        .start()
+        .await;
+    let asked = async {
+        while issuer.hits() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // The client goes away, so that no call is waited for.
+    tokio::select! {
+        reply = gateway.call("getUser") => panic!("{reply:?}"),
+        () = asked => {}
+    }
+    let finished = gateway.stop().await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let saved = std::fs::read_to_string(&store).unwrap_or_default();
+    assert!(saved.contains("refresh-1"), "{saved:?}");
+}
+
 /// A call that may take longer than a test waits, and so may the drain.
 async fn stuck(configure: impl FnOnce(Bartizan) -> Bartizan) -> (Upstream, Running, Child) {
     let backend = backend().await;

@@ -68,6 +68,22 @@ impl RefreshTokenStore for Memory {
 const ROTATED: Reply = Reply::Token(r#","expires_in":60,"refresh_token":"r2""#);
 
 #[tokio::test(start_paused = true)]
+async fn whoever_ends_the_process_can_wait_until_the_refresh_token_is_saved() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    store.set(|inner| inner.slow = true);
+    // Longer than callers are kept waiting.
+    issuer.queue(ROTATED).delay(20);
+    let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
+    cache.settled().await;
+    assert_eq!(issuer.hits(), 0, "nothing is begun for that");
+    assert!(cache.token().await.is_err());
+    assert_eq!(store.current(), None);
+    cache.settled().await;
+    assert_eq!(store.current().as_deref(), Some("r2"));
+    cache.settled().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_gets_the_token_before_the_refresh_token_is_saved() {
     let (issuer, store) = (Scripted::new(), Memory::default());
     store.set(|inner| inner.slow = true);

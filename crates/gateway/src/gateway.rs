@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::{BuildError, current::Current, edge::Edge, front, mcp::InvalidHouse, works::Works};
 
-/// Longer than any process takes that can be killed.
+/// Longer than any process takes that can be killed, and any token that is waited for.
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// A gateway: services, the doors in front of them, and what both share.
@@ -196,7 +196,8 @@ impl Gateway {
     }
 
     /// Stops the processes of services, which cannot be called any more, and waits until they are
-    /// gone: some seconds at most, as they are killed if they do not end by themselves.
+    /// gone: some seconds at most, as they are killed if they do not end by themselves. As long it
+    /// waits for refresh tokens that are being replaced, which are lost if nobody saves them.
     ///
     /// For programs with a server of their own. Dropping the last clone of the gateway and of its
     /// service stops the processes, too, but nobody knows when that is done.

@@ -99,6 +99,28 @@ impl<S> TokenCache<S> {
         self.shared.invalidate(generation)
     }
 
+    /// Waits until a refresh token that is being replaced has been saved, or will not be: for who
+    /// is about to end the process. The next one would present the old token otherwise, which
+    /// revokes the family.
+    ///
+    /// Waits for the request that is under way, however long that takes, and for none that begins
+    /// later. Where nothing is saved there is nothing to wait for.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn settled(&self) {
+        let shared = &self.shared;
+        if shared.config.store.is_none() && shared.flow.is_none() {
+            return;
+        }
+        let flight = shared.state.lock().flight.clone();
+        if let Some(mut flight) = flight {
+            // Callers may have been sent away before; it ends when nobody can tell them more.
+            while flight.changed().await.is_ok() {}
+        }
+    }
+
     /// What has happened so far, for health and metrics.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.shared.clock.now();

@@ -30,7 +30,7 @@ use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
 use bartizan_telemetry::ServiceMetrics;
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use http::{HeaderValue, Method, Response, uri::PathAndQuery};
 use parking_lot::Mutex;
 use tower::ServiceExt;
@@ -56,6 +56,10 @@ use crate::{
     operation::{InvalidOperation, backend_path},
     registries::{Listing, Roster},
 };
+
+/// How long a token endpoint may take for a new refresh token when nobody calls any more: about
+/// what callers would be kept waiting.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// A service as the configuration describes it, with everything that outlives a call.
 #[derive(Debug)]
@@ -136,7 +140,8 @@ impl Service {
         self.mcp.as_ref()
     }
 
-    /// Stops its processes, if it has any, and waits for them.
+    /// Stops its processes, if it has any, and waits for them, and for a refresh token that is
+    /// being replaced.
     pub(crate) async fn close(&self) {
         // Somebody's stream may keep the service for long; nobody needs to know how it is.
         if let Some(source) = &self.source {
@@ -148,7 +153,14 @@ impl Service {
         let endpoints = self.balancer.snapshot().into_iter();
         let endpoints = endpoints.filter_map(|it| self.balancer.service(&it.id));
         let hosts = endpoints.filter_map(|endpoint| endpoint.host().cloned());
-        join_all(hosts.map(|host| async move { host.close().await })).await;
+        let stopped = join_all(hosts.map(|host| async move { host.close().await }));
+        join(stopped, self.settle()).await;
+    }
+
+    async fn settle(&self) {
+        if let Some(tokens) = &self.tokens {
+            let _ = tokio::time::timeout(SETTLING, tokens.settled()).await;
+        }
     }
 
     /// Whether it is a process, or has instances that are, which get messages without headers.
