@@ -48,6 +48,13 @@ impl Listener {
         Self::of(format!("older at {path}"), gateway, stream).await
     }
 
+    /// A client of HTTP+SSE, which says nothing.
+    async fn oldest(gateway: &Running, path: &str) -> Self {
+        let accept = [("accept", "text/event-stream")];
+        let stream = gateway.request(Method::GET, &format!("{path}/sse"), &accept, "");
+        Self::of(format!("oldest at {path}"), gateway, stream).await
+    }
+
     /// A client of 2026-07-28, which asks for a stream.
     async fn newer(gateway: &Running, path: &str) -> Self {
         let params = json!({ "notifications": { "toolsListChanged": true } });
@@ -302,6 +309,7 @@ async fn a_drain_does_not_wait_for_those_who_only_listen() {
         for path in ["/mcp", "/mcp/x"] {
             listeners.push(Listener::older(&gateway, path).await);
             listeners.push(Listener::newer(&gateway, path).await);
+            listeners.push(Listener::oldest(&gateway, path).await);
         }
         let stopped = tokio::time::timeout(PATIENCE, gateway.stop()).await;
         let drained = stopped.expect("a drain that ends");

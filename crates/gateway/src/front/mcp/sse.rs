@@ -54,7 +54,8 @@ pub(crate) struct Clients(Sessions<Client>);
 struct Client {
     /// Where it was told to post.
     messages: Box<str>,
-    inbox: mpsc::Sender<Bytes>,
+    /// Leads nowhere once the gateway drains.
+    inbox: mpsc::WeakSender<Bytes>,
 }
 
 impl Clients {
@@ -140,12 +141,23 @@ async fn open(
     let (inbox, heard) = mpsc::channel(INBOX);
     let (out, said) = mpsc::channel(limits.queue);
     let caller = shared.caller(&head.headers);
-    let client = Client { messages, inbox };
+    let client = Client {
+        messages,
+        inbox: inbox.downgrade(),
+    };
     let Ok(session) = front.clients.0.insert(id, caller.principal(), client) else {
         let text = "too many event streams are open";
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, text)
             .response(None);
     };
+    // Nobody says anything once the gateway drains, so that the stream ends with what is under way.
+    let drain = shared.until_drain();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = drain => {}
+            () = inbox.closed() => {}
+        }
+    });
     // Ends when the stream is dropped, since nobody listens to it then.
     tokio::spawn(relay(
         front.core,
@@ -201,8 +213,11 @@ async fn say(State(front): State<Front>, request: Request<Body>) -> Response<Bod
         let (status, code) = (StatusCode::BAD_REQUEST, invalid.code());
         return Refusal::new(status, code, invalid.to_string()).response(invalid.id());
     }
+    let Some(inbox) = client.inbox.upgrade() else {
+        return Refusal::session_not_found().response(None);
+    };
     tokio::select! {
-        sent = client.inbox.send(message) => match sent {
+        sent = inbox.send(message) => match sent {
             Ok(()) => {
                 let mut response = Response::new(Body::from("Accepted"));
                 *response.status_mut() = StatusCode::ACCEPTED;
