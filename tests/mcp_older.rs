@@ -661,6 +661,36 @@ async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
 }
 
 #[tokio::test]
+async fn a_session_that_takes_the_place_of_a_lost_one_knows_what_that_knew() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    client
+        .ask("logging/setLevel", json!({ "level": "info" }))
+        .await;
+    for uri in ["a://1", "a://2"] {
+        client
+            .ask("resources/subscribe", json!({ "uri": uri }))
+            .await;
+    }
+    client
+        .ask("resources/unsubscribe", json!({ "uri": "a://2" }))
+        .await;
+    server.forget();
+    let call = client
+        .ask("tools/call", json!({ "name": "look", "arguments": {} }))
+        .await;
+    assert!(call["error"].is_null(), "{call}");
+    let in_new = |method| {
+        let heard = server.heard(method).into_iter();
+        let heard = heard.filter(|(session, _)| session == "a-1");
+        heard.map(|(_, params)| params).collect::<Vec<_>>()
+    };
+    assert_eq!(in_new("logging/setLevel"), [json!({ "level": "info" })]);
+    assert_eq!(in_new("resources/subscribe"), [json!({ "uri": "a://1" })]);
+}
+
+#[tokio::test]
 async fn every_member_of_a_batch_is_answered() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;

@@ -194,7 +194,7 @@ pub(super) fn client(door: &Door, session: &Session) -> Result<Arc<ClientSession
     let introduction = session.introduction();
     let introduction = introduction.ok_or_else(Refusal::session_not_found)?;
     clients.get_or_insert(session.id(), &door.caller, || {
-        ClientSession::new(introduction)
+        Arc::new(ClientSession::new(introduction))
     })
 }
 

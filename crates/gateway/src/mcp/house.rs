@@ -50,6 +50,8 @@ pub(crate) struct House {
     pool: Table<UpstreamSession>,
     parked: Sessions<Parked>,
     ended: Sessions<()>,
+    /// What would take the place of a session that passes through, where it has something to know.
+    spare: Table<UpstreamSession>,
     keep_alive: KeepAliveInterval,
     max_message_bytes: usize,
     max_stream_bytes: u64,
@@ -83,6 +85,7 @@ impl House {
             pool: Table::new(limits(idle), clock)?,
             parked: Sessions::new(limits(PARKED), clock)?,
             ended: Sessions::new(limits(idle), clock)?,
+            spare: Table::new(limits(idle), clock)?,
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
@@ -146,6 +149,10 @@ impl House {
     }
 
     /// Calls that wait for a client's answer.
+    pub(crate) fn spare(&self) -> &Table<UpstreamSession> {
+        &self.spare
+    }
+
     pub(crate) fn parked(&self) -> &Sessions<Parked> {
         &self.parked
     }
@@ -206,7 +213,7 @@ impl House {
     }
 
     fn sweep_as_of(&self, now: Instant) {
-        for table in [&self.replaced, &self.pool] {
+        for table in [&self.replaced, &self.spare, &self.pool] {
             table.0.sweep(now);
         }
         self.clients.0.sweep(now);
@@ -253,12 +260,12 @@ impl<T> Table<T> {
         &self,
         id: SessionId,
         caller: &Caller,
-        make: impl FnOnce() -> T,
+        make: impl FnOnce() -> Arc<T>,
     ) -> Result<Arc<T>, Refusal> {
         if let Some(there) = self.get(&id, caller) {
             return Ok(there);
         }
-        let session = self.0.insert(id, caller.principal(), Arc::new(make()));
+        let session = self.0.insert(id, caller.principal(), make());
         session
             .map(|session| Arc::clone(&session))
             .map_err(|error| no_room(&error))

@@ -125,6 +125,9 @@ pub(super) async fn legacy(
     session: Option<Session>,
 ) -> Response<Body> {
     door.learn(envelope).await;
+    if let Some(session) = &session {
+        session.note(door, envelope);
+    }
     let (class, body) = (door.class(envelope), body.clone());
     let version = version(headers);
     let message = move |upstream: Option<&HeaderValue>, instance| Message {
@@ -314,6 +317,7 @@ pub(super) async fn end(
     let house = door.shared.mcp();
     if let Some(session) = &session {
         house.end(session.id(), &door.caller);
+        house.spare().remove(&session.id(), &door.caller);
         if let Some(other) = house.replaced().remove(&session.id(), &door.caller) {
             other.end(door).await;
             return Response::new(Body::empty());

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bartizan_protocol::{Version, edit, headers::MCP_SESSION_ID};
+use bartizan_protocol::{Envelope, Version, edit, headers::MCP_SESSION_ID};
 use bartizan_transport::{
     seal::{Opened, Purpose, SessionToken},
     sessions::SessionId,
@@ -109,7 +109,7 @@ impl Session {
                     .into(),
                 info: UNKNOWN_CLIENT.into(),
             };
-            let remember = || ClientSession::new(introduction);
+            let remember = || Arc::new(ClientSession::new(introduction));
             clients
                 .get_or_insert(session.id, &door.caller, remember)
                 .ok()?;
@@ -179,6 +179,23 @@ impl Session {
         self.version
     }
 
+    /// Notes what a message tells the upstream of this session to remember, for another session to
+    /// know if it takes the place of this one.
+    pub(super) fn note(&self, door: &Door, envelope: &Envelope<'_>) {
+        if !self.passes_through() || !UpstreamSession::is_told_by(envelope) {
+            return;
+        }
+        let Some(introduction) = self.introduction() else {
+            return;
+        };
+        let spare = door.shared.mcp().spare();
+        let new = || Arc::new(UpstreamSession::new(introduction));
+        // Without room for it, another session will know less.
+        if let Ok(spare) = spare.get_or_insert(self.id, &door.caller, new) {
+            spare.note(envelope);
+        }
+    }
+
     /// Sends a message in the upstream's session. If the upstream has lost it, another takes its
     /// place: the one thing of a session that passes through which the gateway remembers.
     ///
@@ -211,8 +228,9 @@ impl Session {
             service = &**door.service.name(),
             "the upstream lost a client's session; beginning another"
         );
-        let other =
-            replaced.get_or_insert(self.id, &door.caller, || UpstreamSession::new(introduction))?;
+        let spare = door.shared.mcp().spare().get(&self.id, &door.caller);
+        let new = || spare.unwrap_or_else(|| Arc::new(UpstreamSession::new(introduction)));
+        let other = replaced.get_or_insert(self.id, &door.caller, new)?;
         // Once more, and no oftener, whatever comes of it.
         let live = other.live(door).await?;
         let response = door.send(message(live.id(), live.instance())).await?;

@@ -10,6 +10,7 @@ use bartizan_classify::RequestClass;
 use bartizan_protocol::{
     Envelope, Version, edit, error,
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+    method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
 };
 use bartizan_transport::bridge;
 use bytes::Bytes;
@@ -311,6 +312,30 @@ impl UpstreamSession {
     /// The turns of calls that may be asked about.
     pub(super) fn turns(&self) -> &Arc<Turns> {
         &self.turns
+    }
+
+    /// Whether a message has its upstream remember something of its session.
+    pub(super) fn is_told_by(envelope: &Envelope<'_>) -> bool {
+        matches!(
+            envelope.method(),
+            Some(LOGGING_SET_LEVEL | RESOURCES_SUBSCRIBE | RESOURCES_UNSUBSCRIBE)
+        )
+    }
+
+    /// Has a session that is not begun yet know what the message says.
+    pub(super) fn note(&self, envelope: &Envelope<'_>) {
+        match (envelope.method(), envelope.subject()) {
+            (Some(LOGGING_SET_LEVEL), _) => {
+                *self.level.lock() = envelope.params().map(Into::into);
+            }
+            (Some(RESOURCES_SUBSCRIBE), Some(uri)) => {
+                self.watched.lock().insert((&*uri).into(), 1);
+            }
+            (Some(RESOURCES_UNSUBSCRIBE), Some(uri)) => {
+                self.watched.lock().remove(&*uri);
+            }
+            _ => {}
+        }
     }
 
     /// Counts one more who watches a resource; whether it is the first.

@@ -57,11 +57,11 @@ pub(in crate::mcp) fn pooled(
     door: &Door,
     client: &ModernClient,
 ) -> Result<Arc<UpstreamSession>, Refusal> {
-    let make = || UpstreamSession::new(client.introduction.clone());
+    let make = || Arc::new(UpstreamSession::new(client.introduction.clone()));
     let pool = door.shared.mcp().pool();
     match pool.get_or_insert(pool_key(door, client), &door.caller, make) {
         // A service may have more instances than a caller may have sessions: one for this request.
-        Err(_) if door.instance().is_some() => Ok(Arc::new(make())),
+        Err(_) if door.instance().is_some() => Ok(make()),
         pooled => pooled,
     }
 }
