@@ -690,6 +690,35 @@ async fn a_session_that_takes_the_place_of_a_lost_one_knows_what_that_knew() {
     assert_eq!(in_new("resources/subscribe"), [json!({ "uri": "a://1" })]);
 }
 
+/// The result of a task could not be asked for.
+#[tokio::test]
+async fn a_call_for_all_is_no_task() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": { "roots": {}, "tasks": { "list": {} } },
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let request = gateway.request(Method::POST, "/mcp", &ACCEPT, body.to_string());
+    let begun = gateway.send(request).await;
+    let client = Client {
+        gateway: &gateway,
+        path: "/mcp",
+        session: begun.header("mcp-session-id").unwrap().to_owned(),
+    };
+    let params = json!({ "name": "a__look", "arguments": {}, "task": { "ttl": 1_000 } });
+    let answer = client.ask("tools/call", params).await;
+    assert!(answer["error"].is_null(), "{answer}");
+    let called = server.heard("tools/call");
+    assert_eq!(called[0].1, json!({ "name": "look", "arguments": {} }));
+    let shown = server.heard("initialize");
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|(_, params)| &params["capabilities"])
+        .collect();
+    assert!(shown.contains(&&json!({ "roots": {} })), "{shown:?}");
+    assert!(shown.iter().all(|it| it["tasks"].is_null()), "{shown:?}");
+}
+
 #[tokio::test]
 async fn every_member_of_a_batch_is_answered() {
     let server = Server::start("a").await;

@@ -91,7 +91,7 @@ const DEMANDED: &[&str] = &[
 /// [`EditError`] if the request is not a JSON object.
 pub fn to_legacy(method: &str, request: &[u8]) -> Result<Bytes, EditError> {
     let mut edit = Edit::new(request);
-    let mut gone = Vec::with_capacity(3);
+    let mut gone = vec!["task"];
     let params = edit::get(request, &["params"]);
     let meta = params.and_then(|params| edit::get(params.as_bytes(), &["_meta"]));
     if emptied(meta, DEMANDED) {

@@ -56,8 +56,8 @@ pub enum Route {
     Nowhere,
 }
 
-const TASKS: &str = "tasks do not cross between revisions: the tasks of 2025-11-25 and the tasks \
-                     extension of 2026-07-28 are different protocols";
+const TASKS: &str = "tasks are not passed on here: those of 2025-11-25 belong to a session with one \
+                     server, and the tasks extension of 2026-07-28 is a different protocol";
 const NOT_YET: &str = "this method is of revision 2026-07-28, which this session did not negotiate";
 const NO_LONGER: &str = "revision 2026-07-28 has no such method";
 

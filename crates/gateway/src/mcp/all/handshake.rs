@@ -5,7 +5,7 @@ use http::Response;
 use super::EVERYWHERE;
 use crate::mcp::{
     Door, Session,
-    ask::Request,
+    ask::{Request, without},
     bridged::{GATEWAY_INFO, result_message},
     respond::{accepted, json},
 };
@@ -30,7 +30,9 @@ pub(super) fn initialize(
         instructions(door)
     );
     let mut response = json(result_message(&request.id, result.as_bytes()), Era::Legacy);
-    if let Some(token) = Session::found(door, EVERYWHERE, body) {
+    // What is not offered is not asked of the client either.
+    let body = without(body, &["params", "capabilities", "tasks"]);
+    if let Some(token) = Session::found(door, EVERYWHERE, &body) {
         response.headers_mut().insert(MCP_SESSION_ID, token);
     }
     response

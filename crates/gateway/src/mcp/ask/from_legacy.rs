@@ -12,7 +12,7 @@ use super::{
     legacy_upstream::{Call, Heard},
     modern_upstream::{self, fresh_id},
     turn::Turn,
-    untranslatable,
+    untranslatable, without,
 };
 use crate::mcp::{
     Door, Refusal,
@@ -80,14 +80,9 @@ pub(super) async fn to_legacy(
 ) -> Result<Bytes, Refusal> {
     let unreadable = |error: &dyn std::fmt::Display| untranslatable(door, error);
     let session = client.upstream(door);
-    let mut call = Call::begin(
-        door,
-        &session,
-        request.body.clone(),
-        Turn::default(),
-        &request.given_up,
-    )
-    .await?;
+    // As an ordinary call, since nobody could ask for the result of a task.
+    let body = without(&request.body, &["params", "task"]);
+    let mut call = Call::begin(door, &session, body, Turn::default(), &request.given_up).await?;
     let mut asked = FuturesUnordered::new();
     loop {
         tokio::select! {

@@ -16,7 +16,7 @@ mod turns;
 
 use std::sync::{Arc, OnceLock};
 
-use bartizan_protocol::{Envelope, Era, Kind};
+use bartizan_protocol::{Edit, Envelope, Era, Kind, edit};
 use bartizan_transport::bridge::{Abilities, LogLevel};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -164,6 +164,16 @@ pub(super) fn alone(
     let (door, client, request) = (door.clone(), client.clone(), request.clone());
     let talk = Talk::new(|out| async move { Some(ask(&door, &client, &request, &out).await) });
     Box::pin(talk.response())
+}
+
+/// The same message without a member, if it has that.
+pub(super) fn without(message: &Bytes, path: &[&str]) -> Bytes {
+    if edit::get(message, path).is_none() {
+        return message.clone();
+    }
+    let mut edit = Edit::new(message);
+    edit.remove(path);
+    edit.finish().unwrap_or_else(|_| message.clone())
 }
 
 /// What comes of `asked`, or nothing once the client has cancelled the request: who cancels
