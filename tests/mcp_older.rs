@@ -496,6 +496,37 @@ async fn a_list_that_changed_in_a_session_is_new_there_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_cursor_goes_back_as_it_came() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/list" => {
+            let body = String::from_utf8_lossy(&request.body);
+            let (name, next) = if body.contains(r#""cursor":"\u00e9\/""#) {
+                ("second", "")
+            } else {
+                ("first", r#","nextCursor":"\u00e9\/""#)
+            };
+            let id = json_of(request)["id"].clone();
+            let tool = format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#);
+            let result = format!(r#"{{"tools":[{tool}]{next}}}"#);
+            Reply::json(format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
+            ))
+        }
+        _ => answer_of_a(request),
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let listed = client.ask("tools/list", json!({})).await;
+    let names: Vec<_> = listed["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    assert_eq!(names.len(), 2, "{listed}");
+}
+
+#[tokio::test]
 async fn a_list_without_an_end_is_given_up() {
     let server = Server::start("a").await;
     server.upstream.handle(|request| match &*rpc(request) {

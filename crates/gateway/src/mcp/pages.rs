@@ -72,6 +72,7 @@ async fn every_page(
     let member = list_member(method).unwrap_or_default();
     let mut items = Vec::new();
     let mut cursors: HashSet<String> = HashSet::new();
+    // Raw JSON.
     let mut cursor: Option<String> = None;
     let max_bytes = MAX_MESSAGES.saturating_mul(door.shared.mcp().max_message_bytes());
     let mut bytes = 0;
@@ -101,9 +102,11 @@ async fn every_page(
         }
         let elements = elements.into_iter();
         items.extend(elements.map(|raw| answer.slice_ref(raw.as_bytes())));
-        let next = edit::get(result.as_bytes(), &["nextCursor"]).and_then(edit::text);
-        let Some(next) = next.map(Cow::into_owned) else {
-            return Ok(items);
+        // Nothing but an end is one; and a cursor goes back as it came, even one that is no text.
+        let next = match edit::get(result.as_bytes(), &["nextCursor"]) {
+            None | Some("null") => return Ok(items),
+            Some(next) if next.starts_with('"') => next.to_owned(),
+            Some(_) => return unreadable("a cursor of the list is no string".to_owned()),
         };
         if !cursors.insert(next.clone()) {
             return unreadable("the list goes in circles: a cursor came twice".to_owned());
@@ -122,7 +125,7 @@ async fn page(
     let id = "\"bartizan-list\"";
     let params = cursor.map_or_else(
         || "{}".to_owned(),
-        |cursor| format!(r#"{{"cursor":{}}}"#, edit::string(cursor)),
+        |cursor| format!(r#"{{"cursor":{cursor}}}"#),
     );
     let Some(client) = client else {
         let answer = ask::direct(door, method, &params).await;
