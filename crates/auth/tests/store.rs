@@ -149,11 +149,17 @@ async fn a_store_that_cannot_be_written_is_reported_and_survived() {
     cache.token().await.unwrap();
     assert!(cache.snapshot().unsaved);
     store.set(|inner| inner.broken = false);
-    issuer.queue(ROTATED);
+    // It is saved as soon as that can be, though the issuer gives no other.
+    issuer.queue(Reply::Token(r#","expires_in":60"#));
     advance(60).await;
     cache.token().await.unwrap();
     assert!(issuer.forms()[2].contains("refresh_token=r9&"));
     assert!(!cache.snapshot().unsaved);
+    assert_eq!(store.current().as_deref(), Some("r9"));
+    issuer.queue(ROTATED);
+    advance(60).await;
+    cache.token().await.unwrap();
+    assert_eq!(store.current().as_deref(), Some("r2"));
     assert_eq!(store.0.lock().unwrap().loads, 1);
 }
 

@@ -85,12 +85,18 @@ async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> 
     let client = shared.client.lock().clone();
     let response = client.exchange(request).await?;
     let granted = exchange::read(&response, shared.clock.wall())?;
-    if let (Some(presented), Some(next)) = (&refresh, &granted.refresh)
-        && presented != next
-    {
-        // In memory first: it must not be lost if the store hangs and the flight with it.
-        shared.state.lock().refresh = Some(next.clone());
-        save(shared, next).await;
+    if let Some(presented) = &refresh {
+        let newest = granted.refresh.as_ref().unwrap_or(presented);
+        let is_due = {
+            // In memory first: it must not be lost if the store hangs and the flight with it.
+            let mut state = shared.state.lock();
+            state.refresh = Some(newest.clone());
+            // Once more if it failed before, though the token has stayed the same since.
+            newest != presented || state.unsaved
+        };
+        if is_due {
+            save(shared, newest).await;
+        }
     }
     Ok(granted)
 }
