@@ -1,5 +1,7 @@
 //! What a change of the configuration or of a registry brings with it, and what it must not.
 
+use std::time::Duration;
+
 use bartizan_gateway::StartError;
 use bartizan_testkit::{Recorded, Reply, TokenIssuer, Upstream};
 use bartizan_tests::{Answer, Files, Running, Variables};
@@ -238,4 +240,50 @@ async fn a_registry_that_is_wrong_keeps_nobody_from_leaving_and_no_other_from_be
         text.contains("notes/b") && text.contains("registry.yaml"),
         "{text}"
     );
+}
+
+/// Whatever counts begins at zero in a service that is built anew, and the metrics do not.
+#[tokio::test]
+async fn counters_go_on_over_a_change_of_their_service() {
+    let variables = |turn: u64| {
+        Variables::default()
+            .set("MCP_SERVICES", "pay")
+            .set("MCP_SERVICE_PAY_ENDPOINT", "http://127.0.0.1:1")
+            .set("MCP_SERVICE_PAY_HEALTH_PATH", "/health")
+            .set("MCP_SERVICE_PAY_HEALTH_INTERVAL", 20)
+            .set("MCP_SERVICE_PAY_UNHEALTHY_THRESHOLD", 1)
+            .set("MCP_SERVICE_PAY_AUTH_TYPE", "oauth2")
+            .set("MCP_SERVICE_PAY_TOKEN_URL", "http://127.0.0.1:1/token")
+            .set("MCP_SERVICE_PAY_CLIENT_ID", format!("gate-{turn}"))
+            .set("MCP_SERVICE_PAY_CLIENT_SECRET", "s3cr3t")
+    };
+    let gateway = variables(1).start().await;
+    let counted = async |name: &str, label: &str| gateway.metric(name, "pay", label).await;
+    for turn in 1..=3 {
+        if turn > 1 {
+            assert_eq!(gateway.reload(&variables(turn)).changed, ["pay"]);
+        }
+        assert!(!succeeds(&gateway, "pay").await);
+        let all = async || {
+            let transitions = counted("bartizan_health_transitions_total", ",to=\"unhealthy\"");
+            let tokens = counted("bartizan_token_refreshes_total", ",outcome=\"failure\"");
+            [transitions.await, tokens.await]
+        };
+        let wait = async {
+            while all().await != [turn; 2] {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        assert!(waited.is_ok(), "{:?} after {turn}", all().await);
+    }
+
+    // What nobody has looked at before a change is not lost by it, nor is it counted twice where
+    // tokens come from where they came from.
+    gateway.reload(&variables(4));
+    assert!(!succeeds(&gateway, "pay").await);
+    let other = variables(4).set("MCP_SERVICE_PAY_TIMEOUT", 9_000);
+    assert_eq!(gateway.reload(&other).changed, ["pay"]);
+    let failures = counted("bartizan_token_refreshes_total", ",outcome=\"failure\"").await;
+    assert_eq!(failures, 4);
 }

@@ -24,6 +24,10 @@ impl Retiring {
         if gone.is_empty() {
             return;
         }
+        for service in &gone {
+            // From now on the metrics ask those in their places.
+            service.count();
+        }
         self.services.lock().extend(gone.iter().cloned());
         let retiring = Arc::clone(self);
         tokio::spawn(async move {

@@ -27,7 +27,9 @@ mod request_id;
 mod trace_context;
 mod trace_state;
 
-pub use metrics::{Call, CallOutcome, GatewayMetrics, Metrics, ServiceMetrics, reference_markdown};
+pub use metrics::{
+    Call, CallOutcome, GatewayMetrics, Metrics, Reading, ServiceMetrics, reference_markdown,
+};
 pub use request_id::RequestId;
 pub use trace_context::{InvalidTraceparent, TraceContext};
 pub use trace_state::tracestate;

@@ -25,14 +25,17 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tower_layer::Layer;
 
-pub(super) use self::instances::{place, text};
+pub(super) use self::{
+    credential::Tokens,
+    instances::{place, text},
+};
 use self::{
     credential::credential,
     instances::instances,
     layers::{balancer, breaker, quota, retry_layer},
 };
 use super::{
-    Outbound, Service, Upstream,
+    Outbound, Readings, Service, Upstream,
     affinity::Elsewhere,
     blame::{Blame, Judge},
     calls::Calls,
@@ -301,6 +304,7 @@ pub(super) fn assemble_found(
         balancer,
         tokens,
         metrics,
+        readings: Readings::default(),
         stack: retry.layer(Flatten(limit.layer(attempt))),
         bypass: Deadline::new(exchange, clock),
         checker,

@@ -18,17 +18,15 @@ mod stream;
 
 use std::{sync::Arc, time::Duration};
 
-use bartizan_auth::TokenCache;
 use bartizan_balance::{Balancer, EndpointSnapshot, Tried};
 use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
 use bartizan_classify::RequestClass;
-use bartizan_client::Client;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::ServiceSettings;
 use bartizan_discovery::Tool;
 use bartizan_health::Checker;
 use bartizan_rate_limit::{Priority, RateLimiter};
-use bartizan_telemetry::ServiceMetrics;
+use bartizan_telemetry::{Reading, ServiceMetrics};
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
 use http::{HeaderValue, Method, Response, uri::PathAndQuery};
@@ -37,7 +35,7 @@ use tower::ServiceExt;
 
 pub use self::assembly::BuildError;
 use self::{
-    assembly::{Bypass, Stack},
+    assembly::{Bypass, Stack, Tokens},
     definition::Definitions,
     endpoint::Endpoint,
     source::Following,
@@ -79,8 +77,9 @@ pub(crate) struct Service {
     breaker: CircuitBreaker,
     limiter: RateLimiter,
     balancer: Balancer<Endpoint>,
-    tokens: Option<TokenCache<Client>>,
+    tokens: Option<Tokens>,
     metrics: Arc<ServiceMetrics>,
+    readings: Readings,
     stack: Stack,
     bypass: Bypass,
     /// Probes the instances for as long as the service is there.
@@ -93,6 +92,15 @@ pub(crate) struct Service {
     clock: Clock,
     id: u64,
     mcp: Option<Upstream>,
+}
+
+/// How much the metrics have of what the parts of a service count, which begin at zero in the one
+/// that takes its place. Tokens, which outlive it, have readings of their own.
+#[derive(Debug, Default)]
+struct Readings {
+    ejections: Reading,
+    health_probes: [Reading; 2],
+    health_transitions: [Reading; 2],
 }
 
 /// What is known of a service that speaks MCP.
@@ -155,6 +163,8 @@ impl Service {
         let hosts = endpoints.filter_map(|endpoint| endpoint.host().cloned());
         let stopped = join_all(hosts.map(|host| async move { host.close().await }));
         join(stopped, self.settle()).await;
+        // Nobody measures a service any more that has another in its place.
+        self.count();
     }
 
     async fn settle(&self) {
@@ -261,7 +271,7 @@ impl Service {
         &self.limiter
     }
 
-    /// Brings the gauges that nobody moves in passing up to date.
+    /// Brings up to date what nobody counts in passing.
     pub(crate) fn measure(&self) {
         let metrics = &self.metrics;
         metrics
@@ -274,17 +284,21 @@ impl Service {
         let limiter = self.limiter.snapshot();
         metrics.rate_limit_tokens.set(f64::from(limiter.tokens));
         metrics.rate_limit_waiting.set(limiter.waiting as f64);
-        metrics.ejections.absolute(self.balancer.ejections());
         metrics.instances_usable.set(self.usable_instances() as f64);
         metrics.instances.set(self.balancer.len() as f64);
         let is_stale = self.source.as_ref().is_some_and(Following::is_stale);
         metrics.instances_stale.set(f64::from(u8::from(is_stale)));
-        self.measure_probes();
+        self.count();
+    }
+
+    /// Brings the counters up to date that its parts count for themselves.
+    pub(crate) fn count(&self) {
+        let (metrics, readings) = (&self.metrics, &self.readings);
+        let ejections = self.balancer.ejections();
+        readings.ejections.take(ejections, &metrics.ejections);
+        self.count_probes();
         if let Some(tokens) = &self.tokens {
-            let tokens = tokens.snapshot();
-            let [success, failure] = &metrics.token_refreshes;
-            success.absolute(tokens.refreshes);
-            failure.absolute(tokens.failures);
+            tokens.count(metrics);
         }
     }
 

@@ -144,17 +144,18 @@ impl Service {
     }
 
     /// Brings the counters of probes up to date.
-    pub(super) fn measure_probes(&self) {
+    pub(super) fn count_probes(&self) {
         let Some(checker) = &self.checker else {
             return;
         };
         let stats = checker.stats();
-        let [alive, dead] = &self.metrics.health_probes;
-        alive.absolute(stats.succeeded);
-        dead.absolute(stats.failed);
-        let [healthy, unhealthy] = &self.metrics.health_transitions;
-        healthy.absolute(stats.became_healthy);
-        unhealthy.absolute(stats.became_unhealthy);
+        let (metrics, readings) = (&self.metrics, &self.readings);
+        let [alive, dead] = &metrics.health_probes;
+        readings.health_probes[0].take(stats.succeeded, alive);
+        readings.health_probes[1].take(stats.failed, dead);
+        let [healthy, unhealthy] = &metrics.health_transitions;
+        readings.health_transitions[0].take(stats.became_healthy, healthy);
+        readings.health_transitions[1].take(stats.became_unhealthy, unhealthy);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Prometheus metrics through held handles.
 
 mod gateway;
+mod reading;
 mod service;
 mod table;
 
@@ -18,6 +19,7 @@ use metrics_exporter_prometheus::{
 use self::table::{Family, Kind};
 pub use self::{
     gateway::GatewayMetrics,
+    reading::Reading,
     service::{Call, CallOutcome, ServiceMetrics},
     table::reference_markdown,
 };

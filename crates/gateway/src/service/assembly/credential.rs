@@ -1,5 +1,7 @@
 //! What a service is shown, and where tokens come from.
 
+use std::sync::Arc;
+
 use bartizan_auth::{
     AuthorizationFile, Authorize, BrowserCommand, ClientAuth, Credential, Grant, Identity,
     LogAddress, LoopbackCallback, OAuth2Config, PrivateKey, RefreshTokenFile, Secret,
@@ -11,12 +13,36 @@ use bartizan_config::{
     AuthSettings, AuthorizeGrant, AuthorizeSettings, ClientAuthentication, KeyAlgorithm,
     OAuth2Grant, OAuth2Settings, ServiceSettings,
 };
+use bartizan_telemetry::{Reading, ServiceMetrics};
 use http::Uri;
 
 use super::Reason;
 use crate::service::Service;
 
-pub(super) type Tokens = Option<TokenCache<Client>>;
+/// Where tokens come from, for as long as some service of a name gets them in the same way.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Tokens {
+    cache: TokenCache<Client>,
+    /// How much the metrics have of those that were had, and of failures.
+    readings: Arc<[Reading; 2]>,
+}
+
+impl Tokens {
+    fn new(cache: TokenCache<Client>) -> Self {
+        Self {
+            cache,
+            readings: Arc::default(),
+        }
+    }
+
+    /// Brings the counters of tokens that were had, and of failures, up to date.
+    pub(in crate::service) fn count(&self, metrics: &ServiceMetrics) {
+        let snapshot = self.cache.snapshot();
+        let [success, failure] = &metrics.token_refreshes;
+        self.readings[0].take(snapshot.refreshes, success);
+        self.readings[1].take(snapshot.failures, failure);
+    }
+}
 
 /// What a service is shown. Where `before` gets its tokens in the same way, those are gone on with:
 /// a refresh token that was rotated is known to nobody else, and one that was spent, presented
@@ -26,9 +52,9 @@ pub(super) fn credential(
     before: Option<&Service>,
     client: &Client,
     clock: Clock,
-) -> Result<(Credential<Client>, Tokens), Reason> {
-    if let Some(cache) = before.and_then(|before| before.tokens_of(service)) {
-        return Ok((Credential::oauth2(cache.clone()), Some(cache)));
+) -> Result<(Credential<Client>, Option<Tokens>), Reason> {
+    if let Some(tokens) = before.and_then(|before| before.tokens_of(service)) {
+        return Ok((Credential::oauth2(tokens.cache.clone()), Some(tokens)));
     }
     let credential = match service.auth.value() {
         AuthSettings::None => Credential::None,
@@ -41,7 +67,7 @@ pub(super) fn credential(
             let resource = resource(service);
             let authorize = authorize(settings, resource)?;
             let cache = TokenCache::authorize(authorize, client.clone(), clock);
-            return Ok((Credential::oauth2(cache.clone()), Some(cache)));
+            return Ok((Credential::oauth2(cache.clone()), Some(Tokens::new(cache))));
         }
     };
     Ok((credential, None))
@@ -54,7 +80,7 @@ fn resource(service: &ServiceSettings) -> &str {
 
 impl Service {
     /// Where its tokens come from, if one under these settings would get the same ones.
-    fn tokens_of(&self, settings: &ServiceSettings) -> Tokens {
+    fn tokens_of(&self, settings: &ServiceSettings) -> Option<Tokens> {
         let own = self.settings();
         let asks_itself = matches!(*own.auth, AuthSettings::Authorize(_));
         let alike =
@@ -65,7 +91,7 @@ impl Service {
     /// Has tokens fetched by another client from now on.
     pub(crate) fn fetch_tokens_by(&self, client: &Client) {
         if let Some(tokens) = &self.tokens {
-            tokens.fetch_by(client.clone());
+            tokens.cache.fetch_by(client.clone());
         }
     }
 }
@@ -135,7 +161,7 @@ fn oauth2(
     settings: &OAuth2Settings,
     client: &Client,
     clock: Clock,
-) -> Result<(Credential<Client>, Tokens), Reason> {
+) -> Result<(Credential<Client>, Option<Tokens>), Reason> {
     let secret = |setting: &Option<bartizan_config::Setting<Secret>>| {
         setting.as_ref().map(|setting| setting.value().clone())
     };
@@ -174,5 +200,5 @@ fn oauth2(
         builder = builder.refresh_token_store(RefreshTokenFile::new(path.value()));
     }
     let cache = TokenCache::new(builder.build()?, client.clone(), clock);
-    Ok((Credential::oauth2(cache.clone()), Some(cache)))
+    Ok((Credential::oauth2(cache.clone()), Some(Tokens::new(cache))))
 }
