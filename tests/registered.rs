@@ -152,8 +152,15 @@ async fn a_registry_that_cannot_be_used_keeps_the_last_good_set_and_is_stale() {
         let health = gateway.get("/gateway/health").await;
         assert_eq!(health.status, StatusCode::OK);
         assert_eq!(health.json()["status"], "degraded");
+        let shown = async || {
+            gateway
+                .metric("bartizan_instances_stale", "orders", "")
+                .await
+        };
+        assert_eq!(shown().await, 1, "{broken:?}");
         files.write("registry.json", &sound);
         until("read again", async || !is_stale().await).await;
+        assert_eq!(shown().await, 0, "{broken:?}");
     }
     assert_eq!(call(&gateway, 0).await, "one");
 }

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, OnceLock, Weak},
     time::{Duration, UNIX_EPOCH},
 };
@@ -306,14 +307,14 @@ impl Shared {
         self.lasting.metrics.upkeep();
     }
 
-    /// The page for `/metrics`.
-    pub(crate) fn render_metrics(&self) -> String {
+    /// The page for `/metrics`, while these files of registries cannot be used.
+    pub(crate) fn render_metrics(&self, stale_files: &[Arc<Path>]) -> String {
         let lasting = &self.lasting;
         if let Some(stats) = lasting.connections.get() {
             lasting.counters.connections.set(stats.current() as f64);
         }
         for service in self.catalog.iter() {
-            service.measure();
+            service.measure(stale_files);
         }
         lasting.metrics.render()
     }

@@ -68,6 +68,7 @@ pub(crate) fn routes(works: &Arc<Works>) -> Router<Current> {
             Router::from(templates::routes()).method_not_allowed_fallback(templates::not_allowed),
         )
         .merge(Router::from(probes::routes()))
+        .merge(Router::from(probes::metrics_routes()).with_state(Arc::clone(works)))
 }
 
 /// What there is to say of the same doors.
@@ -77,5 +78,6 @@ fn description() -> OpenApi {
     whole.merge(templates::routes().into_openapi());
     whole.merge(manage::routes().into_openapi());
     whole.merge(probes::routes().into_openapi());
+    whole.merge(probes::metrics_routes().into_openapi());
     whole
 }

@@ -10,13 +10,17 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::docs::tag;
-use crate::{current::Current, shared::Shared};
+use crate::{current::Current, shared::Shared, works::Works};
 
 pub(crate) fn routes() -> OpenApiRouter<Current> {
     OpenApiRouter::default()
         .routes(routes!(live))
         .routes(routes!(ready))
-        .routes(routes!(metrics))
+}
+
+/// The page that tells of more than one snapshot knows: how the registries are.
+pub(crate) fn metrics_routes() -> OpenApiRouter<Arc<Works>> {
+    OpenApiRouter::default().routes(routes!(metrics))
 }
 
 /// Whether the process lives
@@ -74,7 +78,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         content_type = "text/plain",
     )),
 )]
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn metrics(State(works): State<Arc<Works>>) -> Response {
     const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(CONTENT_TYPE, TEXT)], shared.render_metrics()).into_response()
+    let stale_files = works.registries().stale_files();
+    let page = works.current().load().render_metrics(&stale_files);
+    ([(CONTENT_TYPE, TEXT)], page).into_response()
 }

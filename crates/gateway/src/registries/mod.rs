@@ -175,6 +175,12 @@ impl Registries {
         files.chain([memory]).collect()
     }
 
+    /// The files that cannot be used now; what they said before counts.
+    pub(crate) fn stale_files(&self) -> Vec<Arc<Path>> {
+        let stale = self.files.iter().filter(|it| it.source.current().stale);
+        stale.map(|file| Arc::clone(&file.path)).collect()
+    }
+
     /// Looks at every file now.
     ///
     /// # Errors

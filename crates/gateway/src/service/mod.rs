@@ -16,7 +16,7 @@ mod probing;
 mod source;
 mod stream;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bartizan_balance::{Balancer, EndpointSnapshot, Tried};
 use bartizan_circuit_breaker::{CircuitBreaker, CircuitOpen, State};
@@ -271,8 +271,9 @@ impl Service {
         &self.limiter
     }
 
-    /// Brings up to date what nobody counts in passing.
-    pub(crate) fn measure(&self) {
+    /// Brings up to date what nobody counts in passing. `stale_files` are the registries that
+    /// cannot be used now.
+    pub(crate) fn measure(&self, stale_files: &[Arc<Path>]) {
         let metrics = &self.metrics;
         metrics
             .circuit_breaker_state
@@ -286,7 +287,9 @@ impl Service {
         metrics.rate_limit_waiting.set(limiter.waiting as f64);
         metrics.instances_usable.set(self.usable_instances() as f64);
         metrics.instances.set(self.balancer.len() as f64);
-        let is_stale = self.source.as_ref().is_some_and(Following::is_stale);
+        let is_of_stale = |listing: Arc<Listing>| stale_files.contains(&listing.registry);
+        let is_stale = self.source.as_ref().is_some_and(Following::is_stale)
+            || self.listing().is_some_and(is_of_stale);
         metrics.instances_stale.set(f64::from(u8::from(is_stale)));
         self.count();
     }

@@ -68,7 +68,7 @@ pub struct ServiceMetrics {
     pub instances_usable: Gauge,
     /// Instances known.
     pub instances: Gauge,
-    /// 1 while what finds them fails.
+    /// 1 while what finds or lists them fails.
     pub instances_stale: Gauge,
     /// Probes that found an instance alive, and those that did not.
     pub health_probes: [Counter; 2],

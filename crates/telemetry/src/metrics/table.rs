@@ -46,7 +46,7 @@ families! {
     EJECTIONS = Counter "bartizan_ejections_total" ["service"] "Instances set aside as outliers.";
     USABLE = Gauge "bartizan_instances_usable" ["service"] "Instances that are neither ejected nor unhealthy.";
     INSTANCES = Gauge "bartizan_instances" ["service"] "Instances known.";
-    STALE = Gauge "bartizan_instances_stale" ["service"] "1 while what finds the instances of a service fails and the last ones are kept.";
+    STALE = Gauge "bartizan_instances_stale" ["service"] "1 while what finds the instances of a service fails, or the registry that lists it cannot be read, and the last ones are kept.";
     PROBES = Counter "bartizan_health_probes_total" ["service, outcome"] "Health probes that have ended; `alive` or `dead`.";
     HEALTH = Counter "bartizan_health_transitions_total" ["service, to"] "Instances that became `healthy` or `unhealthy`.";
     REFRESHES = Counter "bartizan_token_refreshes_total" ["service, outcome"] "OAuth2 tokens asked for since the start.";
