@@ -360,7 +360,7 @@ async fn an_instance_may_change_between_for_good_and_for_a_while() {
     // A broken file is not written to, and nothing is kept beside it.
     std::fs::write(&place.path, place.text().replace(':', "")).unwrap();
     let refused = register(&gateway, &body(json!(60))).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
     let listed = gateway.get("/gateway/registry").await.json();
     assert_eq!(listed["stats"]["total_instances"], 1);
     assert_eq!(listed["stats"]["sources"][1]["instances"], 0);
@@ -544,7 +544,7 @@ async fn fault_8_a_documented_registry_loads_and_a_broken_one_is_never_overwritt
     let why = detail(&synced);
     assert!(why.contains("line 5") && why.contains("column"), "{why}");
     let refused = register(&gateway, &body).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(detail(&refused).contains("line 5"));
     let refused = gateway.delete("/gateway/deregister/filesystem/fs-1").await;
     assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -736,4 +736,17 @@ async fn who_is_deregistered_is_gone_from_memory_and_file() {
     let registry = gateway.get("/gateway/registry").await.json();
     assert_eq!(registry["templates"], json!({}), "{registry}");
     assert!(!place.text().contains("127.0.0.1"), "{}", place.text());
+}
+
+#[tokio::test]
+async fn a_registration_that_cannot_be_written_is_no_fault_of_the_caller() {
+    let place = Place::new(None);
+    let gateway = place.start().await;
+    // What must be a file is none, which stops root as well.
+    std::fs::create_dir(&place.path).unwrap();
+    let body = json!({ "template_name": "t", "instance": { "endpoint": "http://127.0.0.1:1" } });
+    let answer = register(&gateway, &body).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let detail = detail(&answer);
+    assert!(detail.starts_with("Registration failed: "), "{detail}");
 }

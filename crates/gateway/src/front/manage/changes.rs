@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     extract::{Path, State},
 };
+use bartizan_discovery::StoreError;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, request};
 
 use super::shapes::{Deregistered, Registered, Registration, Reloaded, Synced, Totals};
@@ -100,6 +101,7 @@ const LONGEST_TTL: f64 = 366.0 * 86_400.0;
                 "input": null,
             }],
         })),
+        (status = 500, description = "The file cannot be written.", body = Detail),
     ),
 )]
 pub(super) async fn register(
@@ -157,6 +159,11 @@ async fn registered(
     } = added.map_err(|error| match error {
         ChangeError::NotPermitted(error) if error.is_for_others() => {
             (StatusCode::FORBIDDEN, error.to_string())
+        }
+        ChangeError::Store(error @ StoreError::Refused(_)) => bad(error.to_string()),
+        ChangeError::Store(error) => {
+            tracing::error!(service = template_name, %error, "instance not registered");
+            (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
         error => bad(error.to_string()),
     })?;
@@ -226,6 +233,7 @@ pub(super) async fn deregister(
             detail::refuse(StatusCode::CONFLICT, error.to_string())
         }
         Err(error) => {
+            tracing::error!(service = template, id, %error, "instance not deregistered");
             let why = format!("Deregistration failed: {error}");
             detail::refuse(StatusCode::INTERNAL_SERVER_ERROR, why)
         }
