@@ -170,3 +170,14 @@ async fn timeouts_and_dead_backends_are_gateway_errors() {
         &format!("connect ECONNREFUSED {nobody}"),
     );
 }
+
+#[tokio::test]
+async fn what_there_is_no_page_for_is_a_problem() {
+    let backend = Upstream::start().await;
+    let gateway = strict(&backend).await.start().await;
+    let answer = gateway.get("/mcp/request").await;
+    assert_problem(&answer, 405, "VALIDATION_ERROR", "Cannot GET /mcp/request");
+    assert_eq!(answer.header("allow"), Some("POST"));
+    let answer = gateway.get("/nowhere").await;
+    assert_problem(&answer, 404, "VALIDATION_ERROR", "Cannot GET /nowhere");
+}

@@ -34,13 +34,7 @@ const MAX_ID_LENGTH: usize = 512;
 pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
     let now = shared.clock().wall();
     if shared.strict() {
-        let context = Context {
-            request_id: None,
-            correlation_id: "",
-            now,
-            elapsed: Duration::ZERO,
-        };
-        render::strict_refusal(error, &context)
+        render::strict_refusal(error, &Context::unknown(now))
     } else {
         render::refusal(error, now)
     }

@@ -12,7 +12,10 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::schema::Object};
 
-use super::{render, schema::Refused};
+use super::{
+    render::{self, Context},
+    schema::Refused,
+};
 use crate::{
     body::Body,
     error::Error,
@@ -270,7 +273,12 @@ pub(crate) async fn not_allowed(
 fn cannot(shared: &Shared, status: StatusCode, method: &Method, uri: &Uri) -> Response {
     let error = Error::Invalid(format!("Cannot {method} {}", uri.path()));
     let now = shared.clock().wall();
-    render::plain_error(status, &error, now).map(axum::body::Body::new)
+    let answer = if shared.strict() {
+        render::problem(status, &error, &Context::unknown(now))
+    } else {
+        render::plain_error(status, &error, now)
+    };
+    answer.map(axum::body::Body::new)
 }
 
 /// Failures in a row; those that opened a circuit stand until it has closed.

@@ -32,6 +32,18 @@ pub(super) struct Context<'a> {
     pub(super) elapsed: Duration,
 }
 
+impl Context<'_> {
+    /// What is said to a request of which nothing is known.
+    pub(super) fn unknown(now: SystemTime) -> Self {
+        Self {
+            request_id: None,
+            correlation_id: "",
+            now,
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
 /// What the gateway says about the exchange with a backend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct About<'a> {
@@ -137,11 +149,16 @@ pub(super) fn refusal(error: &Error, now: SystemTime) -> Response<Body> {
 
 /// The gateway's own refusal for strict callers: a status that says what it was, as a problem.
 pub(super) fn strict_refusal(error: &Error, context: &Context<'_>) -> Response<Body> {
+    problem(error.status(), error, context)
+}
+
+/// An error as a problem with the given status.
+pub(super) fn problem(status: StatusCode, error: &Error, context: &Context<'_>) -> Response<Body> {
     let mut out = Vec::with_capacity(320);
-    open_problem(&mut out, error.status(), &error.to_string(), error.code());
+    open_problem(&mut out, status, &error.to_string(), error.code());
     close_problem(&mut out, context, error.retry_after_seconds());
     out.push(b'}');
-    with_error_headers(response(error.status(), PROBLEM, Body::from(out)), error)
+    with_error_headers(response(status, PROBLEM, Body::from(out)), error)
 }
 
 /// `{"success":false,"error":{...}}` with the given status.
