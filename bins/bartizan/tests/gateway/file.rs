@@ -12,12 +12,12 @@ async fn status_shows_templates_and_instances() {
     let expected = format!(
         "from the file {} (no gateway runs)
 
-TEMPLATES  INSTANCES  HEALTHY  UPTIME  REQUESTS
-        2          3        1  -       -
+TEMPLATES  INSTANCES  HEALTHY  UNKNOWN  UPTIME  REQUESTS
+        2          3        1        1  -       -
 
-TEMPLATE    INSTANCES  HEALTHY  STRATEGY
-filesystem          2        1  weighted
-clock               1        0  default
+TEMPLATE    INSTANCES  HEALTHY  UNKNOWN  STRATEGY
+filesystem          2        1        0  weighted
+clock               1        0        1  default
 
 TEMPLATE    INSTANCE  STATUS     FAILURES  WEIGHT  SPOKEN  WHERE
 filesystem  fs-1      healthy           0       3  http    http://127.0.0.1:7071/
@@ -41,13 +41,15 @@ async fn status_for_scripts_shows_the_same_and_no_secret() {
     assert_eq!(
         status["totals"],
         json!({
-            "templates": 2, "instances": 3, "healthy_instances": 1, "unhealthy_instances": 2,
+            "templates": 2, "instances": 3, "healthy_instances": 1, "unhealthy_instances": 1,
+            "unknown_instances": 1,
         })
     );
     assert_eq!(
         status["templates"][0],
         json!({
-            "name": "filesystem", "instances": 2, "healthy_instances": 1, "strategy": "weighted",
+            "name": "filesystem", "instances": 2, "healthy_instances": 1,
+            "unknown_instances": 0, "strategy": "weighted",
         })
     );
     assert_eq!(

@@ -33,8 +33,8 @@ async fn status_is_what_the_gateway_says() {
     let expected = format!(
         "from the gateway at {url}
 
-TEMPLATES  INSTANCES  HEALTHY  UPTIME     REQUESTS
-        2          3        1  1 h 2 min        12
+TEMPLATES  INSTANCES  HEALTHY  UNKNOWN  UPTIME     REQUESTS
+        2          3        1        1  1 h 2 min        12
 "
     );
     assert!(said.starts_with(&expected), "{said}");

@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use super::{Trouble, place::Target};
 use crate::commands::table::{Cell, Table, Tone};
 
+/// The statuses that are counted; an instance of any other is unhealthy.
+pub(super) const HEALTHY: &str = "healthy";
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// All templates and their instances, whoever told of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Overview {
@@ -99,8 +103,15 @@ impl Overview {
         Totals {
             templates: count(self.templates.len()),
             instances: count(self.rows().count()),
-            healthy: count(self.rows().filter(|(_, row)| row.is_healthy()).count()),
+            healthy: self.count(HEALTHY),
         }
+    }
+
+    /// How many instances have this status.
+    pub(super) fn count(&self, status: &str) -> u64 {
+        let templates = self.templates.iter();
+        let numbers = templates.map(|template| template.count(status));
+        u64::try_from(numbers.sum::<usize>()).unwrap_or(u64::MAX)
     }
 
     /// All instances, each with the name of its template.
@@ -118,8 +129,11 @@ impl Overview {
 }
 
 impl Template {
-    pub(super) fn healthy(&self) -> usize {
-        self.instances.iter().filter(|row| row.is_healthy()).count()
+    /// How many instances have this status. A gateway sends calls to one of unknown health as
+    /// well, which a file cannot say, so that is not what counts.
+    pub(super) fn count(&self, status: &str) -> usize {
+        let instances = self.instances.iter();
+        instances.filter(|row| row.status == status).count()
     }
 }
 
@@ -136,7 +150,7 @@ impl Row {
                 .recorded
                 .status
                 .as_deref()
-                .unwrap_or("unknown")
+                .unwrap_or(UNKNOWN)
                 .to_owned(),
             usable: None,
             failures: entry.recorded.consecutive_failures.into(),
@@ -157,7 +171,7 @@ impl Row {
                 let transport = if program.is_some() { "stdio" } else { "http" };
                 transport.to_owned()
             }),
-            status: text(&instance["status"]).unwrap_or_else(|| "unknown".to_owned()),
+            status: text(&instance["status"]).unwrap_or_else(|| UNKNOWN.to_owned()),
             usable: instance["live"]["usable"].as_bool(),
             failures: instance["consecutive_failures"]
                 .as_u64()
@@ -166,10 +180,6 @@ impl Row {
             last_check: text(&instance["last_health_check"]),
             program,
         }
-    }
-
-    fn is_healthy(&self) -> bool {
-        self.usable.unwrap_or(self.status == "healthy")
     }
 
     /// Its members for scripts.
@@ -196,8 +206,8 @@ pub(super) fn table<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Row)>) -> T
     ]);
     for (template, row) in rows {
         let tone = match row.status.as_str() {
-            "healthy" => Tone::Good,
-            "unknown" => Tone::Faint,
+            HEALTHY => Tone::Good,
+            UNKNOWN => Tone::Faint,
             _ => Tone::Bad,
         };
         let place = row.endpoint.as_ref().or(row.program.as_ref());
@@ -221,6 +231,18 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_that_uses_an_instance_does_not_make_it_healthy() {
+        let live = json!({"usable": true});
+        let instances = json!([
+            {"id": "a", "endpoint": "http://a:1", "status": "unknown", "live": live},
+            {"id": "b", "endpoint": "http://b:1", "status": "healthy", "live": {"usable": false}},
+        ]);
+        let overview =
+            Overview::from_answer(&json!({"templates": {"t": {"instances": instances}}}));
+        assert_eq!((overview.totals().healthy, overview.count(UNKNOWN)), (1, 1));
+    }
 
     #[test]
     fn a_gateway_and_a_file_that_say_the_same_look_the_same() {
@@ -251,7 +273,7 @@ mod tests {
                 healthy: 1
             }
         );
-        assert_eq!(overview.templates[0].healthy(), 1);
+        assert_eq!(overview.templates[0].count(HEALTHY), 1);
         assert!(overview.has("fs", "fs-2") && !overview.has("x", "fs-2"));
         let shown = table(overview.rows()).render(false);
         assert!(

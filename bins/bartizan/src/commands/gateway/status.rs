@@ -3,7 +3,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{
-    overview::{self, Overview, Totals},
+    overview::{self, HEALTHY, Overview, Totals, UNKNOWN},
     place::{self, Target},
 };
 use crate::{
@@ -20,6 +20,7 @@ pub(super) async fn status(source: &cli::Source, place: &cli::Place) -> Result<(
         instances,
         healthy,
     } = overview.totals();
+    let unknown = overview.count(UNKNOWN);
     let gateway = match &target {
         Target::Gateway { stats, .. } => stats["gateway"].clone(),
         Target::File { .. } => Value::Null,
@@ -30,7 +31,8 @@ pub(super) async fn status(source: &cli::Source, place: &cli::Place) -> Result<(
             json!({
                 "name": template.name,
                 "instances": template.instances.len(),
-                "healthy_instances": template.healthy(),
+                "healthy_instances": template.count(HEALTHY),
+                "unknown_instances": template.count(UNKNOWN),
                 "strategy": template.strategy,
             })
         });
@@ -40,7 +42,8 @@ pub(super) async fn status(source: &cli::Source, place: &cli::Place) -> Result<(
                 "templates": templates,
                 "instances": instances,
                 "healthy_instances": healthy,
-                "unhealthy_instances": instances - healthy,
+                "unhealthy_instances": instances - healthy - unknown,
+                "unknown_instances": unknown,
             },
             "templates": list.collect::<Vec<_>>(),
             "instances": rows.collect::<Vec<_>>(),
@@ -48,7 +51,14 @@ pub(super) async fn status(source: &cli::Source, place: &cli::Place) -> Result<(
         return report.json(&target, members);
     }
     let mut text = format!("from {}\n\n", target.name());
-    let mut totals = Table::new(&["TEMPLATES", "INSTANCES", "HEALTHY", "UPTIME", "REQUESTS"]);
+    let mut totals = Table::new(&[
+        "TEMPLATES",
+        "INSTANCES",
+        "HEALTHY",
+        "UNKNOWN",
+        "UPTIME",
+        "REQUESTS",
+    ]);
     let number = |value: &Value| {
         value
             .as_f64()
@@ -58,17 +68,19 @@ pub(super) async fn status(source: &cli::Source, place: &cli::Place) -> Result<(
         templates.into(),
         instances.into(),
         healthy.into(),
+        unknown.into(),
         uptime(&gateway["uptime_seconds"]).into(),
         number(&gateway["total_requests"]).into(),
     ]);
     let _ = writeln!(text, "{}", totals.render(report.colour()));
     if !overview.templates.is_empty() {
-        let mut table = Table::new(&["TEMPLATE", "INSTANCES", "HEALTHY", "STRATEGY"]);
+        let mut table = Table::new(&["TEMPLATE", "INSTANCES", "HEALTHY", "UNKNOWN", "STRATEGY"]);
         for template in &overview.templates {
             table.row([
                 template.name.as_str().into(),
                 template.instances.len().into(),
-                template.healthy().into(),
+                template.count(HEALTHY).into(),
+                template.count(UNKNOWN).into(),
                 template.strategy.as_deref().unwrap_or("default").into(),
             ]);
         }
