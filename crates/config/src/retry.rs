@@ -102,7 +102,8 @@ impl RetrySettings {
     }
 }
 
-/// On if the text is exactly "true", as documented.
+/// On if the text of a variable is exactly "true", as documented. A file with a form of its own has
+/// a word for off, so that what is neither is a mistake there.
 fn jittered(
     reader: &mut Reader<'_>,
     scope: &Scope,
@@ -112,6 +113,9 @@ fn jittered(
     let Some(text) = reader.text(scope, variable) else {
         return parent.clone();
     };
+    if text.origin().is_structured() {
+        return reader.inherit(scope, variable, parent);
+    }
     if !matches!(*text, "true" | "false") {
         let name = scope.name(variable);
         let value = quoted(&text);

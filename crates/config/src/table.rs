@@ -196,7 +196,7 @@ variables! {
     RETRY_MAX_DELAY = "MCP_RETRY_MAX_DELAY", Retry, POSITIVE,
         Value("30000", DOCUMENTED), "Max delay must be positive",
         "The longest delay before a retry.";
-    RETRY_JITTER = "MCP_RETRY_JITTER", Retry, Text("`true`, anything else is false"),
+    RETRY_JITTER = "MCP_RETRY_JITTER", Retry, Text("`true`, anything else is false; as a key `true` or `false`"),
         Value("false", DOCUMENTED), "",
         "Whether delays are randomised, so that callers that failed together do not return \
          together. Recommended.";
@@ -444,7 +444,7 @@ variables! {
         Inherit("MCP_RETRY_MAX_DELAY"), "max delay must be positive",
         "The longest delay before a retry of this service.";
     SERVICE_RETRY_JITTER = "MCP_SERVICE_<NAME>_RETRY_JITTER", Resilience,
-        Text("`true`, anything else is false"),
+        Text("`true`, anything else is false; as a key `true` or `false`"),
         Inherit("MCP_RETRY_JITTER"), "",
         "Whether delays are randomised for this service.";
 

@@ -153,6 +153,27 @@ services:
     );
 }
 
+/// As a variable, what is not `true` is off, which is documented; a file has a word for that.
+#[test]
+fn jitter_in_a_file_is_true_or_false() {
+    let text = "
+gateway:
+  retry: {jitter: yes}
+services:
+  a: {endpoint: 'http://a', auth: {type: none}, retry: {jitter: 1}}
+  b: {endpoint: 'http://b', auth: {type: none}, retry: {jitter: false}}
+";
+    assert_eq!(
+        problems(text),
+        [
+            "gateway.retry.jitter must be true or false (gateway.retry.jitter is \"yes\" in \
+             bartizan.yaml, line 3, column 11)",
+            "services.a.retry.jitter must be true or false (services.a.retry.jitter is \"1\" in \
+             bartizan.yaml, line 5, column 57)",
+        ]
+    );
+}
+
 #[test]
 fn the_settings_of_services_with_instances_are_judged_at_once() {
     let text = "
