@@ -35,6 +35,11 @@ impl Tokens {
         }
     }
 
+    /// Waits until a refresh token that is being replaced has been saved, if one is.
+    pub(in crate::service) async fn settled(&self) {
+        self.cache.settled().await;
+    }
+
     /// Brings the counters of tokens that were had, and of failures, up to date.
     pub(in crate::service) fn count(&self, metrics: &ServiceMetrics) {
         let snapshot = self.cache.snapshot();
