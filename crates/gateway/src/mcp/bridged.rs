@@ -142,8 +142,9 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
         Err(refusal) => return refusal.response(None),
     };
     if method == Method::GET {
-        news::attend(door, &client);
+        // Before anybody asks what only who has a stream is asked.
         let stream = news::stream(door, &client, &session.id());
+        news::attend(door, &client);
         return turns::until_gone(door, stream, None);
     }
     door.shared.mcp().end(session.id(), &door.caller);

@@ -4,13 +4,15 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use bartizan_clock::Clock;
 use bartizan_protocol::error;
 use bartizan_transport::bridge::{self, Abilities, Listen, LogLevel};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
     Door, Refusal,
@@ -24,6 +26,8 @@ use super::{
 const MAX_ASKED: usize = 64;
 /// How much news a client may fall behind before it misses some.
 const NEWS: usize = 256;
+/// How soon a client is expected back whose stream has ended: its connection may have broken.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a request was cancelled, as raw JSON, if that was said.
 type Reason = Option<Box<str>>;
@@ -42,6 +46,8 @@ pub(crate) struct ClientSession {
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
     news: broadcast::Sender<Bytes>,
+    /// How many streams are open on which it can be asked.
+    streams: watch::Sender<usize>,
     /// Resources, each with the service that has it.
     watched: Mutex<BTreeSet<(u64, Box<str>)>>,
     attendance: Mutex<HashMap<u64, Attendance>>,
@@ -61,6 +67,7 @@ impl ClientSession {
             under_way: Mutex::default(),
             upstreams: Mutex::default(),
             news: broadcast::channel(NEWS).0,
+            streams: watch::Sender::new(0),
             watched: Mutex::default(),
             attendance: Mutex::default(),
         }
@@ -89,11 +96,11 @@ impl ClientSession {
     }
 
     /// The session with an upstream that belongs to this client alone.
-    pub(crate) fn upstream(&self, door: &Door) -> Arc<UpstreamSession> {
+    pub(crate) fn upstream(self: &Arc<Self>, door: &Door) -> Arc<UpstreamSession> {
         let mut upstreams = self.upstreams.lock();
         let session = upstreams
             .entry(door.service.id())
-            .or_insert_with(|| Arc::new(UpstreamSession::new(self.introduction.clone())));
+            .or_insert_with(|| Arc::new(UpstreamSession::of(self)));
         Arc::clone(session)
     }
 
@@ -124,24 +131,47 @@ impl ClientSession {
         out: &Outgoing,
         question: impl FnOnce(&str) -> Bytes,
     ) -> Asked {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("\"bartizan-{number}\"");
-        let mut asked = Asked {
-            session: Arc::clone(self),
-            id,
-            answer: None,
-        };
-        {
-            let mut open = self.asked.lock();
-            if open.len() < MAX_ASKED {
-                let (sender, answer) = oneshot::channel();
-                asked.answer = Some(answer);
-                open.insert(asked.id.clone(), sender);
-            }
-        }
+        let asked = self.open_question();
         if asked.answer.is_some() {
             out.say(question(&asked.id)).await;
         }
+        asked
+    }
+
+    /// Puts a question that belongs to no call to the client, on the stream that it holds open;
+    /// nothing if it holds none, or too many are open.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`ClientSession::ask`].
+    pub(crate) fn ask_on_stream(
+        self: &Arc<Self>,
+        question: impl FnOnce(&str) -> Bytes,
+    ) -> Option<Asked> {
+        if *self.streams.borrow() == 0 {
+            return None;
+        }
+        let asked = self.open_question();
+        asked.answer.is_some().then(|| {
+            self.tell(question(&asked.id));
+            asked
+        })
+    }
+
+    fn open_question(self: &Arc<Self>) -> Asked {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut asked = Asked {
+            session: Arc::clone(self),
+            id: format!("\"bartizan-{number}\""),
+            answer: None,
+        };
+        let mut open = self.asked.lock();
+        if open.len() < MAX_ASKED {
+            let (sender, answer) = oneshot::channel();
+            asked.answer = Some(answer);
+            open.insert(asked.id.clone(), sender);
+        }
+        drop(open);
         asked
     }
 
@@ -230,6 +260,33 @@ impl ClientSession {
     pub(crate) fn news(&self) -> broadcast::Receiver<Bytes> {
         self.news.subscribe()
     }
+
+    /// Notes that the client holds a stream open on which it can be asked, until this is dropped.
+    pub(crate) fn holds_stream(&self) -> HeldStream {
+        self.streams.send_modify(|open| *open += 1);
+        HeldStream(self.streams.clone())
+    }
+
+    /// Completes when the client holds no stream open and does not come back for one.
+    pub(crate) async fn has_left(&self, clock: Clock) {
+        let mut streams = self.streams.subscribe();
+        loop {
+            let _ = streams.wait_for(|open| *open == 0).await;
+            tokio::select! {
+                _ = streams.wait_for(|open| *open > 0) => {}
+                () = clock.sleep(BACK_WITHIN) => return,
+            }
+        }
+    }
+}
+
+/// A stream that a client holds open, until this is dropped.
+pub(crate) struct HeldStream(watch::Sender<usize>);
+
+impl Drop for HeldStream {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
 }
 
 fn unanswered(id: &str, text: &'static str) -> Bytes {
@@ -245,6 +302,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// Who was asked.
+    pub(crate) fn client(&self) -> Arc<ClientSession> {
+        Arc::clone(&self.session)
+    }
+
     /// Waits for the answer: the client's, or an error.
     pub(crate) async fn answer(mut self) -> Bytes {
         let Some(answer) = &mut self.answer else {

@@ -79,7 +79,10 @@ pub(super) fn stream(
     session: &SessionId,
 ) -> Response<Body> {
     let house = door.shared.mcp();
-    let held = house.clients().hold(session, &door.caller);
+    let held = (
+        house.clients().hold(session, &door.caller),
+        client.holds_stream(),
+    );
     let messages = stream::unfold((client.news(), held), async |(mut news, held)| {
         let message = next(&mut news).await?;
         Some((message, (news, held)))
@@ -324,9 +327,7 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
                 };
                 heard = true;
                 if envelope.kind() == Kind::Request {
-                    let id = envelope.id().map_or("null", |id| id.as_raw());
-                    let answer = ask::answer_locally(id, &message);
-                    let _ = door.send(live.aside(answer)).await;
+                    strong.asked(&door, &live, message).await;
                 } else {
                     strong.heard(&door, &envelope);
                     strong.tell(message);

@@ -45,6 +45,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether nobody hears what is said.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.said.is_closed()
+    }
+
     /// Says a message, once there is room.
     pub(crate) async fn say(&self, message: Bytes) {
         // Nobody reads any more: then this future is about to be dropped.
@@ -72,16 +77,6 @@ impl Talk {
     /// Nothing is lost by dropping the future.
     pub(crate) async fn next(&mut self) -> Option<Said> {
         poll_fn(|cx| self.poll_said(cx)).await
-    }
-
-    /// The response alone, for whoever has no use for what comes before it.
-    pub(crate) async fn response(mut self) -> Option<Bytes> {
-        while let Some(said) = self.next().await {
-            if let Said::Response(response) = said {
-                return Some(response);
-            }
-        }
-        None
     }
 
     fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Option<Said>> {

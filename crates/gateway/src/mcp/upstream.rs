@@ -8,7 +8,7 @@ use std::{
 
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
-    Envelope, Version, edit, error,
+    Envelope, Kind, Version, edit, error,
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
     method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
 };
@@ -26,8 +26,9 @@ use tokio::{
 
 use super::{
     Door, Message, Refusal,
-    ask::{Turns, fresh_id},
+    ask::{self, Turns, fresh_id},
     call::{Errand, changes_a_list},
+    client::ClientSession,
     lost,
     news::Attendance,
     raw::{EITHER, EVENTS},
@@ -66,6 +67,8 @@ impl Introduction {
 #[derive(Debug)]
 pub(crate) struct UpstreamSession {
     introduction: Introduction,
+    /// Whose it is, unless several clients share it: who is asked what the upstream asks.
+    client: Weak<ClientSession>,
     live: Mutex<Option<Arc<Live>>>,
     /// How often the upstream did not begin one.
     failures: AtomicU64,
@@ -186,6 +189,7 @@ impl UpstreamSession {
     pub(crate) fn new(introduction: Introduction) -> Self {
         Self {
             introduction,
+            client: Weak::new(),
             live: Mutex::new(None),
             failures: AtomicU64::new(0),
             news: broadcast::channel(NEWS).0,
@@ -194,6 +198,14 @@ impl UpstreamSession {
             watched: SyncMutex::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
+        }
+    }
+
+    /// One of this client alone.
+    pub(crate) fn of(client: &Arc<ClientSession>) -> Self {
+        Self {
+            client: Arc::downgrade(client),
+            ..Self::new(client.introduction().clone())
         }
     }
 
@@ -265,10 +277,10 @@ impl UpstreamSession {
         if asked.is_empty() {
             return None;
         }
-        let (door, live) = (door.clone(), Arc::clone(live));
+        let (door, live, client) = (door.clone(), Arc::clone(live), self.client.clone());
         Some(tokio::spawn(async move {
             for (method, params) in asked {
-                ask(&door, &live, method, &params).await;
+                ask(&door, &live, &client, method, &params).await;
             }
         }))
     }
@@ -368,11 +380,14 @@ impl UpstreamSession {
     /// Sends a request of the gateway's own and gives the response, if one came.
     pub(crate) async fn request(&self, door: &Door, method: &str, params: &str) -> Option<Bytes> {
         let body = error::request(&fresh_id(), method, Some(params));
-        let (response, _) = self
-            .send(door, |live| live.aside(body.clone()))
-            .await
-            .ok()?;
-        door.final_message(response).await
+        let sent = self.send(door, |live| live.aside(body.clone())).await;
+        let (response, live) = sent.ok()?;
+        answer(door, &live, &self.client, response).await
+    }
+
+    /// Sees to a question that the upstream asked in `live`, outside of calls.
+    pub(crate) async fn asked(&self, door: &Door, live: &Arc<Live>, question: Bytes) {
+        ask::put(door, live, self.client.upgrade().as_ref(), question).await;
     }
 
     /// Sends a notification, if the session has begun.
@@ -460,10 +475,41 @@ pub(super) fn uri_params(uri: &str) -> String {
 }
 
 /// Sends a request in a session as it is, and waits for the response.
-async fn ask(door: &Door, live: &Live, method: &str, params: &str) {
+async fn ask(
+    door: &Door,
+    live: &Arc<Live>,
+    client: &Weak<ClientSession>,
+    method: &str,
+    params: &str,
+) {
     let body = error::request(&fresh_id(), method, Some(params));
     if let Ok(response) = door.send(live.aside(body)).await {
-        door.final_message(response).await;
+        answer(door, live, client, response).await;
+    }
+}
+
+/// The response in an answer. Over one connection a server may ask in it what belongs to no call.
+async fn answer(
+    door: &Door,
+    live: &Arc<Live>,
+    client: &Weak<ClientSession>,
+    response: Response<Payload>,
+) -> Option<Bytes> {
+    let mut exchange = door.exchange(response);
+    let answer = async {
+        loop {
+            let message = exchange.next().await?.ok()?;
+            match Envelope::read(&message).ok()?.kind() {
+                Kind::Response | Kind::Error => return Some(message),
+                Kind::Request => ask::put(door, live, client.upgrade().as_ref(), message).await,
+                Kind::Notification => {}
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = door.shared.clock().sleep(door.service.timeout()) => None,
     }
 }
 

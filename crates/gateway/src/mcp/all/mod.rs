@@ -149,8 +149,10 @@ pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) 
         Err(refusal) => return refusal.response(None),
     };
     if method == Method::GET {
+        // Before anybody asks what only who has a stream is asked.
+        let stream = news::stream(door, &client, &session.id());
         turns::attend_all(door, &client);
-        return news::stream(door, &client, &session.id());
+        return stream;
     }
     door.shared.mcp().end(session.id(), &door.caller);
     door.shared

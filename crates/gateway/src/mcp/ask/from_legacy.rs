@@ -11,6 +11,7 @@ use super::{
     Request,
     legacy_upstream::{Call, Heard},
     modern_upstream::{self, fresh_id},
+    outside,
     turn::Turn,
     untranslatable, without,
 };
@@ -90,6 +91,10 @@ pub(super) async fn to_legacy(
             Some(answer) = asked.next() => call.answer(answer).await?,
             heard = call.hear(request) => match heard? {
                 Heard::Message(message) => out.say(message).await,
+                // A list that the gateway asks for itself has no stream that the client reads.
+                Heard::Request(message) if out.is_nowhere() => {
+                    outside::put(door, call.live(), Some(client), message).await;
+                }
                 Heard::Request(message) => {
                     let put = client.ask(out, |ours| with_id(&message, ours)).await;
                     asked.push(answer_to(message, put));
@@ -113,12 +118,12 @@ pub(super) async fn to_legacy(
 
 /// Waits for what the client answers to a question of its upstream, and gives it under the
 /// upstream's id.
-async fn answer_to(message: Bytes, asked: Asked) -> Bytes {
+pub(super) async fn answer_to(message: Bytes, asked: Asked) -> Bytes {
     let id = edit::get(&message, &["id"]).unwrap_or("null");
     with_id(&asked.answer().await, id)
 }
 
-fn with_id(message: &[u8], id: &str) -> Bytes {
+pub(super) fn with_id(message: &[u8], id: &str) -> Bytes {
     let mut edit = Edit::new(message);
     edit.set(&["id"], id);
     edit.finish().unwrap_or_default()

@@ -31,7 +31,7 @@ const MAX_RESUMPTIONS: u32 = 1000;
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 const RESUME_AFTER_AT_MOST: Duration = Duration::from_secs(30);
 /// How long the answer to a question is waited for that outlived its call.
-const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// The pool's key for the sessions that requests of this client share: never another's, and
 /// never one that was begun with other abilities.
@@ -194,7 +194,7 @@ impl Call {
         })
     }
 
-    pub(super) fn live(&self) -> &Live {
+    pub(super) fn live(&self) -> &Arc<Live> {
         &self.live
     }
 

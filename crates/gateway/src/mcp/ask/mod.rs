@@ -10,6 +10,7 @@ mod from_modern;
 mod habits;
 mod legacy_upstream;
 mod modern_upstream;
+mod outside;
 mod parked;
 mod turn;
 mod turns;
@@ -24,17 +25,13 @@ use tokio::sync::oneshot::error::RecvError;
 
 pub(super) use self::{
     direct::direct,
-    from_modern::answer_locally,
     legacy_upstream::pooled,
     modern_upstream::{discover, fresh_id, mirror},
+    outside::put,
 };
 pub(crate) use self::{habits::Habits, parked::Parked, turns::Turns};
 use super::{
-    Door, Refusal,
-    client::ClientSession,
-    exchange::ExchangeError,
-    probe,
-    talk::{Outgoing, Talk},
+    Door, Refusal, client::ClientSession, exchange::ExchangeError, probe, talk::Outgoing,
     upstream::Introduction,
 };
 
@@ -162,8 +159,8 @@ pub(super) fn alone(
     request: &Request,
 ) -> BoxFuture<'static, Option<Bytes>> {
     let (door, client, request) = (door.clone(), client.clone(), request.clone());
-    let talk = Talk::new(|out| async move { Some(ask(&door, &client, &request, &out).await) });
-    Box::pin(talk.response())
+    let nowhere = Outgoing::nowhere();
+    Box::pin(async move { Some(ask(&door, &client, &request, &nowhere).await) })
 }
 
 /// The same message without a member, if it has that.

@@ -1,0 +1,71 @@
+//! What an upstream of an older revision asks outside of calls: a file server for the roots of its
+//! client as soon as the session has begun.
+
+use std::sync::Arc;
+
+use bartizan_protocol::edit;
+use bytes::Bytes;
+
+use super::{
+    from_legacy::{answer_to, with_id},
+    from_modern::answer_locally,
+    legacy_upstream::ANSWER_WITHIN,
+};
+use crate::mcp::{
+    Door,
+    client::{Asked, ClientSession},
+    refusal::Refusal,
+    upstream::Live,
+};
+
+/// Puts a question that was asked in `live` to its client, on the stream that the client holds
+/// open, and has what comes of it sent back. Whoever holds none, or never said that it can answer,
+/// is not asked, nor is anybody if several clients share the session.
+pub(in crate::mcp) async fn put(
+    door: &Door,
+    live: &Arc<Live>,
+    client: Option<&Arc<ClientSession>>,
+    question: Bytes,
+) {
+    match client.and_then(|client| put_to(client, &question)) {
+        // In a task of its own: whoever heard the question has more to hear meanwhile.
+        Some(asked) => {
+            let (door, live) = (door.clone(), Arc::clone(live));
+            tokio::spawn(async move {
+                let answer = answer_in_time(&door, asked, question).await;
+                let _ = door.send(live.aside(answer)).await;
+            });
+        }
+        None => {
+            let answer = answer_locally(id_of(&question), &question);
+            let _ = door.send(live.aside(answer)).await;
+        }
+    }
+}
+
+fn put_to(client: &Arc<ClientSession>, question: &Bytes) -> Option<Asked> {
+    let method = edit::get(question, &["method"]).and_then(edit::text)?;
+    let params = edit::get(question, &["params"]);
+    client.abilities().admit(&method, params).ok()?;
+    client.ask_on_stream(|ours| with_id(question, ours))
+}
+
+/// What the client answers, or an error if it goes away or takes too long.
+async fn answer_in_time(door: &Door, asked: Asked, question: Bytes) -> Bytes {
+    let clock = door.shared.clock();
+    let client = asked.client();
+    let refused = |text| {
+        let refusal = Refusal::answer(bartizan_protocol::error::INTERNAL, text);
+        refusal.to_bytes(Some(id_of(&question)))
+    };
+    tokio::select! {
+        biased;
+        answer = answer_to(question.clone(), asked) => answer,
+        () = client.has_left(clock) => refused("the client went away"),
+        () = clock.sleep(ANSWER_WITHIN) => refused("the client did not answer"),
+    }
+}
+
+fn id_of(question: &[u8]) -> &str {
+    edit::get(question, &["id"]).unwrap_or("null")
+}

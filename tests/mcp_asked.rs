@@ -1,0 +1,334 @@
+//! What servers of the older revisions ask a client of all services, outside of its calls and
+//! within them: each question under an id of the gateway's, and what comes of it sent back.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bartizan_testkit::{Recorded, Reply, Upstream};
+use bartizan_tests::{Answer, Running, Variables};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A server of 2025-06-18 with the tool `look`, which says what it is told to.
+struct Server {
+    upstream: Upstream,
+    said: Arc<Said>,
+}
+
+/// What is said next, before a request is answered and on the stream of a client's session.
+#[derive(Default)]
+struct Said {
+    before: Mutex<HashMap<String, Vec<Value>>>,
+    outside: Mutex<Vec<Value>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let said = Arc::<Said>::default();
+        let own = Arc::clone(&said);
+        let upstream = Upstream::start_with(move |request| answer(&own, request));
+        Self {
+            upstream: upstream.await,
+            said,
+        }
+    }
+
+    /// Says something on the stream of the client's session, when it is opened next.
+    fn says(&self, messages: &[Value]) {
+        self.said.outside.lock().extend_from_slice(messages);
+    }
+
+    /// Says something before it answers the next request of a client's for `method`.
+    fn says_before(&self, method: &str, messages: &[Value]) {
+        let mut before = self.said.before.lock();
+        before.insert(method.to_owned(), messages.to_vec());
+    }
+
+    fn received(&self, matches: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let requests = self.upstream.requests();
+        let messages = requests.iter().map(json_of);
+        messages.filter(|it| matches(it)).collect()
+    }
+
+    /// Waits for a message.
+    async fn receives(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        let received = async {
+            loop {
+                if let Some(it) = self.received(&matches).pop() {
+                    return it;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let received = tokio::time::timeout(PATIENCE, received).await;
+        received.unwrap_or_else(|_| panic!("no {what} in {:?}", self.received(|_| true)))
+    }
+
+    /// Waits for what comes of a question.
+    async fn is_answered(&self, id: &str) -> Value {
+        let is_it = |it: &Value| it["id"] == id && it["method"].is_null();
+        self.receives(&format!("answer to {id}"), is_it).await
+    }
+}
+
+/// Null if there is no body.
+fn json_of(request: &Recorded) -> Value {
+    serde_json::from_slice(&request.body).unwrap_or_default()
+}
+
+fn events(messages: &[Value]) -> Reply {
+    let body: String = messages
+        .iter()
+        .map(|it| format!("data: {it}\n\n"))
+        .collect();
+    Reply::status(200)
+        .header("content-type", "text/event-stream")
+        .body(body)
+}
+
+fn answer(said: &Said, request: &Recorded) -> Reply {
+    let message = json_of(request);
+    let is_clients = request.header("mcp-session-id") == Some("client");
+    let response =
+        |result: Value| json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+    let result = |result: Value| {
+        let method = message["method"].as_str().unwrap_or_default();
+        let before = is_clients.then(|| said.before.lock().remove(method));
+        match before.flatten() {
+            Some(mut messages) => {
+                messages.push(response(result));
+                events(&messages)
+            }
+            None => Reply::json(response(result).to_string()),
+        }
+    };
+    match message["method"].as_str() {
+        // The gateway's own sessions declare nothing, and hear nothing.
+        None if request.method == Method::GET && is_clients => {
+            events(&std::mem::take(&mut *said.outside.lock()))
+        }
+        None if request.method == Method::GET => Reply::status(405),
+        None => Reply::status(202),
+        Some("initialize") => {
+            let declared = message["params"]["capabilities"] != json!({});
+            let capabilities = json!({ "tools": {}, "resources": { "subscribe": true } });
+            let about = json!({ "name": "s", "version": "1" });
+            result(
+                json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities,
+                "serverInfo": about }),
+            )
+            .header(
+                "mcp-session-id",
+                if declared { "client" } else { "gateway" },
+            )
+        }
+        Some("server/discover") => Reply::status(400),
+        Some("tools/list") => result(json!({ "tools": [
+            { "name": "look", "inputSchema": { "type": "object" } }] })),
+        Some("tools/call") => result(json!({ "content": [] })),
+        Some("resources/list") => result(json!({ "resources": [] })),
+        Some(method) if method.starts_with("notifications/") => Reply::status(202),
+        Some(_) => result(json!({})),
+    }
+}
+
+async fn gateway(services: &[(&str, &Server)]) -> Running {
+    let names: Vec<_> = services.iter().map(|(name, _)| *name).collect();
+    let mut variables = Variables::default()
+        .set("MCP_SERVICES", names.join(","))
+        .set("MCP_RETRY_MAX_ATTEMPTS", 0);
+    for (name, server) in services {
+        let prefix = format!("MCP_SERVICE_{}", name.to_uppercase());
+        variables = variables
+            .set(&format!("{prefix}_TRANSPORT"), "streamable-http")
+            .set(&format!("{prefix}_ENDPOINT"), server.upstream.url());
+    }
+    variables.start().await
+}
+
+/// A client of an older revision, of all services.
+struct Client<'a> {
+    gateway: &'a Running,
+    session: String,
+}
+
+impl<'a> Client<'a> {
+    async fn begin(gateway: &'a Running, capabilities: Value) -> Self {
+        let mut client = Self {
+            gateway,
+            session: String::new(),
+        };
+        let params = json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities,
+            "clientInfo": { "name": "t", "version": "1" } });
+        let begun = client.ask("initialize", params).await;
+        assert_eq!(begun.status, StatusCode::OK, "{:?}", begun.body);
+        begun
+            .header("mcp-session-id")
+            .expect("a session")
+            .clone_into(&mut client.session);
+        client
+    }
+
+    fn headers(&self) -> HashMap<&str, &str> {
+        let mut headers = HashMap::from([("accept", "application/json, text/event-stream")]);
+        if !self.session.is_empty() {
+            headers.insert("mcp-session-id", &self.session);
+        }
+        headers
+    }
+
+    async fn send(&self, body: Value) -> Answer {
+        let mut headers = self.headers();
+        headers.insert("content-type", "application/json");
+        let headers: Vec<_> = headers.into_iter().collect();
+        let request = self
+            .gateway
+            .request(Method::POST, "/mcp", &headers, body.to_string());
+        self.gateway.send(request).await
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Answer {
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params });
+        self.send(body).await
+    }
+
+    /// Says something that is not answered.
+    async fn say(&self, body: Value) {
+        assert_eq!(self.send(body).await.status, StatusCode::ACCEPTED);
+    }
+
+    /// Opens the stream of the session.
+    async fn listen(&self) -> Listening {
+        let headers: Vec<_> = self.headers().into_iter().collect();
+        let request = self.gateway.request(Method::GET, "/mcp", &headers, "");
+        let response = self.gateway.open(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Listening {
+            body: response.into_body(),
+            text: String::new(),
+        }
+    }
+}
+
+fn read_events(text: &str) -> Vec<Value> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    data.filter_map(|data| serde_json::from_str(data).ok())
+        .collect()
+}
+
+/// The stream of a session.
+struct Listening {
+    body: Incoming,
+    text: String,
+}
+
+impl Listening {
+    /// Waits for so many messages with a method, and gives all of them.
+    async fn hears(&mut self, method: &str, times: usize) -> Vec<Value> {
+        let heard = async {
+            loop {
+                let mut messages = read_events(&self.text);
+                messages.retain(|it| it["method"] == method);
+                if messages.len() >= times {
+                    return messages;
+                }
+                let frame = self.body.frame().await.expect("a stream that goes on");
+                let data = frame.expect("a frame").into_data().unwrap_or_default();
+                self.text.push_str(&String::from_utf8_lossy(&data));
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        heard.unwrap_or_else(|_| panic!("no {method} in {}", self.text))
+    }
+}
+
+fn question(id: &str, method: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": {} })
+}
+
+/// A file server asks for the roots of its client as soon as it knows the client.
+#[tokio::test]
+async fn a_server_that_asks_outside_of_calls_is_answered_by_the_client() {
+    let servers = [Server::start().await, Server::start().await];
+    for server in &servers {
+        server.says(&[question("q-1", "roots/list")]);
+    }
+    let gateway = gateway(&[("a", &servers[0]), ("b", &servers[1])]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    let mut stream = client.listen().await;
+    let asked = stream.hears("roots/list", 2).await;
+    assert_ne!(asked[0]["id"], asked[1]["id"], "{asked:?}");
+    for asked in &asked {
+        let roots = json!([{ "uri": format!("file:///{}", asked["id"].as_str().unwrap()) }]);
+        client
+            .say(json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "roots": roots } }))
+            .await;
+    }
+    let mut roots = Vec::new();
+    for server in &servers {
+        let answer = server.is_answered("q-1").await;
+        roots.push(answer["result"]["roots"][0]["uri"].clone());
+    }
+    assert_ne!(roots[0], roots[1]);
+}
+
+#[tokio::test]
+async fn a_client_is_not_asked_for_what_it_never_declared() {
+    let server = Server::start().await;
+    server.says(&[question("q-1", "sampling/createMessage")]);
+    let gateway = gateway(&[("a", &server)]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    let mut stream = client.listen().await;
+    let refused = server.is_answered("q-1").await;
+    assert_eq!(refused["error"]["code"], -32601, "{refused}");
+    // What it declared it is asked for, and hears nothing else.
+    server.says(&[question("q-2", "roots/list")]);
+    stream.hears("roots/list", 1).await;
+    assert!(!stream.text.contains("sampling"), "{}", stream.text);
+}
+
+#[tokio::test]
+async fn a_server_hears_that_the_client_which_it_asked_went_away() {
+    let server = Server::start().await;
+    server.says(&[question("q-1", "roots/list")]);
+    let gateway = gateway(&[("a", &server)]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    let mut stream = client.listen().await;
+    stream.hears("roots/list", 1).await;
+    drop(stream);
+    let failed = server.is_answered("q-1").await;
+    assert_eq!(failed["error"]["code"], -32603, "{failed}");
+    // Who holds no stream is not asked at all.
+    server.says(&[question("q-2", "roots/list")]);
+    let refused = server.is_answered("q-2").await;
+    assert_eq!(refused["error"]["code"], -32601, "{refused}");
+}
+
+/// Over one connection it does not say what its question is about, and nobody reads a list before
+/// it is there.
+#[tokio::test]
+async fn a_question_that_comes_with_a_list_reaches_the_client_on_its_stream() {
+    let server = Server::start().await;
+    let gateway = gateway(&[("a", &server)]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    let mut stream = client.listen().await;
+    server.says_before("tools/list", &[question("q-1", "roots/list")]);
+    server.says_before("resources/subscribe", &[question("q-2", "roots/list")]);
+    client.ask("tools/list", json!({})).await;
+    client
+        .ask("resources/subscribe", json!({ "uri": "x://y" }))
+        .await;
+    for asked in stream.hears("roots/list", 2).await {
+        client
+            .say(json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "roots": [] } }))
+            .await;
+    }
+    for id in ["q-1", "q-2"] {
+        let answer = server.is_answered(id).await;
+        assert_eq!(answer["result"]["roots"], json!([]), "{answer}");
+    }
+}
