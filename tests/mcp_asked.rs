@@ -332,3 +332,47 @@ async fn a_question_that_comes_with_a_list_reaches_the_client_on_its_stream() {
         assert_eq!(answer["result"]["roots"], json!([]), "{answer}");
     }
 }
+
+fn taken_back(id: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": id, "reason": "nevermind" } })
+}
+
+/// The client knows the question by the gateway's id alone.
+#[tokio::test]
+async fn a_question_that_its_server_takes_back_is_taken_back_under_the_id_that_the_client_knows() {
+    let server = Server::start().await;
+    let gateway = gateway(&[("a", &server)]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    // In a call.
+    let both = [question("q-1", "roots/list"), taken_back("q-1")];
+    server.says_before("tools/call", &both);
+    let params = json!({ "name": "a__look", "arguments": {} });
+    let said = client.ask("tools/call", params).await;
+    let said = read_events(&String::from_utf8_lossy(&said.body));
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert_eq!(said[1]["params"]["requestId"], said[0]["id"], "{said:?}");
+    assert_eq!(said[1]["params"]["reason"], "nevermind", "{said:?}");
+
+    // Outside of calls. What is not open is not taken back, and a late answer goes nowhere.
+    let both = [
+        question("q-2", "roots/list"),
+        taken_back("q-2"),
+        taken_back("q-1"),
+    ];
+    server.says(&both);
+    let mut stream = client.listen().await;
+    let asked = stream.hears("roots/list", 1).await;
+    let taken_back = stream.hears("notifications/cancelled", 1).await;
+    assert_eq!(taken_back[0]["params"]["requestId"], asked[0]["id"]);
+    for asked in [&said[0], &asked[0]] {
+        client
+            .say(json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "roots": [] } }))
+            .await;
+    }
+    server.says(&[question("q-3", "roots/list")]);
+    stream.hears("roots/list", 2).await;
+    assert_eq!(read_events(&stream.text).len(), 3, "{}", stream.text);
+    let answered = server.received(|it| it["method"].is_null() && it["id"].is_string());
+    assert_eq!(answered, Vec::<Value>::new());
+}

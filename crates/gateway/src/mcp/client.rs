@@ -8,7 +8,7 @@ use std::{
 };
 
 use bartizan_clock::Clock;
-use bartizan_protocol::error;
+use bartizan_protocol::{Id, edit, error};
 use bartizan_transport::bridge::{self, Abilities, Listen, LogLevel};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -42,7 +42,7 @@ pub(crate) struct ClientSession {
     abilities: Abilities,
     log_level: Mutex<Option<LogLevel>>,
     next: AtomicU64,
-    asked: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
+    asked: Mutex<HashMap<String, Question>>,
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
     news: broadcast::Sender<Bytes>,
@@ -129,9 +129,10 @@ impl ClientSession {
     pub(crate) async fn ask(
         self: &Arc<Self>,
         out: &Outgoing,
+        origin: Option<Origin>,
         question: impl FnOnce(&str) -> Bytes,
     ) -> Asked {
-        let asked = self.open_question();
+        let asked = self.open_question(origin);
         if asked.answer.is_some() {
             out.say(question(&asked.id)).await;
         }
@@ -146,19 +147,20 @@ impl ClientSession {
     /// As [`ClientSession::ask`].
     pub(crate) fn ask_on_stream(
         self: &Arc<Self>,
+        origin: Origin,
         question: impl FnOnce(&str) -> Bytes,
     ) -> Option<Asked> {
         if *self.streams.borrow() == 0 {
             return None;
         }
-        let asked = self.open_question();
+        let asked = self.open_question(Some(origin));
         asked.answer.is_some().then(|| {
             self.tell(question(&asked.id));
             asked
         })
     }
 
-    fn open_question(self: &Arc<Self>) -> Asked {
+    fn open_question(self: &Arc<Self>, origin: Option<Origin>) -> Asked {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut asked = Asked {
             session: Arc::clone(self),
@@ -169,7 +171,8 @@ impl ClientSession {
         if open.len() < MAX_ASKED {
             let (sender, answer) = oneshot::channel();
             asked.answer = Some(answer);
-            open.insert(asked.id.clone(), sender);
+            let answer = sender;
+            open.insert(asked.id.clone(), Question { origin, answer });
         }
         drop(open);
         asked
@@ -178,7 +181,20 @@ impl ClientSession {
     /// Hands an answer to whoever asked; whether somebody did.
     pub(crate) fn answered(&self, id: &str, answer: Bytes) -> bool {
         let asked = self.asked.lock().remove(id);
-        asked.is_some_and(|asked| asked.send(answer).is_ok())
+        asked.is_some_and(|asked| asked.answer.send(answer).is_ok())
+    }
+
+    /// Forgets a question that a service takes back, which calls it `id`; what it is called here.
+    pub(crate) fn withdraw(&self, service: u64, id: Id<'_>) -> Option<String> {
+        let mut asked = self.asked.lock();
+        let is_it = |question: &Question| {
+            let origin = question.origin.as_ref();
+            origin.is_some_and(|it| it.service == service && Id::new(&it.id) == Some(id))
+        };
+        let (ours, _) = asked.iter().find(|(_, question)| is_it(question))?;
+        let ours = ours.clone();
+        asked.remove(&ours);
+        Some(ours)
     }
 
     /// Notes that a request is under way; what comes back ends when it is cancelled, with the reason
@@ -289,8 +305,29 @@ impl Drop for HeldStream {
     }
 }
 
-fn unanswered(id: &str, text: &'static str) -> Bytes {
-    Refusal::answer(error::INTERNAL, text).to_bytes(Some(id))
+/// A question that is open.
+#[derive(Debug)]
+struct Question {
+    origin: Option<Origin>,
+    answer: oneshot::Sender<Bytes>,
+}
+
+/// Whose question it is, in the words of an older service.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    service: u64,
+    /// Raw JSON.
+    id: Box<str>,
+}
+
+impl Origin {
+    /// Where `question` comes from, a request of the door's service.
+    pub(crate) fn of(door: &Door, question: &[u8]) -> Self {
+        Self {
+            service: door.service.id(),
+            id: edit::get(question, &["id"]).unwrap_or("null").into(),
+        }
+    }
 }
 
 /// A question that was put to a client, until this is dropped.
@@ -307,14 +344,16 @@ impl Asked {
         Arc::clone(&self.session)
     }
 
-    /// Waits for the answer: the client's, or an error.
-    pub(crate) async fn answer(mut self) -> Bytes {
-        let Some(answer) = &mut self.answer else {
-            return unanswered(&self.id, "too many questions are open with this client");
-        };
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => unanswered(&self.id, "the client's session ended"),
+    /// Waits for the answer: the client's, or an error. There is none to a question that was
+    /// taken back.
+    pub(crate) async fn answer(mut self) -> Option<Bytes> {
+        match &mut self.answer {
+            Some(answer) => answer.await.ok(),
+            None => {
+                let text = "too many questions are open with this client";
+                let refusal = Refusal::answer(error::INTERNAL, text);
+                Some(refusal.to_bytes(Some(&self.id)))
+            }
         }
     }
 }

@@ -189,7 +189,12 @@ async fn follow_legacy(door: &Door, client: &Weak<ClientSession>) {
     let watched = Watched::begin(door, &session, uris).await;
     drop(session);
     while let (Some(message), Some(client)) = (next(&mut news).await, client.upgrade()) {
-        client.tell(message);
+        let message = if ask::takes_back(&message) {
+            ask::taken_back(door, &client, &message)
+        } else {
+            Some(message)
+        };
+        message.into_iter().for_each(|message| client.tell(message));
     }
     drop((watching, watched));
 }

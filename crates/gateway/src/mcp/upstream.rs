@@ -502,6 +502,13 @@ async fn answer(
             match Envelope::read(&message).ok()?.kind() {
                 Kind::Response | Kind::Error => return Some(message),
                 Kind::Request => ask::put(door, live, client.upgrade().as_ref(), message).await,
+                Kind::Notification if ask::takes_back(&message) => {
+                    if let Some(client) = client.upgrade()
+                        && let Some(message) = ask::taken_back(door, &client, &message)
+                    {
+                        client.tell(message);
+                    }
+                }
                 Kind::Notification => {}
             }
         }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::mcp::{
     Door, Refusal,
-    client::{Asked, ClientSession},
+    client::{Asked, ClientSession, Origin},
     talk::Outgoing,
     tools,
 };
@@ -53,8 +53,9 @@ pub(super) async fn to_modern(
         };
         let mut results = Vec::new();
         for question in required.questions() {
-            let asked = client.ask(out, |id| question.request(id)).await;
-            let answer = asked.answer().await;
+            let asked = client.ask(out, None, |id| question.request(id)).await;
+            // No server of this revision takes its question back.
+            let answer = asked.answer().await.unwrap_or_default();
             match read_answer(&answer) {
                 Ok(result) => results.push(result.to_owned()),
                 Err(failed) => return Ok(failed.answer(&request.id, question)),
@@ -88,15 +89,27 @@ pub(super) async fn to_legacy(
     loop {
         tokio::select! {
             biased;
-            Some(answer) = asked.next() => call.answer(answer).await?,
+            Some(answer) = asked.next() => if let Some(answer) = answer {
+                call.answer(answer).await?;
+            },
             heard = call.hear(request) => match heard? {
+                Heard::Message(message) if outside::takes_back(&message) => {
+                    match outside::taken_back(door, client, &message) {
+                        Some(message) if out.is_nowhere() => client.tell(message),
+                        Some(message) => out.say(message).await,
+                        None => {}
+                    }
+                }
                 Heard::Message(message) => out.say(message).await,
                 // A list that the gateway asks for itself has no stream that the client reads.
                 Heard::Request(message) if out.is_nowhere() => {
                     outside::put(door, call.live(), Some(client), message).await;
                 }
                 Heard::Request(message) => {
-                    let put = client.ask(out, |ours| with_id(&message, ours)).await;
+                    let origin = Origin::of(door, &message);
+                    let put = client
+                        .ask(out, Some(origin), |ours| with_id(&message, ours))
+                        .await;
                     asked.push(answer_to(message, put));
                 }
                 Heard::Response(response) => {
@@ -117,10 +130,11 @@ pub(super) async fn to_legacy(
 }
 
 /// Waits for what the client answers to a question of its upstream, and gives it under the
-/// upstream's id.
-pub(super) async fn answer_to(message: Bytes, asked: Asked) -> Bytes {
+/// upstream's id; nothing once the upstream has taken it back.
+pub(super) async fn answer_to(message: Bytes, asked: Asked) -> Option<Bytes> {
     let id = edit::get(&message, &["id"]).unwrap_or("null");
-    with_id(&asked.answer().await, id)
+    let answer = asked.answer().await?;
+    Some(with_id(&answer, id))
 }
 
 pub(super) fn with_id(message: &[u8], id: &str) -> Bytes {

@@ -303,13 +303,14 @@ impl Call {
     /// connection does not say which call it asks about, and it may be another one's.
     pub(super) fn leave<F>(&self, mut asked: FuturesUnordered<F>)
     where
-        F: Future<Output = Bytes> + Send + 'static,
+        F: Future<Output = Option<Bytes>> + Send + 'static,
     {
         let (door, live) = (self.door.clone(), Arc::clone(&self.live));
         tokio::spawn(async move {
             let clock = door.shared.clock();
             let answers = async {
                 while let Some(answer) = asked.next().await {
+                    let Some(answer) = answer else { continue };
                     // Nobody is left to be told that it did not arrive.
                     let _ = door.send(live.aside(answer)).await;
                 }

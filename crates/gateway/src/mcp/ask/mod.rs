@@ -27,7 +27,7 @@ pub(super) use self::{
     direct::direct,
     legacy_upstream::pooled,
     modern_upstream::{discover, fresh_id, mirror},
-    outside::put,
+    outside::{put, taken_back, takes_back},
 };
 pub(crate) use self::{habits::Habits, parked::Parked, turns::Turns};
 use super::{

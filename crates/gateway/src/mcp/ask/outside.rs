@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bartizan_protocol::edit;
+use bartizan_protocol::{Edit, Envelope, edit, method::NOTIFICATION_CANCELLED};
 use bytes::Bytes;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::mcp::{
     Door,
-    client::{Asked, ClientSession},
+    client::{Asked, ClientSession, Origin},
     refusal::Refusal,
     upstream::Live,
 };
@@ -27,13 +27,14 @@ pub(in crate::mcp) async fn put(
     client: Option<&Arc<ClientSession>>,
     question: Bytes,
 ) {
-    match client.and_then(|client| put_to(client, &question)) {
+    match client.and_then(|client| put_to(door, client, &question)) {
         // In a task of its own: whoever heard the question has more to hear meanwhile.
         Some(asked) => {
             let (door, live) = (door.clone(), Arc::clone(live));
             tokio::spawn(async move {
-                let answer = answer_in_time(&door, asked, question).await;
-                let _ = door.send(live.aside(answer)).await;
+                if let Some(answer) = answer_in_time(&door, asked, question).await {
+                    let _ = door.send(live.aside(answer)).await;
+                }
             });
         }
         None => {
@@ -43,20 +44,41 @@ pub(in crate::mcp) async fn put(
     }
 }
 
-fn put_to(client: &Arc<ClientSession>, question: &Bytes) -> Option<Asked> {
+fn put_to(door: &Door, client: &Arc<ClientSession>, question: &Bytes) -> Option<Asked> {
     let method = edit::get(question, &["method"]).and_then(edit::text)?;
     let params = edit::get(question, &["params"]);
     client.abilities().admit(&method, params).ok()?;
-    client.ask_on_stream(|ours| with_id(question, ours))
+    client.ask_on_stream(Origin::of(door, question), |ours| with_id(question, ours))
+}
+
+/// Whether an upstream takes a question of its own back.
+pub(in crate::mcp) fn takes_back(message: &[u8]) -> bool {
+    let envelope = Envelope::read(message);
+    envelope.is_ok_and(|it| it.method() == Some(NOTIFICATION_CANCELLED))
+}
+
+/// Forgets the question that the door's service takes back in `message`, and gives what its client
+/// is told: that the question which it knows by another id is taken back. Nothing if it is not
+/// asked any more.
+pub(in crate::mcp) fn taken_back(
+    door: &Door,
+    client: &ClientSession,
+    message: &Bytes,
+) -> Option<Bytes> {
+    let envelope = Envelope::read(message).ok()?;
+    let ours = client.withdraw(door.service.id(), envelope.request_id()?)?;
+    let mut edit = Edit::new(message);
+    edit.set(&["params", "requestId"], &ours);
+    edit.finish().ok()
 }
 
 /// What the client answers, or an error if it goes away or takes too long.
-async fn answer_in_time(door: &Door, asked: Asked, question: Bytes) -> Bytes {
+async fn answer_in_time(door: &Door, asked: Asked, question: Bytes) -> Option<Bytes> {
     let clock = door.shared.clock();
     let client = asked.client();
     let refused = |text| {
         let refusal = Refusal::answer(bartizan_protocol::error::INTERNAL, text);
-        refusal.to_bytes(Some(id_of(&question)))
+        Some(refusal.to_bytes(Some(id_of(&question))))
     };
     tokio::select! {
         biased;
