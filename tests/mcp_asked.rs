@@ -376,3 +376,38 @@ async fn a_question_that_its_server_takes_back_is_taken_back_under_the_id_that_t
     let answered = server.received(|it| it["method"].is_null() && it["id"].is_string());
     assert_eq!(answered, Vec::<Value>::new());
 }
+
+/// Servers choose the same tokens as easily as the same ids.
+#[tokio::test]
+async fn a_server_hears_how_far_the_client_is_with_its_question() {
+    let servers = [Server::start().await, Server::start().await];
+    for server in &servers {
+        let mut question = question("q-1", "sampling/createMessage");
+        question["params"]["_meta"] = json!({ "progressToken": "t", "other": 1 });
+        server.says(&[question]);
+    }
+    let gateway = gateway(&[("a", &servers[0]), ("b", &servers[1])]).await;
+    let client = Client::begin(&gateway, json!({ "sampling": {} })).await;
+    let mut stream = client.listen().await;
+    let asked = stream.hears("sampling/createMessage", 2).await;
+    let token = |question: &Value| question["params"]["_meta"]["progressToken"].clone();
+    assert_ne!(token(&asked[0]), token(&asked[1]), "{asked:?}");
+    let told = |token: Value| {
+        json!({ "jsonrpc": "2.0", "method": "notifications/progress",
+            "params": { "progressToken": token, "progress": 1 } })
+    };
+    client.say(told(token(&asked[0]))).await;
+    client.say(told(json!("t"))).await;
+    for asked in &asked {
+        assert_eq!(asked["params"]["_meta"]["other"], 1, "{asked}");
+        let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
+        client.say(answer).await;
+    }
+    // Progress goes before the answer, and to the one whose question it is.
+    let mut heard = Vec::new();
+    for server in &servers {
+        server.is_answered("q-1").await;
+        heard.extend(server.received(|it| it["method"] == "notifications/progress"));
+    }
+    assert_eq!(heard, [told(json!("t"))]);
+}

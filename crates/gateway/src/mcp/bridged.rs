@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bartizan_protocol::{
-    Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID,
+    Edit, Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID,
+    method::NOTIFICATION_PROGRESS,
 };
 use bartizan_transport::bridge::{self, Abilities, Local, Verdict};
 use bytes::Bytes;
@@ -219,6 +220,7 @@ pub(super) async fn aside(
                     client.cancel(id.as_raw(), reason);
                 }
             }
+            Some(NOTIFICATION_PROGRESS) => progress(door, client, envelope, body).await,
             Some("notifications/roots/list_changed") => {
                 let upstreams = upstreams(door, client).into_iter();
                 let told = upstreams.map(|(door, session)| {
@@ -230,6 +232,21 @@ pub(super) async fn aside(
             _ => {}
         },
         Kind::Request => {}
+    }
+}
+
+/// Tells the upstream whose question it is how far its client is with the answer.
+async fn progress(door: &Door, client: &ClientSession, envelope: &Envelope<'_>, body: &Bytes) {
+    let origin = envelope.progress_token().and_then(|it| client.origin(it));
+    let Some((service, token)) = origin.and_then(|it| Some((it.service, it.token?))) else {
+        return;
+    };
+    let mut edit = Edit::new(body);
+    edit.set(&["params", "progressToken"], &token);
+    let mut upstreams = upstreams(door, client).into_iter();
+    let asked = upstreams.find(|(door, _)| door.service.id() == service);
+    if let (Some((door, session)), Ok(told)) = (asked, edit.finish()) {
+        session.notify(&door, told).await;
     }
 }
 

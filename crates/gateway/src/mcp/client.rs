@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::{
     Door, Refusal,
     all::EVERYWHERE,
+    ask::progress_token,
     news::Attendance,
     talk::Outgoing,
     upstream::{Introduction, UpstreamSession},
@@ -184,6 +185,11 @@ impl ClientSession {
         asked.is_some_and(|asked| asked.answer.send(answer).is_ok())
     }
 
+    /// Where the question comes from that has this id here, if it is open and a service's.
+    pub(crate) fn origin(&self, id: &str) -> Option<Origin> {
+        self.asked.lock().get(id)?.origin.clone()
+    }
+
     /// Forgets a question that a service takes back, which calls it `id`; what it is called here.
     pub(crate) fn withdraw(&self, service: u64, id: Id<'_>) -> Option<String> {
         let mut asked = self.asked.lock();
@@ -313,11 +319,13 @@ struct Question {
 }
 
 /// Whose question it is, in the words of an older service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    service: u64,
+    pub(crate) service: u64,
     /// Raw JSON.
     id: Box<str>,
+    /// Raw JSON: what it wants progress to be told under, if it wants that.
+    pub(crate) token: Option<Box<str>>,
 }
 
 impl Origin {
@@ -326,6 +334,7 @@ impl Origin {
         Self {
             service: door.service.id(),
             id: edit::get(question, &["id"]).unwrap_or("null").into(),
+            token: progress_token(question).map(Into::into),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Request,
     legacy_upstream::{Call, Heard},
     modern_upstream::{self, fresh_id},
-    outside,
+    outside, progress_token,
     turn::Turn,
     untranslatable, without,
 };
@@ -108,7 +108,7 @@ pub(super) async fn to_legacy(
                 Heard::Request(message) => {
                     let origin = Origin::of(door, &message);
                     let put = client
-                        .ask(out, Some(origin), |ours| with_id(&message, ours))
+                        .ask(out, Some(origin), |ours| renamed(&message, ours))
                         .await;
                     asked.push(answer_to(message, put));
                 }
@@ -137,7 +137,18 @@ pub(super) async fn answer_to(message: Bytes, asked: Asked) -> Option<Bytes> {
     Some(with_id(&answer, id))
 }
 
-pub(super) fn with_id(message: &[u8], id: &str) -> Bytes {
+/// A question of an upstream's under the id `ours`, which serves for its progress token too: it is
+/// unique among all that the client is asked.
+pub(super) fn renamed(question: &[u8], ours: &str) -> Bytes {
+    let mut edit = Edit::new(question);
+    edit.set(&["id"], ours);
+    if progress_token(question).is_some() {
+        edit.set(&["params", "_meta", "progressToken"], ours);
+    }
+    edit.finish().unwrap_or_default()
+}
+
+fn with_id(message: &[u8], id: &str) -> Bytes {
     let mut edit = Edit::new(message);
     edit.set(&["id"], id);
     edit.finish().unwrap_or_default()

@@ -332,6 +332,6 @@ impl std::fmt::Debug for Call {
 }
 
 /// The raw progress token of a request; `null` counts as none.
-fn progress_token(request: &[u8]) -> Option<&str> {
+pub(in crate::mcp) fn progress_token(request: &[u8]) -> Option<&str> {
     edit::get(request, &["params", "_meta", "progressToken"]).filter(|raw| *raw != "null")
 }

@@ -7,7 +7,7 @@ use bartizan_protocol::{Edit, Envelope, edit, method::NOTIFICATION_CANCELLED};
 use bytes::Bytes;
 
 use super::{
-    from_legacy::{answer_to, with_id},
+    from_legacy::{answer_to, renamed},
     from_modern::answer_locally,
     legacy_upstream::ANSWER_WITHIN,
 };
@@ -48,7 +48,7 @@ fn put_to(door: &Door, client: &Arc<ClientSession>, question: &Bytes) -> Option<
     let method = edit::get(question, &["method"]).and_then(edit::text)?;
     let params = edit::get(question, &["params"]);
     client.abilities().admit(&method, params).ok()?;
-    client.ask_on_stream(Origin::of(door, question), |ours| with_id(question, ours))
+    client.ask_on_stream(Origin::of(door, question), |ours| renamed(question, ours))
 }
 
 /// Whether an upstream takes a question of its own back.
