@@ -14,7 +14,7 @@ use crate::{Entry, Registry, RegistryState, RegistryWatch, Watch, registry::Boar
 
 pub use error::RegistrationError;
 
-use known::Known;
+use known::{Bounds, Known};
 
 /// Instances that register themselves, or that an operator registers, kept in memory.
 ///
@@ -50,8 +50,15 @@ impl Registrations {
     /// A builder of an empty source.
     pub fn builder() -> RegistrationsBuilder {
         RegistrationsBuilder {
-            // Twice the set that everything here is measured with.
-            capacity: 20_000,
+            bounds: Bounds {
+                // Twice the set that everything here is measured with.
+                instances: 20_000,
+                // Each has a balancer, a breaker and metrics of its own, and with each coming and
+                // going all are looked at.
+                services: 1_024,
+                // As much as is read of a file.
+                bytes: 32 << 20,
+            },
             clock: Clock::default(),
         }
     }
@@ -82,10 +89,11 @@ impl Registrations {
         let mut known = self.shared.known();
         known.expire(now);
         let ttl = ttl.map(|ttl| (ttl, now + ttl));
-        let replaced = known.insert(service, entry, ttl, self.shared.capacity)?;
+        let replaced = known.insert(service, entry, ttl, self.shared.bounds);
+        // What has just expired is gone, whether or not there is room now.
         self.shared.publish(&mut known);
         self.shared.earlier.notify_one();
-        Ok(replaced)
+        replaced
     }
 
     /// Hears of an instance: it stays for another time to live, which is returned, and is `None`
@@ -155,14 +163,27 @@ impl Drop for Registrations {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RegistrationsBuilder {
-    capacity: usize,
+    bounds: Bounds,
     clock: Clock,
 }
 
 impl RegistrationsBuilder {
     /// How many instances all services may have together. Default: 20,000.
     pub fn capacity(mut self, capacity: usize) -> Self {
-        self.capacity = capacity;
+        self.bounds.instances = capacity;
+        self
+    }
+
+    /// How many services may have instances at one time. Default: 1,024.
+    pub fn services(mut self, services: usize) -> Self {
+        self.bounds.services = services;
+        self
+    }
+
+    /// How many bytes the [texts](Entry::raw) of all instances may have together; one that was not
+    /// read from a text has none. Default: 32 MiB.
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bounds.bytes = bytes;
         self
     }
 
@@ -180,7 +201,7 @@ impl RegistrationsBuilder {
     pub fn spawn(self) -> Registrations {
         let shared = Arc::new(Shared {
             board: Board::new(),
-            capacity: self.capacity,
+            bounds: self.bounds,
             clock: self.clock,
             earlier: Arc::default(),
             known: Mutex::default(),
@@ -199,7 +220,7 @@ impl RegistrationsBuilder {
 #[derive(Debug)]
 struct Shared {
     board: Board,
-    capacity: usize,
+    bounds: Bounds,
     clock: Clock,
     /// Tells the task that a deadline may have come that is earlier than the one it waits for.
     earlier: Arc<Notify>,

@@ -12,6 +12,15 @@ use super::{
 };
 use crate::{Entry, RegisteredService, Registry};
 
+/// How much may be registered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) instances: usize,
+    pub(super) services: usize,
+    /// Of the texts of all instances together.
+    pub(super) bytes: usize,
+}
+
 /// All instances that are registered now.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -24,6 +33,8 @@ pub(super) struct Known {
     changed: BTreeSet<usize>,
     pub(super) deadlines: BTreeSet<(Instant, Arc<str>, Arc<str>)>,
     count: usize,
+    /// What the texts of all instances come to.
+    bytes: usize,
 }
 
 impl Known {
@@ -32,13 +43,10 @@ impl Known {
         service: &str,
         entry: Entry,
         ttl: Option<(Duration, Instant)>,
-        capacity: usize,
+        bounds: Bounds,
     ) -> Result<bool, RegistrationError> {
+        self.check_room(service, &entry, bounds)?;
         let id = Arc::clone(entry.instance.id());
-        let known = self.find(service).map(|index| &self.members[index]);
-        if self.count >= capacity && known.is_none_or(|members| !members.has(&id)) {
-            return Err(RegistrationError::Full { capacity });
-        }
         let index = self.index(service);
         let name = Arc::clone(&self.services[index].name);
         if let Some((_, deadline)) = ttl {
@@ -47,10 +55,12 @@ impl Known {
         }
         let member = Member { entry, ttl };
         self.changed.insert(index);
+        self.bytes += bytes(&member.entry);
         let Some(old) = self.members[index].put(member) else {
             self.count += 1;
             return Ok(false);
         };
+        self.bytes -= bytes(&old.entry);
         let kept = old
             .ttl
             .filter(|(_, deadline)| ttl.is_none_or(|(_, new)| new != *deadline));
@@ -58,6 +68,38 @@ impl Known {
             self.deadlines.remove(&(deadline, name, id));
         }
         Ok(true)
+    }
+
+    /// Whether an instance may be added, or take the place of one with its id.
+    fn check_room(
+        &self,
+        service: &str,
+        entry: &Entry,
+        bounds: Bounds,
+    ) -> Result<(), RegistrationError> {
+        let known = self.find(service).map(|index| &self.members[index]);
+        let old = known.and_then(|members| members.get(entry.instance.id()));
+        if old.is_none() && self.count >= bounds.instances {
+            let capacity = bounds.instances;
+            return Err(RegistrationError::Full { capacity });
+        }
+        // One whose last instance has just left has its place for as long as nobody looks.
+        let is_new = known.is_none_or(Members::is_empty);
+        if is_new && self.members.len() >= bounds.services && self.used() >= bounds.services {
+            let most = bounds.services;
+            return Err(RegistrationError::TooManyServices { most });
+        }
+        let others = self.bytes - old.map_or(0, |old| bytes(&old.entry));
+        if others + bytes(entry) > bounds.bytes {
+            let most = bounds.bytes;
+            return Err(RegistrationError::TooManyBytes { most });
+        }
+        Ok(())
+    }
+
+    /// How many services have instances.
+    fn used(&self) -> usize {
+        self.members.iter().filter(|it| !it.is_empty()).count()
     }
 
     pub(super) fn renew(
@@ -93,6 +135,7 @@ impl Known {
         }
         self.changed.insert(index);
         self.count -= 1;
+        self.bytes -= bytes(&member.entry);
         Some(member.entry)
     }
 
@@ -160,4 +203,10 @@ impl Known {
             }
         }
     }
+}
+
+/// The length of what was said of an instance, if it is kept as a text: nobody but the program
+/// itself makes one that is not.
+fn bytes(entry: &Entry) -> usize {
+    entry.raw.as_ref().map_or(0, |raw| raw.len())
 }

@@ -29,8 +29,8 @@ impl Members {
         self.by_number.is_empty()
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.numbers.contains_key(id)
+    pub(super) fn get(&self, id: &str) -> Option<&Member> {
+        self.by_number.get(self.numbers.get(id)?)
     }
 
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Member> {
@@ -88,7 +88,7 @@ mod tests {
         );
         assert_eq!(shown(&members), [("c", 1), ("a", 2), ("b", 1)]);
         members.remove("c").unwrap();
-        assert!(members.remove("c").is_none() && !members.has("c"));
+        assert!(members.remove("c").is_none() && members.get("c").is_none());
         members.put(member("c", 3));
         assert_eq!(shown(&members), [("a", 2), ("b", 1), ("c", 3)]);
         members.get_mut("b").unwrap().ttl = Some((Duration::ZERO, Instant::from_nanos(1)));

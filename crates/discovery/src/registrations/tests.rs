@@ -149,6 +149,58 @@ async fn there_is_a_bound_and_expired_ones_do_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_so_many_services_have_instances() {
+    let it = Registrations::builder()
+        .services(2)
+        .clock(Clock::tokio())
+        .spawn();
+    for service in ["a", "b"] {
+        it.register(service, instance("1"), TTL).unwrap();
+    }
+    let refused = it.register("c", instance("1"), None).unwrap_err();
+    assert_eq!(refused, RegistrationError::TooManyServices { most: 2 });
+    assert!(refused.is_full());
+    it.register("a", instance("2"), TTL).unwrap();
+    it.deregister("b", "1").unwrap();
+    it.register("c", instance("1"), TTL).unwrap();
+    it.register("b", instance("1"), TTL).unwrap_err();
+    // Nobody has looked since their time ran out.
+    tokio::time::sleep(TTL.unwrap()).await;
+    for service in ["d", "e"] {
+        it.register(service, instance("1"), None).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_all_has_a_bound() {
+    let said = |id: &str, more: usize| {
+        let text = format!(r#"{{"endpoint":"http://a","note":"{}"}}"#, "x".repeat(more));
+        Entry::from_json(&text, Some(id)).unwrap().0
+    };
+    let length = said("1", 0).raw.unwrap().len();
+    let it = Registrations::builder()
+        .bytes(2 * length + 10)
+        .clock(Clock::tokio())
+        .spawn();
+    it.register("a", said("1", 10), TTL).unwrap();
+    it.register("b", said("1", 0), None).unwrap();
+    let most = 2 * length + 10;
+    let full = RegistrationError::TooManyBytes { most };
+    assert_eq!(it.register("b", said("2", 0), None), Err(full.clone()));
+    // In the place of another it is that much longer only.
+    assert_eq!(it.register("b", said("1", 1), None), Err(full.clone()));
+    assert_eq!(it.register("a", said("1", 9), TTL), Ok(true));
+    assert_eq!(it.register("b", said("1", 1), None), Ok(true));
+    it.deregister("b", "1").unwrap();
+    it.register("b", said("2", 1), None).unwrap();
+    tokio::time::advance(TTL.unwrap()).await;
+    // The one that has expired is gone, although the other does not come.
+    assert_eq!(it.register("c", said("1", 999), None), Err(full));
+    assert!(ids(&it.service("a")).is_empty());
+    it.register("c", said("1", 9), None).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_source_ends_its_watches() {
     let it = registrations();
     it.register("a", instance("1"), TTL).unwrap();

@@ -396,9 +396,10 @@ async fn answer_with(
         return Refusal::of_status(service, status, response.headers()).response(id);
     }
     let is_stream = is_event_stream(&response);
-    // What is no message at all is told as a failure, for there is no other answer to a request. A
-    // refusal that is none may be of the session, whose client goes by the status.
-    if id.is_some() && !status.is_client_error() && !is_stream && !may_be_message(&response) {
+    // What is no message at all is told as a failure, for there is no other answer to a request. Of a
+    // refusal the client goes by the status: it may be of its session, or for a while.
+    let refuses = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
+    if id.is_some() && !refuses && !is_stream && !may_be_message(&response) {
         return Refusal::of_status(service, status, response.headers()).response(id);
     }
     let response = match &response.body().stream {

@@ -102,6 +102,12 @@ const LONGEST_TTL: f64 = 366.0 * 86_400.0;
             }],
         })),
         (status = 500, description = "The file cannot be written.", body = Detail),
+        (
+            status = 507,
+            description = "As many instances or templates, or as much of them, are in memory as may \
+                be.",
+            body = Detail,
+        ),
     ),
 )]
 pub(super) async fn register(
@@ -156,16 +162,12 @@ async fn registered(
         id,
         replaced,
         remarks,
-    } = added.map_err(|error| match error {
-        ChangeError::NotPermitted(error) if error.is_for_others() => {
-            (StatusCode::FORBIDDEN, error.to_string())
-        }
-        ChangeError::Store(error @ StoreError::Refused(_)) => bad(error.to_string()),
-        ChangeError::Store(error) => {
+    } = added.map_err(|error| {
+        let status = status(&error);
+        if status.is_server_error() {
             tracing::error!(service = template_name, %error, "instance not registered");
-            (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
-        error => bad(error.to_string()),
+        (status, error.to_string())
     })?;
     Ok(Registered {
         success: true,
@@ -176,6 +178,17 @@ async fn registered(
         ttl,
         warnings: remarks.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// The status of an instance that cannot be registered.
+fn status(error: &ChangeError) -> StatusCode {
+    match error {
+        ChangeError::NotPermitted(error) if error.is_for_others() => StatusCode::FORBIDDEN,
+        ChangeError::Registration(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
+        ChangeError::Store(StoreError::Refused(_)) => StatusCode::BAD_REQUEST,
+        ChangeError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
 }
 
 /// Take an instance out
@@ -415,4 +428,25 @@ fn refused_page(works: &Works, head: &request::Parts) -> Option<Response<Body>> 
     let (headers, authority): (&HeaderMap, _) = (&head.headers, head.uri.authority());
     let refused = shared.mcp().origin().check(headers, authority).err()?;
     Some(detail::refuse(StatusCode::FORBIDDEN, refused.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_discovery::RegistrationError;
+
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_no_fault_of_the_request() {
+        for full in [
+            RegistrationError::Full { capacity: 1 },
+            RegistrationError::TooManyServices { most: 1 },
+            RegistrationError::TooManyBytes { most: 1 },
+        ] {
+            let status = status(&full.into());
+            assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
+        }
+        let wrong = RegistrationError::NoService.into();
+        assert_eq!(status(&wrong), StatusCode::BAD_REQUEST);
+    }
 }
