@@ -16,7 +16,7 @@ use bartizan_protocol::{
     headers::{self, Param},
     method::{TOOLS_CALL, TOOLS_LIST},
 };
-use bartizan_transport::bridge;
+use bartizan_transport::bridge::{self, InvalidTool};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use parking_lot::RwLock;
@@ -205,20 +205,33 @@ fn class(tool: &[u8]) -> RequestClass {
 pub(super) fn listed(door: &Door, answer: Bytes) -> Bytes {
     let answer = match bridge::drop_invalid_tools(&answer) {
         Ok((kept, dropped)) => {
-            for tool in &dropped {
-                tracing::warn!(
-                    service = &**door.service.name(),
-                    tool = &*tool.name,
-                    reason = %tool.reason,
-                    "a tool with an invalid x-mcp-header is left out"
-                );
-            }
+            tell_left_out(door.service.name(), &dropped);
             kept
         }
         Err(_) => answer,
     };
     learn(door, &answer);
     answer
+}
+
+/// Says once for a whole list what is missing from it: a list may have as many tools as fit into an
+/// answer, with names as long, and is asked for again and again.
+fn tell_left_out(service: &str, dropped: &[InvalidTool]) {
+    /// Enough to find the tool by.
+    const MOST_CHARACTERS: usize = 64;
+
+    let Some(first) = dropped.first() else {
+        return;
+    };
+    let end = first.name.char_indices().nth(MOST_CHARACTERS);
+    let name = end.map_or(&*first.name, |(end, _)| &first.name[..end]);
+    tracing::warn!(
+        service,
+        tools = dropped.len(),
+        first = name,
+        reason = %first.reason,
+        "tools with an invalid x-mcp-header are left out"
+    );
 }
 
 /// Learns from an answer to `tools/list`.
@@ -255,6 +268,7 @@ pub(super) async fn check(
 #[cfg(test)]
 mod tests {
     use bartizan_clock::Clock;
+    use bartizan_telemetry::logs;
 
     use super::*;
 
@@ -294,6 +308,44 @@ mod tests {
             tools
                 .believed("send", later + Duration::from_secs(2))
                 .is_some()
+        );
+    }
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_list_without_some_of_its_tools_is_one_short_line() {
+        let tool = format!(
+            r#"{{"name":"{}","inputSchema":{{"type":"object","properties":{{"a":{{"type":"string","x-mcp-header":"not one"}}}}}}}}"#,
+            "\u{e9}".repeat(1_000)
+        );
+        let tools = vec![tool; 500].join(",");
+        let answer = Bytes::from(format!(r#"{{"result":{{"tools":[{tools}]}}}}"#));
+        let (_, dropped) = bridge::drop_invalid_tools(&answer).unwrap();
+        let (page, format) = (Page::default(), logs::Format::Text);
+        let writer = page.clone();
+        let subscriber = logs::subscriber("warn", format, false, move || writer.clone());
+        tracing::subscriber::with_default(subscriber.unwrap(), || {
+            tell_left_out("s", &dropped);
+            tell_left_out("s", &[]);
+        });
+        let text = String::from_utf8(page.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let first = format!("first=\"{}\"", "\u{e9}".repeat(64));
+        assert!(
+            text.contains("tools=500") && text.contains(&first),
+            "{text}"
         );
     }
 
