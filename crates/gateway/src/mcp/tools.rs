@@ -26,6 +26,10 @@ use super::{Door, Refusal, pages, tool};
 
 /// How many tools of one service are known; more are not asked for.
 const MAX_TOOLS: usize = 10_000;
+/// The longest name of a tool that is known, and the most bytes of what headers mirror of its
+/// arguments: ten times what tools have, so that a service cannot fill the memory with ten thousand.
+const MAX_NAME_BYTES: usize = 1_024;
+const MAX_PARAM_BYTES: usize = 4_096;
 /// How long what is known is believed. Shorter if the service says that its tools changed.
 const BELIEVE: Duration = Duration::from_secs(300);
 /// How long nobody asks again after an attempt that failed.
@@ -98,13 +102,18 @@ impl Tools {
         }
     }
 
-    /// What matters of a tool, and its name.
+    /// What matters of a tool, and its name; nothing of one that is too long to be kept.
     fn read(&self, json: &[u8], now: Instant) -> Option<(Box<str>, Tool)> {
         let name = edit::get(json, &["name"]).and_then(edit::text)?;
         // Tools whose annotations are invalid are nobody's to call.
         let params = edit::get(json, &["inputSchema"]).and_then(|it| Param::all(it).ok());
+        let params = params.unwrap_or_default();
+        let bytes: usize = params.iter().map(Param::bytes).sum();
+        if name.len() > MAX_NAME_BYTES || bytes > MAX_PARAM_BYTES {
+            return None;
+        }
         let tool = Tool {
-            params: params.unwrap_or_default().into(),
+            params: params.into(),
             class: if self.trusted {
                 class(json)
             } else {
@@ -309,6 +318,30 @@ mod tests {
                 .believed("send", later + Duration::from_secs(2))
                 .is_some()
         );
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_kept_is_not_known() {
+        let now = Clock::default().now();
+        let tools = Tools::new(true);
+        let page = |name: &str, header: &str| {
+            let schema = format!(
+                r#"{{"type":"object","properties":{{"a":{{"type":"string","x-mcp-header":"{header}"}}}}}}"#
+            );
+            let tool = format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#);
+            format!(r#"{{"result":{{"tools":[{tool},{{"name":"after"}}]}}}}"#)
+        };
+        let longest = "n".repeat(MAX_NAME_BYTES);
+        for (name, header, is_kept) in [
+            (&*longest, "A", true),
+            (&*format!("{longest}n"), "A", false),
+            ("short", &*"A".repeat(MAX_PARAM_BYTES), false),
+        ] {
+            tools.known.write().clear();
+            tools.learn(page(name, header).as_bytes(), now);
+            assert_eq!(tools.last_known(name).is_some(), is_kept, "{}", name.len());
+            assert!(tools.last_known("after").is_some());
+        }
     }
 
     #[derive(Clone, Default)]

@@ -61,6 +61,13 @@ impl Param {
         self.path.iter().map(|name| &**name)
     }
 
+    /// How many bytes it takes to remember it: its header, and each step of its path.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let steps = self.path.iter().map(|name| size_of_val(name) + name.len());
+        self.header.as_str().len() + steps.sum::<usize>()
+    }
+
     /// The value of the header for a call with the raw JSON `arguments`.
     ///
     /// `None`, so that the header is left out, if the argument is absent or null, or is no string,

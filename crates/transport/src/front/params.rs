@@ -17,6 +17,10 @@ pub(super) struct Params {
 
 /// The most tools that are remembered: ten times what the largest catalogs have.
 const MAX_TOOLS: usize = 10_000;
+/// The longest name that is remembered, and the most bytes of what is mirrored of one tool: ten
+/// times what tools have, so that a server cannot fill the memory with ten thousand.
+const MAX_NAME_BYTES: usize = 1_024;
+const MAX_PARAM_BYTES: usize = 4_096;
 
 impl Params {
     /// Learns from an answer to `tools/list`.
@@ -33,8 +37,9 @@ impl Params {
             };
             let params = member("inputSchema").and_then(|schema| Param::all(schema).ok());
             let params = params.unwrap_or_default();
+            let bytes: usize = params.iter().map(Param::bytes).sum();
             let mut tools = self.tools.lock();
-            if params.is_empty() {
+            if params.is_empty() || bytes > MAX_PARAM_BYTES || name.len() > MAX_NAME_BYTES {
                 tools.remove(&*name);
             } else if tools.len() < MAX_TOOLS || tools.contains_key(&*name) {
                 tools.insert(name.into(), params.into());
@@ -76,6 +81,24 @@ mod tests {
             br#"{"result":{"tools":[{"name":"a","inputSchema":{"type":"object"}}]}}"#,
         ));
         assert!(headers().is_empty());
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_remembered() {
+        let params = Params::default();
+        let longest = "n".repeat(MAX_NAME_BYTES);
+        for (name, header, is_kept) in [
+            (&*longest, "A", true),
+            (&*format!("{longest}n"), "A", false),
+            ("short", &*"A".repeat(MAX_PARAM_BYTES), false),
+        ] {
+            params.tools.lock().clear();
+            params.learn(&Bytes::from(format!(
+                r#"{{"result":{{"tools":[{{"name":"{name}","inputSchema":{{"type":"object","properties":
+                    {{"a":{{"type":"string","x-mcp-header":"{header}"}}}}}}}}]}}}}"#
+            )));
+            assert_eq!(params.tools.lock().contains_key(name), is_kept);
+        }
     }
 
     #[test]
