@@ -26,6 +26,7 @@ pub(crate) struct Listing {
     pub(crate) metadata: BTreeMap<Arc<str>, Arc<str>>,
     by_id: HashMap<Arc<str>, usize>,
     has_programs: bool,
+    is_in_memory: bool,
 }
 
 impl Listing {
@@ -44,6 +45,15 @@ impl Listing {
             metadata: service.metadata.clone(),
             by_id: by_id(&service.entries),
             has_programs: service.entries.iter().any(is_program),
+            is_in_memory: false,
+        }
+    }
+
+    /// The same of a service that no file lists.
+    pub(super) fn in_memory(self) -> Self {
+        Self {
+            is_in_memory: true,
+            ..self
         }
     }
 
@@ -86,6 +96,11 @@ impl Listing {
     /// Whether any instance is a program.
     pub(crate) fn has_programs(&self) -> bool {
         self.has_programs
+    }
+
+    /// Whether no file lists the service: its instances registered themselves.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.is_in_memory
     }
 
     /// What its instances can do, each tool once, as far as the registry lists that.

@@ -154,7 +154,8 @@ impl Registries {
             match by_name.get(&service.name) {
                 Some(index) => listings[*index].add(service),
                 None if is_alone(&service.name) => {
-                    listings.push(Listing::new(service, RegisteredKind::Mcp, &nowhere));
+                    let listing = Listing::new(service, RegisteredKind::Mcp, &nowhere);
+                    listings.push(listing.in_memory());
                 }
                 None => {}
             }

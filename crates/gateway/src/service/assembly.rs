@@ -236,7 +236,11 @@ pub(super) fn assemble_found(
 ) -> Result<Service, Reason> {
     let (settings, clock) = (&*plan.settings, lasting.clock());
     let name: Arc<str> = settings.name.as_str().into();
-    let metrics = Arc::new(lasting.metrics().service(&name));
+    let metrics = match &plan.listing {
+        Some(listing) if listing.is_in_memory() => lasting.metrics().of_passing(),
+        _ => lasting.metrics().clone(),
+    };
+    let metrics = Arc::new(metrics.service(&name));
     let roster = Roster::new(plan.listing.clone());
     let reaching = found.as_ref().map(|found| found.client(client));
     let reaching = reaching.as_ref().unwrap_or(client);

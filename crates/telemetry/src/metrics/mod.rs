@@ -6,7 +6,7 @@ mod service;
 mod table;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -32,12 +32,23 @@ pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     /// The services that have metrics of their own.
-    services: Arc<Mutex<HashSet<Box<str>>>>,
+    services: Arc<Mutex<Services>>,
+    /// Whether services are taken for passing.
+    passing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Services {
+    /// Whether each is a passing one.
+    names: HashMap<Box<str>, bool>,
+    passing: usize,
 }
 
 /// How many services have metrics of their own. There is no way to forget a series, and services
 /// may come and go for as long as the process runs.
 const MAX_SERVICES: usize = 2_048;
+/// How many of them may be passing ones, whose names are had for the asking.
+const MAX_PASSING: usize = 512;
 
 /// The label of the others, which is no name that a service can have.
 const OTHERS: &str = "(others)";
@@ -64,6 +75,18 @@ impl Metrics {
             recorder: Arc::new(recorder),
             handle,
             services: Arc::default(),
+            passing: false,
+        }
+    }
+
+    /// The same registry for services that come and go, such as those that registered themselves:
+    /// only the first 512 have metrics of their own, so that their names leave room for those that
+    /// an operator chose.
+    #[must_use]
+    pub fn of_passing(&self) -> Self {
+        Self {
+            passing: true,
+            ..self.clone()
         }
     }
 
@@ -91,8 +114,7 @@ impl Metrics {
     fn has_room_for(&self, service: &str) -> bool {
         let services = self.services.lock();
         let mut services = services.unwrap_or_else(PoisonError::into_inner);
-        services.contains(service)
-            || services.len() < MAX_SERVICES && services.insert(service.into())
+        services.admit(service, self.passing)
     }
 
     /// The metrics of the gateway itself, all at zero.
@@ -133,6 +155,27 @@ impl Metrics {
     fn histogram(&self, family: &Family, labels: &[(&'static str, &str)]) -> Histogram {
         self.recorder
             .register_histogram(&key(family, labels), &METADATA)
+    }
+}
+
+impl Services {
+    /// Whether a service has metrics of its own, now or from now on.
+    fn admit(&mut self, name: &str, passing: bool) -> bool {
+        if let Some(was_passing) = self.names.get_mut(name) {
+            // Who chose it now keeps it, and it is none of the others' any more.
+            if *was_passing && !passing {
+                *was_passing = false;
+                self.passing -= 1;
+            }
+            return true;
+        }
+        let is_full = self.names.len() == MAX_SERVICES;
+        if is_full || passing && self.passing == MAX_PASSING {
+            return false;
+        }
+        self.passing += usize::from(passing);
+        self.names.insert(name.into(), passing);
+        true
     }
 }
 
@@ -306,5 +349,28 @@ mod tests {
         metrics.service("service-0").retries.increment(1);
         drop(first);
         assert!(metrics.render().contains("service=\"service-0\"} 1"));
+    }
+
+    #[test]
+    fn names_that_come_and_go_leave_room_for_others() {
+        let metrics = Metrics::new();
+        let passing = metrics.of_passing();
+        for n in 0..=MAX_SERVICES {
+            let _ = passing.service(&format!("passing-{n}"));
+        }
+        metrics.service("chosen").retries.increment(1);
+        let page = metrics.render();
+        assert!(page.contains("bartizan_retries_total{service=\"chosen\"} 1"));
+        let last = |n: usize| page.contains(&format!("service=\"passing-{n}\""));
+        assert!(last(MAX_PASSING - 1) && !last(MAX_PASSING));
+        // One that is chosen later makes room for another.
+        let _ = metrics.service("passing-0");
+        passing.service("late").retries.increment(2);
+        passing.service("later").retries.increment(3);
+        let page = metrics.render();
+        for line in ["\"late\"} 2", "\"(others)\"} 3"] {
+            let line = format!("bartizan_retries_total{{service={line}");
+            assert!(page.contains(&line), "{line}");
+        }
     }
 }
