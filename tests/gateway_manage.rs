@@ -206,6 +206,10 @@ async fn what_is_wrong_with_a_registration_is_said_and_changes_nothing() {
             "no control characters",
         ),
         (
+            json!({"template_name": "a\u{202e}b", "instance": {"endpoint": "http://127.0.0.1"}}),
+            "turn the text around",
+        ),
+        (
             json!({"template_name": "t", "instance":
                 {"endpoint": "http://127.0.0.1", "x": "x".repeat(70_000)}}),
             "more than 65536 bytes",

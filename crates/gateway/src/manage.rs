@@ -80,7 +80,7 @@ impl Works {
             }
         }
         for remark in &remarks {
-            tracing::warn!(service, %id, "registration: {remark}");
+            tracing::warn!(service, id = &*id, "registration: {remark}");
         }
         let registries = self.registries();
         let is_new_guest = !is_admin && self.guests().note(&registries, service, &id);
@@ -90,7 +90,7 @@ impl Works {
         }
         let replaced = registered?;
         self.apply_registries_at_home().await;
-        tracing::info!(service, %id, ?ttl, replaced, "instance registered");
+        tracing::info!(service, id = &*id, ?ttl, replaced, "instance registered");
         Ok(Added {
             id,
             replaced,

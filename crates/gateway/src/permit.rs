@@ -73,7 +73,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) enum NotPermitted {
     #[error("`{0}` cannot be a template: its addresses are the gateway's own")]
     Reserved(String),
-    #[error("the id must have at most {MAX_ID_BYTES} bytes, and no control characters")]
+    #[error(
+        "the template must have no control characters, and none that are not seen or turn the text around"
+    )]
+    Template,
+    #[error(
+        "the id must have at most {MAX_ID_BYTES} bytes, no control characters, and none that are not seen or turn the text around"
+    )]
     Id,
     #[error("the instance has more than {MAX_INSTANCE_BYTES} bytes")]
     TooLarge,
@@ -141,13 +147,7 @@ pub(crate) async fn check(
     is_admin: bool,
     clock: Clock,
 ) -> Result<(), NotPermitted> {
-    if RESERVED.contains(&template) {
-        return Err(NotPermitted::Reserved(template.to_owned()));
-    }
-    let id = entry.instance.id();
-    if id.len() > MAX_ID_BYTES || id.contains(char::is_control) {
-        return Err(NotPermitted::Id);
-    }
+    check_names(template, entry.instance.id())?;
     let raw = entry.raw.as_ref();
     if raw.is_some_and(|raw| raw.len() > MAX_INSTANCE_BYTES) {
         return Err(NotPermitted::TooLarge);
@@ -161,6 +161,37 @@ pub(crate) async fn check(
         Some(launch) => check_program(launch, &settings.instances.allowed_commands),
         None => check_address("endpoint", entry.instance.uri(), clock).await,
     }
+}
+
+fn check_names(template: &str, id: &str) -> Result<(), NotPermitted> {
+    if RESERVED.contains(&template) {
+        return Err(NotPermitted::Reserved(template.to_owned()));
+    }
+    if template.contains(is_unseen) {
+        return Err(NotPermitted::Template);
+    }
+    if id.len() > MAX_ID_BYTES || id.contains(is_unseen) {
+        return Err(NotPermitted::Id);
+    }
+    Ok(())
+}
+
+/// Whether a character is not seen where it stands, breaks the line, or turns around what follows:
+/// with such ones two names look the same, and a line of a log says what it does not.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn check_program(launch: &Launch, allowed: &[String]) -> Result<(), NotPermitted> {
@@ -351,6 +382,21 @@ mod tests {
         ] {
             let refused = Err(NotPermitted::Variable(name.to_owned()));
             assert_eq!(check("npx", name), refused, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_seen_as_they_are() {
+        let names = check_names("gr\u{fc}n \u{6f22}", "\u{5e9}\u{5dc} 1");
+        assert_eq!(names, Ok(()));
+        for unseen in
+            "\n\u{ad}\u{61c}\u{200b}\u{200f}\u{2028}\u{202e}\u{2060}\u{206f}\u{feff}\u{e0041}"
+                .chars()
+        {
+            let name = format!("a{unseen}b");
+            let template = check_names(&name, "1");
+            assert_eq!(template, Err(NotPermitted::Template), "{name:?}");
+            assert_eq!(check_names("a", &name), Err(NotPermitted::Id), "{name:?}");
         }
     }
 }

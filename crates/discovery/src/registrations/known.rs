@@ -146,7 +146,11 @@ impl Known {
             if deadline > now {
                 break;
             }
-            tracing::info!(%service, %id, "instance has not been heard of in time and is taken out");
+            tracing::info!(
+                service = &*service,
+                id = &*id,
+                "instance has not been heard of in time and is taken out"
+            );
             if self.remove(&service, &id).is_none() {
                 self.deadlines.remove(&(deadline, service, id));
             }

@@ -73,8 +73,9 @@ impl fmt::Display for Remark {
         write!(f, "line {line}, column {column}: ")?;
         // It may hold a name from the network, and become a line of a log.
         text.chars().try_for_each(|c| match c {
-            c if c.is_control() => write!(f, "{}", c.escape_default()),
-            c => f.write_char(c),
+            '"' | '\'' | '\\' => f.write_char(c),
+            // Of the others, those that are not seen or turn the line around.
+            c => write!(f, "{}", c.escape_debug()),
         })
     }
 }
