@@ -12,18 +12,32 @@ use serde_json::{
 pub(crate) type Shown = BTreeMap<String, Box<RawValue>>;
 
 const HIDDEN: &str = "[redacted]";
-/// What the names of secrets have in them.
-const SECRETS: [&str; 9] = [
+/// What the names of secrets have in them, besides [`AUTH`].
+const SECRETS: [&str; 19] = [
     "token",
     "secret",
     "password",
     "passwd",
+    "passphrase",
+    "pwd",
     "api_key",
     "apikey",
     "api-key",
+    "access_key",
+    "accesskey",
+    "access-key",
+    "private_key",
+    "privatekey",
+    "private-key",
     "authorization",
+    "bearer",
+    "cookie",
     "credential",
 ];
+/// Has one in them, too, unless it is the beginning of [`AUTHOR`].
+const AUTH: &str = "auth";
+/// The beginning of `authority` as well. Who wrote something is no secret.
+const AUTHOR: &str = "author";
 /// Whose members all are secrets: only their names are shown.
 const HOLDERS: [&str; 4] = ["env_vars", "env", "environment", "headers"];
 
@@ -94,10 +108,7 @@ fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
         && !matches!(name, "command" | "args" | "health_url")
         && !text.contains('@')
         && (is_scalar
-            || !SECRETS
-                .iter()
-                .chain(&HOLDERS)
-                .any(|word| text.contains(word)));
+            || end_of_secret(&text).is_none() && !HOLDERS.iter().any(|word| text.contains(word)));
     if is_plain {
         return value;
     }
@@ -175,17 +186,22 @@ fn arguments(command: &Value) -> Value {
 }
 
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRETS.iter().any(|word| name.contains(word))
+    end_of_secret(&name.to_ascii_lowercase()).is_some()
+}
+
+/// Where the first word in a text of small letters ends that names of secrets have in them.
+fn end_of_secret(text: &str) -> Option<usize> {
+    let end_of = |word: &&str| Some(text.find(*word)? + word.len());
+    let auth = text.match_indices(AUTH).map(|(start, _)| start);
+    let mut auth = auth.filter(|start| !text[*start..].starts_with(AUTHOR));
+    let auth = auth.next().map(|start| start + AUTH.len());
+    SECRETS.iter().filter_map(end_of).chain(auth).min()
 }
 
 /// Where the value begins in a word such as `--token=x` or `Authorization: x`.
 fn value_of_secret(word: &str) -> Option<usize> {
     let lower = word.to_ascii_lowercase();
-    let ends = SECRETS
-        .iter()
-        .filter_map(|secret| Some(lower.find(secret)? + secret.len()));
-    let end = ends.min()?;
+    let end = end_of_secret(&lower)?;
     Some(end + lower[end..].find(['=', ':'])? + 1)
 }
 
@@ -261,6 +277,44 @@ mod tests {
         ] {
             assert!(text.contains(kept), "{kept}: {text}");
         }
+    }
+
+    #[test]
+    fn secrets_go_by_many_names() {
+        for name in [
+            "private_key",
+            "privateKey",
+            "AWS_ACCESS_KEY_ID",
+            "ssh-private-key",
+            "passphrase",
+            "db_pwd",
+            "Set-Cookie",
+            "auth",
+            "x-auth",
+            "proxyAuth",
+            "bearer",
+            "client_secret",
+            "credentials",
+            "author_auth",
+        ] {
+            let option = format!("--{name}=hunter2");
+            let shown = seen(&json!({
+                "id": "a",
+                "endpoint": "http://a:1",
+                name: "hunter1",
+                "args": [option],
+                "metadata": { name: ["hunter3"] },
+            }));
+            assert_eq!(shown.to_string().find("hunter"), None, "{shown}");
+        }
+        let instance = json!({
+            "id": "a",
+            "endpoint": "http://a:1",
+            "author": "somebody",
+            "authority": "b:2",
+            "metadata": { "author": "else" },
+        });
+        assert_eq!(seen(&instance), instance);
     }
 
     #[test]
