@@ -37,12 +37,44 @@ pub(crate) async fn lock(path: PathBuf, wait: Duration, clock: Clock) -> io::Res
 
 fn open(path: &Path) -> io::Result<File> {
     // Whoever may read the file may lock it, whoever made it.
-    match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => OpenOptions::new()
+    match options().read(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => options()
             .write(true)
             .create(true)
             .truncate(false)
             .open(path),
         opened => opened,
+    }
+}
+
+/// Opens the file itself: a link in its place may be somebody else's, and lead anywhere.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name| directory.path().join(name);
+        for (name, target) in [("there", place("file")), ("nowhere", place("none"))] {
+            std::fs::write(place("file"), "").unwrap();
+            symlink(target, place(name)).unwrap();
+            assert!(open(&place(name)).is_err(), "{name}");
+        }
+        assert!(!place("none").exists());
+        open(&place("lock")).unwrap();
+        open(&place("lock")).unwrap();
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     PidFile, Trouble,
-    pid_file::{Running, beside},
+    pid_file::{Running, beside, options},
     remote::{Keys, Remote},
 };
 use crate::commands::{Failure, print, run};
@@ -83,10 +83,11 @@ pub(super) fn start(registry: &Path, json: bool) -> Result<(), Failure> {
 
 /// The log to write to, and where in it what is new begins.
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    if fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() > MAX_LOG_BYTES) {
+    if fs::symlink_metadata(path).is_ok_and(|it| it.is_file() && it.len() > MAX_LOG_BYTES) {
         fs::rename(path, beside(path, ".1"))?;
     }
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    // What is in it is for the user alone.
+    let file = options(0o600).create(true).append(true).open(path)?;
     let length = file.metadata()?.len();
     Ok((file, length))
 }
@@ -156,4 +157,24 @@ fn said(path: &Path, begin: u64) -> String {
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     };
     read().unwrap_or_default()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn the_log_is_a_file_of_ones_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name| directory.path().join(name);
+        fs::write(place("somebody's"), "mine").unwrap();
+        symlink(place("somebody's"), place("link")).unwrap();
+        assert!(open(&place("link")).is_err());
+        assert_eq!(fs::read_to_string(place("somebody's")).unwrap(), "mine");
+        let (log, begin) = open(&place("log")).unwrap();
+        let mode = log.metadata().unwrap().permissions().mode();
+        assert_eq!((mode & 0o777, begin), (0o600, 0));
+    }
 }

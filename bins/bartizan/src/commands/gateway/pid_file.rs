@@ -37,7 +37,7 @@ impl PidFile {
     /// Keys are shown to whoever listens where it says, so the file has to be the user's own or
     /// the system's.
     pub(crate) fn running(registry: &Path) -> Option<Running> {
-        let file = File::open(Self::path(registry)).ok()?;
+        let file = options(0).read(true).open(Self::path(registry)).ok()?;
         let running = read(&file).filter(|_| is_trusted(&file))?;
         // Looking at the lock takes it for an instant, so that is not done without need.
         let locked = || matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
@@ -56,13 +56,9 @@ impl PidFile {
             source,
         };
         loop {
-            let mut options = OpenOptions::new();
+            // Others may find the process: what is in the file is no secret.
+            let mut options = options(0o644);
             options.read(true).write(true).create(true).truncate(false);
-            #[cfg(unix)]
-            {
-                use std::os::unix::fs::OpenOptionsExt;
-                options.mode(0o644);
-            }
             let file = options.open(&path).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -114,6 +110,22 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(suffix);
     path.with_file_name(name)
+}
+
+/// Opens a file itself, made with these permissions if it is made: a link in its place may be
+/// somebody else's, and lead anywhere.
+#[cfg(unix)]
+pub(super) fn options(mode: u32) -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+    options.mode(mode).custom_flags(flags.cast_signed());
+    options
+}
+
+#[cfg(not(unix))]
+pub(super) fn options(_: u32) -> OpenOptions {
+    OpenOptions::new()
 }
 
 fn read(mut file: &File) -> Option<Running> {
@@ -189,6 +201,24 @@ mod tests {
         drop(ours);
         assert!(!PidFile::path(&registry).exists());
         PidFile::take(&registry).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = directory.path().join("registry.json");
+        let target = directory.path().join("somebody's");
+        fs::write(&target, "mine").unwrap();
+        std::os::unix::fs::symlink(&target, PidFile::path(&registry)).unwrap();
+        assert!(PidFile::take(&registry).is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
+        let elsewhere = directory.path().join("other.json");
+        let _ours = PidFile::take(&elsewhere).unwrap();
+        fs::remove_file(PidFile::path(&registry)).unwrap();
+        std::os::unix::fs::symlink(PidFile::path(&elsewhere), PidFile::path(&registry)).unwrap();
+        assert!(PidFile::running(&elsewhere).is_some());
+        assert_eq!(PidFile::running(&registry), None);
     }
 
     #[test]
