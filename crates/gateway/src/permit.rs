@@ -115,6 +115,10 @@ pub(crate) enum NotPermitted {
         "the variable {0} changes which code a program runs: set it where the gateway is started"
     )]
     Variable(String),
+    #[error(
+        "{0:?} cannot be a variable: its name has letters, digits and _, and begins with no digit"
+    )]
+    VariableName(String),
 }
 
 impl NotPermitted {
@@ -199,15 +203,27 @@ fn check_program(launch: &Launch, allowed: &[String]) -> Result<(), NotPermitted
     if !program.is_some_and(|program| allowed.contains(program)) {
         return Err(NotPermitted::Program);
     }
+    // Whatever reads another name reads it in its own way, and not as this check does.
+    if let Some(name) = launch.env.keys().find(|name| !is_variable(name)) {
+        return Err(NotPermitted::VariableName(name.clone()));
+    }
     let loads_code = |name: &&String| {
         let name = name.to_ascii_uppercase();
         let by_prefix = LOADER_PREFIXES.iter().any(|it| name.starts_with(it));
         by_prefix || LOADERS.contains(&name.as_str())
     };
     match launch.env.keys().find(loads_code) {
-        Some(name) => Err(NotPermitted::Variable(name.escape_default().to_string())),
+        Some(name) => Err(NotPermitted::Variable(name.clone())),
         None => Ok(()),
     }
+}
+
+/// Whether a shell would take it for the name of a variable.
+fn is_variable(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(is_part)
 }
 
 async fn check_address(what: &'static str, uri: &Uri, clock: Clock) -> Result<(), NotPermitted> {
@@ -383,6 +399,20 @@ mod tests {
             let refused = Err(NotPermitted::Variable(name.to_owned()));
             assert_eq!(check("npx", name), refused, "{name}");
         }
+        for name in [
+            "BASH_FUNC_x%%",
+            "a.b",
+            "a-b",
+            "1A",
+            "",
+            "A B",
+            "\u{410}",
+            "A\0",
+        ] {
+            let refused = Err(NotPermitted::VariableName(name.to_owned()));
+            assert_eq!(check("npx", name), refused, "{name}");
+        }
+        assert_eq!(check("npx", "_a1"), Ok(()));
     }
 
     #[test]
