@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, iter::Peekable, str::CharIndices};
 
-use crate::{Problem, Severity, Warning};
+use crate::{Problem, Warning};
 
 /// One assignment of an environment file.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) struct Assignment {
     pub(crate) line: usize,
 }
 
-/// The assignments of `text` in their order, or every line that is not understood.
+/// The assignments of `text` in their order, and every line that is not understood.
 ///
 /// * `NAME=value`, optionally after `export`. Blank lines and lines that begin with `#` are
 ///   passed over. A name holds letters, digits, `_` and `.`, and does not begin with a digit.
@@ -24,7 +24,7 @@ pub(crate) struct Assignment {
 /// * `$` has no meaning anywhere: a password that holds one stays what it is.
 ///
 /// Problems name line and column and never quote what is there, because it may hold a secret.
-pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Problem>> {
+pub(crate) fn parse(text: &str, file: &str) -> (Vec<Assignment>, Vec<Problem>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // Also within quotes, as the package does: a key of several lines is the same on Windows.
     let text = if text.contains('\r') {
@@ -51,11 +51,7 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Assignment>, Vec<Probl
             }
         }
     }
-    if problems.is_empty() {
-        Ok(assignments)
-    } else {
-        Err(problems)
-    }
+    (assignments, problems)
 }
 
 /// Each variable once, by its name. Of two lines for one the later counts, with a warning.
@@ -68,7 +64,7 @@ pub(crate) fn once(
         let (name, line) = (assignment.name.clone(), assignment.line);
         if once.insert(name.clone(), assignment).is_some() {
             let text = format!("{file} sets {name} more than once; line {line} counts");
-            warnings.push(Warning::new(Severity::Warning, text));
+            warnings.push(Warning::that_explains(text));
         }
     }
     (once, warnings)
@@ -223,8 +219,8 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> String {
-        let mut assignments = parse(text, ".env").unwrap_or_else(|e| panic!("{text:?}: {e:?}"));
-        assert_eq!(assignments.len(), 1, "{text:?}");
+        let (mut assignments, problems) = parse(text, ".env");
+        assert_eq!((assignments.len(), &problems[..]), (1, &[][..]), "{text:?}");
         assignments.remove(0).value
     }
 
@@ -261,7 +257,8 @@ mod tests {
     fn lines_are_counted_through_quotes_and_comments() {
         let text = "# one\n\nA='3\n4'\n B=2\n";
         for end in ["\n", "\r\n", "\r"] {
-            let assignments = parse(&text.replace('\n', end), ".env").unwrap();
+            let (assignments, problems) = parse(&text.replace('\n', end), ".env");
+            assert_eq!(problems, [], "{end:?}");
             let lines: Vec<_> = assignments.iter().map(|a| a.line).collect();
             assert_eq!(lines, [3, 5], "{end:?}");
         }
@@ -271,7 +268,7 @@ mod tests {
     fn every_bad_line_is_named_and_none_is_quoted() {
         let text = "hunter2\nA=1\n1A=hunter2\n  =hunter2\nA B=hunter2\nA='x' hunter2\n\
                     Ä=1\nA='ä\nä' hunter2\n B= \"hunter2\n";
-        let problems = parse(text, "the.env").unwrap_err();
+        let (_, problems) = parse(text, "the.env");
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
@@ -298,7 +295,8 @@ mod tests {
         #[test]
         fn a_double_quoted_value_comes_back(value in any::<String>()) {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\r', "\\r");
-            let parsed = parse(&format!("A=\"{escaped}\""), ".env").unwrap();
+            let (parsed, problems) = parse(&format!("A=\"{escaped}\""), ".env");
+            prop_assert_eq!(problems, []);
             prop_assert_eq!(&parsed[0].value, &value);
         }
     }

@@ -59,10 +59,10 @@ impl Errors {
         }
     }
 
-    /// With those of the warnings that may say why something is missing.
+    /// With those of the warnings that may say why something is missing or wrong.
     pub(crate) fn beside(mut self, warnings: Vec<Warning>) -> Self {
-        let names = warnings.into_iter().filter(Warning::is_of_a_name);
-        self.warnings.extend(names);
+        self.warnings
+            .extend(warnings.into_iter().filter(Warning::explains));
         self
     }
 
@@ -72,8 +72,9 @@ impl Errors {
         &self.problems
     }
 
-    /// The names that are set and mean nothing, which may be what is missing, misspelt. They are
-    /// not among what this prints.
+    /// The names that are set and mean nothing, which may be what is missing, misspelt, and the
+    /// lines that do not count because a later one says the same. They are not among what this
+    /// prints.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

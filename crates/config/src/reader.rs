@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
 
     /// A warning about a name that means nothing.
     pub(crate) fn warn_of_a_name(&mut self, text: impl Into<String>) {
-        self.warnings.push(Warning::of_a_name(text));
+        self.warnings.push(Warning::that_explains(text));
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {

@@ -116,7 +116,7 @@ impl Source {
         let path = path.as_ref();
         match read(path) {
             Ok(text) => self.with_text(&text, path),
-            Err(error) => Err(unreadable(path, &error).into()),
+            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
         }
     }
 
@@ -130,8 +130,13 @@ impl Source {
         match read(path) {
             Ok(text) => self.with_text(&text, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
-            Err(error) => Err(unreadable(path, &error).into()),
+            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
         }
+    }
+
+    /// What is wrong, with what was odd about the sources before, which may say why.
+    fn refused(self, problems: Vec<Problem>) -> Errors {
+        Errors::new(problems).beside(self.warnings)
     }
 
     /// Adds what the text of an environment file says, below what is there already. `path` only
@@ -145,9 +150,12 @@ impl Source {
     pub fn with_text(mut self, text: &str, path: impl AsRef<Path>) -> Result<Self, Errors> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        let assignments = dotenv::parse(text, &file).map_err(Errors::new)?;
+        let (assignments, problems) = dotenv::parse(text, &file);
         let (assignments, warnings) = dotenv::once(assignments, &file);
         self.warnings.extend(warnings);
+        if !problems.is_empty() {
+            return Err(self.refused(problems));
+        }
         for (name, assignment) in assignments {
             let origin = Origin::DotEnv {
                 variable: name.clone(),
@@ -195,8 +203,14 @@ impl Source {
     /// understood or cannot be expanded; then everything is named, by line and column.
     pub fn with_mcp_config(mut self, path: impl AsRef<Path>) -> Result<Self, Errors> {
         let path = path.as_ref();
-        let text = read(path).map_err(|error| unreadable(path, &error))?;
-        let read = servers::read(&text, path, &self).map_err(Errors::new)?;
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(error) => return Err(self.refused(vec![unreadable(path, &error)])),
+        };
+        let read = match servers::read(&text, path, &self) {
+            Ok(read) => read,
+            Err(problems) => return Err(self.refused(problems)),
+        };
         self.warnings.extend(read.warnings);
         let mut problems = Vec::new();
         for server in read.servers {
@@ -220,7 +234,7 @@ impl Source {
         if problems.is_empty() {
             Ok(self)
         } else {
-            Err(Errors::new(problems))
+            Err(self.refused(problems))
         }
     }
 

@@ -16,8 +16,8 @@ pub enum Severity {
 pub struct Warning {
     severity: Severity,
     text: String,
-    /// Whether it is about a name that means nothing.
-    is_of_a_name: bool,
+    /// Whether it may say why something else is missing or wrong.
+    explains: bool,
 }
 
 impl Warning {
@@ -25,20 +25,21 @@ impl Warning {
         Self {
             severity,
             text: printable(&text.into()),
-            is_of_a_name: false,
+            explains: false,
         }
     }
 
-    /// A warning about a name that means nothing.
-    pub(crate) fn of_a_name(text: impl Into<String>) -> Self {
+    /// A warning that may say why something else is missing or wrong: about a name that means
+    /// nothing, or a line that does not count.
+    pub(crate) fn that_explains(text: impl Into<String>) -> Self {
         Self {
-            is_of_a_name: true,
+            explains: true,
             ..Self::new(Severity::Warning, text)
         }
     }
 
-    pub(crate) fn is_of_a_name(&self) -> bool {
-        self.is_of_a_name
+    pub(crate) fn explains(&self) -> bool {
+        self.explains
     }
 
     /// How much it matters: a [`Severity::Note`] belongs at debug level.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bartizan_config::{Configuration, Source};
+use bartizan_config::{Configuration, Errors, Source};
 use common::{notes, warnings};
 
 #[test]
@@ -122,4 +122,31 @@ fn what_belongs_to_others_is_no_more_than_noted() {
     ];
     assert_eq!(warnings(&changes), [""; 0]);
     assert_eq!(notes(&changes).len(), 8, "{:?}", notes(&changes));
+}
+
+#[test]
+fn a_line_that_does_not_count_is_said_beside_what_is_wrong() {
+    let said = |errors: &Errors| -> Vec<String> {
+        errors.warnings().iter().map(ToString::to_string).collect()
+    };
+    let twice = ["a.env sets PORT more than once; line 2 counts"];
+    let text = "PORT=8081\nPORT=80800\n";
+    let source = Source::default().with_text(text, "a.env").unwrap();
+    let errors = Configuration::parse(&source).unwrap_err();
+    assert!(errors.to_string().contains("line 2"), "{errors}");
+    assert_eq!(said(&errors), twice);
+    // Nor is it forgotten where the configuration is not read at all.
+    let broken = Source::default().with_text(&format!("{text}nonsense\n"), "a.env");
+    assert_eq!(said(&broken.unwrap_err()), twice);
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    assert_eq!(
+        said(&source.clone().with_config_file(&missing).unwrap_err()),
+        twice
+    );
+    assert_eq!(
+        said(&source.clone().with_mcp_config(&missing).unwrap_err()),
+        twice
+    );
+    assert_eq!(said(&source.with_file(&missing).unwrap_err()), twice);
 }

@@ -291,15 +291,13 @@ impl Reading<'_, '_, '_> {
             }
         };
         let shown = path.display().to_string();
-        let assignments = match dotenv::parse(&text, &shown) {
-            Ok(assignments) => assignments,
-            Err(problems) => {
-                for problem in problems {
-                    self.file.problem(problem.to_string());
-                }
-                return None;
+        let (assignments, problems) = dotenv::parse(&text, &shown);
+        if !problems.is_empty() {
+            for problem in problems {
+                self.file.problem(problem.to_string());
             }
-        };
+            return None;
+        }
         let (assignments, warnings) = dotenv::once(assignments, &shown);
         for warning in warnings {
             self.file.warn(warning);

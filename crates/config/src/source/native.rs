@@ -38,7 +38,7 @@ impl Source {
         let path = path.as_ref();
         match read_bytes(path) {
             Ok(bytes) => self.with_native(&bytes, path),
-            Err(error) => Err(unreadable(path, &error).into()),
+            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
         }
     }
 
@@ -52,12 +52,15 @@ impl Source {
         match read_bytes(path) {
             Ok(bytes) => self.with_native(&bytes, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
-            Err(error) => Err(unreadable(path, &error).into()),
+            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
         }
     }
 
     fn with_native(mut self, bytes: &[u8], path: &Path) -> Result<Self, Errors> {
-        let read = native::read(bytes, path, &self).map_err(Errors::new)?;
+        let read = match native::read(bytes, path, &self) {
+            Ok(read) => read,
+            Err(problems) => return Err(self.refused(problems)),
+        };
         self.warnings.extend(read.warnings);
         for (name, text, origin) in read.variables {
             self.add_below(name, Entry { text, origin });
@@ -68,7 +71,7 @@ impl Source {
         if problems.is_empty() {
             Ok(self)
         } else {
-            Err(Errors::new(problems))
+            Err(self.refused(problems))
         }
     }
 
