@@ -249,6 +249,59 @@ async fn explain_suggests_the_service_that_was_meant() {
     );
 }
 
+const REGISTRY: &str = r#"{"templates": {
+  "notes": {"instances": [{"id": "a", "endpoint": "http://127.0.0.1:9", "is_healthy": true}]},
+  "my-list": {"instances": [{"id": "b", "endpoint": "http://127.0.0.1:9"}]},
+  "my_list": {"instances": [{"id": "c", "endpoint": "http://127.0.0.1:9"}]}
+}}"#;
+
+fn before_registry(arguments: &[&str]) -> Bartizan {
+    Bartizan::new(arguments)
+        .file("registry.json", REGISTRY)
+        .set("MCP_GATEWAY_REGISTRY_FILE", "registry.json")
+}
+
+#[tokio::test]
+async fn check_tells_of_what_registries_list() {
+    let finished = before_registry(&["check"]).run().await;
+    let said = answer(&finished);
+    for part in [
+        "\nregistry: registry.json (registry.json), looked at every ",
+        ", services: 3, instances: 3\n",
+        "\nwarning: registry.json: ",
+        "is_healthy",
+        "\nwarning: service my_list of the registries has the variables of my-list; it is left out",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+
+    let wrong = before_registry(&["check"]).set("MCP_SERVICE_NOTES_TIMEOUT", "soon");
+    let finished = wrong.run().await;
+    let said = complaint(&finished);
+    assert!(said.starts_with("Configuration errors:\n"), "{said}");
+    assert!(said.contains("MCP_SERVICE_NOTES_TIMEOUT"), "{said}");
+}
+
+#[tokio::test]
+async fn explain_knows_what_registries_list() {
+    let finished = before_registry(&["explain", "notes"])
+        .set("MCP_SERVICE_NOTES_TIMEOUT", 7_000)
+        .run()
+        .await;
+    let said = answer(&finished);
+    for part in [
+        "service notes, from the outside in\n",
+        "MCP_SERVICE_NOTES_TIMEOUT",
+        "those of the registry",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    assert_eq!(
+        complaint(&before_registry(&["explain", "nots"]).run().await),
+        "no service is called \"nots\", did you mean notes?"
+    );
+}
+
 const FILE: &str = "\
 MCP_SERVICES=user-service
 MCP_SERVICE_USER_SERVICE_ENDPOINT=http://from-the-file:1

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::HashMap, fmt, path::Path};
 
 use crate::{
     Configuration, Mode, Severity,
@@ -6,14 +6,35 @@ use crate::{
 };
 
 /// A sound configuration at a glance, and what its author may want to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Summary<'a>(&'a Configuration);
+#[derive(Clone, Debug)]
+pub struct Summary<'a> {
+    configuration: &'a Configuration,
+    /// How many services and instances each registry lists, as far as somebody looked.
+    listed: HashMap<&'a Path, (usize, usize)>,
+}
 
 impl Configuration {
     /// This configuration at a glance, as a value that prints itself.
     #[must_use]
     pub fn summary(&self) -> Summary<'_> {
-        Summary(self)
+        let native = self.registries.iter().filter_map(|registry| {
+            let listed = registry.listed.as_ref()?.registry();
+            let numbers = (listed.services.len(), listed.instance_count());
+            Some((registry.path.value().as_path(), numbers))
+        });
+        Summary {
+            configuration: self,
+            listed: native.collect(),
+        }
+    }
+}
+
+impl<'a> Summary<'a> {
+    /// Says how much the registry at `path` lists, which a configuration does not know.
+    #[must_use]
+    pub fn listing(mut self, path: &'a Path, services: usize, instances: usize) -> Self {
+        self.listed.insert(path, (services, instances));
+        self
     }
 }
 
@@ -26,7 +47,7 @@ impl fmt::Display for Summary<'_> {
             registries,
             warnings,
             ..
-        } = self.0;
+        } = self.configuration;
         let environment = match mode {
             Mode::Development => "development",
             Mode::Production(environment) => environment,
@@ -65,17 +86,15 @@ impl fmt::Display for Summary<'_> {
         }
         for registry in registries {
             let (kind, path) = (registry.format.as_str(), registry.path.display());
-            if let Some(listed) = &registry.listed {
-                let listed = listed.registry();
-                let (services, instances) = (listed.services.len(), listed.instance_count());
-                write!(
-                    f,
-                    "\nregistry: {path} ({kind}), services: {services}, instances: {instances}"
-                )?;
-                continue;
+            write!(f, "\nregistry: {path} ({kind})")?;
+            // What the configuration itself lists is read with it.
+            if registry.listed.is_none() {
+                let every = duration(*registry.poll_interval);
+                write!(f, ", looked at every {every}")?;
             }
-            let every = duration(*registry.poll_interval);
-            write!(f, "\nregistry: {path} ({kind}), looked at every {every}")?;
+            if let Some((services, instances)) = self.listed.get(registry.path.value().as_path()) {
+                write!(f, ", services: {services}, instances: {instances}")?;
+            }
         }
         let worth_a_look = |warning: &&crate::Warning| warning.severity() == Severity::Warning;
         for warning in warnings.iter().filter(worth_a_look) {

@@ -50,9 +50,26 @@ impl Configuration {
     ///
     /// When there is no such service; the error names the one that was probably meant.
     pub fn explain(&self, service: &str) -> Result<Explanation, UnknownService> {
+        self.explain_with(service, &[])
+    }
+
+    /// The same, where registries list services with these settings, which
+    /// [`registered`](Configuration::registered) gives them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`explain`](Configuration::explain).
+    pub fn explain_with(
+        &self,
+        service: &str,
+        registered: &[ServiceSettings],
+    ) -> Result<Explanation, UnknownService> {
         let listed = self.listed_service(service);
-        let Some(settings) = self.service(service).or(listed.as_ref()) else {
-            let names = self.services.iter().map(|service| service.name.clone());
+        let known = self.service(service).or(listed.as_ref());
+        let registered_one = || registered.iter().find(|it| it.name == service);
+        let Some(settings) = known.or_else(registered_one) else {
+            let configured = self.services.iter().chain(registered);
+            let names = configured.map(|service| service.name.clone());
             let listed = self.listed_services().map(|it| it.name.to_owned());
             let names = names.chain(listed);
             return Err(UnknownService {

@@ -66,6 +66,14 @@ impl Errors {
         self
     }
 
+    /// What is wrong with two things, in one list.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.problems.extend(other.problems);
+        self.warnings.extend(other.warnings);
+        self
+    }
+
     /// The problems: those of the gateway first, then those of each service in its order.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

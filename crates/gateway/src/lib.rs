@@ -41,3 +41,4 @@ pub use gateway::{Gateway, StartError};
 pub use permit::RESERVED as RESERVED_TEMPLATES;
 pub use reload::{ReloadError, Reloaded};
 pub use service::BuildError;
+pub use works::{Survey, SurveyedFile};

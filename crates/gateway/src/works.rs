@@ -2,6 +2,7 @@
 
 mod ground;
 mod guests;
+mod survey;
 mod turn;
 
 use std::{
@@ -18,6 +19,7 @@ use bartizan_server::Tls;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, task::JoinError};
 
+pub use self::survey::{Survey, SurveyedFile};
 use self::{
     ground::{Ground, client, same_ground},
     guests::{Guest, Guests},
@@ -64,16 +66,8 @@ impl Works {
         let tls = tls
             .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))
             .transpose()?;
-        let registries = Registries::open(&configuration.registries, lasting.clock())?;
-        let configuration = Arc::new(configuration.clone());
-        let mut ground = Ground {
-            client: client(settings)?,
-            hosting: Hosting::new(settings),
-            registries: Arc::new(registries),
-            settled: Settled::default(),
-            following: None,
-            configuration: Arc::clone(&configuration),
-        };
+        let mut ground = Ground::new(configuration, lasting.clock())?;
+        let configuration = Arc::clone(&ground.configuration);
         let plans = ground.plans(|_| false)?;
         let services = plans
             .iter()

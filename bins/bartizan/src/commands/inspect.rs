@@ -1,24 +1,60 @@
-use bartizan_config::reference_markdown;
-use bartizan_gateway::Gateway;
+use bartizan_config::{ServiceSettings, reference_markdown};
+use bartizan_gateway::{Gateway, StartError, Survey};
 
 use super::{Failure, configuration, print, run};
 use crate::cli::Source;
 
 /// Validates the configuration as `serve` would, and says what it means.
+///
+/// A service of a registry with settings that are wrong fails it, although a gateway would start
+/// without the service: whoever asks wants to know.
 pub(crate) fn check(source: &Source) -> Result<(), Failure> {
     let configuration = configuration(source)?;
     // What only shows when the stacks are assembled counts as well; nothing is bound.
-    run(async { Gateway::new(&configuration).map(drop) })??;
-    print(&configuration.summary())
+    let survey = run(async {
+        let survey = Survey::of(&configuration)?;
+        Gateway::new(&configuration).map(drop)?;
+        Ok::<_, StartError>(survey)
+    })??;
+    if let Some(wrong) = survey.wrong {
+        return Err(wrong.into());
+    }
+    let summary = survey
+        .files
+        .iter()
+        .fold(configuration.summary(), |it, file| {
+            it.listing(&file.path, file.services, file.instances)
+        });
+    let mut text = summary.to_string();
+    for warning in &survey.warnings {
+        text.push_str("\nwarning: ");
+        text.push_str(warning);
+    }
+    print(&text)
 }
 
 /// Shows the effective stack of a service, or the gateway's own settings.
 pub(crate) fn explain(source: &Source, service: Option<&str>) -> Result<(), Failure> {
     let configuration = configuration(source)?;
-    match service {
-        Some(service) => print(&configuration.explain(service)?),
-        None => print(&configuration.explain_gateway()),
+    let Some(service) = service else {
+        return print(&configuration.explain_gateway());
+    };
+    let mut registered: Vec<ServiceSettings> = Vec::new();
+    if configuration.explain(service).is_err() && !configuration.registries.is_empty() {
+        let survey = runtime()?.block_on(async { Survey::of(&configuration) })?;
+        if let Some(wrong) = survey
+            .wrong
+            .filter(|_| !is_among(service, &survey.services))
+        {
+            return Err(wrong.into());
+        }
+        registered = survey.services;
     }
+    print(&configuration.explain_with(service, &registered)?)
+}
+
+fn is_among(service: &str, services: &[ServiceSettings]) -> bool {
+    services.iter().any(|it| it.name == service)
 }
 
 /// Prints the reference of all variables.

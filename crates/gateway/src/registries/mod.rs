@@ -1,6 +1,7 @@
 //! Services that no variable names: registries list them, or their instances register themselves.
 
 mod change;
+mod left_out;
 mod listing;
 mod roster;
 mod shown;
@@ -17,6 +18,7 @@ use futures_util::future::{join_all, select_all};
 
 pub(crate) use self::{
     change::ChangeError,
+    left_out::LeftOut,
     listing::Listing,
     roster::Roster,
     shown::{Shown, metadata, shown},
@@ -117,33 +119,39 @@ impl Registries {
     /// added to those of any file. Of two whose variables have the same names, and so the same
     /// credentials, the first one counts.
     pub(crate) fn listings(&self) -> Vec<Listing> {
+        let (listings, left_out) = self.listings_and_left_out();
+        left_out.iter().for_each(LeftOut::log);
+        listings
+    }
+
+    /// The same, and which do not count.
+    pub(crate) fn listings_and_left_out(&self) -> (Vec<Listing>, Vec<LeftOut>) {
         let mut listings: Vec<Listing> = Vec::new();
+        let mut left_out = Vec::new();
         let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
         let mut by_prefix: HashMap<String, Arc<str>> = HashMap::new();
-        let mut is_alone = |name: &Arc<str>| {
+        let mut is_alone = |name: &Arc<str>, left_out: &mut Vec<LeftOut>| {
             let first = by_prefix
                 .entry(variable_prefix(name))
                 .or_insert_with(|| Arc::clone(name));
             if first != name {
-                tracing::warn!(
-                    service = &**name,
-                    first = &**first,
-                    "a service of the registries has the variables of another; left out"
-                );
+                left_out.push(LeftOut::SameVariables {
+                    service: Arc::clone(name),
+                    first: Arc::clone(first),
+                });
             }
             first == name
         };
         for file in &self.files {
             for service in &file.source.current().registry.services {
                 if by_name.contains_key(&service.name) {
-                    tracing::warn!(
-                        service = &*service.name,
-                        registry = %file.path.display(),
-                        "another registry lists this service; left out"
-                    );
+                    left_out.push(LeftOut::ListedTwice {
+                        service: Arc::clone(&service.name),
+                        registry: Arc::clone(&file.path),
+                    });
                     continue;
                 }
-                if is_alone(&service.name) {
+                if is_alone(&service.name, &mut left_out) {
                     by_name.insert(Arc::clone(&service.name), listings.len());
                     listings.push(Listing::new(service, file.kind(service), &file.path));
                 }
@@ -153,14 +161,14 @@ impl Registries {
         for service in &self.registrations.current().registry.services {
             match by_name.get(&service.name) {
                 Some(index) => listings[*index].add(service),
-                None if is_alone(&service.name) => {
+                None if is_alone(&service.name, &mut left_out) => {
                     let listing = Listing::new(service, RegisteredKind::Mcp, &nowhere);
                     listings.push(listing.in_memory());
                 }
                 None => {}
             }
         }
-        listings
+        (listings, left_out)
     }
 
     /// How each registry is doing; the last one is the memory of this process.

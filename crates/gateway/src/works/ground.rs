@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use bartizan_client::{Client, ClientConfig, InvalidClient, Pem, TlsRoots};
+use bartizan_clock::Clock;
 use bartizan_config::{Configuration, Errors, GatewaySettings};
 use tokio::task::AbortHandle;
 
 use crate::{
-    BuildError, front,
+    BuildError, StartError, front,
     plan::{Plan, Settled},
     registries::Registries,
     service::{Hosting, Service},
@@ -25,21 +26,39 @@ pub(super) struct Ground {
 }
 
 impl Ground {
+    /// That of a gateway that starts.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(super) fn new(configuration: &Configuration, clock: Clock) -> Result<Self, StartError> {
+        let settings = &configuration.gateway;
+        let registries = Registries::open(&configuration.registries, clock)?;
+        Ok(Self {
+            configuration: Arc::new(configuration.clone()),
+            client: client(settings)?,
+            hosting: Hosting::new(settings),
+            registries: Arc::new(registries),
+            settled: Settled::default(),
+            following: None,
+        })
+    }
+
     /// What services there are to be; one that `must_stay` is no reason to go on if it is wrong.
     pub(super) fn plans(&mut self, must_stay: impl Fn(&str) -> bool) -> Result<Vec<Plan>, Errors> {
         self.settled
             .plans(&self.configuration, &self.registries, must_stay)
     }
 
-    /// The service of a plan, in the place of another if there was one; `None` of one that a registry lists and that cannot be built, which
-    /// is no reason to leave others out.
+    /// The service of a plan, in the place of another if there was one; `None` of one that a
+    /// registry lists and that cannot be built, which is no reason to leave others out.
     pub(super) fn service(
         &self,
         plan: &Plan,
         before: Option<&Service>,
         lasting: &Lasting,
     ) -> Result<Option<Arc<Service>>, BuildError> {
-        match Service::new(plan, before, &self.client, &self.hosting, lasting) {
+        match self.build(plan, before, lasting) {
             Ok(service) => {
                 front::templates::warn_of_name(&plan.settings.name);
                 Ok(Some(Arc::new(service)))
@@ -50,6 +69,16 @@ impl Ground {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The same, whatever lists it.
+    pub(super) fn build(
+        &self,
+        plan: &Plan,
+        before: Option<&Service>,
+        lasting: &Lasting,
+    ) -> Result<Service, BuildError> {
+        Service::new(plan, before, &self.client, &self.hosting, lasting)
     }
 }
 
