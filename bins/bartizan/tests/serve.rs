@@ -143,6 +143,62 @@ async fn a_signal_lets_calls_under_way_finish() {
     }
 }
 
+/// What happened, in numbers that a program can read and words that are so.
+#[tokio::test]
+async fn the_log_says_what_was_asked_of_it() {
+    let backend = backend().await;
+    let gateway = before(&backend)
+        .set("MCP_GATEWAY_LOG_FORMAT", "json")
+        .set("MCP_GATEWAY_DRAIN_DELAY", 300)
+        .set("MCP_SERVICES", "user-service,health")
+        .set("MCP_SERVICE_HEALTH_ENDPOINT", backend.url())
+        .set("MCP_SERVICE_HEALTH_AUTH_TYPE", "none")
+        .start()
+        .await;
+    let line = |message: &str| -> Value {
+        let log = gateway.log();
+        let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        let found = lines.find(|it: &Value| it["message"].as_str().unwrap().contains(message));
+        found.unwrap_or_else(|| panic!("no {message:?} in\n{log}"))
+    };
+    let named = line("this name has another meaning below /mcp/");
+    let named = named["message"].as_str().unwrap();
+    assert!(named.ends_with("but at /mcp/request"), "{named}");
+
+    let endpoint = backend.url();
+    for (id, ttl, seconds) in [
+        ("a", ",\"ttl\":5", Value::from(5.0)),
+        ("b", "", Value::Null),
+    ] {
+        let body = format!(
+            r#"{{"template_name":"t","instance":{{"id":"{id}","endpoint":"{endpoint}"}}{ttl}}}"#
+        );
+        let url = gateway.url("/gateway/register");
+        let json = "content-type: application/json";
+        let reply = curl(&["--data-binary", &body, "--header", json, &url]).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let log = gateway.log();
+        let registered = log.lines().rfind(|it| it.contains("instance registered"));
+        let registered: Value = serde_json::from_str(registered.unwrap()).unwrap();
+        assert_eq!(
+            (&registered["id"], &registered["ttl_seconds"]),
+            (&id.into(), &seconds)
+        );
+        assert!(registered["ttl"].is_null(), "{registered}");
+    }
+
+    gateway.signal("HUP").await;
+    gateway
+        .logs("configuration read again, nothing changed")
+        .await;
+    assert!(!gateway.log().contains("configuration changed"));
+    gateway.signal("TERM").await;
+    gateway.logs("told to stop").await;
+    assert!(!gateway.log().contains("draining"));
+    assert_eq!(line("told to stop")["drain_delay_ms"], 300);
+    gateway.ended().await;
+}
+
 #[tokio::test]
 async fn a_call_that_is_stuck_does_not_keep_it_from_stopping() {
     let backend = backend().await;

@@ -59,6 +59,7 @@ async fn the_log_tells_what_happened_and_no_secret() {
     };
     let url = http::Uri::from_static("https://issuer.example/token");
     let config = OAuth2Config::builder(url, grant)
+        .name("pay")
         .client_id("gate")
         .client_secret(Secret::new("hush-client"))
         .refresh_token_store(missing)
@@ -101,6 +102,8 @@ async fn the_log_tells_what_happened_and_no_secret() {
         "token endpoint recovered",
         "token endpoint wants another configuration",
     ] {
-        assert!(log.contains(line), "{line} in {log}");
+        let mut said = log.lines().filter(|it| it.contains(line));
+        let said = said.next().unwrap_or_else(|| panic!("{line} in {log}"));
+        assert!(said.contains("service=\"pay\""), "{said}");
     }
 }

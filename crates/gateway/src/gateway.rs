@@ -183,6 +183,8 @@ impl Gateway {
         let drain_delay = self.drain_delay;
         let shutdown = async move {
             shutdown.await;
+            let drain_delay_ms = u64::try_from(drain_delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(drain_delay_ms, "told to stop");
             lasting.drain();
             lasting.clock().sleep(drain_delay).await;
         };

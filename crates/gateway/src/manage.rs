@@ -90,7 +90,14 @@ impl Works {
         }
         let replaced = registered?;
         self.apply_registries_at_home().await;
-        tracing::info!(service, id = &*id, ?ttl, replaced, "instance registered");
+        let ttl_seconds = ttl.map(|ttl| ttl.as_secs_f64());
+        tracing::info!(
+            service,
+            id = &*id,
+            ttl_seconds,
+            replaced,
+            "instance registered"
+        );
         Ok(Added {
             id,
             replaced,

@@ -49,6 +49,11 @@ impl Reloaded {
     pub(crate) fn changes_services(&self) -> bool {
         !(self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty())
     }
+
+    /// Whether all services go on as they were, and all that changed counts.
+    fn changes_nothing(&self) -> bool {
+        !self.changes_services() && self.moved.is_empty() && self.needs_restart.is_empty()
+    }
 }
 
 impl fmt::Display for Reloaded {
@@ -144,7 +149,11 @@ impl Works {
         let patience = *configuration.gateway.drain_timeout;
         let lasting = self.lasting();
         lasting.retiring().retire(gone, lasting.clock(), patience);
-        tracing::info!(%reloaded, "configuration changed");
+        if reloaded.changes_nothing() && *known == *configuration {
+            tracing::info!("configuration read again, nothing changed");
+        } else {
+            tracing::info!(%reloaded, "configuration changed");
+        }
         let is_new = |warning: &&Warning| !known.warnings.contains(warning);
         for warning in configuration.warnings.iter().filter(is_new) {
             match warning.severity() {

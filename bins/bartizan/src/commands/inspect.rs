@@ -41,7 +41,7 @@ pub(crate) fn explain(source: &Source, service: Option<&str>) -> Result<(), Fail
     };
     let mut registered: Vec<ServiceSettings> = Vec::new();
     if configuration.explain(service).is_err() && !configuration.registries.is_empty() {
-        let survey = runtime()?.block_on(async { Survey::of(&configuration) })?;
+        let survey = run(async { Survey::of(&configuration) })??;
         if let Some(wrong) = survey
             .wrong
             .filter(|_| !is_among(service, &survey.services))

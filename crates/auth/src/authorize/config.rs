@@ -109,6 +109,7 @@ impl Authorize {
 #[derive(Debug)]
 #[must_use]
 pub struct AuthorizeBuilder {
+    name: Option<Arc<str>>,
     resource: String,
     way: Way,
     client_id: Option<String>,
@@ -126,6 +127,7 @@ pub struct AuthorizeBuilder {
 impl AuthorizeBuilder {
     fn new(resource: String, way: Way) -> Self {
         Self {
+            name: None,
             resource,
             way,
             client_id: None,
@@ -139,6 +141,12 @@ impl AuthorizeBuilder {
             user_patience: USER_PATIENCE,
             caller_patience: CALLER_PATIENCE,
         }
+    }
+
+    /// The service that is asked for, as lines of the log name it. Default: they do not.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// The id of a client that is registered already. It is shown to one issuer only: that of
@@ -241,12 +249,13 @@ impl AuthorizeBuilder {
             return Err(InvalidAuthorize::ZeroDuration);
         }
         // What the cache needs to know; it asks the flow for everything else.
-        let oauth2 = OAuth2Config::builder(uri, Grant::ClientCredentials)
+        let mut oauth2 = OAuth2Config::builder(uri, Grant::ClientCredentials)
             .client_id(&self.client_name)
             .default_lifetime(UNTIL_REFUSED)
             .load_timeout(self.caller_patience)
             .build()
             .map_err(|_| InvalidAuthorize::Resource)?;
+        oauth2.name = self.name;
         let secret = self.client_secret;
         Ok(Authorize {
             oauth2,

@@ -36,6 +36,7 @@ pub enum ClientAuth {
 /// Where tokens come from and how they are kept fresh.
 #[derive(Clone, Debug)]
 pub struct OAuth2Config {
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) token_url: Uri,
     pub(crate) grant: Grant,
     pub(crate) client_id: Option<String>,
@@ -58,6 +59,7 @@ impl OAuth2Config {
     /// A builder for tokens of this grant from this endpoint.
     pub fn builder(token_url: Uri, grant: Grant) -> OAuth2ConfigBuilder {
         OAuth2ConfigBuilder {
+            name: None,
             token_url,
             grant,
             client_id: None,
@@ -92,6 +94,7 @@ impl OAuth2Config {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct OAuth2ConfigBuilder {
+    name: Option<Arc<str>>,
     token_url: Uri,
     grant: Grant,
     client_id: Option<String>,
@@ -109,6 +112,12 @@ pub struct OAuth2ConfigBuilder {
 }
 
 impl OAuth2ConfigBuilder {
+    /// The service that the tokens are for, as lines of the log name it. Default: they do not.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// The client's name at the issuer. Without a secret it is sent in the form.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
@@ -232,6 +241,7 @@ impl OAuth2ConfigBuilder {
             _ => None,
         };
         Ok(OAuth2Config {
+            name: self.name,
             token_url: self.token_url,
             grant: self.grant,
             client_id,

@@ -138,7 +138,7 @@ async fn save<S>(shared: &Shared<S>, next: &Secret) {
     let saved = saved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     shared.state.lock().unsaved = saved.is_err();
     if let Err(error) = saved {
-        let issuer = shared.issuer();
-        tracing::error!(issuer, %error, "the new refresh token could not be saved");
+        let (service, issuer) = (shared.service(), shared.issuer());
+        tracing::error!(service, issuer, %error, "the new refresh token could not be saved");
     }
 }

@@ -86,11 +86,24 @@ impl<S> Shared<S> {
         let recovered = state.recover();
         drop(state);
         let lifetime_ms = u64::try_from((expires_at - now).as_millis()).unwrap_or(u64::MAX);
-        let (issuer, generation) = (self.issuer(), token.generation());
+        let (service, issuer) = (self.service(), self.issuer());
+        let generation = token.generation();
         if recovered {
-            tracing::info!(issuer, generation, lifetime_ms, "token endpoint recovered");
+            tracing::info!(
+                service,
+                issuer,
+                generation,
+                lifetime_ms,
+                "token endpoint recovered"
+            );
         } else {
-            tracing::debug!(issuer, generation, lifetime_ms, "access token fetched");
+            tracing::debug!(
+                service,
+                issuer,
+                generation,
+                lifetime_ms,
+                "access token fetched"
+            );
         }
         token
     }
@@ -110,11 +123,11 @@ impl<S> Shared<S> {
             token.renewal.rearm(state.renew_at());
         }
         drop(state);
-        let issuer = self.issuer();
+        let (service, issuer) = (self.service(), self.issuer());
         if error.kind().is_terminal() {
-            tracing::error!(issuer, %error, "token endpoint wants another configuration");
+            tracing::error!(service, issuer, %error, "token endpoint wants another configuration");
         } else {
-            tracing::warn!(issuer, %error, "no access token");
+            tracing::warn!(service, issuer, %error, "no access token");
         }
         error
     }
@@ -132,6 +145,11 @@ impl<S> Shared<S> {
             self.current.store(None);
         }
         current
+    }
+
+    /// What the tokens are for, for logs.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.config.name.as_deref()
     }
 
     /// Host and port of the token endpoint, for logs.
@@ -206,7 +224,8 @@ impl<S: TokenClient> Shared<S> {
                 }
                 state.refused = self.current.swap(None);
                 self.flight(&mut state);
-                tracing::info!(issuer = self.issuer(), generation, "access token refused");
+                let (service, issuer) = (self.service(), self.issuer());
+                tracing::info!(service, issuer, generation, "access token refused");
                 true
             }
             Some(_) => true,

@@ -66,11 +66,11 @@ pub(super) fn credential(
         AuthSettings::Bearer { token } => Credential::bearer(token)?,
         AuthSettings::ApiKey { key, place } => Credential::api_key(place.value().clone(), key)?,
         AuthSettings::Basic { username, password } => Credential::basic(username, password)?,
-        AuthSettings::OAuth2(settings) => return oauth2(settings, client, clock),
+        AuthSettings::OAuth2(settings) => return oauth2(settings, &service.name, client, clock),
         AuthSettings::Authorize(settings) => {
             // Instances of one service are one resource.
             let resource = resource(service);
-            let authorize = authorize(settings, resource)?;
+            let authorize = authorize(settings, &service.name, resource)?;
             let cache = TokenCache::authorize(authorize, client.clone(), clock);
             return Ok((Credential::oauth2(cache.clone()), Some(Tokens::new(cache))));
         }
@@ -101,7 +101,11 @@ impl Service {
     }
 }
 
-fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, Reason> {
+fn authorize(
+    settings: &AuthorizeSettings,
+    name: &str,
+    resource: &str,
+) -> Result<Authorize, Reason> {
     let builder = match (*settings.grant, &settings.command) {
         (AuthorizeGrant::ClientCredentials, _) => Authorize::client_credentials(resource),
         (AuthorizeGrant::JwtBearer, _) => {
@@ -129,6 +133,7 @@ fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, 
             }
         }
     };
+    let builder = builder.name(name);
     let mut builder = builder.scopes(settings.scopes.iter().flat_map(|it| it.iter()));
     if let Some(id) = &settings.client_id {
         builder = builder.client_id(id.value());
@@ -164,6 +169,7 @@ fn authorize(settings: &AuthorizeSettings, resource: &str) -> Result<Authorize, 
 
 fn oauth2(
     settings: &OAuth2Settings,
+    name: &str,
     client: &Client,
     clock: Clock,
 ) -> Result<(Credential<Client>, Option<Tokens>), Reason> {
@@ -184,6 +190,7 @@ fn oauth2(
         }
     };
     let mut builder = OAuth2Config::builder(url.as_str().parse::<Uri>()?, grant)
+        .name(name)
         .allow_plain_http(*settings.token_url_allow_http)
         .client_auth(match *settings.client_authentication {
             ClientAuthentication::Basic => ClientAuth::Basic,
