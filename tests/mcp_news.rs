@@ -30,20 +30,11 @@ struct Listener {
 impl Listener {
     /// A client of an older revision, on the stream of its session.
     async fn older(gateway: &Running, path: &str) -> Self {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-            "protocolVersion": "2025-11-25", "capabilities": {},
-            "clientInfo": { "name": "t", "version": "1" } } });
-        let begun = gateway.request(Method::POST, path, &ACCEPT, body.to_string());
-        let begun = gateway.send(begun).await;
-        assert_eq!(begun.status, StatusCode::OK, "{:?}", begun.body);
-        let session = begun
-            .header("mcp-session-id")
-            .expect("a session")
-            .to_owned();
-        let session = [
-            ("accept", "text/event-stream"),
-            ("mcp-session-id", &session),
-        ];
+        Self::of_session(gateway, path, &session(gateway, path).await).await
+    }
+
+    async fn of_session(gateway: &Running, path: &str, session: &str) -> Self {
+        let session = [("accept", "text/event-stream"), ("mcp-session-id", session)];
         let stream = gateway.request(Method::GET, path, &session, "");
         Self::of(format!("older at {path}"), gateway, stream).await
     }
@@ -125,6 +116,18 @@ impl Listener {
         assert!(end.is_ok(), "{}: no end after {}", self.who, self.heard);
         self.heard
     }
+}
+
+/// A session of an older revision.
+async fn session(gateway: &Running, path: &str) -> String {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let begun = gateway.request(Method::POST, path, &ACCEPT, body.to_string());
+    let begun = gateway.send(begun).await;
+    assert_eq!(begun.status, StatusCode::OK, "{:?}", begun.body);
+    let session = begun.header("mcp-session-id");
+    session.expect("a session").to_owned()
 }
 
 fn newer(
@@ -296,6 +299,24 @@ async fn lesson_10_a_client_of_one_service_hears_that_it_is_another_and_comes_ag
             assert!(said.contains(TOOLS), "{eras:?}: {said}");
         }
     }
+}
+
+/// The protocol has each message told on one stream. A client whose connection broke comes back
+/// before anybody knows, and is not to be locked out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_streams_of_a_session_the_newest_hears_what_there_is_to_hear() {
+    let url = fixture(Eras::Modern).await;
+    let files = Files::new();
+    let gateway = variables(&files, &[("x", &url)], 5_000).start().await;
+    let session = session(&gateway, "/mcp").await;
+    let first = Listener::of_session(&gateway, "/mcp", &session).await;
+    let second = Listener::of_session(&gateway, "/mcp", &session).await;
+    assert_eq!(first.ends().await.matches(TOOLS).count(), 0);
+    let mut third = Listener::of_session(&gateway, "/mcp", &session).await;
+    assert_eq!(second.ends().await.matches(TOOLS).count(), 0);
+    gateway.reload(&variables(&files, &[("x", &url), ("y", &url)], 5_000));
+    third.hears(TOOLS, 1).await;
+    third.hears_nothing().await;
 }
 
 /// Who only listens has nothing under way that a drain would have to wait for.

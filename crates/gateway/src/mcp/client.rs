@@ -46,7 +46,8 @@ pub(crate) struct ClientSession {
     asked: Mutex<HashMap<String, Question>>,
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
-    news: broadcast::Sender<Bytes>,
+    /// Where it hears news: on the stream that was opened last.
+    news: Mutex<broadcast::Sender<Bytes>>,
     /// How many streams are open on which it can be asked.
     streams: watch::Sender<usize>,
     /// Resources, each with the service that has it.
@@ -67,7 +68,7 @@ impl ClientSession {
             asked: Mutex::default(),
             under_way: Mutex::default(),
             upstreams: Mutex::default(),
-            news: broadcast::channel(NEWS).0,
+            news: Mutex::new(broadcast::channel(NEWS).0),
             streams: watch::Sender::new(0),
             watched: Mutex::default(),
             attendance: Mutex::default(),
@@ -223,7 +224,7 @@ impl ClientSession {
 
     /// Tells the client something that belongs to no request, if it listens.
     pub(crate) fn tell(&self, message: Bytes) {
-        let _ = self.news.send(message);
+        let _ = self.news.lock().send(message);
     }
 
     /// Watches a resource of a service; whether that is new.
@@ -278,9 +279,13 @@ impl ClientSession {
         self.upstreams.lock().retain(|service, _| stays(*service));
     }
 
-    /// What the client is told from now on.
+    /// What the client is told from now on. Whoever listened before hears no more, for no message
+    /// is told twice; a client whose connection broke comes back before anybody knows that it did,
+    /// so it is the newest who listens.
     pub(crate) fn news(&self) -> broadcast::Receiver<Bytes> {
-        self.news.subscribe()
+        let (sender, news) = broadcast::channel(NEWS);
+        *self.news.lock() = sender;
+        news
     }
 
     /// Notes that the client holds a stream open on which it can be asked, until this is dropped.
