@@ -888,3 +888,36 @@ async fn what_a_server_wants_in_the_query_is_sent_there() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_resource_is_subscribed_to_once_in_a_session_with_its_server() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let ask = async |method: &str, uri: &str| {
+        let answer = client.ask(method, json!({ "uri": uri })).await;
+        assert_eq!(answer["result"], json!({}), "{answer}");
+        // Whatever follows from it has its time.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    ask("resources/subscribe", "a://x").await;
+    ask("resources/subscribe", "a://x").await;
+    ask("resources/subscribe", "a://y").await;
+    ask("resources/unsubscribe", "a://x").await;
+    let subscribed = |session: &str| {
+        let heard = server.heard("resources/subscribe").into_iter();
+        let of_session = heard.filter(|(it, _)| it == session);
+        of_session
+            .map(|(_, params)| params["uri"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(subscribed("a-0"), ["a://x", "a://y"]);
+    let dropped = server.heard("resources/unsubscribe");
+    assert_eq!(dropped, [("a-0".to_owned(), json!({ "uri": "a://x" }))]);
+
+    // In the session that takes its place, what was watched already and what is from now on.
+    server.forget();
+    ask("resources/subscribe", "a://x").await;
+    ask("resources/subscribe", "a://y").await;
+    assert_eq!(subscribed("a-1"), ["a://y", "a://x"]);
+}

@@ -33,7 +33,7 @@ use super::{
     respond::respond,
     talk::Talk,
     turns,
-    upstream::{UpstreamSession, uri_params},
+    upstream::UpstreamSession,
 };
 use crate::service::{Payload, Service};
 
@@ -443,9 +443,7 @@ impl Watched {
         for uri in uris {
             watched.uris.push(uri.into());
             if session.count_watch(uri) {
-                session
-                    .request(door, "resources/subscribe", &uri_params(uri))
-                    .await;
+                session.subscribe(door, uri).await;
             }
         }
         watched
@@ -468,13 +466,10 @@ impl Drop for Watched {
                 if session.is_watched(&uri) {
                     continue;
                 }
-                let params = uri_params(&uri);
-                session
-                    .request(&door, "resources/unsubscribe", &params)
-                    .await;
+                session.unsubscribe(&door, &uri).await;
                 // Somebody may have come while it was said, and may have said so before.
                 if session.is_watched(&uri) {
-                    session.request(&door, "resources/subscribe", &params).await;
+                    session.subscribe(&door, &uri).await;
                 }
             }
         });

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -38,6 +38,9 @@ use crate::service::{Payload, Stream};
 
 /// How much news a listener may fall behind before it misses some.
 const NEWS: usize = 256;
+/// Of how many resources it is known that an upstream was asked to watch them. To ask for one more
+/// than that twice does no harm.
+const MAX_SUBSCRIBED: usize = 1024;
 
 /// What a client says of itself when it begins.
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ pub(crate) struct Live {
     /// The result of `initialize`.
     result: Bytes,
     mixes_questions: bool,
+    /// The resources that the upstream watches in it.
+    subscribed: SyncMutex<HashSet<Box<str>>>,
     errand: Errand,
     /// Whether the upstream knows that it is over.
     is_over: AtomicBool,
@@ -144,6 +149,28 @@ impl Live {
     fn kept(self: &Arc<Self>, door: &Door) -> Option<Arc<Self>> {
         let is_there = door.instance().is_none_or(|it| *it == self.instance);
         is_there.then(|| Arc::clone(self))
+    }
+
+    /// Whether an answer says that the upstream has lost the session.
+    fn is_lost(&self, response: &Response<Payload>) -> bool {
+        // An instance that was asked in the place of the one that failed does not know the
+        // session, in whatever words it says so.
+        let is_elsewhere = response.body().endpoint != self.instance;
+        let refuses = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+        let is_refused = is_elsewhere && refuses.contains(&response.status());
+        self.id.is_some() && (is_refused || lost::is_session_lost(response))
+    }
+
+    fn is_subscribed(&self, uri: &str) -> bool {
+        self.subscribed.lock().contains(uri)
+    }
+
+    /// Notes that the upstream watches a resource, if that is what it answered.
+    fn note_subscribed(&self, uri: &str, answer: Option<&[u8]>) {
+        let mut subscribed = self.subscribed.lock();
+        if answer.and_then(result_of).is_some() && subscribed.len() < MAX_SUBSCRIBED {
+            subscribed.insert(uri.into());
+        }
     }
 
     fn farewell(&self) -> Message {
@@ -268,19 +295,21 @@ impl UpstreamSession {
     /// Has a new session know what the lost one knew, if that is anything.
     fn restore(&self, door: &Door, live: &Arc<Live>) -> Option<JoinHandle<()>> {
         let level = self.level.lock().clone();
-        let level = level.map(|level| ("logging/setLevel", level.to_string()));
-        let watched = self.watched.lock();
-        let watched = watched
-            .keys()
-            .map(|uri| ("resources/subscribe", uri_params(uri)));
-        let asked: Vec<_> = level.into_iter().chain(watched).collect();
-        if asked.is_empty() {
+        let watched: Vec<_> = self.watched.lock().keys().cloned().collect();
+        if level.is_none() && watched.is_empty() {
             return None;
         }
         let (door, live, client) = (door.clone(), Arc::clone(live), self.client.clone());
         Some(tokio::spawn(async move {
-            for (method, params) in asked {
-                ask(&door, &live, &client, method, &params).await;
+            if let Some(level) = level {
+                ask(&door, &live, &client, "logging/setLevel", &level).await;
+            }
+            for uri in watched {
+                if !live.is_subscribed(&uri) {
+                    let params = uri_params(&uri);
+                    let answer = ask(&door, &live, &client, SUBSCRIBE, &params).await;
+                    live.note_subscribed(&uri, answer.as_deref());
+                }
             }
         }))
     }
@@ -298,12 +327,7 @@ impl UpstreamSession {
     ) -> Result<(Response<Payload>, Arc<Live>), Refusal> {
         let live = self.live(door).await?;
         let response = lost::look(door, door.send(message(&live)).await?).await?;
-        // An instance that was asked in the place of the one that failed does not know the
-        // session, in whatever words it says so.
-        let is_elsewhere = response.body().endpoint != live.instance;
-        let refuses = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
-        let is_refused = is_elsewhere && refuses.contains(&response.status());
-        if live.id.is_none() || !is_refused && !lost::is_session_lost(&response) {
+        if !live.is_lost(&response) {
             return Ok((response, live));
         }
         let live = self.replace(door, &live).await?;
@@ -383,6 +407,40 @@ impl UpstreamSession {
         let sent = self.send(door, |live| live.aside(body.clone())).await;
         let (response, live) = sent.ok()?;
         answer(door, &live, &self.client, response).await
+    }
+
+    /// Subscribes to a resource, unless the session with the upstream has; what the upstream says
+    /// to that, if anything.
+    pub(super) async fn subscribe(&self, door: &Door, uri: &str) -> Option<Bytes> {
+        let body = error::request(&fresh_id(), SUBSCRIBE, Some(&uri_params(uri)));
+        let mut live = self.live(door).await.ok()?;
+        for may_be_lost in [true, false] {
+            if live.is_subscribed(uri) {
+                return Some(bridge::empty_result(&fresh_id()));
+            }
+            let response = door.send(live.aside(body.clone())).await.ok()?;
+            let response = lost::look(door, response).await.ok()?;
+            if may_be_lost && live.is_lost(&response) {
+                // The one in its place may have subscribed already, as the lost one had.
+                live = self.replace(door, &live).await.ok()?;
+                continue;
+            }
+            let answer = answer(door, &live, &self.client, response).await;
+            live.note_subscribed(uri, answer.as_deref());
+            return answer;
+        }
+        None
+    }
+
+    /// Subscribes to a resource no longer.
+    pub(super) async fn unsubscribe(&self, door: &Door, uri: &str) {
+        let params = uri_params(uri);
+        let body = error::request(&fresh_id(), "resources/unsubscribe", Some(&params));
+        let sent = self.send(door, |live| live.aside(body.clone())).await;
+        if let Ok((response, live)) = sent {
+            answer(door, &live, &self.client, response).await;
+            live.subscribed.lock().remove(uri);
+        }
     }
 
     /// Sees to a question that the upstream asked in `live`, outside of calls.
@@ -470,7 +528,9 @@ impl UpstreamSession {
 
 const ALL_LEVELS: &str = r#"{"level":"debug"}"#;
 
-pub(super) fn uri_params(uri: &str) -> String {
+const SUBSCRIBE: &str = "resources/subscribe";
+
+fn uri_params(uri: &str) -> String {
     format!(r#"{{"uri":{}}}"#, edit::string(uri))
 }
 
@@ -481,11 +541,10 @@ async fn ask(
     client: &Weak<ClientSession>,
     method: &str,
     params: &str,
-) {
+) -> Option<Bytes> {
     let body = error::request(&fresh_id(), method, Some(params));
-    if let Ok(response) = door.send(live.aside(body)).await {
-        answer(door, live, client, response).await;
-    }
+    let response = door.send(live.aside(body)).await.ok()?;
+    answer(door, live, client, response).await
 }
 
 /// The response in an answer. Over one connection a server may ask in it what belongs to no call.
@@ -559,6 +618,7 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         instance,
         result: Bytes::copy_from_slice(result.as_bytes()),
         mixes_questions,
+        subscribed: SyncMutex::default(),
         errand: door.errand(),
         is_over: AtomicBool::new(false),
     };

@@ -17,7 +17,6 @@ use crate::mcp::{
     respond::respond,
     talk::Talk,
     turns,
-    upstream::uri_params,
 };
 
 /// Which log messages a client of an older revision wants, from every service that logs.
@@ -152,9 +151,7 @@ pub(super) async fn listen(
 async fn watch(door: &Door, client: &Arc<ClientSession>, uri: &str) -> Result<(), Refusal> {
     if !probe::speaks_modern(door).await? {
         let session = client.upstream(door);
-        let answer = session
-            .request(door, "resources/subscribe", &uri_params(uri))
-            .await;
+        let answer = session.subscribe(door, uri).await;
         refused(answer.as_deref())?;
     }
     news::subscribe(door, client, uri)
