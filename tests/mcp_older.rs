@@ -921,3 +921,23 @@ async fn a_resource_is_subscribed_to_once_in_a_session_with_its_server() {
     ask("resources/subscribe", "a://y").await;
     assert_eq!(subscribed("a-1"), ["a://y", "a://x"]);
 }
+
+/// Whoever watches one more goes on to watch the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_watched_is_not_given_up_for_more_to_be_watched() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    for number in 0..20 {
+        let uri = json!({ "uri": format!("a://{number}") });
+        let answer = client.ask("resources/subscribe", uri).await;
+        assert_eq!(answer["result"], json!({}), "{answer}");
+    }
+    let uri = json!({ "uri": "a://0" });
+    client.ask("resources/unsubscribe", uri.clone()).await;
+    server.hears("resources/unsubscribe", 1).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let given_up = server.heard("resources/unsubscribe");
+    assert_eq!(given_up, [("a-0".to_owned(), uri)]);
+    assert_eq!(server.heard("resources/subscribe").len(), 20);
+}

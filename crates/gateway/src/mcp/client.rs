@@ -270,6 +270,17 @@ impl ClientSession {
         }
     }
 
+    /// The same, with what follows them so far for `begin` to end when it is time.
+    pub(crate) fn attend_anew(
+        &self,
+        service: u64,
+        begin: impl FnOnce(Option<Attendance>) -> Attendance,
+    ) {
+        let mut attendance = self.attendance.lock();
+        let before = attendance.remove(&service);
+        attendance.insert(service, begin(before));
+    }
+
     /// Follows the news of services no longer, and forgets its sessions with them, but of those
     /// that stay.
     pub(crate) fn attend_only(&self, stays: impl Fn(u64) -> bool) {

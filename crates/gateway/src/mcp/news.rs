@@ -112,16 +112,16 @@ pub(super) fn attend(door: &Door, client: &Arc<ClientSession>) {
         if attendance.is_some_and(|it| !it.is_over() && it.is_of(&door.service)) {
             return None;
         }
-        let task = follow(door.clone(), Arc::downgrade(client));
+        let task = follow(door.clone(), Arc::downgrade(client), None);
         Some(Attendance::begin(Arc::downgrade(&door.service), task))
     });
 }
 
 /// Begins anew with what the client watches now.
 fn attend_again(door: &Door, client: &Arc<ClientSession>) {
-    client.attend(door.service.id(), |_| {
-        let task = follow(door.clone(), Arc::downgrade(client));
-        Some(Attendance::begin(Arc::downgrade(&door.service), task))
+    client.attend_anew(door.service.id(), |before| {
+        let task = follow(door.clone(), Arc::downgrade(client), before);
+        Attendance::begin(Arc::downgrade(&door.service), task)
     });
 }
 
@@ -148,13 +148,17 @@ pub(super) fn unsubscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
     }
 }
 
-async fn follow(door: Door, client: Weak<ClientSession>) {
+/// Follows the news of a service, in the place of what did so before.
+async fn follow(door: Door, client: Weak<ClientSession>, mut before: Option<Attendance>) {
     let mut pause = Pause::new();
     while client.strong_count() > 0 {
         let heard = match super::probe::speaks_modern(&door).await {
-            Ok(true) => follow_modern(&door, &client).await,
+            Ok(true) => {
+                drop(before.take());
+                follow_modern(&door, &client).await
+            }
             Ok(false) => {
-                follow_legacy(&door, &client).await;
+                follow_legacy(&door, &client, before.take()).await;
                 Followed::Nothing
             }
             Err(_) => Followed::Nothing,
@@ -176,18 +180,20 @@ enum Followed {
 }
 
 /// Follows the news of a session with an older upstream for as long as the client is there.
-async fn follow_legacy(door: &Door, client: &Weak<ClientSession>) {
+async fn follow_legacy(door: &Door, client: &Weak<ClientSession>, before: Option<Attendance>) {
     let Some(strong) = client.upgrade() else {
         return;
     };
     let session = strong.upstream(door);
     let uris = strong.watched(door.service.id());
     drop(strong);
-    let mut news = session.news();
     let watching = session.watch(door);
-    let uris = uris.iter().map(|uri| &**uri);
-    let watched = Watched::begin(door, &session, uris).await;
+    let watched = Watched::new(door, &session, uris);
+    // Only now, so that the upstream is told of nothing that stays as it was.
+    drop(before);
+    let mut news = session.news();
     drop(session);
+    watched.subscribe().await;
     while let (Some(message), Some(client)) = (next(&mut news).await, client.upgrade()) {
         let message = if ask::takes_back(&message) {
             ask::taken_back(door, &client, &message)
@@ -387,7 +393,9 @@ pub(super) async fn listen(
     let talk = Talk::new(|out| async move {
         let mut news = session.news();
         let watching = session.watch(&door_of_talk);
-        let watched = Watched::begin(&door_of_talk, &session, honoured.uris()).await;
+        let uris = honoured.uris().map(Into::into).collect();
+        let watched = Watched::new(&door_of_talk, &session, uris);
+        watched.subscribe().await;
         out.say(honoured.acknowledged()).await;
         let mut gone = pin!(turns::gone(&door_of_talk));
         let mut drain = pin!(door_of_talk.shared.until_drain());
@@ -430,23 +438,20 @@ struct Watched {
 }
 
 impl Watched {
-    async fn begin(
-        door: &Door,
-        session: &Arc<UpstreamSession>,
-        uris: impl Iterator<Item = &str>,
-    ) -> Self {
-        let mut watched = Self {
+    fn new(door: &Door, session: &Arc<UpstreamSession>, uris: Vec<Box<str>>) -> Self {
+        uris.iter().for_each(|uri| session.count_watch(uri));
+        Self {
             door: door.clone(),
             session: Arc::clone(session),
-            uris: Vec::new(),
-        };
-        for uri in uris {
-            watched.uris.push(uri.into());
-            if session.count_watch(uri) {
-                session.subscribe(door, uri).await;
-            }
+            uris,
         }
-        watched
+    }
+
+    /// Has the upstream watch what it does not yet.
+    async fn subscribe(&self) {
+        for uri in &self.uris {
+            self.session.subscribe(&self.door, uri).await;
+        }
     }
 }
 

@@ -307,7 +307,7 @@ impl UpstreamSession {
             for uri in watched {
                 if !live.is_subscribed(&uri) {
                     let params = uri_params(&uri);
-                    let answer = ask(&door, &live, &client, SUBSCRIBE, &params).await;
+                    let answer = ask(&door, &live, &client, RESOURCES_SUBSCRIBE, &params).await;
                     live.note_subscribed(&uri, answer.as_deref());
                 }
             }
@@ -374,12 +374,10 @@ impl UpstreamSession {
         }
     }
 
-    /// Counts one more who watches a resource; whether it is the first.
-    pub(super) fn count_watch(&self, uri: &str) -> bool {
+    /// Counts one more who watches a resource.
+    pub(super) fn count_watch(&self, uri: &str) {
         let mut watched = self.watched.lock();
-        let count = watched.entry(uri.into()).or_default();
-        *count += 1;
-        *count == 1
+        *watched.entry(uri.into()).or_default() += 1;
     }
 
     /// Counts one less who watches a resource; whether it was the last.
@@ -412,7 +410,7 @@ impl UpstreamSession {
     /// Subscribes to a resource, unless the session with the upstream has; what the upstream says
     /// to that, if anything.
     pub(super) async fn subscribe(&self, door: &Door, uri: &str) -> Option<Bytes> {
-        let body = error::request(&fresh_id(), SUBSCRIBE, Some(&uri_params(uri)));
+        let body = error::request(&fresh_id(), RESOURCES_SUBSCRIBE, Some(&uri_params(uri)));
         let mut live = self.live(door).await.ok()?;
         for may_be_lost in [true, false] {
             if live.is_subscribed(uri) {
@@ -435,7 +433,7 @@ impl UpstreamSession {
     /// Subscribes to a resource no longer.
     pub(super) async fn unsubscribe(&self, door: &Door, uri: &str) {
         let params = uri_params(uri);
-        let body = error::request(&fresh_id(), "resources/unsubscribe", Some(&params));
+        let body = error::request(&fresh_id(), RESOURCES_UNSUBSCRIBE, Some(&params));
         let sent = self.send(door, |live| live.aside(body.clone())).await;
         if let Ok((response, live)) = sent {
             answer(door, &live, &self.client, response).await;
@@ -527,8 +525,6 @@ impl UpstreamSession {
 }
 
 const ALL_LEVELS: &str = r#"{"level":"debug"}"#;
-
-const SUBSCRIBE: &str = "resources/subscribe";
 
 fn uri_params(uri: &str) -> String {
     format!(r#"{{"uri":{}}}"#, edit::string(uri))
