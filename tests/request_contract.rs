@@ -333,7 +333,7 @@ async fn the_services_timeout_is_the_default_and_the_most() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_documented_failure() {
-    let nobody = Upstream::nobody().await;
+    let nobody = Upstream::refusing();
     let gateway = Variables::user_service(&format!("http://{nobody}"))
         .set("MCP_RETRY_MAX_ATTEMPTS", 0)
         .start()

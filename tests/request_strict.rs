@@ -156,7 +156,7 @@ async fn timeouts_and_dead_backends_are_gateway_errors() {
     backend.handle(|_| Reply::hang());
     let answer = gateway.call("createOrder").await;
     assert_problem(&answer, 504, "TIMEOUT_ERROR", "timeout of 100ms exceeded");
-    let nobody = Upstream::nobody().await;
+    let nobody = Upstream::refusing();
     let gateway = Variables::user_service(&format!("http://{nobody}"))
         .set("MCP_GATEWAY_STRICT_STATUS", "true")
         .set("MCP_RETRY_MAX_ATTEMPTS", 0)

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
 };
 
@@ -218,7 +218,22 @@ impl Upstream {
         }
     }
 
-    /// A loopback address on which nothing listens.
+    /// A loopback address at which connections are refused as long as the process runs: the port
+    /// is taken, so that no other server comes to be there.
+    ///
+    /// # Panics
+    ///
+    /// When no loopback port can be bound.
+    #[must_use]
+    pub fn refusing() -> SocketAddr {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(any).expect("a free loopback port");
+        let socket: &'static TcpSocket = Box::leak(Box::new(socket));
+        socket.local_addr().expect("a bound socket has an address")
+    }
+
+    /// A loopback address on which nothing listens, and something may later.
     ///
     /// # Panics
     ///
