@@ -897,13 +897,15 @@ async fn a_resource_is_subscribed_to_once_in_a_session_with_its_server() {
     let ask = async |method: &str, uri: &str| {
         let answer = client.ask(method, json!({ "uri": uri })).await;
         assert_eq!(answer["result"], json!({}), "{answer}");
-        // Whatever follows from it has its time.
-        tokio::time::sleep(Duration::from_millis(200)).await;
     };
     ask("resources/subscribe", "a://x").await;
+    server.hears("resources/subscribe", 1).await;
     ask("resources/subscribe", "a://x").await;
+    // Whatever else was said of the first would have been said before this.
     ask("resources/subscribe", "a://y").await;
+    server.hears("resources/subscribe", 2).await;
     ask("resources/unsubscribe", "a://x").await;
+    server.hears("resources/unsubscribe", 1).await;
     let subscribed = |session: &str| {
         let heard = server.heard("resources/subscribe").into_iter();
         let of_session = heard.filter(|(it, _)| it == session);
@@ -918,8 +920,12 @@ async fn a_resource_is_subscribed_to_once_in_a_session_with_its_server() {
     // In the session that takes its place, what was watched already and what is from now on.
     server.forget();
     ask("resources/subscribe", "a://x").await;
+    // Two before, one in vain, and two in the new session.
+    server.hears("resources/subscribe", 5).await;
     ask("resources/subscribe", "a://y").await;
-    assert_eq!(subscribed("a-1"), ["a://y", "a://x"]);
+    ask("resources/subscribe", "a://z").await;
+    server.hears("resources/subscribe", 6).await;
+    assert_eq!(subscribed("a-1"), ["a://y", "a://x", "a://z"]);
 }
 
 /// Whoever watches one more goes on to watch the others.
@@ -936,8 +942,11 @@ async fn what_is_watched_is_not_given_up_for_more_to_be_watched() {
     let uri = json!({ "uri": "a://0" });
     client.ask("resources/unsubscribe", uri.clone()).await;
     server.hears("resources/unsubscribe", 1).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Whatever was given up besides would have been before this.
+    let more = json!({ "uri": "a://20" });
+    client.ask("resources/subscribe", more).await;
+    server.hears("resources/subscribe", 21).await;
     let given_up = server.heard("resources/unsubscribe");
     assert_eq!(given_up, [("a-0".to_owned(), uri)]);
-    assert_eq!(server.heard("resources/subscribe").len(), 20);
+    assert_eq!(server.heard("resources/subscribe").len(), 21);
 }

@@ -12,7 +12,7 @@ use bartizan_protocol::{
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
     method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
 };
-use bartizan_transport::bridge;
+use bartizan_transport::bridge::{self, Listen};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, Response, StatusCode,
@@ -358,14 +358,18 @@ impl UpstreamSession {
         )
     }
 
-    /// Has a session that is not begun yet know what the message says.
+    /// Has a session that is not begun yet know what the message says, but of no more resources than
+    /// a client may watch.
     pub(super) fn note(&self, envelope: &Envelope<'_>) {
         match (envelope.method(), envelope.subject()) {
             (Some(LOGGING_SET_LEVEL), _) => {
                 *self.level.lock() = envelope.params().map(Into::into);
             }
             (Some(RESOURCES_SUBSCRIBE), Some(uri)) => {
-                self.watched.lock().insert((&*uri).into(), 1);
+                let mut watched = self.watched.lock();
+                if watched.len() < Listen::MAX_RESOURCES {
+                    watched.insert((&*uri).into(), 1);
+                }
             }
             (Some(RESOURCES_UNSUBSCRIBE), Some(uri)) => {
                 self.watched.lock().remove(&*uri);

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bartizan_config::{Errors, Problem};
 use bartizan_discovery::{Entry, InvalidRegistry, RegistrationError, StoreError};
@@ -180,6 +180,15 @@ impl Registries {
         let state = self.registrations.current();
         let registered = state.registry.service(service)?.entry(id);
         registered.cloned()
+    }
+
+    /// All instances of a service that are in memory, by their ids.
+    pub(crate) fn all_registered(&self, service: &str) -> HashMap<Arc<str>, Entry> {
+        let state = self.registrations.current();
+        let service = state.registry.service(service);
+        let entries = service.into_iter().flat_map(|it| it.entries.iter());
+        let by_id = entries.map(|it| (Arc::clone(it.instance.id()), it.clone()));
+        by_id.collect()
     }
 
     /// The file that lists an instance.

@@ -28,7 +28,8 @@ impl Guests {
         let ids = guests.entry(service.into()).or_default();
         // Nobody says when one has gone: those that have make room for others.
         if ids.len() == ids.capacity() {
-            ids.retain(|id| registries.registered(service, id).is_some());
+            let registered = registries.all_registered(service);
+            ids.retain(|id| registered.contains_key(id));
         }
         ids.insert(Arc::clone(id))
     }
@@ -55,9 +56,10 @@ impl Guests {
                 continue;
             }
             // What a file lists under the same id is no guest.
+            let registered = registries.all_registered(&listing.name);
             let is_guest = |id: &Arc<str>| {
-                let registered = registries.registered(&listing.name, id);
-                registered.is_some_and(|it| listing.entry(id) == Some(&it))
+                let known = registered.get(id);
+                known.is_some() && listing.entry(id) == known
             };
             let found: HashSet<_> = ids.iter().filter(|id| is_guest(id)).cloned().collect();
             if found.is_empty() {
@@ -72,6 +74,6 @@ impl Guests {
 }
 
 fn has_any(registries: &Registries, service: &str, ids: &HashSet<Arc<str>>) -> bool {
-    ids.iter()
-        .any(|id| registries.registered(service, id).is_some())
+    let registered = registries.all_registered(service);
+    ids.iter().any(|id| registered.contains_key(id))
 }
