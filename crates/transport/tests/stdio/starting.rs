@@ -1,15 +1,26 @@
 //! How a child comes to be.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path, process, process::Stdio};
 
 use bartizan_transport::stdio::{Child, Command, SpawnError, spawn};
 
 use crate::processes::{eventually, group, limits, message, soon};
 
+/// A process of its own writes it: had this one the file open for writing, a child of another test
+/// could inherit that for the moment before it loads its program, and the kernel would find the
+/// script busy.
 fn script(directory: &Path, content: &str) -> Command {
     let path = directory.join("server");
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut writer = process::Command::new("sh")
+        .args(["-c", r#"cat > "$0" && chmod 755 "$0""#])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = writer.stdin.take().unwrap();
+    input.write_all(content.as_bytes()).unwrap();
+    drop(input);
+    assert!(writer.wait().unwrap().success());
     Command::new(path)
 }
 
