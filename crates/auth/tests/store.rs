@@ -124,6 +124,42 @@ async fn a_newly_configured_token_voids_the_saved_one() {
     assert!(issuer.forms()[1].contains("refresh_token=new&"));
 }
 
+/// As a gateway that is reconfigured does, whose calls under way still use the old cache.
+#[tokio::test(start_paused = true)]
+async fn another_configuration_goes_on_with_the_newest_refresh_token() {
+    let issuer = Scripted::new();
+    let client = issuer.clone();
+    let (r2, r3) = (
+        Reply::Token(r#","expires_in":60,"refresh_token":"r2""#),
+        Reply::Token(r#","expires_in":60,"refresh_token":"r3""#),
+    );
+    issuer
+        .queue(r2)
+        .queue(r3)
+        .otherwise(Reply::Token(r#","expires_in":60"#));
+    let before = issuer.cache_of(refresh_token("r1"));
+    before.token().await.unwrap();
+    let config = refresh_token("r1").client_secret(Secret::new("another"));
+    let after = before.reconfigured(config.build().unwrap(), client.clone());
+    assert!(after.current().is_none());
+    // Both ask at once, and the one that is first gets another refresh token.
+    advance(60).await;
+    issuer.delay(2);
+    let (one, other) = tokio::join!(before.token(), after.token());
+    assert!(one.is_ok() && other.is_ok());
+    let presented =
+        |form: usize| issuer.forms()[form].contains(&format!("refresh_token=r{}&", form + 1));
+    assert!(
+        presented(0) && presented(1) && presented(2),
+        "{:?}",
+        issuer.forms()
+    );
+    // One that begins with another token is another chain.
+    let config = refresh_token("s1").build().unwrap();
+    after.reconfigured(config, client).token().await.unwrap();
+    assert!(issuer.forms()[3].contains("refresh_token=s1&"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_keeps_old_tokens_from_the_issuer() {
     let (issuer, store) = (Scripted::new(), Memory::default());

@@ -76,6 +76,21 @@ impl<S> TokenCache<S> {
         }
     }
 
+    /// A cache under another configuration, for whoever has used this one.
+    ///
+    /// Where both begin with the same refresh token, for the same endpoint, it goes on with the
+    /// newest that came of that. This cache may go on as well: they take turns in presenting what is
+    /// the newest then. Of access tokens it knows none that this one fetched.
+    pub fn reconfigured(&self, config: OAuth2Config, client: S) -> Self {
+        let mut shared = Shared::new(config, client, self.shared.clock);
+        if shared.config.continues(&self.shared.config) {
+            shared.chain = Arc::clone(&self.shared.chain);
+        }
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     /// Fetches tokens by `client` from the next request on, which all clones do then.
     pub fn fetch_by(&self, client: S) {
         *self.shared.client.lock() = client;
@@ -132,7 +147,7 @@ impl<S> TokenCache<S> {
             failures: state.failures,
             expires_at: current.as_ref().map(|token| token.expires_at()),
             refreshing: state.flight.is_some(),
-            unsaved: state.unsaved,
+            unsaved: self.shared.chain.is_unsaved(),
             last_error: state.last_error(now),
         }
     }

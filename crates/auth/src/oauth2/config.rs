@@ -83,6 +83,16 @@ impl OAuth2Config {
         &self.token_url
     }
 
+    /// Whether its refresh token is the one that `before` began with.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        match (&self.grant, &before.grant) {
+            (Grant::RefreshToken { refresh, .. }, Grant::RefreshToken { refresh: first, .. }) => {
+                self.token_url == before.token_url && refresh == first
+            }
+            _ => false,
+        }
+    }
+
     /// What tokens are asked for on the strength of.
     #[must_use]
     pub fn grant(&self) -> &Grant {

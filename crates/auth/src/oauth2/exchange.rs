@@ -153,7 +153,7 @@ pub(crate) fn read(response: &Response<Bytes>, now: SystemTime) -> Result<Grante
         return Err(Refusal {
             kind: TokenErrorKind::Refused {
                 status,
-                code: text("error").and_then(code),
+                code: text("error").and_then(error_code),
             },
             retry_after: (status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error())
                 .then(|| retry_after(response.headers(), || now))
@@ -180,7 +180,7 @@ pub(crate) fn read(response: &Response<Bytes>, now: SystemTime) -> Result<Grante
 }
 
 /// An error code, if it looks like one of the standards'. Secrets hold digits or capitals.
-fn code(text: &str) -> Option<Arc<str>> {
+pub(crate) fn error_code(text: &str) -> Option<Arc<str>> {
     let looks_right = text.len() <= 40 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     looks_right.then(|| Arc::from(text))
 }

@@ -80,6 +80,7 @@ async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> 
     if let Some(flow) = &shared.flow {
         return flow.obtain(&shared.client, shared.clock).await;
     }
+    let _turn = shared.chain.turn().await;
     let refresh = newest_refresh_token(shared).await?;
     let request = exchange::request(&shared.config, refresh.as_ref());
     let client = shared.client.lock().clone();
@@ -87,14 +88,10 @@ async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> 
     let granted = exchange::read(&response, shared.clock.wall())?;
     if let Some(presented) = &refresh {
         let newest = granted.refresh.as_ref().unwrap_or(presented);
-        let is_due = {
-            // In memory first: it must not be lost if the store hangs and the flight with it.
-            let mut state = shared.state.lock();
-            state.refresh = Some(newest.clone());
-            // Once more if it failed before, though the token has stayed the same since.
-            newest != presented || state.unsaved
-        };
-        if is_due {
+        // In memory first: it must not be lost if the store hangs and the flight with it.
+        let is_unsaved = shared.chain.grow(newest.clone());
+        // Once more if it failed before, though the token has stayed the same since.
+        if newest != presented || is_unsaved {
             save(shared, newest).await;
         }
     }
@@ -106,7 +103,7 @@ async fn newest_refresh_token<S>(shared: &Shared<S>) -> Result<Option<Secret>, T
     let Grant::RefreshToken { refresh, .. } = &shared.config.grant else {
         return Ok(None);
     };
-    let known = shared.state.lock().refresh.clone();
+    let known = shared.chain.newest();
     if known.is_some() {
         return Ok(known);
     }
@@ -118,7 +115,7 @@ async fn newest_refresh_token<S>(shared: &Shared<S>) -> Result<Option<Secret>, T
     let newest = saved
         .filter(|saved| saved.configured == *refresh)
         .map_or_else(|| refresh.clone(), |saved| saved.current);
-    shared.state.lock().refresh = Some(newest.clone());
+    shared.chain.grow(newest.clone());
     Ok(Some(newest))
 }
 
@@ -136,7 +133,7 @@ async fn save<S>(shared: &Shared<S>, next: &Secret) {
     };
     let saved = timeout(shared.config.load_timeout, store.save(token)).await;
     let saved = saved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    shared.state.lock().unsaved = saved.is_err();
+    shared.chain.set_unsaved(saved.is_err());
     if let Err(error) = saved {
         let (service, issuer) = (shared.service(), shared.issuer());
         tracing::error!(service, issuer, %error, "the new refresh token could not be saved");

@@ -1,4 +1,5 @@
 mod cache;
+mod chain;
 mod client;
 mod config;
 mod error;
@@ -23,7 +24,7 @@ pub use refresh_token_file::RefreshTokenFile;
 pub use refresh_token_store::{RefreshTokenStore, SavedRefreshToken, StoreFuture};
 pub use token::Token;
 
-pub(crate) use exchange::{Granted, Refusal};
+pub(crate) use exchange::{Granted, Refusal, error_code};
 pub(crate) use shared::Shared;
 
 #[cfg(feature = "authorize")]

@@ -10,6 +10,7 @@ use crate::{AuthorizeError, authorize::Flow};
 
 use super::{
     OAuth2Config, Token, TokenClient, TokenError,
+    chain::Chain,
     exchange::{Granted, Refusal},
     flight,
     state::{Landing, State},
@@ -24,6 +25,7 @@ pub(crate) struct Shared<S> {
     /// Taken around flights, by callers without a token, and for refusals: not while there is a
     /// token that nothing is wrong with.
     pub(crate) state: Mutex<State>,
+    pub(crate) chain: Arc<Chain>,
     /// Only to be cloned, once a flight; clients need not be `Sync`.
     pub(crate) client: Mutex<S>,
     /// What finds out how to authorize, where that is not configured.
@@ -52,6 +54,7 @@ impl<S> Shared<S> {
             clock,
             state: Mutex::new(State::new(u64::from(first.is_some()))),
             current: ArcSwapOption::new(first),
+            chain: Arc::default(),
             client: Mutex::new(client),
             config,
             flow: None,

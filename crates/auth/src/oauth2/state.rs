@@ -6,7 +6,6 @@ use fastrand::Rng;
 use tokio::sync::watch;
 
 use super::{Token, TokenError, TokenErrorKind, exchange::Refusal};
-use crate::Secret;
 
 /// What a flight brought home; nothing while it is under way.
 pub(crate) type Landing = Option<Result<Arc<Token>, TokenError>>;
@@ -15,15 +14,12 @@ pub(crate) type Landing = Option<Result<Arc<Token>, TokenError>>;
 pub(crate) struct State {
     /// The request for a token that is under way.
     pub(crate) flight: Option<watch::Receiver<Landing>>,
-    /// The newest refresh token, once it is known which that is.
-    pub(crate) refresh: Option<Secret>,
     /// The token that a service refused and a flight is to replace. It comes back if the flight
     /// fails: the refusal may have been about one request, and the token good for all others.
     pub(crate) refused: Option<Arc<Token>>,
     pub(crate) generation: u64,
     pub(crate) refreshes: u64,
     pub(crate) failures: u64,
-    pub(crate) unsaved: bool,
     pub(crate) random: Rng,
     failure: Option<Failure>,
     failures_in_a_row: u32,
@@ -43,12 +39,10 @@ impl State {
     pub(crate) fn new(generation: u64) -> Self {
         Self {
             flight: None,
-            refresh: None,
             refused: None,
             generation,
             refreshes: 0,
             failures: 0,
-            unsaved: false,
             random: Rng::new(),
             failure: None,
             failures_in_a_row: 0,

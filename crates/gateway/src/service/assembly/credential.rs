@@ -66,7 +66,10 @@ pub(super) fn credential(
         AuthSettings::Bearer { token } => Credential::bearer(token)?,
         AuthSettings::ApiKey { key, place } => Credential::api_key(place.value().clone(), key)?,
         AuthSettings::Basic { username, password } => Credential::basic(username, password)?,
-        AuthSettings::OAuth2(settings) => return oauth2(settings, &service.name, client, clock),
+        AuthSettings::OAuth2(settings) => {
+            let before = before.and_then(|before| before.tokens.as_ref());
+            return oauth2(settings, &service.name, before, client, clock);
+        }
         AuthSettings::Authorize(settings) => {
             // Instances of one service are one resource.
             let resource = resource(service);
@@ -170,6 +173,7 @@ fn authorize(
 fn oauth2(
     settings: &OAuth2Settings,
     name: &str,
+    before: Option<&Tokens>,
     client: &Client,
     clock: Clock,
 ) -> Result<(Credential<Client>, Option<Tokens>), Reason> {
@@ -211,6 +215,10 @@ fn oauth2(
     if let Some(path) = &settings.refresh_token_store {
         builder = builder.refresh_token_store(RefreshTokenFile::new(path.value()));
     }
-    let cache = TokenCache::new(builder.build()?, client.clone(), clock);
+    let config = builder.build()?;
+    let cache = match before {
+        Some(before) => before.cache.reconfigured(config, client.clone()),
+        None => TokenCache::new(config, client.clone(), clock),
+    };
     Ok((Credential::oauth2(cache.clone()), Some(Tokens::new(cache))))
 }
