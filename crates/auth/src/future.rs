@@ -56,7 +56,8 @@ pub(crate) struct Waiting<Inner, S, B> {
     token: Fetching,
     cache: TokenCache<S>,
     first: Again<Inner, B>,
-    may_repeat: bool,
+    /// Of the request, if it may be repeated.
+    copy: Option<Request<B>>,
 }
 
 /// A request that a service answered with 401, and that waits for another token.
@@ -102,7 +103,11 @@ where
     }
 
     /// A call to be made when there is a token.
-    pub(crate) fn waiting(cache: TokenCache<S>, first: Again<Inner, B>, may_repeat: bool) -> Self
+    pub(crate) fn waiting(
+        cache: TokenCache<S>,
+        first: Again<Inner, B>,
+        copy: Option<Request<B>>,
+    ) -> Self
     where
         S: TokenClient,
     {
@@ -111,7 +116,7 @@ where
                 token: fetch(&cache),
                 cache,
                 first,
-                may_repeat,
+                copy,
             })),
         }
     }
@@ -127,7 +132,6 @@ impl<Inner, S, B, ResBody> Future for ResponseFuture<Inner, S, B>
 where
     Inner: Service<Request<B>, Response = Response<ResBody>> + Clone,
     S: TokenClient,
-    B: Clone,
 {
     type Output = Result<Response<ResBody>, Error<Inner::Error>>;
 
@@ -164,7 +168,6 @@ where
 impl<Inner, S, B> State<Inner, S, B>
 where
     Inner: Service<Request<B>> + Clone,
-    B: Clone,
 {
     /// Everything but the calls to the service. `None` when one has begun.
     #[cold]
@@ -222,13 +225,14 @@ enum Event {
     Readied(bool),
 }
 
-impl<Inner: Clone, B: Clone> Again<Inner, B> {
-    /// A copy of a request that is about to be sent, and of what sends it.
-    pub(crate) fn copy(service: &Inner, request: &Request<B>) -> Self {
-        Self {
+impl<Inner: Clone, B> Again<Inner, B> {
+    /// The copy of a request, if there is one, with a clone of what sends it.
+    pub(crate) fn by(service: &Inner, copy: Option<Request<B>>) -> Option<Box<Self>> {
+        let again = |request| Self {
             service: service.clone(),
-            request: request.clone(),
-        }
+            request,
+        };
+        copy.map(|request| Box::new(again(request)))
     }
 }
 
@@ -250,7 +254,6 @@ impl<Inner, B> Again<Inner, B> {
 impl<Inner, S, B> Waiting<Inner, S, B>
 where
     Inner: Service<Request<B>> + Clone,
-    B: Clone,
 {
     fn call(mut self, token: &Token) -> State<Inner, S, B> {
         self.first.show(token);
@@ -264,8 +267,7 @@ where
     }
 
     fn call_shown(self, generation: u64) -> State<Inner, S, B> {
-        let Again { service, request } = &self.first;
-        let again = (self.may_repeat).then(|| Box::new(Again::copy(service, request)));
+        let again = Again::by(&self.first.service, self.copy);
         State::Calling {
             future: self.first.call(),
             shown: Some(Shown {

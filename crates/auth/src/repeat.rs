@@ -5,20 +5,21 @@ use http::Request;
 ///
 /// A service that checks tokens first has done nothing yet, but not every service does. Under
 /// RFC 9110, section 15.5.2, a 401 says that the request has not been applied; a service that is
-/// known to keep to it can be asked again whatever the request. Asked of
-/// requests with an OAuth2 token only; a request for which the answer is yes is copied before it
-/// is sent. Implemented by functions and closures from `&Request<B>` to `bool`.
+/// known to keep to it can be asked again whatever the request. Asked of requests with an OAuth2
+/// token only. Implemented by functions and closures from `&Request<B>` to `bool`, for bodies that
+/// are [`Clone`]; bytes are, at the cost of a counter.
 pub trait RepeatPolicy<B> {
-    /// Whether `request` may be sent twice.
-    fn may_repeat(&self, request: &Request<B>) -> bool;
+    /// A copy of `request`, which is about to be sent, if it may be sent twice.
+    fn copy(&self, request: &Request<B>) -> Option<Request<B>>;
 }
 
 impl<F, B> RepeatPolicy<B> for F
 where
     F: Fn(&Request<B>) -> bool,
+    B: Clone,
 {
-    fn may_repeat(&self, request: &Request<B>) -> bool {
-        self(request)
+    fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
+        self(request).then(|| request.clone())
     }
 }
 
@@ -26,20 +27,21 @@ where
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByMethod;
 
-impl<B> RepeatPolicy<B> for ByMethod {
+impl<B: Clone> RepeatPolicy<B> for ByMethod {
     #[inline]
-    fn may_repeat(&self, request: &Request<B>) -> bool {
-        RequestClass::from(request.method()).may_repeat()
+    fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
+        let may_repeat = RequestClass::from(request.method()).may_repeat();
+        may_repeat.then(|| request.clone())
     }
 }
 
-/// Repeats nothing, and so copies nothing.
+/// Repeats nothing, and so copies nothing: for bodies that cannot be copied, such as streams.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NeverRepeat;
 
 impl<B> RepeatPolicy<B> for NeverRepeat {
     #[inline]
-    fn may_repeat(&self, _: &Request<B>) -> bool {
-        false
+    fn copy(&self, _: &Request<B>) -> Option<Request<B>> {
+        None
     }
 }

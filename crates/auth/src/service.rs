@@ -15,8 +15,8 @@ use crate::{
 
 /// A service that puts a credential into each request. Made by [`AuthLayer`](crate::AuthLayer).
 ///
-/// Bodies must be `Clone`, because a request may have to be sent again after a 401; bytes are,
-/// at the cost of a counter.
+/// By default bodies must be `Clone`, because a request may have to be sent again after a 401.
+/// With [`NeverRepeat`](crate::NeverRepeat) they need not.
 #[must_use]
 pub struct Auth<Inner, S = NoClient, P = ByMethod> {
     inner: Inner,
@@ -45,26 +45,24 @@ impl<Inner, S, P> Auth<Inner, S, P> {
         &mut self,
         cache: TokenCache<S>,
         mut request: Request<B>,
-        may_repeat: bool,
+        copy: Option<Request<B>>,
     ) -> ResponseFuture<Inner, S, B>
     where
         Inner: Service<Request<B>> + Clone,
         S: TokenClient,
-        B: Clone,
     {
         if cache.shared().is_unchallenged() {
             request.headers_mut().remove(AUTHORIZATION);
-            let again = may_repeat.then(|| Box::new(Again::copy(&self.inner, &request)));
             let shown = Shown {
                 cache,
                 generation: 0,
-                again,
+                again: Again::by(&self.inner, copy),
             };
             return ResponseFuture::calling(self.inner.call(request), Some(shown));
         }
         let unready = self.inner.clone();
         let service = mem::replace(&mut self.inner, unready);
-        ResponseFuture::waiting(cache, Again { service, request }, may_repeat)
+        ResponseFuture::waiting(cache, Again { service, request }, copy)
     }
 }
 
@@ -73,7 +71,6 @@ where
     Inner: Service<Request<B>, Response = Response<ResBody>> + Clone,
     S: TokenClient,
     P: RepeatPolicy<B>,
-    B: Clone,
 {
     type Response = Response<ResBody>;
     type Error = Error<Inner::Error>;
@@ -102,16 +99,16 @@ where
                 None
             }
             Credential::OAuth2(cache) => {
-                let may_repeat = self.policy.may_repeat(&request);
-                let Some(generation) = cache.show(request.headers_mut()) else {
+                let generation = cache.show(request.headers_mut());
+                let copy = self.policy.copy(&request);
+                let Some(generation) = generation else {
                     let cache = cache.clone();
-                    return self.wait(cache, request, may_repeat);
+                    return self.wait(cache, request, copy);
                 };
-                let again = may_repeat.then(|| Box::new(Again::copy(&self.inner, &request)));
                 Some(Shown {
                     cache: cache.clone(),
                     generation,
-                    again,
+                    again: Again::by(&self.inner, copy),
                 })
             }
         };

@@ -169,7 +169,7 @@ impl<S: TokenClient> Flight<'_, S> {
         tracing::info!(issuer, scopes, "asking a user for authorization");
         user_agent.open(page.as_str()).map_err(nowhere)?;
 
-        let answer = timeout(self.config.user_patience, listening.query).await;
+        let answer = timeout(self.config.user_timeout, listening.query).await;
         let answer = answer.map_err(|_| AuthorizeError::Unanswered)?;
         let code = redirect::code(&answer.map_err(nowhere)?, &state, server)?;
         let mut form = Form::with("grant_type", "authorization_code");

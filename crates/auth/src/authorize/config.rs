@@ -9,10 +9,10 @@ use super::{
 use crate::{Grant, OAuth2Config, Secret};
 
 /// Long enough to log in somewhere and read what is asked; the default of many command lines.
-const USER_PATIENCE: Duration = Duration::from_secs(5 * 60);
+const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Some servers are slow, and up to eight exchanges are needed; a person is slower anyway.
-const CALLER_PATIENCE: Duration = Duration::from_secs(30);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Without word from the issuer, a token is good until the service refuses it.
 const UNTIL_REFUSED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -49,7 +49,7 @@ pub struct Authorize {
     pub(crate) scopes: Vec<String>,
     pub(crate) client_name: String,
     pub(crate) file: Option<AuthorizationFile>,
-    pub(crate) user_patience: Duration,
+    pub(crate) user_timeout: Duration,
 }
 
 /// For whom authorization is asked.
@@ -120,8 +120,8 @@ pub struct AuthorizeBuilder {
     scopes: Vec<String>,
     client_name: String,
     file: Option<AuthorizationFile>,
-    user_patience: Duration,
-    caller_patience: Duration,
+    user_timeout: Duration,
+    load_timeout: Duration,
 }
 
 impl AuthorizeBuilder {
@@ -138,8 +138,8 @@ impl AuthorizeBuilder {
             scopes: Vec::new(),
             client_name: "bartizan".into(),
             file: None,
-            user_patience: USER_PATIENCE,
-            caller_patience: CALLER_PATIENCE,
+            user_timeout: USER_TIMEOUT,
+            load_timeout: LOAD_TIMEOUT,
         }
     }
 
@@ -204,15 +204,15 @@ impl AuthorizeBuilder {
     }
 
     /// How long a user has to answer. Default: 5 min.
-    pub fn user_patience(mut self, patience: Duration) -> Self {
-        self.user_patience = patience;
+    pub fn user_timeout(mut self, timeout: Duration) -> Self {
+        self.user_timeout = timeout;
         self
     }
 
     /// How long callers wait for an authorization. It goes on when they are gone, and is there
     /// for those who come later. Default: 30 s.
-    pub fn caller_patience(mut self, patience: Duration) -> Self {
-        self.caller_patience = patience;
+    pub fn load_timeout(mut self, timeout: Duration) -> Self {
+        self.load_timeout = timeout;
         self
     }
 
@@ -245,14 +245,14 @@ impl AuthorizeBuilder {
         if !self.scopes.iter().all(|scope| is_scope(scope)) {
             return Err(InvalidAuthorize::Scope);
         }
-        if self.user_patience.is_zero() || self.caller_patience.is_zero() {
+        if self.user_timeout.is_zero() || self.load_timeout.is_zero() {
             return Err(InvalidAuthorize::ZeroDuration);
         }
         // What the cache needs to know; it asks the flow for everything else.
         let mut oauth2 = OAuth2Config::builder(uri, Grant::ClientCredentials)
             .client_id(&self.client_name)
             .default_lifetime(UNTIL_REFUSED)
-            .load_timeout(self.caller_patience)
+            .load_timeout(self.load_timeout)
             .build()
             .map_err(|_| InvalidAuthorize::Resource)?;
         oauth2.name = self.name;
@@ -268,7 +268,7 @@ impl AuthorizeBuilder {
             scopes: self.scopes,
             client_name: self.client_name,
             file: self.file,
-            user_patience: self.user_patience,
+            user_timeout: self.user_timeout,
         })
     }
 }
@@ -337,7 +337,7 @@ mod tests {
             InvalidAuthorize::Issuer
         );
         assert_eq!(refused(user().scopes(["a b"])), InvalidAuthorize::Scope);
-        let zero = user().user_patience(Duration::ZERO);
+        let zero = user().user_timeout(Duration::ZERO);
         assert_eq!(refused(zero), InvalidAuthorize::ZeroDuration);
         for resource in [
             "api.example",

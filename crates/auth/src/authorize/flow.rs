@@ -82,7 +82,7 @@ impl Flow {
 
     /// How long a flight may go on when all callers have been sent away.
     pub(crate) fn longest(&self) -> Duration {
-        self.config.user_patience + EXCHANGES
+        self.config.user_timeout + EXCHANGES
     }
 
     /// Fetches a token.

@@ -29,7 +29,7 @@ pub enum InvalidAuthorize {
     #[error("a scope must be visible ASCII without quotes and backslashes")]
     Scope,
     /// A time that must be positive is zero.
-    #[error("the patience with users and callers must be positive")]
+    #[error("the timeouts of users and callers must be positive")]
     ZeroDuration,
     /// The private key is not PKCS #8 in PEM, or not of its algorithm.
     #[error("the private key must be PKCS #8 in PEM, and fit its algorithm")]

@@ -1,9 +1,9 @@
-use std::{fmt, future::Future, io, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, io, pin::Pin};
 
 use url::form_urlencoded;
 
 use super::{AuthorizeError, server::Server};
-use crate::Secret;
+use crate::{Secret, oauth2::error_code};
 
 /// A place that an authorization server sends the user's browser back to.
 ///
@@ -62,9 +62,7 @@ pub(crate) fn code(query: &str, state: &str, server: &Server) -> Result<Secret, 
         return Err(AuthorizeError::Answer);
     }
     if let Some(error) = answer.error {
-        let looks_right =
-            error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let code = looks_right.then(|| Arc::from(error));
+        let code = error_code(&error);
         return Err(AuthorizeError::Declined { code });
     }
     let code = answer.code.filter(|code| !code.is_empty());

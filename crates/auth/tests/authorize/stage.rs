@@ -360,7 +360,7 @@ pub(crate) async fn visit(address: &str) -> Response<hyper::body::Incoming> {
 /// A user who is to be asked about this resource.
 pub(crate) fn user(resource: &Resource, browser: &Browser) -> AuthorizeBuilder {
     Authorize::authorization_code(resource.url(), LoopbackCallback::new(), browser.clone())
-        .caller_patience(Duration::from_secs(20))
+        .load_timeout(Duration::from_secs(20))
 }
 
 pub(crate) fn itself(resource: &Resource) -> AuthorizeBuilder {

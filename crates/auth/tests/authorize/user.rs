@@ -37,7 +37,7 @@ async fn a_user_may_decline() {
 async fn nobody_answers_for_ever() {
     let (_server, resource, browser) = cast().await;
     browser.stays.store(1, Ordering::SeqCst);
-    let builder = user(&resource, &browser).user_patience(Duration::from_millis(100));
+    let builder = user(&resource, &browser).user_timeout(Duration::from_millis(100));
     let caller = Caller::new(builder);
     assert_eq!(caller.call(&resource).await, 401);
     assert_eq!(caller.error(), Some(AuthorizeError::Unanswered));
@@ -47,7 +47,7 @@ async fn nobody_answers_for_ever() {
 async fn callers_do_not_wait_as_long_as_users_take() {
     let (_server, resource, browser) = cast().await;
     browser.stays.store(1, Ordering::SeqCst);
-    let builder = user(&resource, &browser).caller_patience(Duration::from_millis(200));
+    let builder = user(&resource, &browser).load_timeout(Duration::from_millis(200));
     let caller = Caller::new(builder);
     assert_eq!(caller.call(&resource).await, 401);
     assert_eq!(caller.error(), Some(AuthorizeError::Awaiting));
@@ -79,7 +79,7 @@ async fn callers_do_not_wait_as_long_as_users_take() {
 async fn an_answer_to_another_question_does_not_count() {
     let (server, resource, browser) = cast().await;
     server.script(|it| it.state = Some("somebody else's"));
-    let builder = user(&resource, &browser).caller_patience(Duration::from_millis(300));
+    let builder = user(&resource, &browser).load_timeout(Duration::from_millis(300));
     let caller = Caller::new(builder);
     assert_eq!(caller.call(&resource).await, 401);
     assert_eq!(
@@ -106,7 +106,7 @@ async fn an_answer_to_another_question_does_not_count() {
 async fn a_connection_that_says_nothing_delays_nobody() {
     let (server, resource, browser) = cast().await;
     browser.stays.store(1, Ordering::SeqCst);
-    let caller = Caller::new(user(&resource, &browser).caller_patience(Duration::from_millis(200)));
+    let caller = Caller::new(user(&resource, &browser).load_timeout(Duration::from_millis(200)));
     assert_eq!(caller.call(&resource).await, 401);
     let page = browser.opened().remove(0);
     let address = page["redirect_uri"]
