@@ -59,12 +59,7 @@ impl Dns {
         <Uri as TryFrom<U>>::Error: Into<http::Error>,
     {
         let template = Instance::new(uri)?;
-        let port = match (template.uri().port_u16(), template.uri().scheme_str()) {
-            (Some(port), _) => port,
-            (None, Some("http")) => 80,
-            (None, Some("https")) => 443,
-            (None, _) => return Err(InvalidDns::NoPort),
-        };
+        let port = template.port().ok_or(InvalidDns::NoPort)?;
         Ok(DnsBuilder {
             name: Name {
                 // The resolver wants IPv6 addresses without their brackets.

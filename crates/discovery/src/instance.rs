@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 use thiserror::Error;
 
 /// The largest weight an instance can have.
@@ -33,7 +33,8 @@ impl Instance {
     /// # Errors
     ///
     /// When `uri` is not one, is relative, bears a user name or password (they would end in
-    /// logs; credentials belong to the auth layer), or bears a query.
+    /// logs; credentials belong to the auth layer), names a port that nothing listens on, or bears
+    /// a query.
     pub fn new<U>(uri: U) -> Result<Self, InvalidInstance>
     where
         Uri: TryFrom<U>,
@@ -48,6 +49,9 @@ impl Instance {
         }
         if authority.host().is_empty() {
             return Err(InvalidInstance::NotAbsolute);
+        }
+        if !has_sound_port(authority) {
+            return Err(InvalidInstance::Port);
         }
         if uri.query().is_some() {
             return Err(InvalidInstance::Query);
@@ -154,7 +158,8 @@ impl Instance {
         ))
     }
 
-    fn port(&self) -> Option<u16> {
+    /// The port that it names, or the usual one of its scheme.
+    pub(crate) fn port(&self) -> Option<u16> {
         self.uri.port_u16().or(match self.uri.scheme_str() {
             Some("http") => Some(80),
             Some("https") => Some(443),
@@ -189,6 +194,9 @@ pub enum InvalidInstance {
     /// The URI bears a user name or a password.
     #[error("the URI must not contain a user name or password")]
     Credentials,
+    /// The port is zero or beyond 65535.
+    #[error("the port must be between 1 and 65535")]
+    Port,
     /// The URI bears a query.
     #[error("the URI must not contain a query")]
     Query,
@@ -198,6 +206,17 @@ pub enum InvalidInstance {
     /// The weight is zero or beyond [`MAX_WEIGHT`].
     #[error("the weight must be between 1 and {MAX_WEIGHT}")]
     Weight,
+}
+
+/// Whether a port, if there is one, can be connected to.
+pub(crate) fn has_sound_port(authority: &Authority) -> bool {
+    match authority.as_str().rsplit_once(':') {
+        // The colon is one of an address of IPv6, or no port follows it.
+        Some((_, port)) if !port.is_empty() && !port.ends_with(']') => {
+            authority.port_u16().is_some_and(|port| port != 0)
+        }
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +240,8 @@ mod tests {
             ("/health", InvalidInstance::NotAbsolute),
             ("a:80", InvalidInstance::NotAbsolute),
             ("http://u:p@a", InvalidInstance::Credentials),
+            ("http://a:0", InvalidInstance::Port),
+            ("http://[::1]:65536/x", InvalidInstance::Port),
             ("http://a?x=1", InvalidInstance::Query),
         ] {
             assert_eq!(Instance::new(text), Err(error), "{text:?}");

@@ -7,32 +7,37 @@ use std::{
 };
 
 use bartizan_document::{Node, Place};
-use http::Uri;
+use http::{Uri, uri::Authority};
 
 use super::reader::Reader;
-use crate::{Balancing, Entry, Instance, RegisteredService};
+use crate::{Balancing, Entry, Instance, RegisteredService, instance::has_sound_port};
 
 /// An instance at the address in `node`.
 pub(crate) fn instance(reader: &mut Reader, node: &Node<'_>, what: &str) -> Option<Instance> {
     let text = reader.text(node, what)?;
-    match Instance::new(text) {
-        Ok(instance) => Some(instance),
-        Err(error) => {
-            reader.problem(node.place, format!("{what}: {error}"));
-            None
-        }
-    }
+    let problem = match Instance::new(text) {
+        Ok(instance) if is_spoken(instance.uri()) => return Some(instance),
+        Ok(_) => format!("{what} must begin with http:// or https://"),
+        Err(error) => format!("{what}: {error}"),
+    };
+    reader.problem(node.place, problem);
+    None
+}
+
+/// Whether it is asked over HTTP, as all are that registries list by an address.
+pub(crate) fn is_spoken(uri: &Uri) -> bool {
+    matches!(uri.scheme_str(), Some("http" | "https"))
 }
 
 /// The address in `node` at which health is asked for; it may have a query.
 pub(crate) fn health_url(reader: &mut Reader, node: &Node<'_>) -> Option<Uri> {
     let text = reader.text(node, "health_url")?;
     let uri = text.parse::<Uri>().ok().filter(|uri| {
-        let authority = uri.authority().is_some_and(|it| !it.as_str().contains('@'));
-        authority && matches!(uri.scheme_str(), Some("http" | "https"))
+        let is_sound = |it: &Authority| !it.as_str().contains('@') && has_sound_port(it);
+        is_spoken(uri) && uri.authority().is_some_and(is_sound)
     });
     if uri.is_none() {
-        let text = "health_url must be an http or https address without a password";
+        let text = "health_url must be an http or https address without a password, its port from 1 to 65535";
         reader.problem(node.place, text);
     }
     uri

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bartizan_document::{Node, Value, parse_yaml};
+use http::Uri;
 
 use super::{
     InvalidRegistry,
-    read::{Services, health_url, instance},
+    read::{Services, health_url, instance, is_spoken},
     reader::Reader,
 };
 use crate::{Entry, Instance, MAX_WEIGHT, Registry, Tool};
@@ -164,9 +165,10 @@ fn place_of(
         Err(_) => name.to_owned(),
     };
     let found = Instance::new(format!("{scheme}://{host}:{port}")).ok();
-    let found = found.filter(|it| it.uri().host() == Some(&*host) && it.uri().path() == "/");
+    let is_meant = |uri: &Uri| is_spoken(uri) && uri.host() == Some(&*host) && uri.path() == "/";
+    let found = found.filter(|it| is_meant(it.uri()));
     if found.is_none() {
-        let text = "`name` must be the name or address of a host, `scheme` that of a protocol";
+        let text = "`name` must be the name or address of a host, `scheme` http or https";
         reader.problem(node.place, text);
     }
     found

@@ -154,7 +154,7 @@ proptest! {
         pretty in any::<bool>(),
     ) {
         let list: Vec<_> = (0..out.len())
-            .map(|n| format!(r#"{{"id": "{n}", "endpoint": "http://a:{n}"}}"#))
+            .map(|n| format!(r#"{{"id": "{n}", "endpoint": "http://a:8{n}"}}"#))
             .collect();
         let list = list.join(if pretty { ",\n    " } else { "," });
         let text = format!(r#"{{"templates": {{"a": {{"x": 1, "instances": [{list}]}}}}}}"#);

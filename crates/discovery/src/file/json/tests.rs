@@ -146,6 +146,14 @@ fn everything_that_is_wrong_is_said_with_its_place() {
             "line 2, column 1: the instance has no `id`",
         ),
         (
+            "{\"id\": \"1\", \"endpoint\": \"http://a:70000\"}",
+            "line 2, column 25: `endpoint`: the port must be between 1 and 65535",
+        ),
+        (
+            "{\"id\": \"1\", \"endpoint\": \"ftp://a\"}",
+            "line 2, column 25: `endpoint` must begin with http:// or https://",
+        ),
+        (
             "{\"id\": \"1\"}",
             "line 2, column 1: the instance has no `endpoint` and no `command`",
         ),

@@ -144,15 +144,19 @@ fn everything_that_is_wrong_is_said_with_its_place() {
         ),
         (
             "servers:\n- {namespace: a, name: me@one, port: 80}",
-            "line 2, column 3: `name` must be the name or address of a host, `scheme` that of a protocol",
+            "line 2, column 3: `name` must be the name or address of a host, `scheme` http or https",
         ),
         (
             "servers:\n- {namespace: a, name: one/two, port: 80}",
-            "line 2, column 3: `name` must be the name or address of a host, `scheme` that of a protocol",
+            "line 2, column 3: `name` must be the name or address of a host, `scheme` http or https",
+        ),
+        (
+            "servers:\n- {namespace: a, name: one, port: 80, scheme: ftp}",
+            "line 2, column 3: `name` must be the name or address of a host, `scheme` http or https",
         ),
         (
             "servers:\n- {namespace: a, name: one, port: 80, health_url: /health}",
-            "line 2, column 51: health_url must be an http or https address without a password",
+            "line 2, column 51: health_url must be an http or https address without a password, its port from 1 to 65535",
         ),
         (
             "servers:\n- {namespace: a, name: one, port: 80}\n- {namespace: a, name: one, port: 80}",
