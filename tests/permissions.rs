@@ -202,6 +202,38 @@ async fn a_page_calls_what_it_may_read_the_answers_of() {
     }
 }
 
+/// It sends no origin when it reads from where it believes to be.
+#[tokio::test]
+async fn a_page_under_a_name_of_its_own_reads_nothing_where_origins_are_listed() {
+    let base = Variables::user_service("http://127.0.0.1:9");
+    let variables = base
+        .clone()
+        .set("MCP_GATEWAY_CORS_ORIGINS", "https://app.example");
+    let read = async |gateway: &Running, path: &str, host: &str| {
+        let headers = [("host", host), ("x-api-key", USER)];
+        let request = gateway.request(Method::GET, path, &headers, "");
+        gateway.send(request).await
+    };
+    let gateway = variables.start().await;
+    for path in ["/gateway/registry", "/metrics", "/health/services"] {
+        let answer = read(&gateway, path, "evil.example:8080").await;
+        assert_eq!(answer.status, 403, "{path}");
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(text.contains("MCP_ALLOWED_HOSTS"), "{path}: {text}");
+        assert_ne!(read(&gateway, path, "localhost:8080").await.status, 403);
+    }
+    // Whoever probes names what address it will.
+    assert_eq!(read(&gateway, "/livez", "10.0.0.7:8080").await.status, 200);
+    // A key is nothing that a page has, and all may read by default.
+    let keyed = variables.clone().set("MCP_GATEWAY_API_KEYS", USER);
+    let named = variables.set("MCP_ALLOWED_HOSTS", "evil.example");
+    for variables in [keyed, base, named] {
+        let gateway = variables.start().await;
+        let answer = read(&gateway, "/metrics", "evil.example:8080").await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
 #[tokio::test]
 async fn no_page_of_a_stranger_calls_a_tool_of_this_machine() {
     let program = r#"while read -r line; do :; done"#;

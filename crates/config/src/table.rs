@@ -119,7 +119,8 @@ variables! {
         List("origins, or `*`, or `none`"),
         Value("*", DOCUMENTED), "",
         "The web origins whose pages may read answers, such as `https://app.example.com`. Where \
-         they are not all of them, pages of others are refused with 403.";
+         they are not all of them, pages of others are refused with 403, and without keys all \
+         requests whose `Host` is none of `MCP_ALLOWED_HOSTS`.";
     TLS_CERT_FILE = "MCP_GATEWAY_TLS_CERT_FILE", Listening, Path,
         Unset("plain HTTP"), "",
         "The certificate chain to serve TLS with, in PEM. Needs `MCP_GATEWAY_TLS_KEY_FILE`.";
@@ -576,7 +577,8 @@ variables! {
     ALLOWED_HOSTS = "MCP_ALLOWED_HOSTS", Mcp, List("hosts, each optionally with a port, or `*`"),
         Unset("on loopback, the names of loopback and of `MCP_GATEWAY_URL`; elsewhere any"), "",
         "What the `Host` of an MCP request may be, against web pages that reach the gateway by a \
-         name of their own (DNS rebinding).";
+         name of their own (DNS rebinding), and that of every request where such pages may not \
+         read answers: without keys and with `MCP_GATEWAY_CORS_ORIGINS`.";
     ALLOWED_ORIGINS = "MCP_ALLOWED_ORIGINS", Mcp, List("origins, or `*`, or `none`"),
         Unset("those of this machine"), "",
         "The web origins whose pages may send MCP requests. Clients that are no browsers send no \

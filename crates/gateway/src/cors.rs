@@ -58,11 +58,11 @@ pub(crate) enum Cors {
 }
 
 impl Cors {
-    /// Whether a page of `origin` is one of those that may read answers.
-    pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
+    /// Whether a page of `origin`, or one that names none, is one of those that may read answers.
+    pub(crate) fn lists(&self, origin: Option<&HeaderValue>) -> bool {
         match self {
             Self::Any => true,
-            Self::Origins(origins) => origins.contains(origin),
+            Self::Origins(origins) => origin.is_some_and(|origin| origins.contains(origin)),
         }
     }
 

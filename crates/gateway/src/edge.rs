@@ -111,11 +111,15 @@ fn shortcut<B>(
         let text = "the path holds bytes that are not UTF-8".to_owned();
         return Some(refuse(shared, &Error::Invalid(text)));
     }
-    if !shared.admits(request.headers()) && !is_open(request.uri().path()) {
+    let is_open = is_open(request.uri().path());
+    if !shared.admits(request.headers()) && !is_open {
         return Some(refuse(shared, &Error::Unauthenticated));
     }
-    if shared.is_foreign_page(request.headers(), request.uri().authority()) {
-        return Some(refuse(shared, &Error::ForeignPage));
+    match shared.refuses_page(request.headers(), request.uri().authority()) {
+        None => {}
+        // Probes name addresses that no list foresees.
+        Some(Error::ForeignHost) if is_open => {}
+        Some(error) => return Some(refuse(shared, &error)),
     }
     if ids::has_passed(request.headers(), shared.pseudonym()) {
         return Some(refuse(shared, &Error::Loop));

@@ -23,6 +23,12 @@ pub(crate) enum Error {
     /// A page of a browser that is none of those that may call.
     #[error("this page may not call the gateway: its origin is not allowed")]
     ForeignPage,
+    /// A name that a page may have made up for the gateway's address.
+    #[error(
+        "the gateway does not answer to the host of the request: if it should, name the host in \
+         MCP_ALLOWED_HOSTS or MCP_GATEWAY_URL"
+    )]
+    ForeignHost,
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
@@ -76,9 +82,10 @@ impl Error {
     /// The code of the documented vocabulary that is nearest.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Unauthenticated | Self::ForeignPage | Self::Credential { .. } => {
-                "AUTHENTICATION_ERROR"
-            }
+            Self::Unauthenticated
+            | Self::ForeignPage
+            | Self::ForeignHost
+            | Self::Credential { .. } => "AUTHENTICATION_ERROR",
             Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } | Self::Compressed => {
                 "VALIDATION_ERROR"
             }
@@ -97,7 +104,7 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::ForeignPage => StatusCode::FORBIDDEN,
+            Self::ForeignPage | Self::ForeignHost => StatusCode::FORBIDDEN,
             Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -10,6 +10,7 @@ use bartizan_clock::{Clock, Instant};
 use bartizan_config::{CorsOrigins, Dialect, GatewaySettings, Setting};
 use bartizan_server::{CollectError, Stats, collect};
 use bartizan_telemetry::{GatewayMetrics, Metrics};
+use bartizan_transport::origin::Refused;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -176,16 +177,26 @@ impl Shared {
         self.lasting.turns.borrow().upgrade()
     }
 
-    /// Whether a request is made by a page of a browser that may not read its answer: then it may
-    /// not make it either. Where every page may read, it is for the doors to say.
-    pub(crate) fn is_foreign_page(
+    /// Why a request is refused that a page of a browser may have made which may not read its answer:
+    /// then it may not make it either. Where every page may read, it is for the doors to say.
+    ///
+    /// A page that reached the gateway by a name of its own (DNS rebinding) sends no `Origin` when
+    /// it only reads, and shows by that name alone. It knows no key.
+    pub(crate) fn refuses_page(
         &self,
         headers: &HeaderMap,
         authority: Option<&Authority>,
-    ) -> bool {
-        headers.get(ORIGIN).is_some_and(|origin| {
-            !self.cors.lists(origin) && self.mcp.origin().check(headers, authority).is_err()
-        })
+    ) -> Option<Error> {
+        let origin = headers.get(ORIGIN);
+        if self.cors.lists(origin) {
+            return None;
+        }
+        match (self.mcp.origin().check(headers, authority), origin) {
+            (Ok(()), _) => None,
+            (Err(_), Some(_)) => Some(Error::ForeignPage),
+            (Err(Refused::Host), None) if self.api_keys.is_empty() => Some(Error::ForeignHost),
+            (Err(_), None) => None,
+        }
     }
 
     /// What this gateway is called where a request has been.

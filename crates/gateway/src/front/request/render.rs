@@ -139,6 +139,7 @@ pub(super) fn refusal(error: &Error, now: SystemTime) -> Response<Body> {
         // New with this gateway, so no client expects 500: these say what they are.
         Error::Unauthenticated
         | Error::ForeignPage
+        | Error::ForeignHost
         | Error::SlowBody
         | Error::Compressed
         | Error::Loop => error.status(),
