@@ -86,7 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (to, reason) = (change.to.as_str(), change.reason.as_str());
         println!("   the circuit is now {to}: {reason}");
     };
-    let breaker = CircuitBreaker::with_listener(config, Clock::default(), Arc::new(told));
+    let breaker = CircuitBreaker::with_listener(config, Clock::default(), told);
     let service = ServiceBuilder::new()
         .layer(CircuitBreakerLayer::new(breaker, StatusInBody::default()))
         // Answers what it is asked to, with status 200.

@@ -159,7 +159,7 @@ pub(crate) fn full_budget(clock: Clock) -> RetryBudget {
 /// A budget that is never full, as in the first 500 calls of a service or after failures: every
 /// call pays in.
 pub(crate) fn filling_budget(clock: Clock) -> RetryBudget {
-    RetryBudget::new(0.2, 10, clock, u32::MAX).expect("a valid budget")
+    RetryBudget::new(0.2, 10, u32::MAX, clock).expect("a valid budget")
 }
 
 /// A balancer over `count` instances, all of them the same service.

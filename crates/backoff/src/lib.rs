@@ -5,14 +5,14 @@
 //! [`max`](BackoffBuilder::max).
 //!
 //! ```
-//! use bartizan_backoff::{Backoff, Jitter};
+//! use bartizan_backoff::{Backoff, Jitter, Rng};
 //! use std::time::Duration;
 //!
 //! let backoff = Backoff::exponential(Duration::from_millis(100))
 //!     .max(Duration::from_secs(2))
 //!     .jitter(Jitter::None)
 //!     .build()?;
-//! let mut random = fastrand::Rng::with_seed(7);
+//! let mut random = Rng::with_seed(7);
 //! assert_eq!(backoff.delay(1, &mut random), Duration::from_millis(100));
 //! assert_eq!(backoff.delay(2, &mut random), Duration::from_millis(200));
 //! assert_eq!(backoff.delay(9, &mut random), Duration::from_secs(2));
@@ -35,3 +35,4 @@ mod error;
 
 pub use backoff::{Backoff, BackoffBuilder, Growth, Jitter, spread};
 pub use error::InvalidBackoff;
+pub use fastrand::Rng;

@@ -13,6 +13,7 @@ use crate::{Busy, Error, NoEndpoints, TrackCompletion, claim::Claim};
 
 /// The response of a [`Balance`](crate::Balance) service.
 #[pin_project]
+#[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<T: Service<Req>, Req, C, K> {
     #[pin]
     state: State<T, Req, T::Future, T::Error>,

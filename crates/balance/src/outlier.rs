@@ -26,6 +26,36 @@ impl OutlierConfig {
         OutlierConfigBuilder::default()
     }
 
+    /// Failures in a row that eject an endpoint.
+    #[must_use]
+    pub fn consecutive_failures(&self) -> u32 {
+        self.consecutive_failures.get()
+    }
+
+    /// How long the first ejection lasts.
+    #[must_use]
+    pub fn base_ejection(&self) -> Duration {
+        self.base_ejection
+    }
+
+    /// How long no ejection exceeds.
+    #[must_use]
+    pub fn max_ejection(&self) -> Duration {
+        self.max_ejection
+    }
+
+    /// How many endpoints may be ejected at a time, as a fraction of all.
+    #[must_use]
+    pub fn max_ejected_ratio(&self) -> f64 {
+        self.max_ejected_ratio
+    }
+
+    /// How far an ejection may stray from its length, as a fraction of it.
+    #[must_use]
+    pub fn jitter(&self) -> f64 {
+        self.jitter
+    }
+
     /// How many of `endpoints` may be ejected at a time: always at least one stays, and where
     /// there is a choice at least one may go.
     pub(crate) fn limit(&self, endpoints: usize) -> usize {
@@ -42,14 +72,7 @@ impl OutlierConfig {
 
 impl Default for OutlierConfig {
     fn default() -> Self {
-        let default = OutlierConfigBuilder::default();
-        Self {
-            consecutive_failures: const { NonZeroU32::new(5).unwrap() },
-            base_ejection: default.base_ejection,
-            max_ejection: default.max_ejection,
-            max_ejected_ratio: default.max_ejected_ratio,
-            jitter: default.jitter,
-        }
+        Self::builder().build().expect("the defaults are valid")
     }
 }
 

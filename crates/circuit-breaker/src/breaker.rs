@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use bartizan_clock::Clock;
 
 use crate::{
-    CircuitBreakerConfig, CircuitOpen, Listener, Permit, Snapshot, State,
+    CircuitBreakerConfig, CircuitOpen, Permit, Snapshot, State, Transition,
     circuit::{Admission, Circuit},
     slot::Slot,
     word::Phase,
@@ -59,18 +59,25 @@ impl CircuitBreaker {
     /// let breaker = CircuitBreaker::with_listener(
     ///     CircuitBreakerConfig::default(),
     ///     Clock::default(),
-    ///     Arc::new(move |transition: &Transition| {
+    ///     move |transition: &Transition| {
     ///         if transition.to.as_str() == "open" {
     ///             counter.fetch_add(1, Ordering::Relaxed);
     ///         }
-    ///     }),
+    ///     },
     /// );
     /// breaker.force_open();
     /// assert_eq!(opened.load(Ordering::Relaxed), 1);
     /// ```
+    ///
+    /// It runs on the thread, and within the call, that caused the transition, after the new state
+    /// is in force and with no lock held: it may ask the breaker anything, but should be quick.
     #[must_use]
-    pub fn with_listener(config: CircuitBreakerConfig, clock: Clock, listener: Listener) -> Self {
-        Self::of(Circuit::new(config, clock, Some(listener)))
+    pub fn with_listener(
+        config: CircuitBreakerConfig,
+        clock: Clock,
+        listener: impl Fn(&Transition) + Send + Sync + 'static,
+    ) -> Self {
+        Self::of(Circuit::new(config, clock, Some(Arc::new(listener))))
     }
 
     fn of(circuit: Arc<Circuit>) -> Self {

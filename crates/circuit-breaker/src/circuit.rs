@@ -11,10 +11,11 @@ use bartizan_clock::{Clock, Instant};
 use fastrand::Rng;
 
 use crate::{
-    CircuitBreakerConfig, CircuitOpen, Listener, Reason, Snapshot, State,
+    CircuitBreakerConfig, CircuitOpen, Reason, Snapshot, State,
     slot::Slot,
     stripes::Stripes,
     sync::{AtomicU64, Ordering},
+    transition::Listener,
     window::Totals,
     word::{Phase, Word},
 };

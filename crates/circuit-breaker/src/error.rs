@@ -5,13 +5,22 @@ use thiserror::Error;
 
 /// The circuit did not admit the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("circuit open, retry in {} s", retry_after_seconds(*.retry_after))]
+#[error("circuit open, retry in {} s", self.retry_after_seconds())]
 pub struct CircuitOpen {
     /// When a call may be admitted, counted from the rejection.
     ///
     /// The rest of the recovery time while the circuit is open; at most a second while
-    /// half-open probes are under way; the recovery timeout while the circuit is forced open.
+    /// half-open probes are under way; the recovery timeout while the circuit is forced open. Zero
+    /// if the circuit admits calls again, but did not yet when the service was made ready.
     pub retry_after: Duration,
+}
+
+impl CircuitOpen {
+    /// The whole seconds to announce in a `Retry-After` header, rounded up and at least one.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> u64 {
+        retry_after_seconds(self.retry_after)
+    }
 }
 
 impl Fault for CircuitOpen {
@@ -29,7 +38,7 @@ impl Fault for CircuitOpen {
 pub enum Error<E> {
     /// The circuit did not admit the call; the inner service was not called.
     #[error(transparent)]
-    Open(CircuitOpen),
+    Open(#[from] CircuitOpen),
     /// The inner service's own error, untouched.
     #[error(transparent)]
     Inner(E),

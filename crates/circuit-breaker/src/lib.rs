@@ -114,4 +114,4 @@ pub use layer::CircuitBreakerLayer;
 pub use permit::Permit;
 pub use service::CircuitBreakerService;
 pub use snapshot::Snapshot;
-pub use transition::{Listener, Reason, State, Transition};
+pub use transition::{Reason, State, Transition};

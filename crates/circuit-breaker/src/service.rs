@@ -18,7 +18,8 @@ use crate::{CircuitBreaker, CircuitOpen, Error, ResponseFuture, future::Entry};
 /// breaker spares its callers. Such a readiness is good for a rejection only. Should the
 /// circuit admit calls again between that `poll_ready` and the `call`, the call is turned away
 /// with a `retry_after` of zero, because the inner service has not been made ready; the next
-/// one will be admitted.
+/// one will be admitted. What the inner service reserved for a call that is turned away stays
+/// with this instance, for its next call.
 ///
 /// A caller that already waits for the inner service when the circuit opens goes on waiting
 /// until it is woken.

@@ -90,7 +90,4 @@ pub struct Transition {
 }
 
 /// What is told about every transition.
-///
-/// It runs on the thread, and within the call, that caused the transition, after the new state
-/// is in force and with no lock held: it may ask the breaker anything, but should be quick.
-pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;

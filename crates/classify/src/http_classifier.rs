@@ -25,7 +25,7 @@ pub struct HttpClassifier {
 
 impl HttpClassifier {
     /// A classifier that reads the date from `now`, which is asked only when a response bears a
-    /// `Retry-After` date.
+    /// `Retry-After` date: `|| Clock::tokio().wall()` where tests pause the time.
     #[must_use]
     pub fn new(now: fn() -> SystemTime) -> Self {
         Self { now }

@@ -58,14 +58,13 @@ pub use instant::Instant;
 ///
 /// One byte wide and `Copy`: every layer keeps its own. All clocks of one kind share one
 /// origin within a process, so their instants compare.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     source: Source,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    #[default]
     Counter,
     Tokio,
 }
@@ -74,7 +73,8 @@ impl Clock {
     /// The CPU's cycle counter where it is invariant, otherwise the operating system's
     /// monotonic clock. This is the default.
     ///
-    /// The first clock of a process calibrates the counter, which takes some milliseconds.
+    /// The first clock of a process calibrates the counter on the thread that makes it, which takes
+    /// some milliseconds, and at most 200.
     #[must_use]
     pub fn counter() -> Self {
         counter();
@@ -149,6 +149,13 @@ impl Clock {
     /// Outside a tokio runtime with its timer enabled, as [`tokio::time::sleep`] does.
     pub fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
         tokio::time::sleep(duration)
+    }
+}
+
+impl Default for Clock {
+    /// [`Clock::counter`].
+    fn default() -> Self {
+        Self::counter()
     }
 }
 

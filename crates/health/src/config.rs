@@ -34,6 +34,24 @@ impl HealthConfig {
         self.recheck
     }
 
+    /// How far an interval may stray from its length, as a fraction of it.
+    #[must_use]
+    pub fn jitter(&self) -> f64 {
+        self.jitter
+    }
+
+    /// Good answers in a row that make an instance healthy.
+    #[must_use]
+    pub fn healthy_threshold(&self) -> u32 {
+        self.healthy_threshold.get()
+    }
+
+    /// Bad answers in a row that make an instance unhealthy.
+    #[must_use]
+    pub fn unhealthy_threshold(&self) -> u32 {
+        self.unhealthy_threshold.get()
+    }
+
     /// How long one probe may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -61,16 +79,7 @@ impl HealthConfig {
 
 impl Default for HealthConfig {
     fn default() -> Self {
-        let default = HealthConfigBuilder::default();
-        Self {
-            interval: default.interval,
-            recheck: default.interval / RECHECK,
-            jitter: default.jitter,
-            timeout: default.timeout,
-            healthy_threshold: const { NonZeroU32::new(2).unwrap() },
-            unhealthy_threshold: const { NonZeroU32::new(3).unwrap() },
-            max_concurrent: const { NonZeroUsize::new(10).unwrap() },
-        }
+        Self::builder().build().expect("the defaults are valid")
     }
 }
 

@@ -29,15 +29,21 @@ impl Health {
     pub const fn is_usable(self) -> bool {
         !matches!(self, Self::Unhealthy)
     }
+
+    /// `unknown`, `healthy` or `unhealthy`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
 }
 
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "unknown",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        })
+        f.write_str(self.as_str())
     }
 }
 

@@ -63,6 +63,16 @@ pub enum Error<E> {
     Inner(E),
 }
 
+impl<E> Error<E> {
+    /// The refusal, if it was one.
+    pub fn limited(&self) -> Option<RateLimited> {
+        match self {
+            Self::Limited(limited) => Some(*limited),
+            Self::Inner(_) => None,
+        }
+    }
+}
+
 impl<E: Fault> Fault for Error<E> {
     fn fault(&self) -> FaultKind {
         match self {

@@ -17,6 +17,7 @@ use crate::{Acquire, Error, RateLimited};
 /// Dropping it while it waits gives up the place in the queue, and the inner service is not
 /// called.
 #[pin_project]
+#[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<S, Req>
 where
     S: Service<Req>,

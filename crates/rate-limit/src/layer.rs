@@ -1,10 +1,9 @@
 use std::{borrow::Borrow, hash::Hash};
 
-use bartizan_clock::Instant;
 use tower_layer::Layer;
 
 use crate::{
-    Acquire, ByKey, ByKeyRef, DeadlineOf, KeyedRateLimiter, Limit, NoDeadline, Patience, Priority,
+    Acquire, ByKey, ByKeyRef, DeadlineOf, KeyedRateLimiter, Limit, NoDeadline, Patience,
     PriorityOf, RateLimit, RateLimiter, SamePriority, Waiting,
 };
 
@@ -106,6 +105,11 @@ impl<L> RateLimitLayer<L> {
 }
 
 impl<L, P, D> RateLimitLayer<L, P, D> {
+    /// What grants calls, such as the limiter.
+    pub const fn limit(&self) -> &L {
+        &self.limit
+    }
+
     /// Has calls that find no token wait for one, within these bounds. Default: they are
     /// refused.
     #[must_use]
@@ -114,11 +118,9 @@ impl<L, P, D> RateLimitLayer<L, P, D> {
         self
     }
 
-    /// Tells who goes first when calls wait. Default: [`Priority::Normal`] for all.
-    pub fn priority<Req, F>(self, priority: F) -> RateLimitLayer<L, F, D>
-    where
-        F: Fn(&Req) -> Priority,
-    {
+    /// Tells who goes first when calls wait: a [`PriorityOf`], such as a closure from `&Req` to
+    /// [`Priority`](crate::Priority). Default: all the same.
+    pub fn priority<P2>(self, priority: P2) -> RateLimitLayer<L, P2, D> {
         RateLimitLayer {
             limit: self.limit,
             waiting: self.waiting,
@@ -127,11 +129,9 @@ impl<L, P, D> RateLimitLayer<L, P, D> {
         }
     }
 
-    /// Tells until when a call may wait, besides [`Waiting::max_wait`]. Default: no deadline.
-    pub fn deadline<Req, F>(self, deadline: F) -> RateLimitLayer<L, P, F>
-    where
-        F: Fn(&Req) -> Option<Instant>,
-    {
+    /// Tells until when a call may wait, besides [`Waiting::max_wait`]: a [`DeadlineOf`], such as a
+    /// closure from `&Req` to `Option<Instant>`. Default: no deadline.
+    pub fn deadline<D2>(self, deadline: D2) -> RateLimitLayer<L, P, D2> {
         RateLimitLayer {
             limit: self.limit,
             waiting: self.waiting,

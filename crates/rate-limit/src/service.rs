@@ -14,7 +14,8 @@ use crate::{
 ///
 /// It is ready when the inner service is: limiting happens in `call`. A call that waits keeps
 /// the instance of the inner service that was made ready for it, and whatever that instance
-/// has reserved; the inner service is cloned only then.
+/// has reserved; the inner service is cloned only then. After a refusal this instance keeps what
+/// was reserved, for its next call.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimit<S, L = RateLimiter, P = SamePriority, D = NoDeadline> {
     inner: S,
@@ -27,13 +28,13 @@ impl<S, L, P, D> RateLimit<S, L, P, D> {
     }
 
     /// The inner service.
-    pub const fn as_inner(&self) -> &S {
+    pub const fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, alone.
-    pub fn into_inner(self) -> S {
-        self.inner
+    /// What grants calls, such as the limiter.
+    pub const fn limit(&self) -> &L {
+        self.layer.limit()
     }
 }
 

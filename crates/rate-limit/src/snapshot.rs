@@ -2,6 +2,7 @@ use bartizan_clock::Instant;
 
 /// What a limiter looks like from outside, for status pages and gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// How many tokens the bucket holds.
     pub tokens: u32,

@@ -43,7 +43,7 @@ const BATCH: u64 = 4 * RETRY;
 /// use bartizan_clock::Clock;
 /// use bartizan_retry::RetryBudget;
 ///
-/// let budget = RetryBudget::new(0.3, 0, Clock::default(), 100)?;
+/// let budget = RetryBudget::new(0.3, 0, 100, Clock::default())?;
 /// for _ in 0..10 {
 ///     budget.deposit();
 /// }
@@ -92,8 +92,8 @@ impl RetryBudget {
     pub fn new(
         ratio: f64,
         min_per_second: u32,
-        clock: Clock,
         cap: u32,
+        clock: Clock,
     ) -> Result<Self, InvalidRetry> {
         if !(0.0..=1000.0).contains(&ratio) {
             return Err(InvalidRetry::Ratio);
@@ -101,7 +101,7 @@ impl RetryBudget {
         if cap == 0 && ratio > 0.0 {
             return Err(InvalidRetry::ZeroCap);
         }
-        Ok(Self::build(ratio, min_per_second, clock, cap))
+        Ok(Self::build(ratio, min_per_second, cap, clock))
     }
 
     /// A budget of 0.2 retries per first attempt, of which 100 are kept, and 10 a second.
@@ -110,12 +110,12 @@ impl RetryBudget {
         Self::build(
             Self::DEFAULT_RATIO,
             Self::DEFAULT_MIN_PER_SECOND,
-            clock,
             Self::DEFAULT_CAP,
+            clock,
         )
     }
 
-    fn build(ratio: f64, min_per_second: u32, clock: Clock, cap: u32) -> Self {
+    fn build(ratio: f64, min_per_second: u32, cap: u32, clock: Clock) -> Self {
         let per_second = u64::from(min_per_second);
         // Rounded up, so that the reserve is never above what was asked for.
         let interval = RETRY.div_ceil(per_second.max(1)) * u64::from(per_second > 0);

@@ -48,6 +48,8 @@ pub struct HttpPolicy<B> {
     clock: Clock,
 }
 
+/// What it is told to go by are functions without captures, because a policy is copied for every
+/// call. For more, write a [`Policy`](crate::Policy).
 impl<B> HttpPolicy<B> {
     /// A policy for bodies that can always be sent again. Dates in `Retry-After` are compared
     /// with the wall time of `clock`.

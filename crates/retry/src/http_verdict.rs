@@ -1,7 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bartizan_classify::{Fault, FaultKind, RequestClass, retry_after};
-use http::{Response, StatusCode, header::RETRY_AFTER};
+use http::{Response, StatusCode};
 
 use crate::{Reason, Verdict};
 
@@ -24,7 +24,7 @@ pub fn http_verdict<B, E: Fault>(
             StatusCode::SERVICE_UNAVAILABLE => refused(class, response, Reason::Unavailable, now),
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT if class.may_repeat() => {
                 Verdict::Retry {
-                    after: hint(response, now),
+                    after: retry_after(response.headers(), now),
                     reason: Reason::Unavailable,
                 }
             }
@@ -48,20 +48,12 @@ fn refused<B>(
     reason: Reason,
     now: impl FnOnce() -> SystemTime,
 ) -> Verdict {
-    let after = hint(response, now);
+    let after = retry_after(response.headers(), now);
     if after.is_some() || class.may_repeat() {
         Verdict::Retry { after, reason }
     } else {
         Verdict::Done
     }
-}
-
-fn hint<B>(response: &Response<B>, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
-    let headers = response.headers();
-    headers
-        .contains_key(RETRY_AFTER)
-        .then(|| retry_after(headers, now))
-        .flatten()
 }
 
 fn again(reason: Reason) -> Verdict {

@@ -8,7 +8,7 @@ use bartizan_retry::RetryBudget;
 #[test]
 fn two_threads_get_exactly_what_they_paid_for() {
     const CALLS: u64 = 50_000;
-    let budget = RetryBudget::new(0.3, 0, Clock::default(), u32::MAX).unwrap();
+    let budget = RetryBudget::new(0.3, 0, u32::MAX, Clock::default()).unwrap();
     let work = || (0..CALLS).map(|_| retry(&budget)).sum::<u64>();
     let mut retries = thread::scope(|scope| {
         let other = scope.spawn(work);
@@ -23,7 +23,7 @@ fn two_threads_get_exactly_what_they_paid_for() {
 
 #[test]
 fn two_threads_never_fill_it_past_its_cap() {
-    let budget = RetryBudget::new(0.7, 0, Clock::default(), 3).unwrap();
+    let budget = RetryBudget::new(0.7, 0, 3, Clock::default()).unwrap();
     let work = || {
         for call in 0..50_000_u32 {
             budget.deposit();

@@ -575,7 +575,7 @@ async fn the_listener_hears_every_transition_once() {
     let breaker = CircuitBreaker::with_listener(
         exact().build().unwrap(),
         Clock::tokio(),
-        Arc::new(move |t: &Transition| log.lock().unwrap().push(*t)),
+        move |t: &Transition| log.lock().unwrap().push(*t),
     );
     let start = Clock::tokio().now();
     record(&breaker, 5, Outcome::FAILURE);
@@ -617,13 +617,13 @@ async fn the_listener_may_use_the_breaker() {
     let breaker = CircuitBreaker::with_listener(
         exact().build().unwrap(),
         Clock::tokio(),
-        Arc::new(move |transition: &Transition| {
+        move |transition: &Transition| {
             let breaker = inner.lock().unwrap().clone().unwrap();
             assert_eq!(breaker.state(), transition.to);
             if transition.to == State::Open {
                 assert_eq!(breaker.snapshot().open_count, 1);
             }
-        }),
+        },
     );
     *slot.lock().unwrap() = Some(breaker.clone());
     record(&breaker, 5, Outcome::FAILURE);
@@ -647,7 +647,7 @@ async fn a_listener_that_panics_keeps_no_probe() {
     let listener = |transition: &Transition| {
         assert!(transition.to != State::HalfOpen, "a bug in the listener");
     };
-    let breaker = CircuitBreaker::with_listener(config, Clock::tokio(), Arc::new(listener));
+    let breaker = CircuitBreaker::with_listener(config, Clock::tokio(), listener);
     breaker.try_acquire().unwrap().record(Outcome::FAILURE);
     advance(RECOVERY * 2).await;
     let panicking = std::panic::AssertUnwindSafe(|| breaker.try_acquire());

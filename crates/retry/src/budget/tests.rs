@@ -6,7 +6,7 @@ use super::*;
 
 /// A budget without a reserve.
 fn of_ratio(ratio: f64, cap: u32) -> RetryBudget {
-    RetryBudget::new(ratio, 0, Clock::tokio(), cap).unwrap()
+    RetryBudget::new(ratio, 0, cap, Clock::tokio()).unwrap()
 }
 
 fn drain(budget: &RetryBudget) -> u32 {
@@ -88,7 +88,7 @@ proptest! {
     #[test]
     fn nonsense_never_builds(bits in any::<u64>(), cap in any::<u32>()) {
         let ratio = f64::from_bits(bits);
-        let built = RetryBudget::new(ratio, 1, Clock::tokio(), cap).is_ok();
+        let built = RetryBudget::new(ratio, 1, cap, Clock::tokio()).is_ok();
         let sound = (0.0..=1000.0).contains(&ratio) && (cap > 0 || ratio == 0.0);
         prop_assert_eq!(built, sound);
     }
@@ -96,7 +96,7 @@ proptest! {
 
 #[test]
 fn wrong_parameters_are_named() {
-    let build = |ratio, cap| RetryBudget::new(ratio, 1, Clock::tokio(), cap).err();
+    let build = |ratio, cap| RetryBudget::new(ratio, 1, cap, Clock::tokio()).err();
     for ratio in [-0.1, 1000.1, f64::NAN, f64::INFINITY] {
         assert_eq!(build(ratio, 9), Some(InvalidRetry::Ratio), "{ratio}");
     }
@@ -106,7 +106,7 @@ fn wrong_parameters_are_named() {
 
 #[tokio::test(start_paused = true)]
 async fn the_reserve_refills_with_time_and_does_not_pile_up() {
-    let budget = RetryBudget::new(0.0, 10, Clock::tokio(), 0).unwrap();
+    let budget = RetryBudget::new(0.0, 10, 0, Clock::tokio()).unwrap();
     assert_eq!(drain(&budget), 10, "a new budget can retry");
     tokio::time::advance(Duration::from_millis(99)).await;
     assert_eq!(drain(&budget), 0);
@@ -125,7 +125,7 @@ async fn the_reserve_refills_with_time_and_does_not_pile_up() {
 #[tokio::test(start_paused = true)]
 async fn a_reserve_that_does_not_divide_a_second_is_not_exceeded() {
     for per_second in [1, 3, 7, 11, 999, u32::MAX] {
-        let budget = RetryBudget::new(0.0, per_second, Clock::tokio(), 0).unwrap();
+        let budget = RetryBudget::new(0.0, per_second, 0, Clock::tokio()).unwrap();
         let expected = per_second.min(20_000);
         let taken = (0..20_000).filter(|_| budget.withdraw()).count();
         assert_eq!(taken, expected as usize);
@@ -134,7 +134,7 @@ async fn a_reserve_that_does_not_divide_a_second_is_not_exceeded() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_paid_in_goes_before_the_reserve() {
-    let budget = RetryBudget::new(1.0, 2, Clock::tokio(), 5).unwrap();
+    let budget = RetryBudget::new(1.0, 2, 5, Clock::tokio()).unwrap();
     budget.deposit();
     assert!(budget.withdraw());
     assert_eq!(budget.balance(), 0.0);

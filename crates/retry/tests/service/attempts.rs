@@ -26,7 +26,7 @@ async fn call(
 }
 
 fn of_reserve(per_second: u32) -> RetryBudget {
-    RetryBudget::new(0.0, per_second, Clock::tokio(), 0).unwrap()
+    RetryBudget::new(0.0, per_second, 0, Clock::tokio()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,7 +247,7 @@ async fn a_retry_after_beyond_the_deadline_is_for_the_caller() {
 #[tokio::test(start_paused = true)]
 async fn a_late_timer_does_not_carry_an_attempt_past_the_deadline() {
     let rules = Rules::default();
-    let budget = RetryBudget::new(1.0, 0, Clock::tokio(), 9).unwrap();
+    let budget = RetryBudget::new(1.0, 0, 9, Clock::tokio()).unwrap();
     let (probe, seen) = service([at_once(BROKEN)]);
     let layer = RetryLayer::new(
         rules.clone(),
@@ -271,7 +271,7 @@ async fn a_late_timer_does_not_carry_an_attempt_past_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn the_budget_bounds_retries_of_all_clones_and_services_together() {
     let rules = Rules::default();
-    let budget = RetryBudget::new(0.5, 0, Clock::tokio(), 100).unwrap();
+    let budget = RetryBudget::new(0.5, 0, 100, Clock::tokio()).unwrap();
     let layer = RetryLayer::new(
         rules.clone(),
         config(3),
@@ -304,7 +304,7 @@ async fn the_budget_bounds_retries_of_all_clones_and_services_together() {
 async fn a_call_that_outlives_its_budget_is_bounded_by_its_attempts() {
     let rules = Rules::default();
     let (probe, seen) = service([at_once(BROKEN); 3]);
-    let budget = RetryBudget::new(0.1, 0, Clock::tokio(), 1).unwrap();
+    let budget = RetryBudget::new(0.1, 0, 1, Clock::tokio()).unwrap();
     let layer = RetryLayer::new(rules, config(3), Some(budget), Clock::tokio());
     let mut service = layer.layer(probe);
     drop(layer);

@@ -54,7 +54,7 @@ async fn call() -> (
     let (probe, _) = service([step(BROKEN), step(FINE)]);
     let probe = probe.ready_after(1);
     let state = probe.state();
-    let budget = RetryBudget::new(1.0, 0, Clock::tokio(), 1).unwrap();
+    let budget = RetryBudget::new(1.0, 0, 1, Clock::tokio()).unwrap();
     let rules = Rules::default();
     let layer = RetryLayer::new(
         rules.clone(),

@@ -74,7 +74,7 @@ async fn a_service_that_needs_a_poll_to_become_ready_gets_it() {
 async fn a_service_that_is_not_ready_then_sheds_the_retry() {
     let rules = Rules::default();
     let (probe, seen) = service([at_once(BUSY)]);
-    let budget = RetryBudget::new(1.0, 0, Clock::tokio(), 1).unwrap();
+    let budget = RetryBudget::new(1.0, 0, 1, Clock::tokio()).unwrap();
     let layer = RetryLayer::new(
         rules.clone(),
         config(3),

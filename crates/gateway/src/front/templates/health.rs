@@ -92,11 +92,7 @@ impl About<'_> {
             healthy: status == Health::Healthy,
             endpoint: (transport != Transport::Stdio).then(|| service.place(&snapshot.id)),
             transport: transport.as_str(),
-            status: match status {
-                Health::Healthy => "healthy",
-                Health::Unhealthy => "unhealthy",
-                Health::Unknown => "unknown",
-            },
+            status: status.as_str(),
             consecutive_failures,
             last_health_check,
         }

@@ -101,7 +101,7 @@ pub(super) fn breaker(
     Ok(CircuitBreaker::with_listener(
         builder.build()?,
         clock,
-        Arc::new(listener),
+        listener,
     ))
 }
 
@@ -131,8 +131,8 @@ pub(super) fn retry_layer(
     let budget = RetryBudget::new(
         settings.budget_ratio.as_f64(),
         *settings.budget_min_per_second,
-        clock,
         RetryBudget::DEFAULT_CAP,
+        clock,
     )?;
     Ok(RetryLayer::new(policy, config, Some(budget), clock))
 }
