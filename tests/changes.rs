@@ -30,8 +30,22 @@ fn registry(instance: &Upstream) -> String {
 }
 
 async fn register(gateway: &Running, id: &str, instance: &Upstream) -> Answer {
-    let instance = json!({ "id": id, "endpoint": instance.url() });
-    let body = json!({ "template_name": "notes", "instance": instance, "ttl": 60 });
+    register_for(gateway, "notes", id, instance).await
+}
+
+async fn register_for(gateway: &Running, service: &str, id: &str, at: &Upstream) -> Answer {
+    register_as(gateway, service, id, at, "http").await
+}
+
+async fn register_as(
+    gateway: &Running,
+    service: &str,
+    id: &str,
+    at: &Upstream,
+    transport: &str,
+) -> Answer {
+    let instance = json!({ "id": id, "endpoint": at.url(), "transport": transport });
+    let body = json!({ "template_name": service, "instance": instance, "ttl": 60 });
     gateway.post_to("/gateway/register", body.to_string()).await
 }
 
@@ -64,11 +78,65 @@ async fn a_rotated_refresh_token_outlives_a_change_of_something_else() {
     assert_eq!(issuer.hits(), 1);
     assert!(!issuer.revoked());
 
-    // Other credentials are others.
-    let other = variables.set("MCP_SERVICE_PAY_CLIENT_ID", "gate-2");
+    // Under another secret another access token is asked for, with the refresh token that is the
+    // newest.
+    let other = variables.set("MCP_SERVICE_PAY_CLIENT_SECRET", "an0ther");
     gateway.reload(&other);
-    let _ = succeeds(&gateway, "pay").await;
+    assert!(succeeds(&gateway, "pay").await);
     assert_eq!(issuer.hits(), 2);
+    assert!(!issuer.revoked());
+}
+
+#[tokio::test]
+async fn tokens_for_one_address_are_not_shown_at_another() {
+    let variables = Variables::default()
+        .set("MCP_SERVICES", "pay")
+        .set("MCP_SERVICE_PAY_AUTH_TYPE", "authorize")
+        .set("MCP_SERVICE_PAY_CLIENT_ID", "gate")
+        .set("MCP_SERVICE_PAY_CLIENT_SECRET", "s3cr3t");
+    let at = |url: &str| variables.clone().set("MCP_SERVICE_PAY_ENDPOINT", url);
+    let gateway = at("https://a.example/api").start().await;
+    let reloaded = gateway.reload(&at("https://b.example/api"));
+    assert_eq!(reloaded.changed, ["pay"]);
+}
+
+#[tokio::test]
+async fn who_registers_keeps_no_operator_from_changing_the_configuration() {
+    let [guest, own] = [backend().await, backend().await];
+    let files = Files::new();
+    let variables = notes(&files).set("MCP_SERVICE_BILLING_TRANSPORT", "rest");
+    let gateway = variables.start().await;
+    let answer = register_for(&gateway, "billing", "guest", &guest).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    assert!(succeeds(&gateway, "billing").await);
+    let configured = variables
+        .set("MCP_SERVICES", "billing")
+        .set("MCP_SERVICE_BILLING_ENDPOINT", own.url())
+        .set("MCP_SERVICE_BILLING_AUTH_TYPE", "none");
+    gateway.try_reload(&configured).expect("a reload");
+    let asked = guest.hits();
+    assert!(succeeds(&gateway, "billing").await);
+    assert_eq!((guest.hits(), own.hits() > 0), (asked, true));
+}
+
+#[tokio::test]
+async fn who_registers_takes_no_tool_of_a_listed_service() {
+    let [guest, own] = [backend().await, backend().await];
+    let files = Files::new();
+    let variables = notes(&files);
+    let gateway = variables.start().await;
+    let answer = register_for(&gateway, "pay.refund", "guest", &guest).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let instance = json!({ "id": "a", "endpoint": own.url(), "transport": "http" });
+    let both = json!({ "pay": { "instances": [instance] }, "pay.eu": { "instances": [instance] } });
+    files.write("registry.json", json!({ "templates": both }).to_string());
+    gateway.post_to("/gateway/sync", "{}").await;
+    let asked = guest.hits();
+    let _ = gateway.post_to("/tools/pay.refund.create", "{}").await;
+    assert_eq!(guest.hits(), asked);
+    // Services that are there take more instances, whatever they are called.
+    let answer = register_for(&gateway, "pay", "another", &guest).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
 }
 
 #[tokio::test]
@@ -209,6 +277,59 @@ async fn an_instance_that_is_spoken_to_otherwise_is_so_at_once() {
     write("sse");
     gateway.post_to("/gateway/sync", "{}").await;
     assert!(asked().await.contains(&Method::GET));
+}
+
+/// Or whoever registers could have the rate limit begin anew.
+#[tokio::test]
+async fn an_instance_that_is_spoken_to_otherwise_changes_nothing_for_others() {
+    let server = Upstream::start_with(|_: &Recorded| Reply::status(418)).await;
+    let files = Files::new();
+    files.write("registry.json", registry(&server).replace("notes", "it"));
+    let variables = notes(&files)
+        .set("MCP_SERVICE_IT_RATE_LIMIT_RPM", 1)
+        .set("MCP_SERVICE_IT_RATE_LIMIT_BURST", 1)
+        .set("MCP_SERVICE_IT_RATE_LIMIT_MAX_WAIT", 0);
+    let gateway = variables.start().await;
+    register_as(&gateway, "it", "guest", &server, "http").await;
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let is_limited = async || {
+        let answer = gateway.post_to("/mcp/it", initialize.to_string()).await;
+        String::from_utf8_lossy(&answer.body).contains("Rate limit")
+    };
+    let mut tries = 0;
+    while !is_limited().await {
+        tries += 1;
+        assert!(tries < 10);
+    }
+    for transport in ["sse", "http", "sse"] {
+        let answer = register_as(&gateway, "it", "guest", &server, transport).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        assert!(is_limited().await, "{transport}");
+    }
+}
+
+#[tokio::test]
+async fn services_with_a_variable_or_in_a_file_have_series_of_their_own() {
+    let backend = backend().await;
+    let files = Files::new();
+    let gateway = notes(&files).start().await;
+    let passing = (0..520).map(|n| format!("passing-{n}"));
+    for service in passing.chain(["late", "notes"].map(str::to_owned)) {
+        let answer = register_for(&gateway, &service, "a", &backend).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    }
+    let counted = async |service: &str| {
+        succeeds(&gateway, service).await;
+        let page = gateway.get("/metrics").await;
+        String::from_utf8_lossy(&page.body).contains(&format!("service=\"{service}\""))
+    };
+    assert!(counted("notes").await);
+    assert!(!counted("late").await);
+    files.write("registry.json", registry(&backend).replace("notes", "late"));
+    gateway.post_to("/gateway/sync", "{}").await;
+    assert!(counted("late").await);
 }
 
 #[tokio::test]

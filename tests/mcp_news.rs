@@ -319,6 +319,37 @@ async fn of_several_streams_of_a_session_the_newest_hears_what_there_is_to_hear(
     third.hears_nothing().await;
 }
 
+/// Load balancers still send calls then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_http_and_sse_are_heard_until_the_port_closes() {
+    let url = fixture(Eras::Legacy).await;
+    let files = Files::new();
+    let variables = variables(&files, &[("x", &url)], 5_000).set("MCP_GATEWAY_DRAIN_DELAY", 2_000);
+    let gateway = variables.start().await;
+    let mut before = Listener::oldest(&gateway, "/mcp/x").await;
+    gateway.stopper().stop();
+    while gateway.get("/readyz").await.status == StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut after = Listener::oldest(&gateway, "/mcp/x").await;
+    for listener in [&mut before, &mut after] {
+        while !listener.heard.contains("\n\n") {
+            assert!(listener.read().await);
+        }
+        let endpoint = listener.heard.split("data: ").nth(1).unwrap();
+        let endpoint = endpoint.lines().next().unwrap().to_owned();
+        let initialize = json!({ "jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {
+            "protocolVersion": "2024-11-05", "capabilities": {},
+            "clientInfo": { "name": "t", "version": "1" } } });
+        let answer = gateway.post_to(&endpoint, initialize.to_string()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+        listener.hears("serverInfo", 1).await;
+    }
+    gateway.stop().await;
+    before.ends().await;
+    after.ends().await;
+}
+
 /// Who only listens has nothing under way that a drain would have to wait for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_does_not_wait_for_those_who_only_listen() {

@@ -123,6 +123,14 @@ impl Configuration {
         Ok((settings, warnings))
     }
 
+    /// The service that is configured and has the variables that one of this name would have. No
+    /// registry can list that as well.
+    #[must_use]
+    pub fn configured_as(&self, name: &str) -> Option<&str> {
+        let other = self.later.configured.get(Scope::service(name).prefix());
+        other.map(String::as_str)
+    }
+
     /// The settings of a service that a native file lists with its instances.
     pub(crate) fn listed_service(&self, name: &str) -> Option<ServiceSettings> {
         self.listed_services()
@@ -204,7 +212,7 @@ impl Configuration {
                 .into());
         }
         let scope = Scope::service(name);
-        if let Some(other) = self.later.configured.get(scope.prefix()) {
+        if let Some(other) = self.configured_as(name) {
             let problem = Problem::new(scope.message(&format!(
                 "has the variables of service {other}, which is configured: a registry cannot list \
                  it as well"
@@ -231,7 +239,18 @@ impl Configuration {
         }
         let (problems, warnings) = reader.finish();
         match settings {
-            Some(settings) if problems.is_empty() => Ok((settings, warnings)),
+            Some(settings) if problems.is_empty() => {
+                // The others among them are defaults that the gateway's variables make.
+                let is_set = |variable: &String| self.later.source.find(variable).is_some();
+                let is_named = kind.is_some() || own.iter().any(is_set);
+                Ok((
+                    ServiceSettings {
+                        is_named,
+                        ..settings
+                    },
+                    warnings,
+                ))
+            }
             _ => Err(Errors::new(problems)),
         }
     }

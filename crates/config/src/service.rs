@@ -15,6 +15,9 @@ use crate::{
 pub struct ServiceSettings {
     /// The name that callers use.
     pub name: String,
+    /// Whether the configuration says anything of it, be it one variable. Of services that only
+    /// registries list it may not.
+    pub is_named: bool,
     /// What it speaks.
     pub kind: ServiceKind,
     /// Where its instances come from.
@@ -127,6 +130,7 @@ impl ServiceSettings {
         let (instances, endpoints) = places?;
         Some(Self {
             name: name.to_owned(),
+            is_named: true,
             kind: kind?,
             instances,
             strategy,

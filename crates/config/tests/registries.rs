@@ -515,3 +515,15 @@ fn a_prefix_is_for_plain_services() {
     let wrong = problems(&[("MCP_SERVICE_USER_SERVICE_PATH_PREFIX", "/a/../b/")]);
     assert!(wrong[0].contains("must begin and end with /"), "{wrong:?}");
 }
+#[test]
+fn whether_anything_is_said_of_a_service_is_known() {
+    let variables = [
+        ("MCP_SERVICE_NOTES_TIMEOUT", "3000"),
+        ("MCP_SERVICE_NOTES_TRANSPORT", "rest"),
+        ("MCP_GATEWAY_HEALTH_INTERVAL", "300"),
+    ];
+    let configuration = registry(&variables);
+    let of = |name| settings(&configuration, mcp(name));
+    assert!(of("notes").is_named);
+    assert!(!of("late").is_named);
+}

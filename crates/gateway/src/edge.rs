@@ -133,7 +133,9 @@ fn shortcut<B>(
 /// Whether a body was encoded on its way here, which nobody here undoes: bodies are passed on as
 /// they came.
 fn is_compressed(headers: &HeaderMap) -> bool {
-    let as_it_is = |value: &HeaderValue| value.is_empty() || value == "identity";
+    let as_it_is = |value: &HeaderValue| {
+        value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity")
+    };
     !headers.get_all(CONTENT_ENCODING).iter().all(as_it_is)
 }
 

@@ -185,8 +185,9 @@ impl Gateway {
             shutdown.await;
             let drain_delay_ms = u64::try_from(drain_delay.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(drain_delay_ms, "told to stop");
-            lasting.drain();
+            lasting.leave();
             lasting.clock().sleep(drain_delay).await;
+            lasting.drain();
         };
         let serve = bound.serve_until(self.service(), shutdown, cut);
         let drained = tokio::select! {

@@ -75,7 +75,9 @@ impl Works {
             if sends_credential(&settings) {
                 return Err(NotPermitted::Credential.into());
             }
-            if let Some(other) = self.current().load().catalog().within(service) {
+            let shared = self.current().load();
+            let is_new = shared.catalog().service(service).is_none();
+            if let Some(other) = shared.catalog().within(service).filter(|_| is_new) {
                 return Err(NotPermitted::Within(other).into());
             }
         }
@@ -85,7 +87,12 @@ impl Works {
         let registries = self.registries();
         let is_new_guest = !is_admin && self.guests().note(&registries, service, &id);
         let registered = registries.register(service, entry, ttl).await;
-        if is_admin && registered.is_ok() || is_new_guest && registered.is_err() {
+        let is_guest = match &registered {
+            Ok(_) => !is_admin,
+            // Another may have registered it meanwhile.
+            Err(_) => !is_new_guest || registries.registered(service, &id).is_some(),
+        };
+        if !is_guest {
             self.guests().strike(service, &id);
         }
         let replaced = registered?;

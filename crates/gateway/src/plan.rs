@@ -17,6 +17,14 @@ pub(crate) struct Plan {
     pub(crate) listing: Option<Arc<Listing>>,
 }
 
+impl Plan {
+    /// Whether nobody but its own instances says that there is such a service.
+    pub(crate) fn is_passing(&self) -> bool {
+        let is_in_memory = |listing: &Arc<Listing>| listing.is_in_memory();
+        !self.settings.is_named && self.listing.as_ref().is_some_and(is_in_memory)
+    }
+}
+
 /// What was made of registries under one configuration, so that most of it need not be made again
 /// when they change.
 #[derive(Debug, Default)]
@@ -40,12 +48,13 @@ impl Settled {
     ///
     /// # Errors
     ///
-    /// When the settings of one are wrong that `must_stay`.
+    /// When the settings of one are wrong that `must_stay`. One that is configured now need not: what
+    /// an operator configures takes the place of what was registered.
     pub(crate) fn plans(
         &mut self,
         configuration: &Configuration,
         registries: &Registries,
-        must_stay: impl Fn(&str) -> bool,
+        must_stay: impl Fn(&Listing) -> bool,
     ) -> Result<Vec<Plan>, Errors> {
         if self.configured.is_empty() {
             let services = configuration.services.iter();
@@ -76,7 +85,7 @@ impl Settled {
         configuration: &Configuration,
         listing: Listing,
         before: Option<Known>,
-        must_stay: impl Fn(&str) -> bool,
+        must_stay: impl Fn(&Listing) -> bool,
     ) -> Result<Known, Errors> {
         let before = match before {
             Some(known) if *known.listing == listing => return Ok(known),
@@ -90,7 +99,11 @@ impl Settled {
         };
         let settings = match self.settings(configuration, &listing) {
             Ok(settings) => Some(Arc::new(settings)),
-            Err(errors) if must_stay(&listing.name) => return Err(errors),
+            Err(errors)
+                if configuration.configured_as(&listing.name).is_none() && must_stay(&listing) =>
+            {
+                return Err(errors);
+            }
             Err(errors) => {
                 if self.is_new(errors.to_string()) {
                     let (service, stays) = (&*listing.name, before.is_some());

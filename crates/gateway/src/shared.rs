@@ -1,7 +1,10 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -44,6 +47,8 @@ pub(crate) struct Lasting {
     metrics: Metrics,
     counters: GatewayMetrics,
     connections: OnceLock<Arc<Stats>>,
+    /// Whether load balancers are told to send their calls elsewhere.
+    leaving: AtomicBool,
     draining: watch::Sender<bool>,
     retiring: Arc<Retiring>,
     /// The snapshot that was put in place last, once there was another than the first.
@@ -60,6 +65,7 @@ impl Lasting {
             pseudonym: ids::pseudonym(),
             metrics,
             connections: OnceLock::new(),
+            leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             retiring: Arc::default(),
             turns: watch::Sender::new(Weak::new()),
@@ -93,7 +99,12 @@ impl Lasting {
         self.turns.send_replace(Arc::downgrade(shared));
     }
 
-    /// From now on no more calls are wanted.
+    /// From now on no more calls are wanted. Those that come all the same are served.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on no more connections are taken, and nobody is listened to for ever.
     pub(crate) fn drain(&self) {
         self.draining.send_replace(true);
     }
@@ -269,8 +280,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn draining(&self) -> bool {
-        *self.lasting.draining.borrow()
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.lasting.leaving.load(Ordering::Relaxed)
     }
 
     /// Completes when the drain begins: whoever only listens keeps nobody from it.

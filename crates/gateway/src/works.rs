@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use bartizan_clock::Clock;
 use bartizan_config::{Configuration, GatewaySettings};
 use bartizan_server::Tls;
@@ -53,6 +54,8 @@ pub(crate) struct Works {
     reloading: tokio::sync::Mutex<()>,
     /// What the process was started with: some of it counts for as long as it runs.
     started: GatewaySettings,
+    /// Those of the ground, for whoever must not wait for a change.
+    registries: ArcSwap<Registries>,
     /// Held while a snapshot is built, so that two changes come one after the other.
     ground: Mutex<Ground>,
 }
@@ -88,6 +91,7 @@ impl Works {
             guests: Guests::default(),
             reloading: tokio::sync::Mutex::default(),
             started: configuration.gateway.clone(),
+            registries: ArcSwap::new(Arc::clone(&ground.registries)),
             ground: Mutex::new(ground),
         });
         works.follow(&mut works.ground.lock());
@@ -134,7 +138,7 @@ impl Works {
 
     /// The registries that count now.
     pub(crate) fn registries(&self) -> Arc<Registries> {
-        Arc::clone(&self.ground.lock().registries)
+        self.registries.load_full()
     }
 
     /// The configuration that counts now.
@@ -196,7 +200,10 @@ impl Works {
             next.client = client(settings)?;
             next.hosting = Hosting::new(settings);
         }
-        let mut plans = next.plans(|name| current.catalog().service(name).is_some())?;
+        // Whoever registers must not keep an operator from changing the configuration.
+        let mut plans = next.plans(|listing| {
+            !listing.is_in_memory() && current.catalog().service(&listing.name).is_some()
+        })?;
         let guests = self.guests.leave_out(&mut plans, &next.registries);
         let turn = Turn::new(&current, &next, &self.lasting, plans, stays)?;
         let house = current.mcp().renewed(settings)?;
@@ -223,6 +230,7 @@ impl Works {
         self.current.swap(shared).shelf().retire();
         self.lasting.turn(&self.current.load());
         take_out(guests, &next.registries);
+        self.registries.store(Arc::clone(&next.registries));
         next.following = ground.following.take();
         *ground = next;
         if follows_anew {

@@ -1,4 +1,4 @@
-use bartizan_config::{ServiceSettings, reference_markdown};
+use bartizan_config::{Errors, ServiceSettings, reference_markdown};
 use bartizan_gateway::{Gateway, StartError, Survey};
 
 use super::{Failure, configuration, print, run};
@@ -16,7 +16,15 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
         Gateway::new(&configuration).map(drop)?;
         Ok::<_, StartError>(survey)
     })??;
-    if let Some(wrong) = survey.wrong {
+    let mut text = String::new();
+    for warning in survey.left_out.values().chain(&survey.warnings) {
+        text.push_str("\nwarning: ");
+        text.push_str(warning);
+    }
+    if let Some(wrong) = survey.wrong.into_values().reduce(Errors::and) {
+        if !text.is_empty() {
+            print(&text.trim_start())?;
+        }
         return Err(wrong.into());
     }
     let summary = survey
@@ -25,12 +33,7 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
         .fold(configuration.summary(), |it, file| {
             it.listing(&file.path, file.services, file.instances)
         });
-    let mut text = summary.to_string();
-    for warning in &survey.warnings {
-        text.push_str("\nwarning: ");
-        text.push_str(warning);
-    }
-    print(&text)
+    print(&format!("{summary}{text}"))
 }
 
 /// Shows the effective stack of a service, or the gateway's own settings.
@@ -41,20 +44,16 @@ pub(crate) fn explain(source: &Source, service: Option<&str>) -> Result<(), Fail
     };
     let mut registered: Vec<ServiceSettings> = Vec::new();
     if configuration.explain(service).is_err() && !configuration.registries.is_empty() {
-        let survey = run(async { Survey::of(&configuration) })??;
-        if let Some(wrong) = survey
-            .wrong
-            .filter(|_| !is_among(service, &survey.services))
-        {
+        let mut survey = run(async { Survey::of(&configuration) })??;
+        if let Some(wrong) = survey.wrong.remove(service) {
             return Err(wrong.into());
+        }
+        if let Some(why) = survey.left_out.remove(service) {
+            return Err(Failure::LeftOut(why));
         }
         registered = survey.services;
     }
     print(&configuration.explain_with(service, &registered)?)
-}
-
-fn is_among(service: &str, services: &[ServiceSettings]) -> bool {
-    services.iter().any(|it| it.name == service)
 }
 
 /// Prints the reference of all variables.

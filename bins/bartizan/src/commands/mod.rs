@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     Configuration(#[from] Errors),
     #[error(transparent)]
     UnknownService(#[from] UnknownService),
+    #[error("{0}")]
+    LeftOut(String),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]

@@ -24,7 +24,9 @@ pub use refresh_token_file::RefreshTokenFile;
 pub use refresh_token_store::{RefreshTokenStore, SavedRefreshToken, StoreFuture};
 pub use token::Token;
 
-pub(crate) use exchange::{Granted, Refusal, error_code};
+#[cfg(feature = "authorize")]
+pub(crate) use exchange::error_code;
+pub(crate) use exchange::{Granted, Refusal};
 pub(crate) use shared::Shared;
 
 #[cfg(feature = "authorize")]

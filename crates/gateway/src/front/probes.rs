@@ -57,7 +57,7 @@ async fn live() -> &'static str {
     ),
 )]
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.draining() {
+    if shared.is_leaving() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
     } else {
         "ok\n".into_response()

@@ -167,7 +167,7 @@ impl Registries {
     }
 
     fn is_in_memory_only(&self, service: &str, id: &str) -> bool {
-        self.registered(service, id).is_some() && self.listing(service, id).is_none()
+        self.registered(service, id).is_some() && !self.is_listed(service, id)
     }
 
     /// Takes an instance out of memory, if it is there.
@@ -196,11 +196,16 @@ impl Registries {
         self.files.iter().find(|file| file.lists(service, id))
     }
 
+    /// Whether a file lists an instance.
+    pub(crate) fn is_listed(&self, service: &str, id: &str) -> bool {
+        self.listing(service, id).is_some()
+    }
+
     /// Whether an instance is there for good, or is a program: what only operators change where
     /// there are any.
     pub(crate) fn is_operators(&self, service: &str, id: &str) -> bool {
         let registered = self.registered(service, id);
-        self.listing(service, id).is_some() || registered.is_some_and(|it| it.launch.is_some())
+        self.is_listed(service, id) || registered.is_some_and(|it| it.launch.is_some())
     }
 
     /// Hears of an instance that was registered with a time to live: it stays for another, which

@@ -17,6 +17,14 @@ pub(crate) enum LeftOut {
 }
 
 impl LeftOut {
+    /// The service, unless it is there nevertheless.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::SameVariables { service, .. } => Some(service),
+            Self::ListedTwice { .. } => None,
+        }
+    }
+
     pub(super) fn log(&self) {
         match self {
             Self::SameVariables { service, first } => tracing::warn!(

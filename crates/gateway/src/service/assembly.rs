@@ -4,7 +4,7 @@ mod credential;
 mod instances;
 mod layers;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bartizan_auth::{Auth, AuthLayer, InvalidAuthorize, InvalidCredential, InvalidOAuth2Config};
 use bartizan_backoff::InvalidBackoff;
@@ -143,17 +143,22 @@ impl Service {
     }
 
     /// Whether this plan takes no other stack: if the settings are what they were, or differ in
-    /// the list of instances only, of which each that stays is spoken to as before.
+    /// the list of instances only, of which one at least is spoken to as before.
     pub(crate) fn could_adopt(&self, plan: &Plan) -> bool {
-        if self.speaks_otherwise(plan) {
+        let listed = plan.listing.as_ref().map_or(0, |it| it.entries.len());
+        if listed > 0 && self.spoken_to_otherwise(plan).len() == listed {
+            return false;
+        }
+        if self.is_passing && !plan.is_passing() {
+            // Its metrics are those of services that come and go.
             return false;
         }
         let own = self.settings.lock();
         if Arc::ptr_eq(&own, &plan.settings) || *own == plan.settings {
             return true;
         }
-        if source::is_found(&own) {
-            // An endpoint says where to look, or what all instances have in common.
+        // An endpoint says where to look, or what all instances have in common; or tokens are for it.
+        if source::is_found(&own) || !credential::is_same_resource(&own, &plan.settings) {
             return false;
         }
         let moved = ServiceSettings {
@@ -163,20 +168,22 @@ impl Service {
         moved == *plan.settings && instances(plan).is_ok()
     }
 
-    /// Whether an instance is spoken to in another way at the same place, which a balancer takes for
-    /// the same endpoint.
-    fn speaks_otherwise(&self, plan: &Plan) -> bool {
+    /// The instances that are spoken to in another way at the same place, which a balancer takes for
+    /// the same endpoints.
+    fn spoken_to_otherwise(&self, plan: &Plan) -> HashSet<Arc<str>> {
         let (Some(own), Some(other)) = (self.roster.current(), &plan.listing) else {
-            return false;
+            return HashSet::new();
         };
-        let known = |entry: &Entry| {
-            let before = own.entry(entry.instance.id())?;
-            let stays = before.instance.uri() == entry.instance.uri();
-            stays.then_some(before.transport != entry.transport)
+        if self.mcp.is_none() || Arc::ptr_eq(&own, other) {
+            return HashSet::new();
+        }
+        let is_otherwise = |entry: &&Entry| {
+            own.entry(entry.instance.id()).is_some_and(|before| {
+                before.instance.uri() == entry.instance.uri() && before.transport != entry.transport
+            })
         };
-        self.mcp.is_some()
-            && !Arc::ptr_eq(&own, other)
-            && other.entries.iter().filter_map(known).any(|it| it)
+        let found = other.entries.iter().filter(is_otherwise);
+        found.map(|it| Arc::clone(it.instance.id())).collect()
     }
 
     /// Begins with the instances that were found for another, where both are looked for alike: what
@@ -197,6 +204,7 @@ impl Service {
     /// Goes on as in a plan that it [could adopt](Service::could_adopt). Instances that stay
     /// keep their connections and what is known of them. Whether any came, went or changed.
     pub(crate) fn adopt(&self, plan: Plan) -> bool {
+        let otherwise = self.spoken_to_otherwise(&plan);
         let mut own = self.settings.lock();
         let is_listed_anew = self.roster.current() != plan.listing;
         let moves = own.endpoints != plan.settings.endpoints || is_listed_anew;
@@ -204,6 +212,11 @@ impl Service {
             self.roster.set(plan.listing.clone());
         }
         if moves && let Ok(instances) = instances(&plan) {
+            if !otherwise.is_empty() {
+                // They go and come again.
+                let others = instances.iter().filter(|it| !otherwise.contains(it.id()));
+                self.balancer.update(&others.cloned().collect::<Vec<_>>());
+            }
             self.balancer.update(&instances);
             if let Some(checker) = &self.checker {
                 checker.update(self.balancer.targets());
@@ -236,9 +249,10 @@ pub(super) fn assemble_found(
 ) -> Result<Service, Reason> {
     let (settings, clock) = (&*plan.settings, lasting.clock());
     let name: Arc<str> = settings.name.as_str().into();
-    let metrics = match &plan.listing {
-        Some(listing) if listing.is_in_memory() => lasting.metrics().of_passing(),
-        _ => lasting.metrics().clone(),
+    let metrics = if plan.is_passing() {
+        lasting.metrics().of_passing()
+    } else {
+        lasting.metrics().clone()
     };
     let metrics = Arc::new(metrics.service(&name));
     let roster = Roster::new(plan.listing.clone());
@@ -315,6 +329,7 @@ pub(super) fn assemble_found(
         probed: tokio::sync::Mutex::default(),
         source,
         is_program: settings.kind.stdio().is_some(),
+        is_passing: plan.is_passing(),
         prefix: settings
             .kind
             .rest()

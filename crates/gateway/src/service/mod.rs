@@ -69,6 +69,8 @@ pub(crate) struct Service {
     roster: Roster,
     /// Whether it is one program, by its configuration.
     is_program: bool,
+    /// Whether nobody but its own instances knew of it when it was built.
+    is_passing: bool,
     /// The path at an instance under which operations are.
     prefix: Box<str>,
     timeout: Duration,
@@ -181,6 +183,11 @@ impl Service {
     /// What registries say of it, if they list it.
     pub(crate) fn listing(&self) -> Option<Arc<Listing>> {
         self.roster.current()
+    }
+
+    /// Whether it is there because its instances registered themselves, and for nothing else.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.listing().is_some_and(|listing| listing.is_in_memory())
     }
 
     /// The instances that a registry lists with other tools than this one: each has what it is

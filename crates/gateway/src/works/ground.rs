@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use crate::{
     BuildError, StartError, front,
     plan::{Plan, Settled},
-    registries::Registries,
+    registries::{Listing, Registries},
     service::{Hosting, Service},
     shared::Lasting,
 };
@@ -45,7 +45,10 @@ impl Ground {
     }
 
     /// What services there are to be; one that `must_stay` is no reason to go on if it is wrong.
-    pub(super) fn plans(&mut self, must_stay: impl Fn(&str) -> bool) -> Result<Vec<Plan>, Errors> {
+    pub(super) fn plans(
+        &mut self,
+        must_stay: impl Fn(&Listing) -> bool,
+    ) -> Result<Vec<Plan>, Errors> {
         self.settled
             .plans(&self.configuration, &self.registries, must_stay)
     }

@@ -55,12 +55,12 @@ impl Guests {
             if !sends_credential(&plan.settings) {
                 continue;
             }
-            // What a file lists under the same id is no guest.
-            let registered = registries.all_registered(&listing.name);
-            let is_guest = |id: &Arc<str>| {
-                let known = registered.get(id);
-                known.is_some() && listing.entry(id) == known
+            // What a file lists under the same id is no guest. What was registered anew since the
+            // plans were made is one.
+            let is_there = |id: &Arc<str>| {
+                listing.entry(id).is_some() || registries.registered(&listing.name, id).is_some()
             };
+            let is_guest = |id: &Arc<str>| is_there(id) && !registries.is_listed(&listing.name, id);
             let found: HashSet<_> = ids.iter().filter(|id| is_guest(id)).cloned().collect();
             if found.is_empty() {
                 continue;

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use bartizan_clock::Clock;
 use bartizan_config::{Configuration, Errors, ServiceSettings};
@@ -25,7 +25,7 @@ use crate::{StartError, plan::Plan, shared::Lasting};
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let survey = Survey::of(&configuration)?;
 /// assert!(survey.services.is_empty());
-/// assert!(survey.wrong.unwrap().to_string().contains("MCP_SERVICE_NOTES_TIMEOUT"));
+/// assert!(survey.wrong["notes"].to_string().contains("MCP_SERVICE_NOTES_TIMEOUT"));
 /// # Ok::<(), bartizan_gateway::StartError>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -36,9 +36,10 @@ pub struct Survey {
     pub services: Vec<ServiceSettings>,
     /// What is wrong with the settings of others. A gateway that starts leaves them out; one that
     /// goes on under another configuration refuses that for those that it has.
-    pub wrong: Option<Errors>,
-    /// What else is odd: services that are left out whatever their settings, and registries that
-    /// say what means nothing.
+    pub wrong: BTreeMap<String, Errors>,
+    /// Why others are left out whatever their settings.
+    pub left_out: BTreeMap<String, String>,
+    /// What else is odd, such as registries that say what means nothing.
     pub warnings: Vec<String>,
     /// How much each file lists.
     pub files: Vec<SurveyedFile>,
@@ -69,9 +70,14 @@ impl Survey {
         let mut survey = Self::default();
         survey.look_at_files(&ground);
         let (listings, left_out) = ground.registries.listings_and_left_out();
-        survey
-            .warnings
-            .extend(left_out.iter().map(ToString::to_string));
+        for service in left_out {
+            match service.name() {
+                Some(name) => {
+                    survey.left_out.insert(name.to_owned(), service.to_string());
+                }
+                None => survey.warnings.push(service.to_string()),
+            }
+        }
         for listing in listings {
             match configuration.registered(&listing.registered()) {
                 Ok((settings, warnings)) => {
@@ -85,11 +91,7 @@ impl Survey {
                     survey.build(&ground, &plan, &lasting);
                 }
                 Err(errors) => {
-                    let wrong = survey.wrong.take();
-                    survey.wrong = Some(match wrong {
-                        Some(wrong) => wrong.and(errors),
-                        None => errors,
-                    });
+                    survey.wrong.insert(listing.name.to_string(), errors);
                 }
             }
         }
@@ -117,7 +119,10 @@ impl Survey {
     fn build(&mut self, ground: &Ground, plan: &Plan, lasting: &Lasting) {
         match ground.build(plan, None, lasting) {
             Ok(_) => self.services.push(ServiceSettings::clone(&plan.settings)),
-            Err(error) => self.warnings.push(format!("{error}; it is left out")),
+            Err(error) => {
+                let (name, why) = (&plan.settings.name, format!("{error}; it is left out"));
+                self.left_out.insert(name.clone(), why);
+            }
         }
     }
 }

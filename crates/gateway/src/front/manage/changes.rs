@@ -164,7 +164,8 @@ async fn registered(
         remarks,
     } = added.map_err(|error| {
         let status = status(&error);
-        if status.is_server_error() {
+        // That there is no room anybody could have the log say without end.
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(service = template_name, %error, "instance not registered");
         }
         (status, error.to_string())

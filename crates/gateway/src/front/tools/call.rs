@@ -136,14 +136,22 @@ pub(super) async fn call(
 
 /// The service and its tool that `name` means: what is before the first dot, unless the names of
 /// services have dots. Then the longest is meant, or another service could take calls that are for
-/// one with a longer name.
+/// one with a longer name; among those that an operator listed, if one of them is, for whoever
+/// registers comes later and may have chosen its name to take calls of theirs.
 fn find<'a, 'n>(shared: &'a Shared, name: &'n str) -> Option<(&'a Arc<Service>, &'n str)> {
-    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
-    dots.find_map(|at| {
+    let dots = name.rmatch_indices('.').map(|(at, _)| at);
+    let mut meant = dots.filter_map(|at| {
         let (namespace, tool) = (&name[..at], &name[at + 1..]);
         let service = shared.catalog().service(namespace)?;
         (!tool.is_empty()).then_some((service, tool))
-    })
+    });
+    let longest = meant.next()?;
+    if !longest.0.is_in_memory() {
+        return Some(longest);
+    }
+    meant
+        .find(|(service, _)| !service.is_in_memory())
+        .or(Some(longest))
 }
 
 fn not_found(name: &str) -> Response<Body> {

@@ -86,13 +86,17 @@ fn resource(service: &ServiceSettings) -> &str {
     service.endpoints.first().map_or("", |it| it.as_str())
 }
 
+/// Whether tokens for one are tokens for the other, as far as the services are asked for them.
+pub(super) fn is_same_resource(service: &ServiceSettings, other: &ServiceSettings) -> bool {
+    let asks_itself = matches!(*service.auth, AuthSettings::Authorize(_));
+    !asks_itself || resource(service) == resource(other)
+}
+
 impl Service {
     /// Where its tokens come from, if one under these settings would get the same ones.
     fn tokens_of(&self, settings: &ServiceSettings) -> Option<Tokens> {
         let own = self.settings();
-        let asks_itself = matches!(*own.auth, AuthSettings::Authorize(_));
-        let alike =
-            own.auth == settings.auth && (!asks_itself || resource(&own) == resource(settings));
+        let alike = own.auth == settings.auth && is_same_resource(&own, settings);
         self.tokens.clone().filter(|_| alike)
     }
 
