@@ -233,8 +233,12 @@ impl<T> Fleet<T> {
         let mut seen = std::collections::HashSet::with_capacity(instances.len());
         for instance in instances {
             if !seen.insert(instance.id()) {
-                let (service, id) = (self.name(), instance.id());
-                tracing::warn!(service, %id, "two instances have one id, ignoring the second");
+                let (service, id) = (self.name(), &**instance.id());
+                tracing::warn!(
+                    service,
+                    id,
+                    "two instances have one id, ignoring the second"
+                );
                 continue;
             }
             entries.push(self.entry(&before, instance, instances.len() > MANY, now));

@@ -129,7 +129,8 @@ fn unique(mut instances: Vec<Instance>) -> Vec<Instance> {
     instances.retain(|instance| {
         let first = seen.insert(Arc::clone(instance.id()));
         if !first {
-            tracing::warn!(id = %instance.id(), "two instances have one id, ignoring the second");
+            let id = &**instance.id();
+            tracing::warn!(id, "two instances have one id, ignoring the second");
         }
         first
     });

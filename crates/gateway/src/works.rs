@@ -320,7 +320,7 @@ fn take_out(guests: Vec<Guest>, registries: &Registries) {
     for (service, id) in guests {
         registries.forget(&service, &id);
         let reason = "its service sends a credential now, and no operator registered it";
-        tracing::warn!(%service, %id, reason, "instance taken out");
+        tracing::warn!(service = &*service, id = &*id, reason, "instance taken out");
     }
 }
 

@@ -62,8 +62,8 @@ impl<P: Probe> Probing for Schedule<P> {
                 let check = AssertUnwindSafe(self.check(&target, &state));
                 if check.catch_unwind().await.is_err() {
                     // The next transition may be told; to probe no more would be worse.
-                    let (service, id) = (self.name.as_deref(), &target.id);
-                    tracing::error!(service, %id, "a listener to changes of health panicked");
+                    let (service, id) = (self.name.as_deref(), &*target.id);
+                    tracing::error!(service, id, "a listener to changes of health panicked");
                 }
                 let pause = if state.is_settled() {
                     interval
@@ -108,9 +108,9 @@ impl<P: Probe> Schedule<P> {
             let id = Arc::clone(&target.id);
             let (service, why) = (self.name.as_deref(), reason.as_deref());
             if to == Health::Unhealthy {
-                tracing::warn!(service, %id, %from, %to, reason = why, "health changed");
+                tracing::warn!(service, id = &*id, %from, %to, reason = why, "health changed");
             } else {
-                tracing::info!(service, %id, %from, %to, reason = why, "health changed");
+                tracing::info!(service, id = &*id, %from, %to, reason = why, "health changed");
             }
             if let Some(listener) = &self.on_transition {
                 listener(&Transition {

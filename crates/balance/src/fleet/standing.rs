@@ -77,8 +77,8 @@ impl<T> Fleet<T> {
                 .last_return
                 .store(now.as_nanos(), Ordering::Relaxed);
             endpoint.set_ejected_until(0);
-            let service = self.name();
-            tracing::info!(service, id = %endpoint.id(), "endpoint returned, its probes are good");
+            let (service, id) = (self.name(), &**endpoint.id());
+            tracing::info!(service, id, "endpoint returned, its probes are good");
         } else {
             endpoint.streak.advance();
         }
@@ -94,7 +94,8 @@ impl<T> Fleet<T> {
             let until = endpoint.ejected_until.load(Ordering::Relaxed);
             if until != 0 && until <= now.as_nanos() {
                 endpoint.set_ejected_until(0);
-                tracing::info!(service = self.name(), id = %endpoint.id(), "endpoint returned");
+                let (service, id) = (self.name(), &**endpoint.id());
+                tracing::info!(service, id, "endpoint returned");
             }
         }
         self.recount(&set);
@@ -111,8 +112,8 @@ impl<T> Fleet<T> {
         for endpoint in &ejected[..surplus] {
             endpoint.last_return.fetch_min(now, Ordering::Relaxed);
             endpoint.set_ejected_until(0);
-            let (service, id) = (self.name(), endpoint.id());
-            tracing::info!(service, %id, "endpoint returned early, too few are left");
+            let (service, id) = (self.name(), &**endpoint.id());
+            tracing::info!(service, id, "endpoint returned early, too few are left");
         }
     }
 
@@ -197,7 +198,13 @@ impl<T: Send + Sync> Ejects for Fleet<T> {
         }
         let duration = self.eject(endpoint, outlier, now);
         self.recount(&set);
-        let (id, seconds) = (endpoint.id(), duration.as_secs());
-        tracing::warn!(service = self.name(), %id, failures, seconds, "endpoint ejected");
+        let (id, seconds) = (&**endpoint.id(), duration.as_secs());
+        tracing::warn!(
+            service = self.name(),
+            id,
+            failures,
+            seconds,
+            "endpoint ejected"
+        );
     }
 }
