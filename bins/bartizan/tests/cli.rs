@@ -280,6 +280,10 @@ async fn check_tells_of_what_registries_list() {
     let said = complaint(&finished);
     assert!(said.starts_with("Configuration errors:\n"), "{said}");
     assert!(said.contains("MCP_SERVICE_NOTES_TIMEOUT"), "{said}");
+    assert!(
+        said.contains("\nwarning: service my_list of the registries"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -300,6 +304,15 @@ async fn explain_knows_what_registries_list() {
         complaint(&before_registry(&["explain", "nots"]).run().await),
         "no service is called \"nots\", did you mean notes?"
     );
+    // Whatever is wrong with others.
+    let of = async |service| {
+        let explain = before_registry(&["explain", service]);
+        let finished = explain.set("MCP_SERVICE_NOTES_TIMEOUT", "soon").run().await;
+        complaint(&finished).to_owned()
+    };
+    assert!(of("my_list").await.contains("it is left out"));
+    assert!(of("nots").await.starts_with("no service is called"));
+    assert!(of("notes").await.contains("MCP_SERVICE_NOTES_TIMEOUT"));
 }
 
 const FILE: &str = "\

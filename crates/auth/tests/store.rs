@@ -148,7 +148,7 @@ async fn another_configuration_goes_on_with_the_newest_refresh_token() {
     let (one, other) = tokio::join!(before.token(), after.token());
     assert!(one.is_ok() && other.is_ok());
     let presented =
-        |form: usize| issuer.forms()[form].contains(&format!("refresh_token=r{}&", form + 1));
+        |form: usize| issuer.forms()[form].contains(&format!("refresh_token=r{}", form + 1));
     assert!(
         presented(0) && presented(1) && presented(2),
         "{:?}",
@@ -157,7 +157,7 @@ async fn another_configuration_goes_on_with_the_newest_refresh_token() {
     // One that begins with another token is another chain.
     let config = refresh_token("s1").build().unwrap();
     after.reconfigured(config, client).token().await.unwrap();
-    assert!(issuer.forms()[3].contains("refresh_token=s1&"));
+    assert!(issuer.forms()[3].contains("refresh_token=s1"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,16 +16,10 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
         Gateway::new(&configuration).map(drop)?;
         Ok::<_, StartError>(survey)
     })??;
-    let mut text = String::new();
-    for warning in survey.left_out.values().chain(&survey.warnings) {
-        text.push_str("\nwarning: ");
-        text.push_str(warning);
-    }
+    let left_out = survey.left_out.into_values();
+    let warnings: Vec<_> = left_out.chain(survey.warnings).collect();
     if let Some(wrong) = survey.wrong.into_values().reduce(Errors::and) {
-        if !text.is_empty() {
-            print(&text.trim_start())?;
-        }
-        return Err(wrong.into());
+        return Err(Failure::Listed { wrong, warnings });
     }
     let summary = survey
         .files
@@ -33,7 +27,12 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
         .fold(configuration.summary(), |it, file| {
             it.listing(&file.path, file.services, file.instances)
         });
-    print(&format!("{summary}{text}"))
+    let mut text = summary.to_string();
+    for warning in &warnings {
+        text.push_str("\nwarning: ");
+        text.push_str(warning);
+    }
+    print(&text)
 }
 
 /// Shows the effective stack of a service, or the gateway's own settings.

@@ -41,6 +41,11 @@ pub(crate) enum Failure {
     Configuration(#[from] Errors),
     #[error(transparent)]
     UnknownService(#[from] UnknownService),
+    #[error("{wrong}")]
+    Listed {
+        wrong: Errors,
+        warnings: Vec<String>,
+    },
     #[error("{0}")]
     LeftOut(String),
     #[error(transparent)]
@@ -73,10 +78,14 @@ impl Failure {
 pub(crate) fn complain(failure: &Failure) {
     // Nothing is left to do when that cannot be written either.
     let _ = writeln!(io::stderr(), "{failure}");
-    if let Failure::Configuration(errors) = failure {
-        for warning in errors.warnings() {
-            let _ = writeln!(io::stderr(), "warning: {warning}");
-        }
+    let (errors, more): (_, &[String]) = match failure {
+        Failure::Configuration(errors) => (errors, &[]),
+        Failure::Listed { wrong, warnings } => (wrong, warnings),
+        _ => return,
+    };
+    let warnings = errors.warnings().iter().map(ToString::to_string);
+    for warning in warnings.chain(more.iter().cloned()) {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }
 

@@ -149,10 +149,13 @@ fn the_documented_registries_can_be_said() {
         (&of_json.services[0], RegisteredKind::Mcp, &json),
     ] {
         assert_eq!(registry.kind(&service.name), kind);
-        let theirs = of_files
-            .registered(&registered(service, kind, path))
-            .unwrap();
-        assert_eq!(settings(&native, &service.name), theirs.0);
+        let registered = registered(service, kind, path);
+        let theirs = ServiceSettings {
+            // A file of services says something of each.
+            is_named: true,
+            ..of_files.registered(&registered).unwrap().0
+        };
+        assert_eq!(settings(&native, &service.name), theirs);
     }
 }
 
