@@ -15,6 +15,7 @@ pub struct Backoff {
 
 /// How the delay grows from one retry to the next, before jitter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Growth {
     /// `initial × n` before the n-th retry.
     Linear,
@@ -25,6 +26,7 @@ pub enum Growth {
 
 /// How a delay is randomised, so that clients that failed together do not return together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Jitter {
     /// The computed delay as it is.
     None,

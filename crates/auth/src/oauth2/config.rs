@@ -24,6 +24,7 @@ const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How the client proves itself to the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ClientAuth {
     /// In an `Authorization: Basic` header, which every issuer must understand
     /// ([RFC 6749, section 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
