@@ -150,19 +150,31 @@ async fn gateway(services: &[(&str, &Server)]) -> Running {
     variables.start().await
 }
 
-/// A client of an older revision, of all services.
+/// A client of an older revision.
 struct Client<'a> {
     gateway: &'a Running,
+    path: &'a str,
     session: String,
 }
 
 impl<'a> Client<'a> {
+    /// One of all services.
     async fn begin(gateway: &'a Running, capabilities: Value) -> Self {
+        Self::begin_at(gateway, "/mcp", "2025-06-18", capabilities).await
+    }
+
+    async fn begin_at(
+        gateway: &'a Running,
+        path: &'a str,
+        version: &str,
+        capabilities: Value,
+    ) -> Self {
         let mut client = Self {
             gateway,
+            path,
             session: String::new(),
         };
-        let params = json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities,
+        let params = json!({ "protocolVersion": version, "capabilities": capabilities,
             "clientInfo": { "name": "t", "version": "1" } });
         let begun = client.ask("initialize", params).await;
         assert_eq!(begun.status, StatusCode::OK, "{:?}", begun.body);
@@ -187,7 +199,7 @@ impl<'a> Client<'a> {
         let headers: Vec<_> = headers.into_iter().collect();
         let request = self
             .gateway
-            .request(Method::POST, "/mcp", &headers, body.to_string());
+            .request(Method::POST, self.path, &headers, body.to_string());
         self.gateway.send(request).await
     }
 
@@ -204,7 +216,7 @@ impl<'a> Client<'a> {
     /// Opens the stream of the session.
     async fn listen(&self) -> Listening {
         let headers: Vec<_> = self.headers().into_iter().collect();
-        let request = self.gateway.request(Method::GET, "/mcp", &headers, "");
+        let request = self.gateway.request(Method::GET, self.path, &headers, "");
         let response = self.gateway.open(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         Listening {
@@ -410,4 +422,40 @@ async fn a_server_hears_how_far_the_client_is_with_its_question() {
         heard.extend(server.received(|it| it["method"] == "notifications/progress"));
     }
     assert_eq!(heard, [told(json!("t"))]);
+}
+
+/// No member has a stream that its client reads before all are answered.
+#[tokio::test]
+async fn a_question_that_comes_in_a_batch_is_put_where_one_outside_of_calls_is() {
+    let server = Server::start().await;
+    let gateway = gateway(&[("a", &server)]).await;
+    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+        let client = Client::begin_at(&gateway, path, "2025-03-26", json!({ "roots": {} })).await;
+        let batch = async |question: Value| {
+            server.says_before("tools/call", &[question]);
+            let params = json!({ "name": name, "arguments": {} });
+            let call = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+                "params": params });
+            let answers = client.send(json!([call])).await.json();
+            assert_eq!(answers[0]["id"], 7, "{answers}");
+            assert!(answers[0]["result"].is_object(), "{answers}");
+        };
+        let id = format!("{path}-1");
+        batch(question(&id, "roots/list")).await;
+        let refused = server.is_answered(&id).await;
+        assert_eq!(refused["error"]["code"], -32601, "{refused}");
+    }
+
+    let client = Client::begin_at(&gateway, "/mcp", "2025-03-26", json!({ "roots": {} })).await;
+    let mut stream = client.listen().await;
+    server.says_before("tools/call", &[question("q", "roots/list")]);
+    let params = json!({ "name": "a__look", "arguments": {} });
+    let call = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params });
+    client.send(json!([call])).await;
+    let asked = stream.hears("roots/list", 1).await;
+    client
+        .say(json!({ "jsonrpc": "2.0", "id": asked[0]["id"], "result": { "roots": [] } }))
+        .await;
+    let answer = server.is_answered("q").await;
+    assert_eq!(answer["result"]["roots"], json!([]), "{answer}");
 }

@@ -304,7 +304,7 @@ async fn talk(
     request: Request,
 ) -> Response<Body> {
     let (era, inner) = (client.era(), door.clone());
-    let talk = Talk::new(|out| async move {
+    let talk = Talk::with(headers, |out| async move {
         let asked = ask::ask(&inner, &client, &request, &out);
         ask::unless_cancelled(&client, &request, asked).await
     });

@@ -149,13 +149,13 @@ impl ClientSession {
     /// As [`ClientSession::ask`].
     pub(crate) fn ask_on_stream(
         self: &Arc<Self>,
-        origin: Origin,
+        origin: Option<Origin>,
         question: impl FnOnce(&str) -> Bytes,
     ) -> Option<Asked> {
         if *self.streams.borrow() == 0 {
             return None;
         }
-        let asked = self.open_question(Some(origin));
+        let asked = self.open_question(origin);
         asked.answer.is_some().then(|| {
             self.tell(question(&asked.id));
             asked

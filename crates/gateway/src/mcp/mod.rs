@@ -33,7 +33,10 @@ use axum::body::Body;
 use bartizan_protocol::{Batch, Envelope, Era, Kind, Version, edit, headers::MCP_SESSION_ID};
 use bartizan_transport::bridge;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, Method, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use http_body_util::BodyExt;
 
 pub(crate) use self::{
@@ -187,6 +190,10 @@ pub(crate) async fn batch(
                 .response(None);
         }
     };
+    // No member has a stream of its own, on which its client could be asked.
+    let mut headers = headers.clone();
+    headers.insert(ACCEPT, JSON);
+    let headers = &headers;
     let limit = door.shared.mcp().max_message_bytes();
     let (mut answers, mut bytes) = (Vec::new(), 0);
     for member in batch.iter() {
@@ -221,7 +228,7 @@ pub(crate) async fn batch(
             ),
         };
         if kind == Kind::Request {
-            let answer = response_in(door, answer).await.unwrap_or_else(|| {
+            let answer = response_in(door, headers, answer).await.unwrap_or_else(|| {
                 let code = bartizan_protocol::error::BAD_ANSWER;
                 Refusal::answer(code, "the answer broke off or is too large")
                     .to_bytes(id().as_deref())
@@ -244,19 +251,32 @@ pub(crate) async fn batch(
     }
 }
 
-/// The JSON-RPC response in an answer of ours, past what an event stream says before it.
-async fn response_in(door: &Door, answer: Response<Body>) -> Option<Bytes> {
+/// The JSON-RPC response in an answer of ours, past all that an event stream says before it. Only
+/// what passes through is one; what its upstream asks there is refused, as nobody else hears it.
+async fn response_in(door: &Door, headers: &HeaderMap, answer: Response<Body>) -> Option<Bytes> {
     let is_stream = is_event_stream(&answer);
     let limit = door.shared.mcp().max_message_bytes();
-    let body = http_body_util::Limited::new(answer.into_body(), limit);
-    let bytes = body.collect().await.ok()?.to_bytes();
+    let mut body = http_body_util::Limited::new(answer.into_body(), limit);
     if !is_stream {
-        return Some(bytes);
+        return Some(body.collect().await.ok()?.to_bytes());
     }
     let mut events = bartizan_protocol::sse::Decoder::new(limit);
-    events.push(bytes);
-    std::iter::from_fn(|| events.next())
-        .map_while(Result::ok)
-        .map(|event| event.data)
-        .find(|data| edit::get(data, &["method"]).is_none() && !data.is_empty())
+    while let Some(frame) = body.frame().await {
+        events.push(frame.ok()?.into_data().unwrap_or_default());
+        for event in events.by_ref() {
+            let said = event.ok()?.data;
+            if said.is_empty() {
+                continue;
+            }
+            if edit::get(&said, &["method"]).is_none() {
+                return Some(said);
+            }
+            if let Some(id) = edit::get(&said, &["id"]) {
+                let refusal = ask::answer_locally(id, &said);
+                let envelope = Envelope::read(&refusal).ok()?;
+                Box::pin(message(door, headers, &envelope, &refusal)).await;
+            }
+        }
+    }
+    None
 }

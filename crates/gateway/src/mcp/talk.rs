@@ -5,8 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use bartizan_protocol::headers::accepts;
 use bytes::Bytes;
 use futures_util::Stream;
+use http::HeaderMap;
 use tokio::sync::mpsc;
 
 /// How many messages may wait for a client to read them before their source is held up.
@@ -68,6 +70,18 @@ impl Talk {
             said,
             response: None,
         }
+    }
+
+    /// The same with a client that hears nothing but the response, unless it says that it reads
+    /// streams.
+    pub(crate) fn with<F>(headers: &HeaderMap, write: impl FnOnce(Outgoing) -> F) -> Self
+    where
+        F: Future<Output = Option<Bytes>> + Send + 'static,
+    {
+        if accepts(headers).event_stream {
+            return Self::new(write);
+        }
+        Self::new(|_| write(Outgoing::nowhere()))
     }
 
     /// What is said next; nothing after the response.

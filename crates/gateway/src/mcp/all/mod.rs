@@ -175,7 +175,7 @@ async fn forward(
         return lists::answer(door, &client, &request).await;
     }
     let (inner, mirrored) = (door.clone(), headers.clone());
-    let talk = Talk::new(|out| async move {
+    let talk = Talk::with(headers, |out| async move {
         let asked = async {
             let found = async {
                 let (doors, request) = route::find(&inner, &client, &request).await?;

@@ -53,9 +53,17 @@ pub(super) async fn to_modern(
         };
         let mut results = Vec::new();
         for question in required.questions() {
-            let asked = client.ask(out, None, |id| question.request(id)).await;
-            // No server of this revision takes its question back.
-            let answer = asked.answer().await.unwrap_or_default();
+            let put = |id: &str| question.request(id);
+            let asked = if out.is_nowhere() {
+                client.ask_on_stream(None, put)
+            } else {
+                Some(client.ask(out, None, put).await)
+            };
+            let answer = match asked {
+                // No server of this revision takes its question back.
+                Some(asked) => asked.answer().await.unwrap_or_default(),
+                None => bridge::refusal("null", "this client cannot be asked for that"),
+            };
             match read_answer(&answer) {
                 Ok(result) => results.push(result.to_owned()),
                 Err(failed) => return Ok(failed.answer(&request.id, question)),

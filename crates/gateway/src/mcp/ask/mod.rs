@@ -25,6 +25,7 @@ use tokio::sync::oneshot::error::RecvError;
 
 pub(super) use self::{
     direct::direct,
+    from_modern::answer_locally,
     legacy_upstream::{pooled, progress_token},
     modern_upstream::{discover, fresh_id, mirror},
     outside::{put, taken_back, takes_back},

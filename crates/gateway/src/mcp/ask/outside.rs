@@ -48,7 +48,8 @@ fn put_to(door: &Door, client: &Arc<ClientSession>, question: &Bytes) -> Option<
     let method = edit::get(question, &["method"]).and_then(edit::text)?;
     let params = edit::get(question, &["params"]);
     client.abilities().admit(&method, params).ok()?;
-    client.ask_on_stream(Origin::of(door, question), |ours| renamed(question, ours))
+    let origin = Origin::of(door, question);
+    client.ask_on_stream(Some(origin), |ours| renamed(question, ours))
 }
 
 /// Whether an upstream takes a question of its own back.
