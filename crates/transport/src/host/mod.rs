@@ -58,7 +58,7 @@
 //!
 //! A server that is a process, or speaks HTTP+SSE, does not say which request a question of its
 //! own is about. It goes to one that is under way, sooner to one without the header [`QUIET`] than to
-//! one with it ([`link`](crate::link) has the whole rule).
+//! one with it, or to who listens ([`link`](crate::link) has the whole rule).
 //!
 //! # When not to use it
 //!

@@ -62,7 +62,8 @@ impl Link {
     }
 
     /// Sends a request in the middle of which the server is not expected to ask anything: what it
-    /// asks while others are under way belongs to them.
+    /// asks while others are under way belongs to them. Unless it is one about which servers ask,
+    /// it gets nothing but its response.
     ///
     /// # Errors
     ///
@@ -121,6 +122,8 @@ impl Link {
         };
         let caller_key = id_key(id);
         let token = envelope.progress_token();
+        let may_ask = envelope.method().is_some_and(method::may_require_input);
+        let is_ping = envelope.method() == Some(method::PING);
         let entry = |wire_id: &str, token, replaced| Entry {
             key: key(wire_id),
             wire_id: wire_id.into(),
@@ -129,11 +132,8 @@ impl Link {
             token,
             initialize: envelope.method() == Some(method::INITIALIZE),
             listen: envelope.method() == Some(method::SUBSCRIPTIONS_LISTEN),
-            ping: envelope.method() == Some(method::PING),
-            asks: match envelope.method() {
-                Some(method) if method::may_require_input(method) => asks,
-                _ => Asks::Never,
-            },
+            alone: is_ping || asks == Asks::Quiet && !may_ask,
+            asks: if may_ask { asks } else { Asks::Never },
             mailbox: Mailbox::new(room, true),
         };
         let entry = {

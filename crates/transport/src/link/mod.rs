@@ -40,8 +40,8 @@
 //! | `notifications/progress` | the request with its token |
 //! | a notification with a subscription id | the request with that id |
 //! | `notifications/cancelled` | whoever got the server's request that it takes back; the subscription with that id, which ends |
-//! | a request of the server | of the `tools/call`, `prompts/get` and `resources/read` under way one that waits for no answer, of those one that is not [quiet](Link::quiet_request), of those the one that was sent or answered last; or else the youngest request but `ping`; without one, [`Unsolicited`] |
-//! | `notifications/message` | the youngest request under way but `ping`; without one, [`Unsolicited`] |
+//! | a request of the server | of the `tools/call`, `prompts/get` and `resources/read` under way one that waits for no answer, of those one that is not [quiet](Link::quiet_request), of those the one that was sent or answered last; or else the youngest request, but no `ping` and none of other methods that is quiet; without one, [`Unsolicited`] |
+//! | `notifications/message` | the youngest request under way, but none of those; without one, [`Unsolicited`] |
 //! | any other notification | [`Unsolicited`] |
 //!
 //! What belongs to a request that is over is swallowed; lest a late answer to one that was

@@ -24,9 +24,9 @@ pub(super) struct Entry {
     pub(super) initialize: bool,
     /// `subscriptions/listen`, which gets nothing but what carries its id.
     pub(super) listen: bool,
-    /// `ping`, which gets nothing but its response: whoever sends one wants to know no more than
-    /// whether the server answers.
-    pub(super) ping: bool,
+    /// Whether it gets nothing but its response: a `ping`, whose sender wants to know no more than
+    /// whether the server answers, and what is quiet and gives nothing to ask about.
+    pub(super) alone: bool,
     pub(super) asks: Asks,
     pub(super) mailbox: Mailbox,
 }
@@ -146,7 +146,7 @@ impl Table {
         self.last_age += 1;
         slot.sent = true;
         slot.age = self.last_age;
-        if !entry.listen && !entry.ping {
+        if !entry.listen && !entry.alone {
             self.by_age.insert(self.last_age, Arc::clone(entry));
         }
         send();

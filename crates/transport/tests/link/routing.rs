@@ -64,6 +64,28 @@ async fn a_question_goes_to_a_quiet_call_only_if_there_is_no_other() {
     reaches(&end, "\"s2\"", &mut quiet).await;
 }
 
+/// What nobody asks about is asked about by no mistake either.
+#[tokio::test]
+async fn a_quiet_request_that_is_no_call_hears_nothing_but_its_response() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let mut listed = link.request(bytes(list), Ids::Keep).await.unwrap();
+    let level = r#"{"jsonrpc":"2.0","id":2,"method":"logging/setLevel"}"#;
+    let mut quiet = link.quiet_request(bytes(level), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    hears(&mut end).await;
+    reaches(&end, "\"s1\"", &mut listed).await;
+    says(&end, log("a")).await;
+    assert_eq!(response(&mut listed).await, log("a"));
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut listed).await, answer("1"));
+    let mut unsolicited = link.unsolicited().unwrap();
+    says(&end, roots("\"s2\"")).await;
+    assert_eq!(unsolicited.next().await.unwrap(), roots("\"s2\""));
+    says(&end, answer("2")).await;
+    assert_eq!(response(&mut quiet).await, answer("2"));
+}
+
 #[tokio::test]
 async fn a_quiet_call_is_asked_about_before_one_that_waits_for_an_answer() {
     let (link, mut end) = linked(4, LinkLimits::default());
