@@ -13,6 +13,7 @@ use std::{
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Answer, Running, Variables};
 use http::{Method, StatusCode};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 const ACCEPT: [(&str, &str); 2] = [
@@ -719,6 +720,40 @@ async fn a_session_that_takes_the_place_of_a_lost_one_knows_what_that_knew() {
     };
     assert_eq!(in_new("logging/setLevel"), [json!({ "level": "info" })]);
     assert_eq!(in_new("resources/subscribe"), [json!({ "uri": "a://1" })]);
+}
+
+#[tokio::test]
+async fn listeners_who_come_at_once_subscribe_once() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    server.upstream.handle(|request| {
+        let reply = answer("a", 0, request);
+        let takes_its_time = rpc(request) == "resources/subscribe";
+        reply.after(Duration::from_millis(if takes_its_time { 300 } else { 0 }))
+    });
+    let gateway = &gateway;
+    let listens = (0..3).map(|id| async move {
+        let version = "2026-07-28";
+        let params = json!({ "notifications": { "resourceSubscriptions": ["a://1"] }, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientCapabilities": {} } });
+        let method = "subscriptions/listen";
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let headers = [("mcp-protocol-version", version), ("mcp-method", method)];
+        let headers = [&ACCEPT[..], &headers].concat();
+        let request = gateway.request(Method::POST, "/mcp/a", &headers, body.to_string());
+        let mut stream = gateway.open(request).await.into_body();
+        let first = stream.frame().await.expect("a stream").expect("a frame");
+        let first = first.into_data().expect("an event");
+        let first = String::from_utf8_lossy(&first).into_owned();
+        assert!(first.contains("acknowledged"), "{first}");
+        stream
+    });
+    let streams = futures_util::future::join_all(listens).await;
+    assert_eq!(server.heard("resources/subscribe").len(), 1);
+    drop(streams);
+    server.hears("resources/unsubscribe", 1).await;
+    assert_eq!(server.heard("resources/subscribe").len(), 1);
 }
 
 /// The result of a task could not be asked for.

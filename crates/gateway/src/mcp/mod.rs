@@ -23,6 +23,7 @@ mod raw;
 mod refusal;
 mod respond;
 mod session;
+mod subscribed;
 mod talk;
 pub(crate) mod tool;
 mod tools;

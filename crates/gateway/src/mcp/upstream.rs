@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,7 +20,7 @@ use http::{
 };
 use parking_lot::Mutex as SyncMutex;
 use tokio::{
-    sync::{Mutex, MutexGuard, broadcast},
+    sync::{Mutex, MutexGuard, OwnedMutexGuard, broadcast},
     task::JoinHandle,
 };
 
@@ -33,14 +33,12 @@ use super::{
     news::Attendance,
     raw::{EITHER, EVENTS},
     refusal::JSON,
+    subscribed::Subscribed,
 };
 use crate::service::{Payload, Stream};
 
 /// How much news a listener may fall behind before it misses some.
 const NEWS: usize = 256;
-/// Of how many resources it is known that an upstream was asked to watch them. To ask for one more
-/// than that twice does no harm.
-const MAX_SUBSCRIBED: usize = 1024;
 
 /// What a client says of itself when it begins.
 #[derive(Clone, Debug)]
@@ -94,8 +92,7 @@ pub(crate) struct Live {
     /// The result of `initialize`.
     result: Bytes,
     mixes_questions: bool,
-    /// The resources that the upstream watches in it.
-    subscribed: SyncMutex<HashSet<Box<str>>>,
+    subscribed: Subscribed,
     errand: Errand,
     /// Whether the upstream knows that it is over.
     is_over: AtomicBool,
@@ -161,16 +158,9 @@ impl Live {
         self.id.is_some() && (is_refused || lost::is_session_lost(response))
     }
 
-    fn is_subscribed(&self, uri: &str) -> bool {
-        self.subscribed.lock().contains(uri)
-    }
-
-    /// Notes that the upstream watches a resource, if that is what it answered.
-    fn note_subscribed(&self, uri: &str, answer: Option<&[u8]>) {
-        let mut subscribed = self.subscribed.lock();
-        if answer.and_then(result_of).is_some() && subscribed.len() < MAX_SUBSCRIBED {
-            subscribed.insert(uri.into());
-        }
+    /// Whether the upstream watches a resource, for one at a time to see and to change.
+    async fn hold(&self, door: &Door, uri: &str) -> Result<OwnedMutexGuard<bool>, Refusal> {
+        door.in_time(self.subscribed.hold(uri)).await
     }
 
     fn farewell(&self) -> Message {
@@ -305,10 +295,11 @@ impl UpstreamSession {
                 ask(&door, &live, &client, "logging/setLevel", &level).await;
             }
             for uri in watched {
-                if !live.is_subscribed(&uri) {
+                let mut is_subscribed = live.subscribed.hold(&uri).await;
+                if !*is_subscribed {
                     let params = uri_params(&uri);
                     let answer = ask(&door, &live, &client, RESOURCES_SUBSCRIBE, &params).await;
-                    live.note_subscribed(&uri, answer.as_deref());
+                    *is_subscribed = answer.as_deref().and_then(result_of).is_some();
                 }
             }
         }))
@@ -417,7 +408,8 @@ impl UpstreamSession {
         let body = error::request(&fresh_id(), RESOURCES_SUBSCRIBE, Some(&uri_params(uri)));
         let mut live = self.live(door).await.ok()?;
         for may_be_lost in [true, false] {
-            if live.is_subscribed(uri) {
+            let mut is_subscribed = live.hold(door, uri).await.ok()?;
+            if *is_subscribed {
                 return Some(bridge::empty_result(&fresh_id()));
             }
             let response = door.send(live.aside(body.clone())).await.ok()?;
@@ -428,20 +420,36 @@ impl UpstreamSession {
                 continue;
             }
             let answer = answer(door, &live, &self.client, response).await;
-            live.note_subscribed(uri, answer.as_deref());
+            *is_subscribed = answer.as_deref().and_then(result_of).is_some();
             return answer;
         }
         None
     }
 
-    /// Subscribes to a resource no longer.
+    /// Subscribes to a resource no longer, unless somebody watches it again.
     pub(super) async fn unsubscribe(&self, door: &Door, uri: &str) {
+        let Ok(live) = self.live(door).await else {
+            return;
+        };
+        let Ok(mut is_subscribed) = live.hold(door, uri).await else {
+            return;
+        };
+        if self.is_watched(uri) {
+            return;
+        }
         let params = uri_params(uri);
         let body = error::request(&fresh_id(), RESOURCES_UNSUBSCRIBE, Some(&params));
-        let sent = self.send(door, |live| live.aside(body.clone())).await;
-        if let Ok((response, live)) = sent {
-            answer(door, &live, &self.client, response).await;
-            live.subscribed.lock().remove(uri);
+        *is_subscribed = false;
+        let sent = async { lost::look(door, door.send(live.aside(body)).await?).await };
+        match sent.await {
+            // The one in its place is not told to watch it.
+            Ok(response) if live.is_lost(&response) => {
+                let _ = self.replace(door, &live).await;
+            }
+            Ok(response) => {
+                answer(door, &live, &self.client, response).await;
+            }
+            Err(_) => {}
         }
     }
 
@@ -618,7 +626,7 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         instance,
         result: Bytes::copy_from_slice(result.as_bytes()),
         mixes_questions,
-        subscribed: SyncMutex::default(),
+        subscribed: Subscribed::default(),
         errand: door.errand(),
         is_over: AtomicBool::new(false),
     };
