@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::{Answer, Running, Variables};
+use bartizan_tests::{Answer, Files, Running, Variables};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -458,4 +458,84 @@ async fn a_question_that_comes_in_a_batch_is_put_where_one_outside_of_calls_is()
         .await;
     let answer = server.is_answered("q").await;
     assert_eq!(answer["result"]["roots"], json!([]), "{answer}");
+}
+
+/// A server of 2025-06-18 that is a process. It asks for the roots of its client as soon as it
+/// knows it, but not before it has heard what comes next; what it is answered, it writes down.
+const PROCESS: &str = r#"
+say() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\("[^"]*"\|[0-9]*\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) say "$id" '"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"p","version":"1"}}' ;;
+    *'"server/discover"'*) say "$id" '"error":{"code":-32601,"message":"Method not found"}' ;;
+    *'"notifications/initialized"'*) sleep 0.3; say '"q"' '"method":"roots/list"' ;;
+    *'"id":"q"'*) printf '%s\n' "$line" >> "$0" ;;
+    *'"die"'*) exit 1 ;;
+    *'"id":'*) say "$id" '"result":{}' ;;
+  esac
+done
+"#;
+
+/// Over one connection its question must not be taken for one about what the gateway tells it.
+#[tokio::test]
+async fn a_process_that_took_the_place_of_another_asks_the_client() {
+    let files = Files::new();
+    let answers = files.path("answers");
+    let gateway = Variables::default()
+        .set("MCP_SERVICES", "p")
+        .set("MCP_RETRY_MAX_ATTEMPTS", 0)
+        .set("MCP_SERVICE_P_TRANSPORT", "stdio")
+        .set("MCP_SERVICE_P_COMMAND", "sh")
+        .set("MCP_SERVICE_P_ARGS", json!(["-c", PROCESS, answers]))
+        .start()
+        .await;
+    let answered = async |times: usize| {
+        let answered = async {
+            loop {
+                let text = std::fs::read_to_string(&answers).unwrap_or_default();
+                let read: Vec<_> = text.lines().map(str::to_owned).collect();
+                if read.len() >= times {
+                    return read;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let answered = tokio::time::timeout(PATIENCE, answered).await;
+        answered.unwrap_or_else(|_| panic!("not asked {times} times"))
+    };
+    let client = Client::begin_at(&gateway, "/mcp/p", "2025-06-18", json!({ "roots": {} })).await;
+    let roots = json!({ "jsonrpc": "2.0", "id": "q", "result": { "roots": [] } });
+    let mut stream = client.listen().await;
+    client
+        .say(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
+        .await;
+    stream.hears("roots/list", 1).await;
+    client.say(roots.clone()).await;
+    answered(1).await;
+    let level = json!({ "level": "info" });
+    assert_eq!(client.ask("logging/setLevel", level).await.status, 200);
+    let die = async || {
+        let params = json!({ "name": "die", "arguments": {} });
+        client.ask("tools/call", params).await;
+    };
+    die().await;
+
+    let mut stream = client.listen().await;
+    stream.hears("roots/list", 1).await;
+    client.say(roots.clone()).await;
+    answered(2).await;
+    die().await;
+    // Who listens to nothing is asked in the answer to what it said first.
+    drop(stream);
+    let listed = client.ask("tools/list", json!({})).await;
+    let listed = read_events(&String::from_utf8_lossy(&listed.body));
+    assert_eq!(listed[0]["method"], "roots/list", "{listed:?}");
+    assert_eq!(listed[1]["id"], 2, "{listed:?}");
+    client.say(roots).await;
+    let answered = answered(3).await;
+    assert!(
+        answered.iter().all(|it| it.contains("roots")),
+        "{answered:?}"
+    );
 }

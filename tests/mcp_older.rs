@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_clock::Clock;
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Answer, Running, Variables};
 use http::{Method, StatusCode};
@@ -55,6 +56,13 @@ impl Server {
                 (session, json_of(&it)["params"].clone())
             })
             .collect()
+    }
+
+    /// The parameters with which `method` was called in a session.
+    fn heard_in(&self, session: &str, method: &str) -> Vec<Value> {
+        let heard = self.heard(method).into_iter();
+        let heard = heard.filter(|(it, _)| it == session);
+        heard.map(|(_, params)| params).collect()
     }
 
     async fn hears(&self, method: &str, times: usize) -> Vec<(String, Value)> {
@@ -713,13 +721,116 @@ async fn a_session_that_takes_the_place_of_a_lost_one_knows_what_that_knew() {
         .ask("tools/call", json!({ "name": "look", "arguments": {} }))
         .await;
     assert!(call["error"].is_null(), "{call}");
-    let in_new = |method| {
-        let heard = server.heard(method).into_iter();
-        let heard = heard.filter(|(session, _)| session == "a-1");
-        heard.map(|(_, params)| params).collect::<Vec<_>>()
-    };
-    assert_eq!(in_new("logging/setLevel"), [json!({ "level": "info" })]);
-    assert_eq!(in_new("resources/subscribe"), [json!({ "uri": "a://1" })]);
+    server.hears("resources/subscribe", 3).await;
+    let level = json!({ "level": "info" });
+    assert_eq!(server.heard_in("a-1", "logging/setLevel"), [level]);
+    assert_eq!(
+        server.heard_in("a-1", "resources/subscribe"),
+        [json!({ "uri": "a://1" })]
+    );
+
+    // And the next one, what was said in that.
+    for (method, uri) in [("subscribe", "a://3"), ("unsubscribe", "a://1")] {
+        let method = format!("resources/{method}");
+        client.ask(&method, json!({ "uri": uri })).await;
+    }
+    server.forget();
+    client.ask("tools/list", json!({})).await;
+    server.hears("resources/subscribe", 5).await;
+    server.hears("logging/setLevel", 3).await;
+    assert_eq!(
+        server.heard_in("a-2", "resources/subscribe"),
+        [json!({ "uri": "a://3" })]
+    );
+}
+
+#[tokio::test]
+async fn what_is_said_only_after_a_loss_outlives_the_next() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    let uri = json!({ "uri": "a://1" });
+    server.forget();
+    client.ask("tools/list", json!({})).await;
+    client.ask("resources/subscribe", uri.clone()).await;
+    server.forget();
+    client.ask("tools/list", json!({})).await;
+    server.hears("resources/subscribe", 2).await;
+    assert_eq!(server.heard_in("a-2", "resources/subscribe"), [uri]);
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_not_idle_though_nothing_more_is_to_be_known_of_it() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SESSION_IDLE_TIMEOUT", 2_000)
+        .set("MCP_RATE_LIMIT_ENABLED", false);
+    let gateway = gateway.start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    let uri = json!({ "uri": "a://1" });
+    client.ask("resources/subscribe", uri.clone()).await;
+    let clock = Clock::default();
+    let until = clock.now() + Duration::from_millis(2_500);
+    while clock.now() < until {
+        client.ask("tools/list", json!({})).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.forget();
+    client.ask("tools/list", json!({})).await;
+    server.hears("resources/subscribe", 2).await;
+    assert_eq!(server.heard_in("a-1", "resources/subscribe"), [uri]);
+}
+
+#[tokio::test]
+async fn what_a_server_refused_or_is_too_long_is_not_asked_again_of_another_session() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    let long = format!("a://{}", "x".repeat(10_000));
+    for (uri, is_refused) in [("b://refused", true), (&*long, false), ("a://1", false)] {
+        let uri = json!({ "uri": uri });
+        let answer = client.ask("resources/subscribe", uri).await;
+        assert_eq!(answer["error"].is_object(), is_refused, "{answer}");
+    }
+    server.forget();
+    client.ask("tools/list", json!({})).await;
+    let uri = json!({ "uri": "a://2" });
+    client.ask("resources/unsubscribe", uri.clone()).await;
+    server.hears("resources/subscribe", 4).await;
+    // Whatever else it is told comes before what it is told in the next one.
+    server.forget();
+    client.ask("tools/list", json!({})).await;
+    server.hears("resources/subscribe", 5).await;
+    for session in ["a-1", "a-2"] {
+        assert_eq!(
+            server.heard_in(session, "resources/subscribe"),
+            [json!({ "uri": "a://1" })]
+        );
+    }
+}
+
+/// There may be as many as a thousand, under the limit of their service.
+#[tokio::test]
+async fn a_call_does_not_wait_for_all_that_its_new_session_is_to_know() {
+    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+        let server = Server::start("a").await;
+        let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+        let client = Client::begin_at(&gateway, path, "2025-06-18").await;
+        let uri = json!({ "uri": "a://1" });
+        client.ask("resources/subscribe", uri).await;
+        server
+            .upstream
+            .handle(|request| match answer("a", 1, request) {
+                reply if rpc(request) != "resources/subscribe" => reply,
+                _ if request.header("mcp-session-id") != Some("a-1") => Reply::status(404),
+                _ => Reply::hang(),
+            });
+        let call = client.ask("tools/call", json!({ "name": name, "arguments": {} }));
+        let call = tokio::time::timeout(Duration::from_secs(5), call).await;
+        let call = call.unwrap_or_else(|_| panic!("{path}: no answer"));
+        assert!(call["error"].is_null(), "{path}: {call}");
+        server.hears("resources/subscribe", 2).await;
+    }
 }
 
 #[tokio::test]

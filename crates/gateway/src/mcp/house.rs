@@ -46,12 +46,10 @@ pub(crate) struct House {
     /// Whether only this machine reaches the gateway, as long as the process runs.
     on_loopback: bool,
     clients: Table<ClientSession>,
-    replaced: Table<UpstreamSession>,
+    stand_ins: Table<UpstreamSession>,
     pool: Table<UpstreamSession>,
     parked: Sessions<Parked>,
     ended: Sessions<()>,
-    /// What would take the place of a session that passes through, where it has something to know.
-    spare: Table<UpstreamSession>,
     keep_alive: KeepAliveInterval,
     max_message_bytes: usize,
     max_stream_bytes: u64,
@@ -81,11 +79,10 @@ impl House {
             origin: origin(settings, on_loopback)?,
             on_loopback,
             clients: Table::new(limits(idle), clock)?,
-            replaced: Table::new(limits(idle), clock)?,
+            stand_ins: Table::new(limits(idle), clock)?,
             pool: Table::new(limits(idle), clock)?,
             parked: Sessions::new(limits(PARKED), clock)?,
             ended: Sessions::new(limits(idle), clock)?,
-            spare: Table::new(limits(idle), clock)?,
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
@@ -138,9 +135,10 @@ impl House {
         &self.clients
     }
 
-    /// Sessions in the place of those that upstreams lost, by the session of the client.
-    pub(crate) fn replaced(&self) -> &Table<UpstreamSession> {
-        &self.replaced
+    /// Sessions in the place of those that upstreams lost, or would be told something if they did,
+    /// by the session of the client.
+    pub(crate) fn stand_ins(&self) -> &Table<UpstreamSession> {
+        &self.stand_ins
     }
 
     /// Sessions with older upstreams that serve clients who have none.
@@ -149,10 +147,6 @@ impl House {
     }
 
     /// Calls that wait for a client's answer.
-    pub(crate) fn spare(&self) -> &Table<UpstreamSession> {
-        &self.spare
-    }
-
     pub(crate) fn parked(&self) -> &Sessions<Parked> {
         &self.parked
     }
@@ -213,7 +207,7 @@ impl House {
     }
 
     fn sweep_as_of(&self, now: Instant) {
-        for table in [&self.replaced, &self.spare, &self.pool] {
+        for table in [&self.stand_ins, &self.pool] {
             table.0.sweep(now);
         }
         self.clients.0.sweep(now);

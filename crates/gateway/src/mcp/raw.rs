@@ -24,6 +24,7 @@ use super::{
     Door, Refusal,
     call::Message,
     exchange::is_event_stream,
+    known::Told,
     late::{self, Waiting},
     lost,
     refusal::JSON,
@@ -125,9 +126,7 @@ pub(super) async fn legacy(
     session: Option<Session>,
 ) -> Response<Body> {
     door.learn(envelope).await;
-    if let Some(session) = &session {
-        session.note(door, envelope);
-    }
+    let told = Told::read(envelope);
     let (class, body) = (door.class(envelope), body.clone());
     let version = version(headers);
     let message = move |upstream: Option<&HeaderValue>, instance| Message {
@@ -144,7 +143,7 @@ pub(super) async fn legacy(
         let result = match session {
             Some(session) => {
                 session
-                    .send(&own_door, |id, at| message(id, Some(at)))
+                    .send(&own_door, told, |id, at| message(id, Some(at)))
                     .await
             }
             None => own_door.send(message(None, None)).await,
@@ -298,7 +297,11 @@ pub(super) async fn listen(
             message
         };
         let result = match session {
-            Some(session) => session.send(&own, |id, at| message(id, Some(at))).await,
+            Some(session) => {
+                session
+                    .send(&own, None, |id, at| message(id, Some(at)))
+                    .await
+            }
             None => own.send(message(None, None)).await,
         };
         answer_with(&own, result, None, LISTENING).await
@@ -317,8 +320,8 @@ pub(super) async fn end(
     let house = door.shared.mcp();
     if let Some(session) = &session {
         house.end(session.id(), &door.caller);
-        house.spare().remove(&session.id(), &door.caller);
-        if let Some(other) = house.replaced().remove(&session.id(), &door.caller) {
+        let other = house.stand_ins().remove(&session.id(), &door.caller);
+        if let Some(other) = other.filter(|it| it.has_taken_over()) {
             other.end(door).await;
             return Response::new(Body::empty());
         }

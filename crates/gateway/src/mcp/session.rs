@@ -10,8 +10,9 @@ use http::{HeaderValue, Response};
 use super::{
     Door, Message, Refusal,
     client::ClientSession,
+    known::Told,
     lost,
-    upstream::{Introduction, UpstreamSession},
+    upstream::{Introduction, Live, UpstreamSession},
 };
 use crate::service::Payload;
 
@@ -179,25 +180,9 @@ impl Session {
         self.version
     }
 
-    /// Notes what a message tells the upstream of this session to remember, for another session to
-    /// know if it takes the place of this one.
-    pub(super) fn note(&self, door: &Door, envelope: &Envelope<'_>) {
-        if !self.passes_through() || !UpstreamSession::is_told_by(envelope) {
-            return;
-        }
-        let Some(introduction) = self.introduction() else {
-            return;
-        };
-        let spare = door.shared.mcp().spare();
-        let new = || Arc::new(UpstreamSession::new(introduction));
-        // Without room for it, another session will know less.
-        if let Ok(spare) = spare.get_or_insert(self.id, &door.caller, new) {
-            spare.note(envelope);
-        }
-    }
-
     /// Sends a message in the upstream's session. If the upstream has lost it, another takes its
-    /// place: the one thing of a session that passes through which the gateway remembers.
+    /// place: the one thing of a session that passes through which the gateway remembers, with what
+    /// clients have `told` the upstream to.
     ///
     /// # Errors
     ///
@@ -205,37 +190,84 @@ impl Session {
     pub(super) async fn send(
         &self,
         door: &Door,
+        told: Option<Told>,
         message: impl Fn(Option<&HeaderValue>, Arc<str>) -> Message,
     ) -> Result<Response<Payload>, Refusal> {
-        let replaced = door.shared.mcp().replaced();
-        if let Some(other) = replaced.get(&self.id, &door.caller) {
-            return other
+        let (response, stand_in) = self.deliver(door, message).await?;
+        if let Some(told) = told
+            && !refuses(&response)
+        {
+            self.note(door, told);
+        }
+        if let Some((other, live)) = stand_in {
+            other.restore(door, &live);
+        }
+        Ok(response)
+    }
+
+    /// The answer to a message; with what took the place of the upstream's session, if anything did.
+    async fn deliver(
+        &self,
+        door: &Door,
+        message: impl Fn(Option<&HeaderValue>, Arc<str>) -> Message,
+    ) -> Result<(Response<Payload>, Option<StandIn>), Refusal> {
+        let stand_ins = door.shared.mcp().stand_ins();
+        let other = stand_ins.get(&self.id, &door.caller);
+        if let Some(other) = other.filter(|it| it.has_taken_over()) {
+            let (response, live) = other
                 .send(door, |live| message(live.id(), live.instance()))
-                .await
-                .map(|(response, _)| response);
+                .await?;
+            return Ok((response, Some((other, live))));
         }
         let instance = Arc::clone(&self.instance);
         let response = door.send(message(self.upstream.as_ref(), instance)).await?;
         let response = lost::look(door, response).await?;
         if self.upstream.is_none() || !lost::is_session_lost(&response) {
-            return Ok(response);
+            return Ok((response, None));
         }
         // Without its words nobody can begin a session in the client's name: it will itself.
         let Some(introduction) = self.introduction() else {
-            return Ok(response);
+            return Ok((response, None));
         };
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a client's session; beginning another"
         );
-        let spare = door.shared.mcp().spare().get(&self.id, &door.caller);
-        let new = || spare.unwrap_or_else(|| Arc::new(UpstreamSession::new(introduction)));
-        let other = replaced.get_or_insert(self.id, &door.caller, new)?;
+        let new = || Arc::new(UpstreamSession::stand_in(introduction));
+        let other = stand_ins.get_or_insert(self.id, &door.caller, new)?;
+        other.take_over();
         // Once more, and no oftener, whatever comes of it.
         let live = other.live(door).await?;
         let response = door.send(message(live.id(), live.instance())).await?;
-        lost::look(door, response).await
+        let response = lost::look(door, response).await?;
+        Ok((response, Some((other, live))))
     }
+
+    /// Notes what the upstream was told to remember, for another session to be told if it takes the
+    /// place of this one.
+    fn note(&self, door: &Door, told: Told) {
+        let stand_ins = door.shared.mcp().stand_ins();
+        let other = stand_ins.get(&self.id, &door.caller);
+        let other = other.or_else(|| {
+            let introduction = self.introduction()?;
+            let new = || Arc::new(UpstreamSession::stand_in(introduction));
+            // Without room for it, another session will know less.
+            stand_ins.get_or_insert(self.id, &door.caller, new).ok()
+        });
+        if let Some(other) = other {
+            other.note(told);
+        }
+    }
+}
+
+/// What took the place of an upstream's session, as its upstream knows it.
+type StandIn = (Arc<UpstreamSession>, Arc<Live>);
+
+/// Whether an answer says that nothing was done, as far as that can be seen of it.
+fn refuses(response: &Response<Payload>) -> bool {
+    let body = response.body();
+    let is_error = || Envelope::read(&body.bytes).is_ok_and(|it| it.error_code().is_some());
+    !response.status().is_success() || body.stream.is_none() && is_error()
 }
 
 const UNKNOWN_CLIENT: &str = r#"{"name":"unknown","version":"0"}"#;

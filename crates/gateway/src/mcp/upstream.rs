@@ -1,9 +1,9 @@
 use std::{
-    collections::HashMap,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bartizan_classify::RequestClass;
@@ -12,7 +12,7 @@ use bartizan_protocol::{
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
     method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
 };
-use bartizan_transport::bridge::{self, Listen};
+use bartizan_transport::{bridge, host::QUIET};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, Response, StatusCode,
@@ -29,16 +29,21 @@ use super::{
     ask::{self, Turns, fresh_id},
     call::{Errand, changes_a_list},
     client::ClientSession,
+    known::{Known, Told},
     lost,
     news::Attendance,
     raw::{EITHER, EVENTS},
     refusal::JSON,
+    restoring::Restoring,
     subscribed::Subscribed,
 };
 use crate::service::{Payload, Stream};
 
 /// How much news a listener may fall behind before it misses some.
 const NEWS: usize = 256;
+/// How long who needs a session waits for it to know what the lost one knew, which may be as much as
+/// a thousand requests.
+const RESTORING: Duration = Duration::from_secs(1);
 
 /// What a client says of itself when it begins.
 #[derive(Clone, Debug)]
@@ -70,15 +75,18 @@ pub(crate) struct UpstreamSession {
     introduction: Introduction,
     /// Whose it is, unless several clients share it: who is asked what the upstream asks.
     client: Weak<ClientSession>,
+    /// Whether it is for a client whose messages pass through to a session of the upstream's, and
+    /// who is asked in those.
+    stands_in: bool,
+    /// Whether it has taken the place of the one that it stands in for.
+    has_taken_over: AtomicBool,
     live: Mutex<Option<Arc<Live>>>,
     /// How often the upstream did not begin one.
     failures: AtomicU64,
     news: broadcast::Sender<Bytes>,
     /// Once the upstream said in this session that its lists have changed.
     own_lists: OnceLock<u64>,
-    /// The parameters of the last `logging/setLevel` that was answered.
-    level: SyncMutex<Option<Arc<str>>>,
-    watched: SyncMutex<HashMap<Box<str>, usize>>,
+    known: Arc<Known>,
     attendance: SyncMutex<Weak<Attendance>>,
     turns: Arc<Turns>,
 }
@@ -92,7 +100,11 @@ pub(crate) struct Live {
     /// The result of `initialize`.
     result: Bytes,
     mixes_questions: bool,
-    subscribed: Subscribed,
+    /// Whether the upstream is not to ask about what the gateway itself says in it.
+    is_quiet: bool,
+    /// Whether it knows what the lost one knew, or is being told.
+    is_restored: AtomicBool,
+    pub(super) subscribed: Subscribed,
     errand: Errand,
     /// Whether the upstream knows that it is over.
     is_over: AtomicBool,
@@ -102,7 +114,7 @@ impl Drop for Live {
     /// Tells the upstream that nobody will come back: sessions that are forgotten here are not
     /// to pile up there.
     fn drop(&mut self) {
-        if self.id.is_some() && !self.is_over.load(Ordering::Relaxed) {
+        if self.id.is_some() && !self.is_over() {
             self.errand.run(self.farewell());
         }
     }
@@ -163,6 +175,11 @@ impl Live {
         door.in_time(self.subscribed.hold(uri)).await
     }
 
+    /// Whether the upstream knows that it is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
     fn farewell(&self) -> Message {
         Message {
             method: Method::DELETE,
@@ -176,11 +193,15 @@ impl Live {
 
     /// A message of the gateway's own in this session.
     pub(super) fn aside(&self, body: Bytes) -> Message {
+        let mut headers = self.headers();
+        if self.is_quiet {
+            headers.push((QUIET, HeaderValue::from_static("1")));
+        }
         Message {
             method: Method::POST,
             body,
             class: RequestClass::Idempotent,
-            headers: self.headers(),
+            headers,
             instance: Some(self.instance()),
             is_clients: false,
         }
@@ -207,12 +228,13 @@ impl UpstreamSession {
         Self {
             introduction,
             client: Weak::new(),
+            stands_in: false,
+            has_taken_over: AtomicBool::new(false),
             live: Mutex::new(None),
             failures: AtomicU64::new(0),
             news: broadcast::channel(NEWS).0,
             own_lists: OnceLock::new(),
-            level: SyncMutex::default(),
-            watched: SyncMutex::default(),
+            known: Arc::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
         }
@@ -224,6 +246,25 @@ impl UpstreamSession {
             client: Arc::downgrade(client),
             ..Self::new(client.introduction().clone())
         }
+    }
+
+    /// One for a client whose messages pass through to a session of the upstream's, should that be
+    /// lost.
+    pub(super) fn stand_in(introduction: Introduction) -> Self {
+        Self {
+            stands_in: true,
+            ..Self::new(introduction)
+        }
+    }
+
+    /// Notes that the session which it stands in for is lost.
+    pub(super) fn take_over(&self) {
+        self.has_taken_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has taken the place of the session which it stands in for.
+    pub(super) fn has_taken_over(&self) -> bool {
+        self.has_taken_over.load(Ordering::Relaxed)
     }
 
     /// The session as it is, begun if it was not.
@@ -262,47 +303,46 @@ impl UpstreamSession {
         self.begun(door, live).await
     }
 
-    /// Begins a session in `place`, which is empty: the first, or one that knows what the lost one
-    /// knew. Whoever needed it waits for that, and need not stay for it to happen.
+    /// Begins a session in `place`, which is empty: the first, or one that is told what the lost one
+    /// knew. Whoever needed it waits a while for that, and need not stay for it to happen.
     async fn begun(
         &self,
         door: &Door,
         mut place: MutexGuard<'_, Option<Arc<Live>>>,
     ) -> Result<Arc<Live>, Refusal> {
-        let begun = begin(door, &self.introduction).await;
+        let begun = begin(door, &self.introduction, self.stands_in).await;
         let begun = Arc::new(begun.inspect_err(|_| {
             self.failures.fetch_add(1, Ordering::Relaxed);
         })?);
         *place = begun.kept(door);
         let is_kept = place.is_some();
         drop(place);
-        if is_kept && let Some(restoring) = self.restore(door, &begun) {
-            let _ = restoring.await;
+        // What the upstream asks first is for the message of the client that one in the place of
+        // its own is begun for: that goes first.
+        if is_kept
+            && !self.stands_in
+            && let Some(restoring) = self.restore(door, &begun)
+        {
+            tokio::select! {
+                _ = restoring => {}
+                () = door.shared.clock().sleep(RESTORING) => {}
+            }
         }
         Ok(begun)
     }
 
-    /// Has a new session know what the lost one knew, if that is anything.
-    fn restore(&self, door: &Door, live: &Arc<Live>) -> Option<JoinHandle<()>> {
-        let level = self.level.lock().clone();
-        let watched: Vec<_> = self.watched.lock().keys().cloned().collect();
-        if level.is_none() && watched.is_empty() {
+    /// Has a new session know what the lost one knew, if that is anything, and nobody has seen to it.
+    pub(super) fn restore(&self, door: &Door, live: &Arc<Live>) -> Option<JoinHandle<()>> {
+        if live.is_restored.swap(true, Ordering::Relaxed) || self.known.is_empty() {
             return None;
         }
-        let (door, live, client) = (door.clone(), Arc::clone(live), self.client.clone());
-        Some(tokio::spawn(async move {
-            if let Some(level) = level {
-                ask(&door, &live, &client, "logging/setLevel", &level).await;
-            }
-            for uri in watched {
-                let mut is_subscribed = live.subscribed.hold(&uri).await;
-                if !*is_subscribed {
-                    let params = uri_params(&uri);
-                    let answer = ask(&door, &live, &client, RESOURCES_SUBSCRIBE, &params).await;
-                    *is_subscribed = answer.as_deref().and_then(result_of).is_some();
-                }
-            }
-        }))
+        let restoring = Restoring {
+            door: door.clone(),
+            live: Arc::clone(live),
+            client: self.client.clone(),
+            known: Arc::clone(&self.known),
+        };
+        Some(tokio::spawn(restoring.run()))
     }
 
     /// Sends a message in this session; once more in another if the upstream had lost it, for
@@ -341,57 +381,24 @@ impl UpstreamSession {
         &self.turns
     }
 
-    /// Whether a message has its upstream remember something of its session.
-    pub(super) fn is_told_by(envelope: &Envelope<'_>) -> bool {
-        matches!(
-            envelope.method(),
-            Some(LOGGING_SET_LEVEL | RESOURCES_SUBSCRIBE | RESOURCES_UNSUBSCRIBE)
-        )
-    }
-
-    /// Has a session that is not begun yet know what the message says, but of no more resources than
-    /// a client may watch.
-    pub(super) fn note(&self, envelope: &Envelope<'_>) {
-        match (envelope.method(), envelope.subject()) {
-            (Some(LOGGING_SET_LEVEL), _) => {
-                *self.level.lock() = envelope.params().map(Into::into);
-            }
-            (Some(RESOURCES_SUBSCRIBE), Some(uri)) => {
-                let mut watched = self.watched.lock();
-                if watched.len() < Listen::MAX_RESOURCES {
-                    watched.insert((&*uri).into(), 1);
-                }
-            }
-            (Some(RESOURCES_UNSUBSCRIBE), Some(uri)) => {
-                self.watched.lock().remove(&*uri);
-            }
-            _ => {}
-        }
+    /// Notes what the upstream is told, in this session or in the one that it stands in for.
+    pub(super) fn note(&self, told: Told) {
+        self.known.note(told);
     }
 
     /// Counts one more who watches a resource.
     pub(super) fn count_watch(&self, uri: &str) {
-        let mut watched = self.watched.lock();
-        *watched.entry(uri.into()).or_default() += 1;
+        self.known.count_watch(uri);
     }
 
     /// Counts one less who watches a resource; whether it was the last.
     pub(super) fn count_unwatch(&self, uri: &str) -> bool {
-        let mut watched = self.watched.lock();
-        let Some(count) = watched.get_mut(uri) else {
-            return false;
-        };
-        *count -= 1;
-        let was_last = *count == 0;
-        if was_last {
-            watched.remove(uri);
-        }
-        was_last
+        self.known.count_unwatch(uri)
     }
 
     /// Whether anybody watches a resource.
     pub(super) fn is_watched(&self, uri: &str) -> bool {
-        self.watched.lock().contains_key(uri)
+        self.known.is_watched(uri)
     }
 
     /// Sends a request of the gateway's own and gives the response, if one came.
@@ -501,7 +508,7 @@ impl UpstreamSession {
     pub(crate) async fn log_everything(&self, door: &Door) -> Result<(), Refusal> {
         let live = self.live(door).await?;
         let logs = edit::get(live.result(), &["capabilities", "logging"]).is_some();
-        if logs && self.level.lock().is_none() {
+        if logs && self.known.level().is_none() {
             // Twice is as good as once.
             self.set_level(door, ALL_LEVELS).await;
         }
@@ -512,11 +519,11 @@ impl UpstreamSession {
     /// that take its place.
     pub(crate) async fn set_level(&self, door: &Door, params: &str) {
         if self
-            .request(door, "logging/setLevel", params)
+            .request(door, LOGGING_SET_LEVEL, params)
             .await
             .is_some()
         {
-            *self.level.lock() = Some(params.into());
+            self.known.set_level(params.into());
         }
     }
 
@@ -538,25 +545,12 @@ impl UpstreamSession {
 
 const ALL_LEVELS: &str = r#"{"level":"debug"}"#;
 
-fn uri_params(uri: &str) -> String {
+pub(super) fn uri_params(uri: &str) -> String {
     format!(r#"{{"uri":{}}}"#, edit::string(uri))
 }
 
-/// Sends a request in a session as it is, and waits for the response.
-async fn ask(
-    door: &Door,
-    live: &Arc<Live>,
-    client: &Weak<ClientSession>,
-    method: &str,
-    params: &str,
-) -> Option<Bytes> {
-    let body = error::request(&fresh_id(), method, Some(params));
-    let response = door.send(live.aside(body)).await.ok()?;
-    answer(door, live, client, response).await
-}
-
 /// The response in an answer. Over one connection a server may ask in it what belongs to no call.
-async fn answer(
+pub(super) async fn answer(
     door: &Door,
     live: &Arc<Live>,
     client: &Weak<ClientSession>,
@@ -588,7 +582,7 @@ async fn answer(
 }
 
 /// Introduces the gateway to an upstream in the words of a client.
-async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal> {
+async fn begin(door: &Door, introduction: &Introduction, stands_in: bool) -> Result<Live, Refusal> {
     const ID: &str = r#""bartizan-initialize""#;
 
     let request = bridge::initialize_request(
@@ -626,6 +620,8 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
         instance,
         result: Bytes::copy_from_slice(result.as_bytes()),
         mixes_questions,
+        is_quiet: stands_in && mixes_questions,
+        is_restored: AtomicBool::new(false),
         subscribed: Subscribed::default(),
         errand: door.errand(),
         is_over: AtomicBool::new(false),
@@ -634,7 +630,7 @@ async fn begin(door: &Door, introduction: &Introduction) -> Result<Live, Refusal
     Ok(live)
 }
 
-fn result_of(message: &[u8]) -> Option<&str> {
+pub(super) fn result_of(message: &[u8]) -> Option<&str> {
     Envelope::read(message).ok()?.result()
 }
 
