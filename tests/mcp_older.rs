@@ -424,6 +424,30 @@ async fn what_is_no_message_is_a_failure_of_the_call() {
     }
 }
 
+/// Media types have no case.
+#[tokio::test]
+async fn a_message_that_is_called_a_text_is_one() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    for kind in ["text/plain", "Text/Plain; charset=UTF-8"] {
+        server.upstream.handle(move |request| match &*rpc(request) {
+            "tools/call" => Reply::status(200)
+                .header("content-type", kind)
+                .body(result_of(request)),
+            _ => answer_of_a(request),
+        });
+        let params = json!({ "name": "look", "arguments": {} });
+        let answer = client.ask("tools/call", params).await;
+        assert_eq!(answer["result"]["content"], json!([]), "{kind}: {answer}");
+    }
+}
+
+fn result_of(request: &Recorded) -> String {
+    let id = &json_of(request)["id"];
+    json!({ "jsonrpc": "2.0", "id": id, "result": { "content": [] } }).to_string()
+}
+
 #[tokio::test]
 async fn no_revision_is_agreed_on_that_messages_are_then_refused_for() {
     let server = Server::start("a").await;

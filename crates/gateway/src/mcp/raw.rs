@@ -272,7 +272,9 @@ fn may_be_message(response: &Response<Payload>) -> bool {
         && match essence.flatten().map(<[u8]>::trim_ascii) {
             None => true,
             // What some servers call their messages, and all proxies their excuses.
-            Some(b"text/plain") => response.status().is_success(),
+            Some(kind) if kind.eq_ignore_ascii_case(b"text/plain") => {
+                response.status().is_success()
+            }
             Some(kind) => kind.eq_ignore_ascii_case(b"application/json"),
         }
 }
