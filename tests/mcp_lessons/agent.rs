@@ -58,6 +58,14 @@ impl Agent {
         }
     }
 
+    /// A client of all services of the gateway.
+    pub fn of_all(gateway: &Running) -> Self {
+        Self {
+            url: format!("http://{}/mcp", gateway.address),
+            ..Self::new(gateway)
+        }
+    }
+
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self

@@ -17,3 +17,4 @@ mod server;
 mod sessions;
 mod streams;
 mod tools;
+mod watching;

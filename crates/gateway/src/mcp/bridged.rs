@@ -16,7 +16,7 @@ use super::{
     Door, Refusal, Session,
     ask::{self, Client, ModernClient, Request},
     client::ClientSession,
-    news,
+    follow, news,
     respond::{accepted, json, respond},
     talk::Talk,
     tools, turns,
@@ -145,7 +145,7 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
     if method == Method::GET {
         // Before anybody asks what only who has a stream is asked.
         let stream = news::stream(door, &client, &session.id());
-        news::attend(door, &client);
+        follow::attend(door, &client);
         return turns::until_gone(door, stream, None);
     }
     door.shared.mcp().end(session.id(), &door.caller);
@@ -271,14 +271,14 @@ async fn answer_locally(
         }
         Local::Subscribe => match uri() {
             Some(uri) => {
-                if let Err(refusal) = news::subscribe(door, client, &uri) {
+                if let Err(refusal) = follow::subscribe(door, client, &uri) {
                     return request.refused(&refusal);
                 }
             }
             None => return missing(request, "uri"),
         },
         Local::Unsubscribe => match uri() {
-            Some(uri) => news::unsubscribe(door, client, &uri),
+            Some(uri) => client.unwatch(door.service.id(), &uri),
             None => return missing(request, "uri"),
         },
         Local::Initialize | Local::Discover => {

@@ -33,6 +33,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// Why a request was cancelled, as raw JSON, if that was said.
 type Reason = Option<Box<str>>;
 
+/// Resources, each with the service that has it.
+pub(super) type Resources = BTreeSet<(u64, Box<str>)>;
+
 /// What the gateway keeps of a client of an older revision whose session it holds itself.
 ///
 /// All of it can be lost: the token says who the client is, and the rest is asked for again.
@@ -50,8 +53,7 @@ pub(crate) struct ClientSession {
     news: Mutex<broadcast::Sender<Bytes>>,
     /// How many streams are open on which it can be asked.
     streams: watch::Sender<usize>,
-    /// Resources, each with the service that has it.
-    watched: Mutex<BTreeSet<(u64, Box<str>)>>,
+    watched: watch::Sender<Resources>,
     attendance: Mutex<HashMap<u64, Attendance>>,
 }
 
@@ -70,7 +72,7 @@ impl ClientSession {
             upstreams: Mutex::default(),
             news: Mutex::new(broadcast::channel(NEWS).0),
             streams: watch::Sender::new(0),
-            watched: Mutex::default(),
+            watched: watch::Sender::default(),
             attendance: Mutex::default(),
         }
     }
@@ -227,35 +229,35 @@ impl ClientSession {
         let _ = self.news.lock().send(message);
     }
 
-    /// Watches a resource of a service; whether that is new.
+    /// Watches a resource of a service.
     ///
     /// # Errors
     ///
     /// When it watches as many as it may.
-    pub(crate) fn watch(&self, service: u64, uri: &str) -> Result<bool, Refusal> {
-        let mut watched = self.watched.lock();
+    pub(crate) fn watch(&self, service: u64, uri: &str) -> Result<(), Refusal> {
         let resource = (service, uri.into());
-        if watched.contains(&resource) {
-            return Ok(false);
+        let mut has_room = true;
+        self.watched.send_if_modified(|watched| {
+            has_room = watched.len() < Listen::MAX_RESOURCES || watched.contains(&resource);
+            has_room && watched.insert(resource)
+        });
+        if has_room {
+            return Ok(());
         }
-        if watched.len() >= Listen::MAX_RESOURCES {
-            let text = format!("{} resources are watched already", Listen::MAX_RESOURCES);
-            return Err(Refusal::answer(error::OVERLOADED, text));
-        }
-        Ok(watched.insert(resource))
+        let text = format!("{} resources are watched already", Listen::MAX_RESOURCES);
+        Err(Refusal::answer(error::OVERLOADED, text))
     }
 
-    /// Watches a resource no longer; whether it was watched.
-    pub(crate) fn unwatch(&self, service: u64, uri: &str) -> bool {
-        self.watched.lock().remove(&(service, uri.into()))
+    /// Watches a resource no longer.
+    pub(crate) fn unwatch(&self, service: u64, uri: &str) {
+        let resource = (service, uri.into());
+        self.watched
+            .send_if_modified(|watched| watched.remove(&resource));
     }
 
-    /// The resources of a service that it watches.
-    pub(crate) fn watched(&self, service: u64) -> Vec<Box<str>> {
-        let watched = self.watched.lock();
-        let first: (u64, Box<str>) = (service, "".into());
-        let of_service = watched.range(first..).take_while(|(it, _)| *it == service);
-        of_service.map(|(_, uri)| uri.clone()).collect()
+    /// The resources that it watches, now and as they change.
+    pub(super) fn watched(&self) -> watch::Receiver<Resources> {
+        self.watched.subscribe()
     }
 
     /// Replaces what follows the news of a service by what `begin` makes of it, if anything.
@@ -268,17 +270,6 @@ impl ClientSession {
         if let Some(begun) = begin(attendance.get(&service)) {
             attendance.insert(service, begun);
         }
-    }
-
-    /// The same, with what follows them so far for `begin` to end when it is time.
-    pub(crate) fn attend_anew(
-        &self,
-        service: u64,
-        begin: impl FnOnce(Option<Attendance>) -> Attendance,
-    ) {
-        let mut attendance = self.attendance.lock();
-        let before = attendance.remove(&service);
-        attendance.insert(service, begin(before));
     }
 
     /// Follows the news of services no longer, and forgets its sessions with them, but of those

@@ -12,6 +12,7 @@ mod client;
 pub(crate) mod direct;
 mod eras;
 mod exchange;
+mod follow;
 mod house;
 mod inbound;
 mod known;

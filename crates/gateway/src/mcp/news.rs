@@ -12,20 +12,19 @@ use std::{
 
 use axum::body::Body;
 use bartizan_backoff::{Backoff, Jitter};
-use bartizan_classify::RequestClass;
 use bartizan_protocol::{Envelope, Era, Kind, edit, error as code};
 use bartizan_transport::{
-    bridge::{ClientMeta, Listen, Route, server_notification, unstamp},
+    bridge::Listen,
     sessions::SessionId,
     stream::{EventStream, set_headers},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
-    Door, Exchange, Message, Refusal,
+    Door, Exchange, Refusal,
     ask::{self, ModernClient, Request},
     client::ClientSession,
     lost,
@@ -61,7 +60,7 @@ impl Attendance {
     }
 
     /// Whether it is about this very service, and not one that has its name.
-    fn is_of(&self, service: &Arc<Service>) -> bool {
+    pub(super) fn is_of(&self, service: &Arc<Service>) -> bool {
         self.service.as_ptr() == Arc::as_ptr(service)
     }
 }
@@ -106,168 +105,8 @@ pub(super) async fn next(news: &mut broadcast::Receiver<Bytes>) -> Option<Bytes>
     }
 }
 
-/// Has the client hear the news of the door's service from now on.
-pub(super) fn attend(door: &Door, client: &Arc<ClientSession>) {
-    client.attend(door.service.id(), |attendance| {
-        if attendance.is_some_and(|it| !it.is_over() && it.is_of(&door.service)) {
-            return None;
-        }
-        let task = follow(door.clone(), Arc::downgrade(client), None);
-        Some(Attendance::begin(Arc::downgrade(&door.service), task))
-    });
-}
-
-/// Begins anew with what the client watches now.
-fn attend_again(door: &Door, client: &Arc<ClientSession>) {
-    client.attend_anew(door.service.id(), |before| {
-        let task = follow(door.clone(), Arc::downgrade(client), before);
-        Attendance::begin(Arc::downgrade(&door.service), task)
-    });
-}
-
-/// Watches a resource of the door's service for a client of an older revision.
-///
-/// # Errors
-///
-/// When the client watches as many as it may.
-pub(super) fn subscribe(
-    door: &Door,
-    client: &Arc<ClientSession>,
-    uri: &str,
-) -> Result<(), Refusal> {
-    if client.watch(door.service.id(), uri)? {
-        attend_again(door, client);
-    }
-    Ok(())
-}
-
-/// Watches a resource no longer.
-pub(super) fn unsubscribe(door: &Door, client: &Arc<ClientSession>, uri: &str) {
-    if client.unwatch(door.service.id(), uri) {
-        attend_again(door, client);
-    }
-}
-
-/// Follows the news of a service, in the place of what did so before.
-async fn follow(door: Door, client: Weak<ClientSession>, mut before: Option<Attendance>) {
-    let mut pause = Pause::new();
-    while client.strong_count() > 0 {
-        let heard = match super::probe::speaks_modern(&door).await {
-            Ok(true) => {
-                drop(before.take());
-                follow_modern(&door, &client).await
-            }
-            Ok(false) => {
-                follow_legacy(&door, &client, before.take()).await;
-                Followed::Nothing
-            }
-            Err(_) => Followed::Nothing,
-        };
-        if heard == Followed::InVain {
-            return std::future::pending().await;
-        }
-        pause.after(&door, heard == Followed::Something).await;
-    }
-}
-
-/// How following a stream to its end went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Followed {
-    Something,
-    Nothing,
-    /// The upstream has no such stream.
-    InVain,
-}
-
-/// Follows the news of a session with an older upstream for as long as the client is there.
-async fn follow_legacy(door: &Door, client: &Weak<ClientSession>, before: Option<Attendance>) {
-    let Some(strong) = client.upgrade() else {
-        return;
-    };
-    let session = strong.upstream(door);
-    let uris = strong.watched(door.service.id());
-    drop(strong);
-    let watching = session.watch(door);
-    let watched = Watched::new(door, &session, uris);
-    // Only now, so that the upstream is told of nothing that stays as it was.
-    drop(before);
-    let mut news = session.news();
-    drop(session);
-    watched.subscribe().await;
-    while let (Some(message), Some(client)) = (next(&mut news).await, client.upgrade()) {
-        let message = if ask::takes_back(&message) {
-            ask::taken_back(door, &client, &message)
-        } else {
-            Some(message)
-        };
-        message.into_iter().for_each(|message| client.tell(message));
-    }
-    drop((watching, watched));
-}
-
-fn listen_request(door: &Door, client: &ClientSession) -> Option<Bytes> {
-    let mut listen = Listen::new("\"bartizan-listen\"");
-    (listen.tools, listen.prompts, listen.resources) = (true, true, true);
-    for uri in client.watched(door.service.id()) {
-        // A client watches no more than one stream may.
-        let _ = listen.watch(&uri);
-    }
-    let meta = ClientMeta {
-        capabilities: client.modern_capabilities(),
-        info: Some(&client.introduction().info),
-        log_level: None,
-    };
-    listen.request(&meta).ok()
-}
-
-/// Follows one stream of an upstream of 2026-07-28 to its end. The client's session does not
-/// live for the sake of its news.
-async fn follow_modern(door: &Door, client: &Weak<ClientSession>) -> Followed {
-    let request = client
-        .upgrade()
-        .and_then(|client| listen_request(door, &client));
-    let Some(body) = request else {
-        return Followed::Nothing;
-    };
-    let Ok(envelope) = Envelope::read(&body) else {
-        return Followed::Nothing;
-    };
-    let message = Message {
-        method: Method::POST,
-        class: RequestClass::Safe,
-        headers: ask::mirror(&envelope),
-        body: body.clone(),
-        instance: None,
-        is_clients: false,
-    };
-    let Ok(response) = door.send(message).await else {
-        return Followed::Nothing;
-    };
-    let mut exchange = listening(door, response);
-    let mut heard = Followed::Nothing;
-    while let Some(Ok(message)) = exchange.next().await {
-        let Ok(envelope) = Envelope::read(&message) else {
-            return heard;
-        };
-        if envelope.error_code() == Some(code::METHOD_NOT_FOUND) {
-            return Followed::InVain;
-        }
-        let (Some(client), Some(method)) = (client.upgrade(), envelope.method()) else {
-            return heard;
-        };
-        heard = Followed::Something;
-        door.heard(&envelope);
-        if server_notification(method) == Route::Subscribers
-            && let Ok(message) = unstamp(&message)
-        {
-            client.tell(message);
-        }
-    }
-    heard
-}
-
 /// Reads a stream that may have nothing to tell for as long as it likes.
-fn listening(door: &Door, response: Response<Payload>) -> Exchange {
+pub(super) fn listening(door: &Door, response: Response<Payload>) -> Exchange {
     let house = door.shared.mcp();
     Exchange::new(
         response,
@@ -278,13 +117,13 @@ fn listening(door: &Door, response: Response<Payload>) -> Exchange {
 }
 
 /// The pause before a broken stream is opened again.
-struct Pause {
+pub(super) struct Pause {
     backoff: Option<Backoff>,
     attempt: u32,
 }
 
 impl Pause {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let backoff = Backoff::exponential(Duration::from_millis(500))
             .max(Duration::from_secs(30))
             .jitter(Jitter::Equal)
@@ -295,7 +134,7 @@ impl Pause {
         }
     }
 
-    async fn after(&mut self, door: &Door, heard: bool) {
+    pub(super) async fn after(&mut self, door: &Door, heard: bool) {
         self.attempt = if heard { 1 } else { self.attempt + 1 };
         let delay = self.backoff.as_ref();
         let delay = delay.map(|it| it.delay(self.attempt, &mut fastrand::Rng::new()));
@@ -431,14 +270,14 @@ pub(super) async fn listen(
 
 /// The resources that one stream watches at an older upstream, which is told when the last
 /// stream that watched one has ended.
-struct Watched {
+pub(super) struct Watched {
     door: Door,
     session: Arc<UpstreamSession>,
     uris: Vec<Box<str>>,
 }
 
 impl Watched {
-    fn new(door: &Door, session: &Arc<UpstreamSession>, uris: Vec<Box<str>>) -> Self {
+    pub(super) fn new(door: &Door, session: &Arc<UpstreamSession>, uris: Vec<Box<str>>) -> Self {
         uris.iter().for_each(|uri| session.count_watch(uri));
         Self {
             door: door.clone(),
@@ -448,7 +287,7 @@ impl Watched {
     }
 
     /// Has the upstream watch what it does not yet.
-    async fn subscribe(&self) {
+    pub(super) async fn subscribe(&self) {
         for uri in &self.uris {
             self.session.subscribe(&self.door, uri).await;
         }
@@ -462,6 +301,9 @@ impl Drop for Watched {
             .into_iter()
             .filter(|uri| session.count_unwatch(uri))
             .collect();
+        if uris.is_empty() {
+            return;
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };

@@ -25,7 +25,7 @@ use futures_util::{FutureExt, StreamExt, future::select, stream};
 use http::Response;
 use tokio::sync::watch;
 
-use super::{Door, client::ClientSession, exchange::is_event_stream, news, news::Attendance};
+use super::{Door, client::ClientSession, exchange::is_event_stream, follow, news::Attendance};
 use crate::shared::Shared;
 
 /// How long services must be left alone before clients hear of a change: registries and reloads
@@ -111,7 +111,7 @@ pub(super) fn gone(door: &Door) -> impl Future<Output = ()> + Send + use<> {
 /// Has the client hear the news of all services from now on, and of services that come and go.
 pub(super) fn attend_all(door: &Door, client: &Arc<ClientSession>) {
     for service in door.shared.places().services() {
-        news::attend(&door.at(service), client);
+        follow::attend(&door.at(service), client);
     }
     client.attend(super::all::EVERYWHERE, |attendance| {
         if attendance.is_some_and(|it| !it.is_over()) {
@@ -143,7 +143,7 @@ async fn keep(mut door: Door, client: Weak<ClientSession>) {
         }
         client.attend_only(|service| now.contains_key(&service));
         for service in door.shared.places().services() {
-            news::attend(&door.at(service), &client);
+            follow::attend(&door.at(service), &client);
         }
         all_changed().for_each(|message| client.tell(message));
     }

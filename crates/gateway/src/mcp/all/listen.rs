@@ -13,7 +13,7 @@ use crate::mcp::{
     ask::{Client, ModernClient, Request},
     bridged,
     client::ClientSession,
-    news, probe,
+    follow, news, probe,
     respond::respond,
     talk::Talk,
     turns,
@@ -62,7 +62,7 @@ pub(super) async fn subscribe(
     };
     if &*request.method == "resources/unsubscribe" {
         for service in door.shared.places().services() {
-            news::unsubscribe(&door.at(service), client, &uri);
+            client.unwatch(service.id(), &uri);
         }
         return bridge::empty_result(&request.id);
     }
@@ -154,7 +154,7 @@ async fn watch(door: &Door, client: &Arc<ClientSession>, uri: &str) -> Result<()
         let answer = session.subscribe(door, uri).await;
         refused(answer.as_deref())?;
     }
-    news::subscribe(door, client, uri)
+    follow::subscribe(door, client, uri)
 }
 
 /// What an upstream says against a request, if it does not do it.

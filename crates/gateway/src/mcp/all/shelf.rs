@@ -20,7 +20,10 @@ use super::{
     own_tools::OwnTools,
 };
 use crate::{
-    mcp::{Door, Refusal, ask::Client, client::ClientSession, house, news, upstream::Introduction},
+    mcp::{
+        Door, Refusal, ask::Client, client::ClientSession, follow, house, news,
+        upstream::Introduction,
+    },
     service::Service,
 };
 
@@ -129,7 +132,7 @@ impl Shelf {
         let watch = watches.entry(door.service.id()).or_insert_with(|| {
             let listener = Arc::new(ClientSession::new(Introduction::of_gateway()));
             let generation = Arc::new(AtomicU64::new(0));
-            news::attend(&door.for_house(), &listener);
+            follow::attend(&door.for_house(), &listener);
             let (mut changes, counted) = (listener.news(), Arc::clone(&generation));
             tokio::spawn(async move {
                 while news::next(&mut changes).await.is_some() {
