@@ -1,4 +1,4 @@
-//! Who listens and watches: that nothing is lost or piled up.
+//! Who listens and watches: that nothing is lost or piled up, and that lists are what was told last.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use bartizan_tests::Variables;
+use bartizan_testkit::Upstream;
+use bartizan_tests::{Running, Variables};
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -66,6 +67,10 @@ fn notice(method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
+fn tools_changed() -> Value {
+    notice("notifications/tools/list_changed", &json!({}))
+}
+
 fn updated(uri: &str) -> Value {
     notice("notifications/resources/updated", &json!({"uri": uri}))
 }
@@ -92,21 +97,33 @@ async fn listens(agent: &Agent) -> Incoming {
     response.into_body()
 }
 
-/// A server of an older revision.
+/// The names of all tools.
+async fn tools(agent: &Agent) -> Vec<String> {
+    let listed = ask(agent, "tools/list", json!({})).await;
+    let tools = listed["result"]["tools"].as_array().expect("tools").iter();
+    let names = tools.filter_map(|it| it["name"].as_str());
+    names.map(str::to_owned).collect()
+}
+
+/// A server of an older revision, whose tool is called what the test says.
 struct Older {
     server: Server,
     held: Held,
+    tool: Arc<Mutex<String>>,
     /// The sessions that no gateway began for itself.
     clients: Arc<Mutex<Vec<String>>>,
 }
 
 impl Older {
-    async fn start() -> Self {
+    /// Says `first` on the stream of every client's session.
+    async fn start(first: &[Value]) -> Self {
         let (held, sessions) = (Held::default(), Sessions::default());
+        let tool = Arc::new(Mutex::new("t0".to_owned()));
         let clients: Arc<Mutex<Vec<String>>> = Arc::default();
-        let own = (held.clone(), Arc::clone(&clients));
+        let own = (held.clone(), Arc::clone(&tool), Arc::clone(&clients));
+        let first = first.to_vec();
         let handler = move |heard: &Heard| {
-            let (held, clients) = &own;
+            let (held, tool, clients) = &own;
             let said = sessions.housekeeping(heard, |_| status(404));
             if heard.json()["params"]["clientInfo"]["name"] == "agent" {
                 let number = sessions.begun();
@@ -115,7 +132,16 @@ impl Older {
             said.unwrap_or_else(|| match (&heard.method, &*heard.rpc()) {
                 (&Method::GET, _) => {
                     let session = heard.header("mcp-session-id").unwrap_or_default();
-                    held.stream(session)
+                    let say = held.stream(session);
+                    if clients.lock().iter().any(|it| it == session) {
+                        let pen = &held.0.lock()[session];
+                        first.iter().for_each(|it| pen.event(it));
+                    }
+                    say
+                }
+                (_, "tools/list") => {
+                    let tool = json!({"name": *tool.lock(), "inputSchema": {"type": "object"}});
+                    result(heard, &json!({"tools": [tool]}))
                 }
                 (_, "resources/list") => result(heard, &json!({"resources": []})),
                 (_, "resources/templates/list") => result(heard, &json!({"resourceTemplates": []})),
@@ -125,6 +151,7 @@ impl Older {
         Self {
             server: Server::start(handler).await,
             held,
+            tool,
             clients,
         }
     }
@@ -183,7 +210,7 @@ async fn what_stays_watched_at_an_older_server_is_heard_while_other_things_come_
     const TURNS: usize = 50;
     const PARTS: usize = 5;
 
-    let older = Older::start().await;
+    let older = Older::start(&[]).await;
     let gateway = variables(&older.server.url()).start().await;
     let agent = Agent::of_all(&gateway).initialized().await;
     let mut stream = listens(&agent).await;
@@ -263,4 +290,117 @@ async fn what_stays_watched_at_a_newer_server_is_heard_while_another_stream_is_o
         json!(["u://0", "u://1", "u://2"]),
     ];
     assert_eq!(watched, expected);
+}
+
+/// Goes on under a configuration with one more service, which the client hears of.
+async fn reload(gateway: &Running, url: &str, stream: &mut Incoming) {
+    let nowhere = format!("http://{}/mcp", Upstream::refusing());
+    let other = variables(url)
+        .set("MCP_SERVICES", "x,y")
+        .set("MCP_SERVICE_Y_TRANSPORT", "streamable-http")
+        .set("MCP_SERVICE_Y_ENDPOINT", nowhere);
+    gateway.reload(&other);
+    until(stream, "resources/list_changed").await;
+}
+
+/// What listens began under the configuration of before.
+#[tokio::test]
+async fn a_list_that_changed_is_new_after_a_change_of_something_else() {
+    let older = Older::start(&[]).await;
+    let gateway = variables(&older.server.url()).start().await;
+    let agent = Agent::of_all(&gateway).initialized().await;
+    let mut stream = listens(&agent).await;
+    let pen = older.pen(0).await;
+    assert_eq!(tools(&agent).await, ["x__t0"]);
+    reload(&gateway, &older.server.url(), &mut stream).await;
+    for turn in 1..=3 {
+        let name = format!("t{turn}");
+        older.tool.lock().clone_from(&name);
+        pen.event(&tools_changed());
+        until(&mut stream, "tools/list_changed").await;
+        assert_eq!(tools(&agent).await, [format!("x__{name}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_changed_at_a_newer_server_is_new_after_a_change_of_something_else() {
+    let (held, tool) = (Held::default(), Arc::new(Mutex::new("t0".to_owned())));
+    let own = (held.clone(), Arc::clone(&tool));
+    let server = Server::start(move |heard| {
+        let (held, tool) = &own;
+        modern_housekeeping(heard).unwrap_or_else(|| match &*heard.rpc() {
+            "subscriptions/listen" => held.stream(&held.count().to_string()),
+            "tools/list" => {
+                let tool = json!({"name": *tool.lock(), "inputSchema": {"type": "object"}});
+                result(heard, &json!({"resultType": "complete", "tools": [tool]}))
+            }
+            _ => error(404, heard, -32601, "Method not found"),
+        })
+    })
+    .await;
+    let gateway = variables(&server.url()).start().await;
+    let agent = Agent::of_all(&gateway).initialized().await;
+    let mut stream = listens(&agent).await;
+    // The first stream is the client's.
+    let pen = held.pen("0").await;
+    assert_eq!(tools(&agent).await, ["x__t0"]);
+    held.pen("1").await;
+    reload(&gateway, &server.url(), &mut stream).await;
+    assert_eq!(tools(&agent).await, ["x__t0"]);
+    for turn in 1..=2 {
+        let name = format!("t{turn}");
+        tool.lock().clone_from(&name);
+        pen.event(&tools_changed());
+        until(&mut stream, "tools/list_changed").await;
+        assert_eq!(tools(&agent).await, [format!("x__{name}")]);
+    }
+}
+
+/// What it hears is said in another session than that in which it asks.
+#[tokio::test]
+async fn a_list_that_changed_is_new_for_a_newer_client() {
+    let older = Older::start(&[]).await;
+    let gateway = variables(&older.server.url()).start().await;
+    let agent = Agent::of_all(&gateway);
+    let meta = json!({"io.modelcontextprotocol/clientInfo": {"name": "agent", "version": "1"}});
+    let listen = json!({"notifications": {"toolsListChanged": true}, "_meta": meta});
+    let stream = agent.begin_modern(1, "subscriptions/listen", listen).await;
+    let mut stream = stream.into_body();
+    let pen = older.pen(0).await;
+    for turn in 0..3 {
+        let name = format!("t{turn}");
+        older.tool.lock().clone_from(&name);
+        pen.event(&tools_changed());
+        until(&mut stream, "tools/list_changed").await;
+        let listed = agent.modern("tools/list", json!({"_meta": meta})).await;
+        let listed = listed.message();
+        let tool = &listed["result"]["tools"][0]["name"];
+        assert_eq!(*tool, format!("x__{name}"), "{listed}");
+    }
+}
+
+/// As servers do that find out in a session what it may do.
+#[tokio::test]
+async fn a_session_that_hears_of_changes_makes_no_other_ask_again() {
+    const SESSIONS: usize = 8;
+
+    let older = Older::start(&[tools_changed()]).await;
+    let gateway = variables(&older.server.url()).start().await;
+    let mut all = Vec::new();
+    for _ in 0..SESSIONS {
+        let agent = Agent::of_all(&gateway).initialized().await;
+        let mut stream = listens(&agent).await;
+        until(&mut stream, "tools/list_changed").await;
+        all.push((agent, stream));
+        for (agent, _) in &all {
+            assert_eq!(tools(agent).await, ["x__t0"]);
+        }
+    }
+    let asked = older.server.count("tools/list");
+    assert_eq!(
+        asked,
+        SESSIONS,
+        "for {} lists",
+        SESSIONS * (SESSIONS + 1) / 2
+    );
 }

@@ -211,8 +211,16 @@ impl Door {
         if !changes_a_list(envelope) {
             return;
         }
+        // Of the snapshot that counts now: whoever listens may have begun under another.
+        let latest = self.shared.latest();
+        let shared = latest.as_ref().unwrap_or(&self.shared);
         // Before the client hears of it, who then asks for the list.
-        self.shared.shelf().doubt(&self.service);
+        shared.shelf().doubt(&self.service);
+        self.doubt_tools(envelope);
+    }
+
+    /// The same of a change that one session alone may know of.
+    pub(super) fn doubt_tools(&self, envelope: &Envelope<'_>) {
         if envelope.method() == Some(method::NOTIFICATION_TOOLS_LIST_CHANGED)
             && let Some(mcp) = self.service.mcp()
         {

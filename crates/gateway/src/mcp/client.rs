@@ -20,7 +20,7 @@ use super::{
     ask::progress_token,
     news::Attendance,
     talk::Outgoing,
-    upstream::{Introduction, UpstreamSession},
+    upstream::{Introduction, OwnLists, UpstreamSession},
 };
 
 /// The most questions that may be open with one client.
@@ -42,6 +42,7 @@ pub(super) type Resources = BTreeSet<(u64, Box<str>)>;
 #[derive(Debug)]
 pub(crate) struct ClientSession {
     introduction: Introduction,
+    only_listens: bool,
     modern_capabilities: String,
     abilities: Abilities,
     log_level: Mutex<Option<LogLevel>>,
@@ -65,6 +66,7 @@ impl ClientSession {
                 .unwrap_or_else(|_| "{}".to_owned()),
             abilities: Abilities::read(capabilities),
             introduction,
+            only_listens: false,
             log_level: Mutex::default(),
             next: AtomicU64::new(1),
             asked: Mutex::default(),
@@ -75,6 +77,19 @@ impl ClientSession {
             watched: watch::Sender::default(),
             attendance: Mutex::default(),
         }
+    }
+
+    /// One that listens on behalf of others, who ask in sessions that are not its own.
+    pub(crate) fn listener(introduction: Introduction) -> Self {
+        Self {
+            only_listens: true,
+            ..Self::new(introduction)
+        }
+    }
+
+    /// Whether what it hears matters to others than itself.
+    pub(super) fn only_listens(&self) -> bool {
+        self.only_listens
     }
 
     pub(crate) fn introduction(&self) -> &Introduction {
@@ -108,9 +123,9 @@ impl ClientSession {
         Arc::clone(session)
     }
 
-    /// What lists of a service that only this session may have are known by; nothing as long as it
-    /// was not told of any change.
-    pub(crate) fn own_lists(&self, service: u64) -> Option<u64> {
+    /// The lists of a service that only this session may have; none as long as it was not told of
+    /// any change.
+    pub(super) fn own_lists(&self, service: u64) -> Option<OwnLists> {
         self.upstreams.lock().get(&service)?.own_lists()
     }
 

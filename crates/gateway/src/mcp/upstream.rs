@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -84,11 +84,22 @@ pub(crate) struct UpstreamSession {
     /// How often the upstream did not begin one.
     failures: AtomicU64,
     news: broadcast::Sender<Bytes>,
-    /// Once the upstream said in this session that its lists have changed.
-    own_lists: OnceLock<u64>,
+    /// What the lists of this session are known by, unless others ask in its place.
+    lists: Option<u64>,
+    /// How often the upstream said in this session that its lists have changed.
+    changes: AtomicU64,
     known: Arc<Known>,
     attendance: SyncMutex<Weak<Attendance>>,
     turns: Arc<Turns>,
+}
+
+/// Lists that may be those of one session alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnLists {
+    /// What they are known by.
+    pub(super) key: u64,
+    /// How often they have changed.
+    pub(super) changes: u64,
 }
 
 /// A session as its upstream knows it.
@@ -233,7 +244,8 @@ impl UpstreamSession {
             live: Mutex::new(None),
             failures: AtomicU64::new(0),
             news: broadcast::channel(NEWS).0,
-            own_lists: OnceLock::new(),
+            lists: None,
+            changes: AtomicU64::new(0),
             known: Arc::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
@@ -244,6 +256,7 @@ impl UpstreamSession {
     pub(crate) fn of(client: &Arc<ClientSession>) -> Self {
         Self {
             client: Arc::downgrade(client),
+            lists: (!client.only_listens()).then(|| fastrand::u64(..)),
             ..Self::new(client.introduction().clone())
         }
     }
@@ -476,18 +489,23 @@ impl UpstreamSession {
         let _ = door.send(live.aside(body)).await;
     }
 
-    /// Notes what a message of the upstream's says about what is known of it.
+    /// Notes what a message of the upstream's says about what is known of it: of the lists of this
+    /// session alone, if only its client asks for lists in it.
     pub(super) fn heard(&self, door: &Door, envelope: &Envelope<'_>) {
-        if changes_a_list(envelope) {
-            self.own_lists.get_or_init(|| fastrand::u64(..));
+        if self.lists.is_none() {
+            door.heard(envelope);
+        } else if changes_a_list(envelope) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            door.doubt_tools(envelope);
         }
-        door.heard(envelope);
     }
 
-    /// What the lists of this session are known by, once it was told that they have changed: they
-    /// may be no other's.
-    pub(super) fn own_lists(&self) -> Option<u64> {
-        self.own_lists.get().copied()
+    /// The lists of this session, once it was told that they have changed: they may be no other's.
+    pub(super) fn own_lists(&self) -> Option<OwnLists> {
+        let changes = self.changes.load(Ordering::Relaxed);
+        self.lists
+            .filter(|_| changes > 0)
+            .map(|key| OwnLists { key, changes })
     }
 
     /// Passes on what the upstream said to nobody in particular.

@@ -105,7 +105,7 @@ pub(super) async fn listen(
         let door = door_of_talk;
         // A session of its own, as the stream is one of its own.
         let listener = Gathering {
-            client: Arc::new(ClientSession::new(introduction)),
+            client: Arc::new(ClientSession::listener(introduction)),
             door: door.clone(),
         };
         let mut heard = listener.client.news();

@@ -21,8 +21,11 @@ use super::{
 };
 use crate::{
     mcp::{
-        Door, Refusal, ask::Client, client::ClientSession, follow, house, news,
-        upstream::Introduction,
+        Door, Refusal,
+        ask::Client,
+        client::ClientSession,
+        follow, house,
+        upstream::{Introduction, OwnLists},
     },
     service::Service,
 };
@@ -93,10 +96,10 @@ impl Shelf {
     fn lists(
         &self,
         door: &Door,
-        client: &Client,
         digest: &CapabilitiesDigest,
+        own: Option<OwnLists>,
     ) -> Result<Arc<Lists>, Refusal> {
-        let id = key(door, client, digest);
+        let id = key(door, digest, own);
         let principal = door.caller.principal();
         if let Some(lists) = self.lists.get(&id, principal) {
             return Ok(Arc::clone(&lists));
@@ -114,7 +117,7 @@ impl Shelf {
         drop(watches);
     }
 
-    /// Takes note that the service said so to somebody else than the listener.
+    /// Takes note that the service said so.
     pub(in crate::mcp) fn doubt(&self, service: &Service) {
         let watches = self.watches.lock();
         if let Some(watch) = watches.as_ref().and_then(|it| it.get(&service.id())) {
@@ -130,17 +133,10 @@ impl Shelf {
             return Arc::default();
         };
         let watch = watches.entry(door.service.id()).or_insert_with(|| {
-            let listener = Arc::new(ClientSession::new(Introduction::of_gateway()));
-            let generation = Arc::new(AtomicU64::new(0));
+            let listener = Arc::new(ClientSession::listener(Introduction::of_gateway()));
             follow::attend(&door.for_house(), &listener);
-            let (mut changes, counted) = (listener.news(), Arc::clone(&generation));
-            tokio::spawn(async move {
-                while news::next(&mut changes).await.is_some() {
-                    counted.fetch_add(1, Ordering::Relaxed);
-                }
-            });
             Arc::new(Watch {
-                generation,
+                generation: Arc::default(),
                 _listener: listener,
             })
         });
@@ -155,13 +151,22 @@ pub(super) fn digest(client: &Client) -> CapabilitiesDigest {
 
 /// What a caller's list of one service is kept under. A session in which the service said that its
 /// lists have changed may have lists of its own.
-fn key(door: &Door, client: &Client, digest: &CapabilitiesDigest) -> SessionId {
+fn key(door: &Door, digest: &CapabilitiesDigest, own: Option<OwnLists>) -> SessionId {
     let (service, caller) = (door.service.id(), door.caller.principal());
-    let own = match client {
-        Client::Legacy(session) => session.own_lists(service),
+    house::key_of((service, caller, digest.as_bytes(), own.map(|own| own.key)))
+}
+
+/// Lists that only the session of this client may have.
+fn own(door: &Door, client: &Client) -> Option<OwnLists> {
+    match client {
+        Client::Legacy(session) => session.own_lists(door.service.id()),
         Client::Modern(_) => None,
-    };
-    house::key_of((service, caller, digest.as_bytes(), own))
+    }
+}
+
+/// How often lists have changed, of those that the service said to all or to this session.
+fn changes(generation: &AtomicU64, own: Option<OwnLists>) -> u64 {
+    generation.load(Ordering::Relaxed) + own.map_or(0, |own| own.changes)
 }
 
 /// The list of one service: what is known if it is fresh, else what the service says now, else
@@ -173,29 +178,36 @@ pub(super) async fn listed(
     kind: Kind,
 ) -> Option<Arc<List>> {
     let shelf = door.shared.shelf();
-    let lists = shelf.lists(&door, client, digest).ok()?;
+    let own = own(&door, client);
+    let lists = shelf.lists(&door, digest, own).ok()?;
     let generation = shelf.generation(&door);
     let known = lists.slots[kind as usize].list.load_full();
     let now = shelf.clock.now();
     if let Some(known) = &known
-        && known.generation == generation.load(Ordering::Relaxed)
+        && known.generation == changes(&generation, own)
     {
         if now < known.fresh_until {
             return Some(Arc::clone(known));
         }
         // Old, but nobody said that it changed: good enough while it is asked for again.
-        drop(tokio::spawn(refresh(
-            door,
-            client.clone(),
+        let asked = Asked {
             kind,
             lists,
             generation,
-        )));
+            own,
+        };
+        drop(tokio::spawn(refresh(door, client.clone(), asked)));
         return Some(Arc::clone(known));
     }
     // In a task of its own: whoever gives up waiting leaves the answer to the next.
     let (timeout, name) = (shelf.timeout, Arc::clone(door.service.name()));
-    let asked = tokio::spawn(refresh(door, client.clone(), kind, lists, generation));
+    let asked = Asked {
+        kind,
+        lists,
+        generation,
+        own,
+    };
+    let asked = tokio::spawn(refresh(door, client.clone(), asked));
     match tokio::time::timeout(timeout, asked).await {
         Ok(Ok(Ok(list))) => Some(list),
         Ok(Ok(Err(reason))) => {
@@ -215,31 +227,41 @@ pub(super) async fn listed(
     }
 }
 
-async fn refresh(
-    door: Door,
-    client: Client,
+/// A list that is asked for.
+struct Asked {
     kind: Kind,
     lists: Arc<Lists>,
     generation: Arc<AtomicU64>,
-) -> Result<Arc<List>, String> {
-    let slot = &lists.slots[kind as usize];
+    /// As of when it was asked for.
+    own: Option<OwnLists>,
+}
+
+async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, String> {
+    let slot = &asked.lists.slots[asked.kind as usize];
     let before = slot.list.load_full();
+    let told = changes(&asked.generation, asked.own);
     let _turn = slot.turn.lock().await;
-    // Somebody else's answer is as good, if it came while this one waited.
+    // Somebody else's answer is as good, if it came while this one waited and is no older than
+    // what this one was told.
     if let Some(now) = slot.list.load_full()
         && before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
+        && now.generation >= told
     {
         return Ok(now);
     }
-    let counted = generation.load(Ordering::Relaxed);
-    let items = list::fetch(&door, &client, kind).await?;
+    let generation = changes(&asked.generation, own(&door, &client));
+    let items = list::fetch(&door, &client, asked.kind).await?;
     let joined = list::join(&items.iter().collect::<Vec<_>>());
     let list = Arc::new(List {
         items,
         joined,
         fresh_until: door.shared.clock().now() + FRESH,
-        generation: counted,
+        generation,
     });
-    slot.list.store(Some(Arc::clone(&list)));
+    // A session that was told of its first change meanwhile may have said what is its alone.
+    let key = |own: Option<OwnLists>| own.map(|own| own.key);
+    if key(own(&door, &client)) == key(asked.own) {
+        slot.list.store(Some(Arc::clone(&list)));
+    }
     Ok(list)
 }
