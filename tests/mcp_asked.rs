@@ -145,7 +145,9 @@ async fn gateway(services: &[(&str, &Server)]) -> Running {
         let prefix = format!("MCP_SERVICE_{}", name.to_uppercase());
         variables = variables
             .set(&format!("{prefix}_TRANSPORT"), "streamable-http")
-            .set(&format!("{prefix}_ENDPOINT"), server.upstream.url());
+            .set(&format!("{prefix}_ENDPOINT"), server.upstream.url())
+            .set(&format!("{prefix}_RATE_LIMIT_RPM"), 60_000)
+            .set(&format!("{prefix}_RATE_LIMIT_BURST"), 1_000);
     }
     variables.start().await
 }
@@ -343,6 +345,51 @@ async fn a_question_that_comes_with_a_list_reaches_the_client_on_its_stream() {
         let answer = server.is_answered(id).await;
         assert_eq!(answer["result"]["roots"], json!([]), "{answer}");
     }
+}
+
+/// A client whose connection broke comes back before anybody knows, and the question may have been
+/// lost on the way.
+#[tokio::test]
+async fn a_question_is_asked_again_on_a_stream_that_takes_over() {
+    let server = Server::start().await;
+    let gateway = gateway(&[("a", &server)]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    server.says(&["q-1", "q-2", "q-3"].map(|id| question(id, "roots/list")));
+    let mut first = client.listen().await;
+    let asked = first.hears("roots/list", 3).await;
+    let answer = |asked: &Value| json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
+    client.say(answer(&asked[1])).await;
+    server.is_answered("q-2").await;
+    let mut second = client.listen().await;
+    let again = second.hears("roots/list", 2).await;
+    assert_eq!(again, [asked[0].clone(), asked[2].clone()]);
+    for asked in &again {
+        client.say(answer(asked)).await;
+    }
+    server.is_answered("q-1").await;
+    server.is_answered("q-3").await;
+}
+
+#[tokio::test]
+async fn a_server_that_asks_much_leaves_room_for_the_questions_of_others() {
+    let (much, little) = (Server::start().await, Server::start().await);
+    let ids: Vec<_> = (0..64).map(|number| format!("q-{number}")).collect();
+    let questions: Vec<_> = ids.iter().map(|id| question(id, "roots/list")).collect();
+    much.says(&questions);
+    little.says(&[question("q", "roots/list")]);
+    let gateway = gateway(&[("a", &much), ("b", &little)]).await;
+    let client = Client::begin(&gateway, json!({ "roots": {} })).await;
+    let mut stream = client.listen().await;
+    stream.hears("roots/list", 9).await;
+    for id in &ids[8..] {
+        let refused = much.is_answered(id).await;
+        assert_eq!(refused["error"]["code"], -32601, "{refused}");
+    }
+    little.says_before("tools/call", &[question("q", "roots/list")]);
+    let params = json!({ "name": "b__look", "arguments": {} });
+    let said = client.ask("tools/call", params).await;
+    let said = read_events(&String::from_utf8_lossy(&said.body));
+    assert_eq!(said[0]["method"], "roots/list", "{said:?}");
 }
 
 fn taken_back(id: &str) -> Value {

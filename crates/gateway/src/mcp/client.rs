@@ -1,14 +1,11 @@
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use bartizan_clock::Clock;
-use bartizan_protocol::{Id, edit, error};
+use bartizan_protocol::{Id, error};
 use bartizan_transport::bridge::{self, Abilities, Listen, LogLevel};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -17,14 +14,12 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::{
     Door, Refusal,
     all::EVERYWHERE,
-    ask::progress_token,
     news::Attendance,
+    questions::{Asked, Origin, Questions},
     talk::Outgoing,
     upstream::{Introduction, OwnLists, UpstreamSession},
 };
 
-/// The most questions that may be open with one client.
-const MAX_ASKED: usize = 64;
 /// How much news a client may fall behind before it misses some.
 const NEWS: usize = 256;
 /// How soon a client is expected back whose stream has ended: its connection may have broken.
@@ -46,8 +41,7 @@ pub(crate) struct ClientSession {
     modern_capabilities: String,
     abilities: Abilities,
     log_level: Mutex<Option<LogLevel>>,
-    next: AtomicU64,
-    asked: Mutex<HashMap<String, Question>>,
+    questions: Questions,
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
     /// Where it hears news: on the stream that was opened last.
@@ -68,8 +62,7 @@ impl ClientSession {
             introduction,
             only_listens: false,
             log_level: Mutex::default(),
-            next: AtomicU64::new(1),
-            asked: Mutex::default(),
+            questions: Questions::default(),
             under_way: Mutex::default(),
             upstreams: Mutex::default(),
             news: Mutex::new(broadcast::channel(NEWS).0),
@@ -151,9 +144,9 @@ impl ClientSession {
         origin: Option<Origin>,
         question: impl FnOnce(&str) -> Bytes,
     ) -> Asked {
-        let asked = self.open_question(origin);
-        if asked.answer.is_some() {
-            out.say(question(&asked.id)).await;
+        let asked = self.questions.open(self, origin);
+        if let Some(id) = asked.id() {
+            out.say(question(id)).await;
         }
         asked
     }
@@ -166,59 +159,37 @@ impl ClientSession {
     /// As [`ClientSession::ask`].
     pub(crate) fn ask_on_stream(
         self: &Arc<Self>,
-        origin: Option<Origin>,
+        origin: Origin,
         question: impl FnOnce(&str) -> Bytes,
     ) -> Option<Asked> {
         if *self.streams.borrow() == 0 {
             return None;
         }
-        let asked = self.open_question(origin);
-        asked.answer.is_some().then(|| {
-            self.tell(question(&asked.id));
-            asked
-        })
+        // Held for both, so that another stream which takes over meanwhile asks once.
+        let news = self.news.lock();
+        let (asked, text) = self.questions.open_outside(self, origin, question)?;
+        let _ = news.send(text);
+        Some(asked)
     }
 
-    fn open_question(self: &Arc<Self>, origin: Option<Origin>) -> Asked {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut asked = Asked {
-            session: Arc::clone(self),
-            id: format!("\"bartizan-{number}\""),
-            answer: None,
-        };
-        let mut open = self.asked.lock();
-        if open.len() < MAX_ASKED {
-            let (sender, answer) = oneshot::channel();
-            asked.answer = Some(answer);
-            let answer = sender;
-            open.insert(asked.id.clone(), Question { origin, answer });
-        }
-        drop(open);
-        asked
+    /// The questions that are open with it.
+    pub(super) fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     /// Hands an answer to whoever asked; whether somebody did.
     pub(crate) fn answered(&self, id: &str, answer: Bytes) -> bool {
-        let asked = self.asked.lock().remove(id);
-        asked.is_some_and(|asked| asked.answer.send(answer).is_ok())
+        self.questions.answered(id, answer)
     }
 
     /// Where the question comes from that has this id here, if it is open and a service's.
     pub(crate) fn origin(&self, id: &str) -> Option<Origin> {
-        self.asked.lock().get(id)?.origin.clone()
+        self.questions.origin(id)
     }
 
     /// Forgets a question that a service takes back, which calls it `id`; what it is called here.
     pub(crate) fn withdraw(&self, service: u64, id: Id<'_>) -> Option<String> {
-        let mut asked = self.asked.lock();
-        let is_it = |question: &Question| {
-            let origin = question.origin.as_ref();
-            origin.is_some_and(|it| it.service == service && Id::new(&it.id) == Some(id))
-        };
-        let (ours, _) = asked.iter().find(|(_, question)| is_it(question))?;
-        let ours = ours.clone();
-        asked.remove(&ours);
-        Some(ours)
+        self.questions.withdraw(service, id)
     }
 
     /// Notes that a request is under way; what comes back ends when it is cancelled, with the reason
@@ -299,10 +270,13 @@ impl ClientSession {
     /// What the client is told from now on. Whoever listened before hears no more, for no message
     /// is told twice; a client whose connection broke comes back before anybody knows that it did,
     /// so it is the newest who listens.
-    pub(crate) fn news(&self) -> broadcast::Receiver<Bytes> {
+    ///
+    /// The questions outside of calls that it may not have heard come with it.
+    pub(crate) fn news(&self) -> (broadcast::Receiver<Bytes>, Vec<Bytes>) {
         let (sender, news) = broadcast::channel(NEWS);
-        *self.news.lock() = sender;
-        news
+        let mut told = self.news.lock();
+        *told = sender;
+        (news, self.questions.outside())
     }
 
     /// Notes that the client holds a stream open on which it can be asked, until this is dropped.
@@ -330,67 +304,5 @@ pub(crate) struct HeldStream(watch::Sender<usize>);
 impl Drop for HeldStream {
     fn drop(&mut self) {
         self.0.send_modify(|open| *open -= 1);
-    }
-}
-
-/// A question that is open.
-#[derive(Debug)]
-struct Question {
-    origin: Option<Origin>,
-    answer: oneshot::Sender<Bytes>,
-}
-
-/// Whose question it is, in the words of an older service.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) service: u64,
-    /// Raw JSON.
-    id: Box<str>,
-    /// Raw JSON: what it wants progress to be told under, if it wants that.
-    pub(crate) token: Option<Box<str>>,
-}
-
-impl Origin {
-    /// Where `question` comes from, a request of the door's service.
-    pub(crate) fn of(door: &Door, question: &[u8]) -> Self {
-        Self {
-            service: door.service.id(),
-            id: edit::get(question, &["id"]).unwrap_or("null").into(),
-            token: progress_token(question).map(Into::into),
-        }
-    }
-}
-
-/// A question that was put to a client, until this is dropped.
-pub(crate) struct Asked {
-    session: Arc<ClientSession>,
-    id: String,
-    /// None if it was not put, as too many are open.
-    answer: Option<oneshot::Receiver<Bytes>>,
-}
-
-impl Asked {
-    /// Who was asked.
-    pub(crate) fn client(&self) -> Arc<ClientSession> {
-        Arc::clone(&self.session)
-    }
-
-    /// Waits for the answer: the client's, or an error. There is none to a question that was
-    /// taken back.
-    pub(crate) async fn answer(mut self) -> Option<Bytes> {
-        match &mut self.answer {
-            Some(answer) => answer.await.ok(),
-            None => {
-                let text = "too many questions are open with this client";
-                let refusal = Refusal::answer(error::INTERNAL, text);
-                Some(refusal.to_bytes(Some(&self.id)))
-            }
-        }
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.session.asked.lock().remove(&self.id);
     }
 }

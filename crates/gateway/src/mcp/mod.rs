@@ -21,6 +21,7 @@ mod lost;
 mod news;
 mod pages;
 mod probe;
+mod questions;
 mod raw;
 mod refusal;
 mod respond;

@@ -82,15 +82,51 @@ pub(super) fn stream(
         house.clients().hold(session, &door.caller),
         client.holds_stream(),
     );
-    let messages = stream::unfold((client.news(), held), async |(mut news, held)| {
-        let message = next(&mut news).await?;
-        Some((message, (news, held)))
+    let hearing = (Hearing::new(client), held);
+    let messages = stream::unfold(hearing, async |(mut hearing, held)| {
+        let message = hearing.next().await?;
+        Some((message, (hearing, held)))
     });
     let messages = messages.take_until(Box::pin(door.shared.until_drain()));
     let body = EventStream::new(Box::pin(messages), house.keep_alive(), house.clock());
     let mut response = Response::new(Body::new(body));
     set_headers(response.headers_mut());
     response
+}
+
+/// What a client hears on one stream.
+struct Hearing {
+    client: Arc<ClientSession>,
+    news: broadcast::Receiver<Bytes>,
+    /// Questions that it may not have heard.
+    again: std::vec::IntoIter<Bytes>,
+}
+
+impl Hearing {
+    fn new(client: &Arc<ClientSession>) -> Self {
+        let (news, again) = client.news();
+        Self {
+            client: Arc::clone(client),
+            news,
+            again: again.into_iter(),
+        }
+    }
+
+    /// The next of the news. Who fell behind misses some, but is asked again what is asked.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(question) = self.again.next() {
+                return Some(question);
+            }
+            match self.news.recv().await {
+                Ok(message) => return Some(message),
+                Err(RecvError::Lagged(_)) => {
+                    self.again = self.client.questions().outside().into_iter();
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
 }
 
 /// The next of the news. Who fell behind misses some: they say that something changed, which is
@@ -320,5 +356,35 @@ impl Drop for Watched {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::{Introduction, questions::Origin};
+
+    #[tokio::test]
+    async fn who_falls_behind_is_asked_again_what_is_asked() {
+        let client = Arc::new(ClientSession::new(Introduction::of_gateway()));
+        let _held = client.holds_stream();
+        let mut hearing = Hearing::new(&client);
+        let origin = |id: &str| Origin {
+            service: 1,
+            id: id.into(),
+            token: None,
+        };
+        let put = |id: &str| {
+            let text = Bytes::from(format!("question {id}"));
+            let asked = client.ask_on_stream(origin(id), |_| text.clone());
+            (asked, text)
+        };
+        let (first, second) = (put("1"), put("2"));
+        drop(first);
+        for _ in 0..1000 {
+            client.tell(Bytes::from_static(b"news"));
+        }
+        assert_eq!(hearing.next().await, Some(second.1));
+        assert_eq!(hearing.next().await.as_deref(), Some(&b"news"[..]));
     }
 }

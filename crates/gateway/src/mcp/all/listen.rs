@@ -108,7 +108,7 @@ pub(super) async fn listen(
             client: Arc::new(ClientSession::listener(introduction)),
             door: door.clone(),
         };
-        let mut heard = listener.client.news();
+        let (mut heard, _) = listener.client.news();
         out.say(listen.acknowledged()).await;
         turns::attend_all(&door, &listener.client);
         for uri in listen.uris() {

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::mcp::{
     Door, Refusal,
-    client::{Asked, ClientSession, Origin},
+    client::ClientSession,
+    questions::{Asked, Origin},
     talk::Outgoing,
     tools,
 };
@@ -55,7 +56,8 @@ pub(super) async fn to_modern(
         for question in required.questions() {
             let put = |id: &str| question.request(id);
             let asked = if out.is_nowhere() {
-                client.ask_on_stream(None, put)
+                // Of a question that came in a result, nothing but its service is known.
+                client.ask_on_stream(Origin::of(door, b"{}"), put)
             } else {
                 Some(client.ask(out, None, put).await)
             };

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::mcp::{
     Door,
-    client::{Asked, ClientSession, Origin},
+    client::ClientSession,
+    questions::{Asked, Origin},
     refusal::Refusal,
     upstream::Live,
 };
@@ -49,7 +50,7 @@ fn put_to(door: &Door, client: &Arc<ClientSession>, question: &Bytes) -> Option<
     let params = edit::get(question, &["params"]);
     client.abilities().admit(&method, params).ok()?;
     let origin = Origin::of(door, question);
-    client.ask_on_stream(Some(origin), |ours| renamed(question, ours))
+    client.ask_on_stream(origin, |ours| renamed(question, ours))
 }
 
 /// Whether an upstream takes a question of its own back.
