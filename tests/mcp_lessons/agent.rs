@@ -183,6 +183,13 @@ pub async fn read(response: Response<Incoming>) -> Answer {
     }
 }
 
+/// Reads a stream to its end.
+pub async fn ends(body: &mut Incoming) {
+    let end = async { while body.frame().await.is_some() {} };
+    let end = tokio::time::timeout(Duration::from_secs(20), end).await;
+    end.expect("a stream that ends");
+}
+
 /// Reads a stream until it has said this.
 pub async fn until(body: &mut Incoming, words: &str) -> String {
     let mut all = String::new();

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    agent::{self, Agent, until},
+    agent::{self, Agent, ends, until},
     server::{
         Heard, Pen, Say, Server, Sessions, error, events, modern_housekeeping, result, status,
     },
@@ -403,4 +403,24 @@ async fn a_session_that_hears_of_changes_makes_no_other_ask_again() {
         "for {} lists",
         SESSIONS * (SESSIONS + 1) / 2
     );
+}
+
+#[tokio::test]
+async fn a_session_that_its_client_ends_ends_with_all_that_it_had() {
+    let older = Older::start(&[]).await;
+    let gateway = variables(&older.server.url()).start().await;
+    let agent = Agent::of_all(&gateway).initialized().await;
+    let mut stream = listens(&agent).await;
+    watches(&agent, "u://0", true).await;
+    let pen = older.pen(0).await;
+    let ended = agent.send(Method::DELETE, &[], "").await;
+    assert_eq!(ended.status(), StatusCode::OK);
+    ends(&mut stream).await;
+    pen.closed().await;
+    older.server.until(|it| it.method == Method::DELETE).await;
+    // Longer than the pause after which a stream that broke is opened again.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(older.clients.lock().len(), 1);
+    let refused = agent.send(Method::GET, &[], "").await;
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
 }

@@ -148,18 +148,22 @@ pub(super) async fn bodiless(door: &Door, session: &Session, method: &Method) ->
         follow::attend(door, &client);
         return turns::until_gone(door, stream, None);
     }
-    door.shared.mcp().end(session.id(), &door.caller);
-    door.shared
-        .mcp()
-        .clients()
-        .remove(&session.id(), &door.caller);
-    end_upstreams(door, &client).await;
+    end(door, session, &client).await
+}
+
+/// Ends a session of the gateway's, as its client wants.
+pub(super) async fn end(door: &Door, session: &Session, client: &ClientSession) -> Response<Body> {
+    let house = door.shared.mcp();
+    house.end(session.id(), &door.caller);
+    house.clients().remove(&session.id(), &door.caller);
+    end_client(door, client).await;
     Response::new(Body::empty())
 }
 
-/// Ends every session that a client has with an upstream.
-pub(super) async fn end_upstreams(door: &Door, client: &ClientSession) {
+/// Ends what there is of a client, and every session that it has with an upstream.
+pub(super) async fn end_client(door: &Door, client: &ClientSession) {
     let upstreams = upstreams(door, client).into_iter();
+    client.end();
     join_all(upstreams.map(|(door, session)| async move { session.end(&door).await })).await;
 }
 

@@ -44,8 +44,8 @@ pub(crate) struct ClientSession {
     questions: Questions,
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
-    /// Where it hears news: on the stream that was opened last.
-    news: Mutex<broadcast::Sender<Bytes>>,
+    /// Where it hears news: on the stream that was opened last, and nowhere once it has ended.
+    news: Mutex<Option<broadcast::Sender<Bytes>>>,
     /// How many streams are open on which it can be asked.
     streams: watch::Sender<usize>,
     watched: watch::Sender<Resources>,
@@ -65,7 +65,7 @@ impl ClientSession {
             questions: Questions::default(),
             under_way: Mutex::default(),
             upstreams: Mutex::default(),
-            news: Mutex::new(broadcast::channel(NEWS).0),
+            news: Mutex::new(Some(broadcast::channel(NEWS).0)),
             streams: watch::Sender::new(0),
             watched: watch::Sender::default(),
             attendance: Mutex::default(),
@@ -152,7 +152,7 @@ impl ClientSession {
     }
 
     /// Puts a question that belongs to no call to the client, on the stream that it holds open;
-    /// nothing if it holds none, or too many are open.
+    /// nothing if it holds none, has ended, or too many are open.
     ///
     /// # Cancellation
     ///
@@ -167,6 +167,7 @@ impl ClientSession {
         }
         // Held for both, so that another stream which takes over meanwhile asks once.
         let news = self.news.lock();
+        let news = news.as_ref()?;
         let (asked, text) = self.questions.open_outside(self, origin, question)?;
         let _ = news.send(text);
         Some(asked)
@@ -212,7 +213,9 @@ impl ClientSession {
 
     /// Tells the client something that belongs to no request, if it listens.
     pub(crate) fn tell(&self, message: Bytes) {
-        let _ = self.news.lock().send(message);
+        if let Some(news) = &*self.news.lock() {
+            let _ = news.send(message);
+        }
     }
 
     /// Watches a resource of a service.
@@ -253,6 +256,10 @@ impl ClientSession {
         begin: impl FnOnce(Option<&Attendance>) -> Option<Attendance>,
     ) {
         let mut attendance = self.attendance.lock();
+        // Looked at while whoever ends it waits to end what is begun here.
+        if self.has_ended() {
+            return;
+        }
         if let Some(begun) = begin(attendance.get(&service)) {
             attendance.insert(service, begun);
         }
@@ -269,14 +276,31 @@ impl ClientSession {
 
     /// What the client is told from now on. Whoever listened before hears no more, for no message
     /// is told twice; a client whose connection broke comes back before anybody knows that it did,
-    /// so it is the newest who listens.
+    /// so it is the newest who listens. One that has ended is told nothing.
     ///
     /// The questions outside of calls that it may not have heard come with it.
     pub(crate) fn news(&self) -> (broadcast::Receiver<Bytes>, Vec<Bytes>) {
         let (sender, news) = broadcast::channel(NEWS);
         let mut told = self.news.lock();
-        *told = sender;
+        if told.is_some() {
+            *told = Some(sender);
+        }
         (news, self.questions.outside())
+    }
+
+    /// Ends its streams, what follows news for it and what it was asked, and forgets its sessions
+    /// with services. Nothing of it begins again.
+    pub(crate) fn end(&self) {
+        *self.news.lock() = None;
+        self.questions.clear();
+        let attendance = std::mem::take(&mut *self.attendance.lock());
+        let upstreams = std::mem::take(&mut *self.upstreams.lock());
+        drop((attendance, upstreams));
+    }
+
+    /// Whether the client ended it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.news.lock().is_none()
     }
 
     /// Notes that the client holds a stream open on which it can be asked, until this is dropped.

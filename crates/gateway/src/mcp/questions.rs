@@ -142,6 +142,11 @@ impl Questions {
         open.remove(&id);
         Some(id)
     }
+
+    /// Forgets all of them: nobody will answer.
+    pub(super) fn clear(&self) {
+        self.open.lock().clear();
+    }
 }
 
 /// Whose question it is, in the words of an older service.

@@ -323,6 +323,9 @@ impl UpstreamSession {
         door: &Door,
         mut place: MutexGuard<'_, Option<Arc<Live>>>,
     ) -> Result<Arc<Live>, Refusal> {
+        if self.client.upgrade().is_some_and(|it| it.has_ended()) {
+            return Err(Refusal::session_not_found());
+        }
         let begun = begin(door, &self.introduction, self.stands_in).await;
         let begun = Arc::new(begun.inspect_err(|_| {
             self.failures.fetch_add(1, Ordering::Relaxed);
@@ -446,9 +449,10 @@ impl UpstreamSession {
         None
     }
 
-    /// Subscribes to a resource no longer, unless somebody watches it again.
+    /// Subscribes to a resource no longer, unless somebody watches it again: in the session as it is,
+    /// for another knows nothing of it.
     pub(super) async fn unsubscribe(&self, door: &Door, uri: &str) {
-        let Ok(live) = self.live(door).await else {
+        let Some(live) = self.live.lock().await.clone() else {
             return;
         };
         let Ok(mut is_subscribed) = live.hold(door, uri).await else {
@@ -461,15 +465,8 @@ impl UpstreamSession {
         let body = error::request(&fresh_id(), RESOURCES_UNSUBSCRIBE, Some(&params));
         *is_subscribed = false;
         let sent = async { lost::look(door, door.send(live.aside(body)).await?).await };
-        match sent.await {
-            // The one in its place is not told to watch it.
-            Ok(response) if live.is_lost(&response) => {
-                let _ = self.replace(door, &live).await;
-            }
-            Ok(response) => {
-                answer(door, &live, &self.client, response).await;
-            }
-            Err(_) => {}
+        if let Ok(response) = sent.await {
+            answer(door, &live, &self.client, response).await;
         }
     }
 

@@ -184,7 +184,7 @@ impl Drop for Gathering {
         };
         let (client, door) = (Arc::clone(&self.client), self.door.clone());
         runtime.spawn(async move {
-            bridged::end_upstreams(&door, &client).await;
+            bridged::end_client(&door, &client).await;
         });
     }
 }

@@ -154,13 +154,7 @@ pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) 
         turns::attend_all(door, &client);
         return stream;
     }
-    door.shared.mcp().end(session.id(), &door.caller);
-    door.shared
-        .mcp()
-        .clients()
-        .remove(&session.id(), &door.caller);
-    bridged::end_upstreams(door, &client).await;
-    Response::new(Body::empty())
+    bridged::end(door, &session, &client).await
 }
 
 /// Answers from the lists, or asks the one service that a request is about.
