@@ -16,6 +16,10 @@ use bartizan_tests::{Answer, Running, Variables};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 const ACCEPT: [(&str, &str); 2] = [
     ("content-type", "application/json"),
@@ -1119,4 +1123,44 @@ async fn what_is_watched_is_not_given_up_for_more_to_be_watched() {
     let given_up = server.heard("resources/unsubscribe");
     assert_eq!(given_up, [("a-0".to_owned(), uri)]);
     assert_eq!(server.heard("resources/subscribe").len(), 21);
+}
+
+/// RFC 9112, section 6.3: of a length beside chunks, the chunks are right. Sent on, it had the client
+/// wait for what never comes, or take the next answer for a part of this one.
+#[tokio::test]
+async fn a_length_that_is_not_that_of_an_answer_goes_no_further() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let body = json!({ "jsonrpc": "2.0", "id": 1, "result": {
+                    "protocolVersion": "2025-06-18", "capabilities": {},
+                    "serverInfo": { "name": "s", "version": "1" } } })
+                .to_string();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 3\r\n\
+                     transfer-encoding: chunked\r\nconnection: close\r\n\r\n\
+                     {:x}\r\n{body}\r\n0\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    let variables = Variables::default()
+        .set("MCP_SERVICES", "x")
+        .set("MCP_SERVICE_X_ENDPOINT", url)
+        .set("MCP_SERVICE_X_TRANSPORT", "streamable-http")
+        .set("MCP_SERVICE_X_AUTH_TYPE", "none");
+    let gateway = variables.start().await;
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let request = gateway.request(Method::POST, "/mcp/x", &ACCEPT, initialize.to_string());
+    let answer = tokio::time::timeout(Duration::from_secs(5), gateway.send(request));
+    let answer = answer.await.expect("an answer that ends");
+    assert_eq!(answer.json()["result"]["serverInfo"]["name"], "s");
 }

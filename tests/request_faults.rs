@@ -776,3 +776,27 @@ async fn a_drain_is_announced_before_the_port_closes() {
     assert_eq!(gateway.stop().await.aborted, 0);
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+/// Over HTTP/1.1, where RFC 9112, section 3.2, wants a request refused that is for no host, or for
+/// several: who stands before the gateway may have gone by another than the gateway does.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let backend = backend().await;
+    let gateway = variables(&backend).start().await;
+    for (version, hosts, status) in [
+        ("1.1", "host: a.example\r\n", "200"),
+        ("1.1", "host:\r\n", "200"),
+        ("1.0", "", "200"),
+        ("1.1", "", "400"),
+        ("1.1", "host: a.example\r\nhost: b.example\r\n", "400"),
+        ("1.1", "host: a b\r\n", "400"),
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        let request = format!("GET /livez HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let first = answer.lines().next().unwrap_or_default();
+        assert!(first.contains(status), "{version} {hosts:?}: {answer}");
+    }
+}

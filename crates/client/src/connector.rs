@@ -22,6 +22,9 @@ use crate::{
     ClientConfig, ConnectError, ConnectStage, InvalidClient, tls::Tls, transport::Transport,
 };
 
+/// After how much silence a server is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
 /// Makes connections, plain or encrypted, within the connect timeout.
 ///
 /// hyper-util clones its connector for every exchange: this one is a single `Arc`.
@@ -42,6 +45,11 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(config.tcp_nodelay);
+        // A server that vanished without a word is noticed where nothing is sent to it: by who
+        // listens to it, for a day.
+        tcp.set_keepalive(Some(KEEP_ALIVE));
+        tcp.set_keepalive_interval(Some(KEEP_ALIVE / 3));
+        tcp.set_keepalive_retries(Some(3));
         Ok(Self(Arc::new(Shared {
             tcp,
             tls: Arc::new(Tls::new(config)?),

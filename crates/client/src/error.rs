@@ -22,6 +22,14 @@ pub enum ClientError {
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
+    /// The server says that it did nothing with the request: of HTTP/2, which refused the stream
+    /// (RFC 9113, section 8.7).
+    #[error("the server refused the request unread: {}", Reason::chain(&**cause))]
+    Refused {
+        /// What hyper saw.
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
+    },
     /// The exchange broke after the request may have arrived, up to the last byte of the
     /// response.
     #[error("exchange interrupted: {}", Reason::chain(&**cause))]
@@ -66,17 +74,25 @@ impl From<legacy::Error> for ClientError {
             || cause
                 .and_then(|cause| cause.downcast_ref::<hyper::Error>())
                 .is_some_and(hyper::Error::is_canceled);
+        let is_refused = cause.is_some_and(is_refused);
         let cause = Box::new(error);
         if not_written {
             Self::NotWritten { cause }
+        } else if is_refused {
+            Self::Refused { cause }
         } else {
             Self::Interrupted { cause }
         }
     }
 }
 
+fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let cause = error.source().and_then(|it| it.downcast_ref::<h2::Error>());
+    cause.is_some_and(|it| it.is_remote() && it.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
 impl Fault for ClientError {
-    /// `NotSent` where no byte of the request can have left, `Rejected` where this process had no
+    /// `NotSent` where no byte of the request can have left or none was read, `Rejected` where this process had no
     /// descriptor or memory for a connection, which is no fault of the service, `Caller` where the
     /// request asked for too much or for nothing reachable, otherwise `Interrupted`.
     ///
@@ -87,7 +103,7 @@ impl Fault for ClientError {
             Self::Connect(error) if error.is_own_want() => {
                 FaultKind::Rejected { retry_after: None }
             }
-            Self::Connect(_) | Self::NotWritten { .. } => FaultKind::NotSent,
+            Self::Connect(_) | Self::NotWritten { .. } | Self::Refused { .. } => FaultKind::NotSent,
             Self::Interrupted { .. } => FaultKind::Interrupted,
             Self::ResponseTooLarge { .. } | Self::InvalidUri { .. } => FaultKind::Caller,
         }

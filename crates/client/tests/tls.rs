@@ -1,6 +1,6 @@
 //! TLS: who is trusted, who is not, and which protocol is spoken.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{
@@ -96,8 +96,11 @@ async fn serve(identity: &Identity, alpn: &[&[u8]], clients: Option<&Authority>)
                     return;
                 };
                 let service = service_fn(async |request: Request<Incoming>| {
+                    if request.uri().path() == "/refused" {
+                        return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+                    }
                     let version = format!("{:?}", request.version());
-                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(version))))
+                    Ok(Response::new(Full::new(Bytes::from(version))))
                 });
                 let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let io = TokioIo::new(stream);
@@ -195,6 +198,22 @@ async fn exchanges_share_an_http2_connection() {
     for response in calls.join_all().await {
         assert_eq!(response.unwrap().version(), Version::HTTP_2);
     }
+}
+
+#[tokio::test]
+async fn what_a_server_refused_unread_was_not_sent() {
+    let authority = Authority::new();
+    let server = serve(&authority.issue("127.0.0.1"), &[b"h2"], None).await;
+    let client = Client::new(&client(authority.roots())).unwrap().buffered();
+    let request = Request::post(format!("https://{server}/refused"));
+    let error = client.send(request.body(Full::default()).unwrap()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.fault(), FaultKind::NotSent, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the server refused the request unread: "),
+        "{text}"
+    );
 }
 
 #[tokio::test]

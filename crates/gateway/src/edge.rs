@@ -8,8 +8,13 @@ use std::{
 };
 
 use axum::{body::Body as AxumBody, extract::Request};
+use bartizan_server::RemoteAddr;
 use futures_util::future::{CatchUnwind, FutureExt};
-use http::{HeaderMap, HeaderValue, Method, Response, Uri, header::CONTENT_ENCODING};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, Uri, Version,
+    header::{CONTENT_ENCODING, HOST},
+    uri::Authority,
+};
 use http_body::Body as HttpBody;
 use percent_encoding::percent_decode_str;
 use pin_project::pin_project;
@@ -104,6 +109,9 @@ fn shortcut<B>(
     refuse: Refuse,
     request: &http::Request<B>,
 ) -> Option<Response<AxumBody>> {
+    if request.extensions().get::<RemoteAddr>().is_some() && !names_its_host(request) {
+        return Some(refuse(shared, &Error::NoHost));
+    }
     if request.method() == Method::OPTIONS {
         return Some(Response::new(AxumBody::from("OK")));
     }
@@ -128,6 +136,17 @@ fn shortcut<B>(
         return Some(refuse(shared, &Error::Compressed));
     }
     None
+}
+
+/// Whether it has one `Host`, as RFC 9112, section 3.2, demands of what comes over HTTP/1.1.
+fn names_its_host<B>(request: &http::Request<B>) -> bool {
+    if request.version() != Version::HTTP_11 {
+        return true;
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_sound =
+        |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+    hosts.next().is_some_and(is_sound) && hosts.next().is_none()
 }
 
 /// Whether a body was encoded on its way here, which nobody here undoes: bodies are passed on as

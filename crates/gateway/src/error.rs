@@ -29,6 +29,8 @@ pub(crate) enum Error {
          MCP_ALLOWED_HOSTS or MCP_GATEWAY_URL"
     )]
     ForeignHost,
+    #[error("an HTTP/1.1 request must name the host that it is for, and one only")]
+    NoHost,
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
@@ -86,9 +88,11 @@ impl Error {
             | Self::ForeignPage
             | Self::ForeignHost
             | Self::Credential { .. } => "AUTHENTICATION_ERROR",
-            Self::Invalid(_) | Self::Operation(_) | Self::TooLarge { .. } | Self::Compressed => {
-                "VALIDATION_ERROR"
-            }
+            Self::NoHost
+            | Self::Invalid(_)
+            | Self::Operation(_)
+            | Self::TooLarge { .. }
+            | Self::Compressed => "VALIDATION_ERROR",
             Self::SlowBody => "TIMEOUT_ERROR",
             Self::Disconnected => "NETWORK_ERROR",
             Self::UnknownService(_) | Self::NotMcp(_) | Self::Loop => "CONFIGURATION_ERROR",
@@ -105,7 +109,9 @@ impl Error {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::ForeignPage | Self::ForeignHost => StatusCode::FORBIDDEN,
-            Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => StatusCode::BAD_REQUEST,
+            Self::NoHost | Self::Invalid(_) | Self::Operation(_) | Self::Disconnected => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Loop => StatusCode::LOOP_DETECTED,

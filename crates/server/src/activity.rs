@@ -79,6 +79,15 @@ impl Activity {
         self.writes.store(writes, Ordering::Relaxed);
     }
 
+    /// Notes whether anything is left that the client has to take first. hyper asks at every turn, so
+    /// that there was nothing is nothing that it took. Not for two tasks at a time.
+    pub(crate) fn flushed(&self, is_flushed: bool) {
+        let took_nothing = self.writes.load(Ordering::Relaxed) % 2 == 1;
+        if !is_flushed || took_nothing {
+            self.wrote(is_flushed);
+        }
+    }
+
     pub(crate) fn streams(&self) -> &Arc<Streams> {
         self.streams.get_or_init(Arc::default)
     }

@@ -91,8 +91,12 @@ impl Connections {
         let mut given_up = Vec::new();
         for entry in self.open.lock().entries.values_mut() {
             given_up.extend(entry.activity.sweep_streams(self.limits.idle));
-            let verdict = entry.watch.look(entry.activity.snapshot(), &self.limits);
-            let before = entry.activity.verdict();
+            let (now, before) = (entry.activity.snapshot(), entry.activity.verdict());
+            let verdict = entry.watch.look(now, &self.limits);
+            if before == Verdict::Finish && entry.watch.is_left(now) {
+                entry.decide(Verdict::Cut);
+                continue;
+            }
             if let Some(verdict) = verdict.filter(|verdict| *verdict > before) {
                 if verdict == Verdict::Cut {
                     self.stats.cut_one();

@@ -61,7 +61,7 @@ where
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.activity.wrote(flushed.is_ready());
+        self.activity.flushed(flushed.is_ready());
         flushed
     }
 

@@ -44,6 +44,10 @@ pub(crate) struct Watch {
     header: u32,
     /// Sweeps in a row that found the client to take nothing.
     stuck: u32,
+    /// What the last sweep saw of one that was told to finish.
+    told: Snapshot,
+    /// Sweeps in a row that found it with nothing to finish.
+    left: u32,
 }
 
 impl Watch {
@@ -54,7 +58,12 @@ impl Watch {
         } else {
             0
         };
-        if now.in_flight > 0 || now.started != self.last.started || stuck > 0 {
+        // What was read or written since a sweep that found an exchange may have been part of it.
+        let is_over = self.last.in_flight > 0;
+        // hyper lets go of an answer when it has all of it, which may be long before the client has.
+        let takes_answer = !now.multiplexed && now.writes != self.last.writes;
+        let is_busy = now.in_flight > 0 || now.started != self.last.started || takes_answer;
+        if is_busy || is_over || stuck > 0 {
             *self = Self {
                 last: now,
                 stuck,
@@ -76,6 +85,24 @@ impl Watch {
             return Some(Verdict::Cut);
         }
         (self.quiet >= limits.idle).then_some(Verdict::Finish)
+    }
+
+    /// Looks at a connection that was told to finish; whether it had nothing to finish at several
+    /// sweeps in a row, and did not close all the same.
+    ///
+    /// hyper closes one of HTTP/2 when its client has answered a ping, which one that is gone or
+    /// asleep never does.
+    pub(crate) fn is_left(&mut self, now: Snapshot) -> bool {
+        const SWEEPS: u32 = 4;
+        let has_nothing = now.multiplexed && now.in_flight == 0 && !now.is_stuck_since(self.told);
+        let has_moved = now.writes != self.told.writes || now.started != self.told.started;
+        self.told = now;
+        self.left = if has_nothing && !has_moved {
+            self.left + 1
+        } else {
+            0
+        };
+        self.left >= SWEEPS
     }
 }
 
@@ -170,6 +197,63 @@ mod tests {
         assert_eq!(stuck, [(12, Verdict::Cut)]);
         let slow = verdicts(|sweep| streaming(sweep / 9));
         assert_eq!(slow, []);
+    }
+
+    #[test]
+    fn what_a_long_body_left_behind_is_no_header() {
+        let uploaded = verdicts(|sweep| Snapshot {
+            started: 1,
+            in_flight: u32::from(sweep == 1),
+            reads: if sweep == 1 { 2 } else { 5 },
+            ..Snapshot::default()
+        });
+        assert_eq!(uploaded, [(12, Verdict::Finish), (15, Verdict::Cut)]);
+    }
+
+    #[test]
+    fn an_answer_that_is_being_taken_is_not_cut() {
+        let taken = verdicts(|sweep| Snapshot {
+            started: 1,
+            writes: 2 * sweep,
+            ..Snapshot::default()
+        });
+        assert_eq!(taken, []);
+    }
+
+    #[test]
+    fn who_is_told_to_finish_and_has_nothing_to_is_left_soon() {
+        let left = |at: &dyn Fn(u32) -> Snapshot| {
+            let mut watch = Watch::default();
+            (1..=20).find(|sweep| watch.is_left(at(*sweep)))
+        };
+        let idle = Snapshot {
+            started: 1,
+            multiplexed: true,
+            ..Snapshot::default()
+        };
+        assert_eq!(left(&|_| idle), Some(5));
+        assert_eq!(
+            left(&|_| Snapshot {
+                in_flight: 1,
+                ..idle
+            }),
+            None
+        );
+        assert_eq!(
+            left(&|sweep| Snapshot {
+                writes: 2 * sweep,
+                ..idle
+            }),
+            None
+        );
+        // Over HTTP/1 it has closed, or a header is on its way.
+        assert_eq!(
+            left(&|_| Snapshot {
+                multiplexed: false,
+                ..idle
+            }),
+            None
+        );
     }
 
     #[test]

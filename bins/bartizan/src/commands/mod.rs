@@ -1,6 +1,7 @@
 //! One function a command.
 
 mod demo;
+mod descriptors;
 mod gateway;
 mod inspect;
 mod print_self;

@@ -1,7 +1,7 @@
 use bartizan_gateway::Gateway;
 
 use super::{
-    Failure, configuration,
+    Failure, configuration, descriptors,
     gateway::PidFile,
     reload::{self, Hangups},
     run, start_logs, told_to_stop,
@@ -23,6 +23,7 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
     let watched = Watched::new(source.files());
     let configuration = configuration(source)?;
     start_logs(&configuration)?;
+    descriptors::raise(*configuration.gateway.max_connections);
     let workers = workers(configuration.gateway.workers.as_ref().map(|count| **count))?;
     run(async {
         // Before anybody hears that it listens, and may tell it to.

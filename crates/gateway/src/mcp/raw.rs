@@ -16,7 +16,7 @@ use bartizan_transport::{bridge::Listen, stream::set_headers};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
-    header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body::Body as _;
 
@@ -430,13 +430,9 @@ async fn answer_with(
     let mut answer = Response::new(body);
     *answer.status_mut() = head.status;
     let headers = answer.headers_mut();
-    for name in [
-        CONTENT_TYPE,
-        CONTENT_LENGTH,
-        MCP_PROTOCOL_VERSION,
-        RETRY_AFTER,
-        ALLOW,
-    ] {
+    // Not the length, which the server says of what it sends: that of an answer in chunks may be
+    // another (RFC 9112, section 6.3).
+    for name in [CONTENT_TYPE, MCP_PROTOCOL_VERSION, RETRY_AFTER, ALLOW] {
         if let Some(value) = head.headers.get(&name) {
             headers.insert(name, value.clone());
         }
@@ -447,8 +443,6 @@ async fn answer_with(
         if let Some(kind) = kind {
             headers.insert(CONTENT_TYPE, kind);
         }
-        // It may grow by our comments.
-        headers.remove(CONTENT_LENGTH);
     }
     answer
 }

@@ -140,6 +140,7 @@ pub(super) fn refusal(error: &Error, now: SystemTime) -> Response<Body> {
         Error::Unauthenticated
         | Error::ForeignPage
         | Error::ForeignHost
+        | Error::NoHost
         | Error::SlowBody
         | Error::Compressed
         | Error::Loop => error.status(),
