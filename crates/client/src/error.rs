@@ -92,9 +92,10 @@ fn is_refused(error: &(dyn Error + 'static)) -> bool {
 }
 
 impl Fault for ClientError {
-    /// `NotSent` where no byte of the request can have left or none was read, `Rejected` where this process had no
-    /// descriptor or memory for a connection, which is no fault of the service, `Caller` where the
-    /// request asked for too much or for nothing reachable, otherwise `Interrupted`.
+    /// `NotSent` where no byte of the request can have left or the server says that it read none,
+    /// `Rejected` where this process had no descriptor or memory for a connection, which is no fault
+    /// of the service, `Caller` where the request asked for too much or for nothing reachable,
+    /// otherwise `Interrupted`.
     ///
     /// A response over the limit is the caller's fault because the service is alive and an equal
     /// request would get an equal answer: neither a retry nor an open circuit would help anybody.
