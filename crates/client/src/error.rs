@@ -22,8 +22,8 @@ pub enum ClientError {
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
-    /// The server says that it did nothing with the request: of HTTP/2, which refused the stream
-    /// (RFC 9113, section 8.7).
+    /// The server says that it did nothing with the request: of HTTP/2, which refused the stream, or
+    /// went away without it (RFC 9113, section 8.7).
     #[error("the server refused the request unread: {}", Reason::chain(&**cause))]
     Refused {
         /// What hyper saw.
@@ -88,7 +88,12 @@ impl From<legacy::Error> for ClientError {
 
 fn is_refused(error: &(dyn Error + 'static)) -> bool {
     let cause = error.source().and_then(|it| it.downcast_ref::<h2::Error>());
-    cause.is_some_and(|it| it.is_remote() && it.reason() == Some(h2::Reason::REFUSED_STREAM))
+    cause.is_some_and(|it| match it.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => it.is_remote(),
+        // h2 tells it of the streams after the last that the server named, and of no others.
+        Some(h2::Reason::NO_ERROR) => it.is_remote() && it.is_go_away(),
+        _ => false,
+    })
 }
 
 impl Fault for ClientError {

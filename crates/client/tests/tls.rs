@@ -23,7 +23,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tokio_rustls::TlsAcceptor;
 
 /// An authority made for one test.
@@ -64,8 +67,7 @@ impl Authority {
     }
 }
 
-/// A server that speaks whatever ALPN chose and answers with the version it saw.
-async fn serve(identity: &Identity, alpn: &[&[u8]], clients: Option<&Authority>) -> SocketAddr {
+fn acceptor(identity: &Identity, alpn: &[&[u8]], clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -84,8 +86,12 @@ async fn serve(identity: &Identity, alpn: &[&[u8]], clients: Option<&Authority>)
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     let mut config = builder.with_single_cert(chain, key).unwrap();
     config.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
 
+/// A server that speaks whatever ALPN chose and answers with the version it saw.
+async fn serve(identity: &Identity, alpn: &[&[u8]], clients: Option<&Authority>) -> SocketAddr {
+    let acceptor = acceptor(identity, alpn, clients);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -206,6 +212,43 @@ async fn what_a_server_refused_unread_was_not_sent() {
     let server = serve(&authority.issue("127.0.0.1"), &[b"h2"], None).await;
     let client = Client::new(&client(authority.roots())).unwrap().buffered();
     let request = Request::post(format!("https://{server}/refused"));
+    let error = client.send(request.body(Full::default()).unwrap()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.fault(), FaultKind::NotSent, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the server refused the request unread: "),
+        "{text}"
+    );
+}
+
+/// As one that is restarted does.
+#[tokio::test]
+async fn what_a_server_went_away_without_was_not_sent() {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    let authority = Authority::new();
+    let acceptor = acceptor(&authority.issue("127.0.0.1"), &[b"h2"], None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        stream.write_all(&SETTINGS).await.unwrap();
+        // Until the headers of the request are there, of the type that is one.
+        let mut heard = Vec::new();
+        while !heard
+            .windows(5)
+            .any(|it| it == [1, 4, 0, 0, 0] || it == [1, 5, 0, 0, 0])
+        {
+            stream.read_buf(&mut heard).await.unwrap();
+        }
+        stream.write_all(&GOAWAY).await.unwrap();
+        let _ = stream.read_to_end(&mut heard).await;
+    });
+    let client = Client::new(&client(authority.roots())).unwrap().buffered();
+    let request = Request::post(format!("https://{address}/"));
     let error = client.send(request.body(Full::default()).unwrap()).await;
     let error = error.unwrap_err();
     assert_eq!(error.fault(), FaultKind::NotSent, "{error}");
