@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]
 
-use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, time::Duration};
 
 use bartizan_circuit_breaker::{
     CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, Transition,

@@ -29,6 +29,8 @@ pub(crate) enum Error {
          MCP_ALLOWED_HOSTS or MCP_GATEWAY_URL"
     )]
     ForeignHost,
+    #[error("too many large requests are under way: try again in a moment")]
+    NoRoom,
     #[error("an HTTP/1.1 request must name the host that it is for, and one only")]
     NoHost,
     #[error("{0}")]
@@ -99,6 +101,7 @@ impl Error {
             Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::NoInstances { .. }
+            | Self::NoRoom
             | Self::Busy { .. } => "MCP_ERROR",
             Self::Internal => "PROCESSING_ERROR",
         }
@@ -118,9 +121,10 @@ impl Error {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownService(_) | Self::NotMcp(_) => StatusCode::NOT_FOUND,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::CircuitOpen { .. } | Self::NoInstances { .. } | Self::Busy { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::CircuitOpen { .. }
+            | Self::NoInstances { .. }
+            | Self::NoRoom
+            | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Credential { .. } => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -135,6 +139,7 @@ impl Error {
             Self::NoInstances { retry_after, .. } | Self::Credential { retry_after, .. } => {
                 *retry_after
             }
+            Self::NoRoom => Some(Duration::from_secs(1)),
             _ => None,
         }
         .map(retry_after_seconds)

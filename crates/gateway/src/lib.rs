@@ -31,6 +31,7 @@ mod plan;
 mod registries;
 mod reload;
 mod retiring;
+mod room;
 mod service;
 mod shared;
 mod works;

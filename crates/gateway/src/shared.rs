@@ -32,8 +32,13 @@ use crate::{
         all::{Places, Shelf},
     },
     retiring::Retiring,
+    room::{NoRoom, Room, Taken, Taking},
     service::Owner,
 };
+
+/// How many bytes of large request bodies are in memory at once, unless one may be so large that this
+/// is not four of them.
+const LARGE_BODIES: u64 = 256 * 1024 * 1024;
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -51,6 +56,7 @@ pub(crate) struct Lasting {
     leaving: AtomicBool,
     draining: watch::Sender<bool>,
     retiring: Arc<Retiring>,
+    room: Arc<Room>,
     /// The snapshot that was put in place last, once there was another than the first.
     turns: watch::Sender<Weak<Shared>>,
 }
@@ -68,6 +74,7 @@ impl Lasting {
             leaving: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             retiring: Arc::default(),
+            room: Arc::default(),
             turns: watch::Sender::new(Weak::new()),
         }
     }
@@ -311,12 +318,17 @@ impl Shared {
 
     /// A request's whole body.
     pub(crate) async fn collect(&self, body: axum::body::Body) -> Result<Bytes, Error> {
+        let mut taken = None;
+        let most = LARGE_BODIES.max(4 * self.max_body_bytes as u64);
+        let body = Taking::new(body, &self.lasting.room, most, &mut taken);
         let collected = collect(body, self.max_body_bytes, self.body_read_timeout).await;
-        collected.map_err(|error| match error {
+        let body = collected.map_err(|error| match error {
             CollectError::TooLarge { limit } => Error::TooLarge { limit },
             CollectError::Timeout { .. } => Error::SlowBody,
+            CollectError::Disconnected { cause } if cause.is::<NoRoom>() => Error::NoRoom,
             _ => Error::Disconnected,
-        })
+        })?;
+        Ok(Taken::by(taken, body))
     }
 
     pub(crate) fn count(&self, status: StatusCode) {

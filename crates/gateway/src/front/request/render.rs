@@ -141,6 +141,7 @@ pub(super) fn refusal(error: &Error, now: SystemTime) -> Response<Body> {
         | Error::ForeignPage
         | Error::ForeignHost
         | Error::NoHost
+        | Error::NoRoom
         | Error::SlowBody
         | Error::Compressed
         | Error::Loop => error.status(),
