@@ -818,3 +818,15 @@ async fn unknown_paths_and_methods_get_a_clear_answer() {
     assert_eq!(method.status, 405);
     assert_eq!(method.header("allow"), Some("POST"));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn as_many_files_may_be_open_as_the_system_lets() {
+    let backend = backend().await;
+    let running = Bartizan::with_few_files(128, &["serve"]).with_service(&backend.url());
+    let running = running.set("MCP_GATEWAY_MAX_CONNECTIONS", 4_000_000_000_u32);
+    let running = running.start().await;
+    let [now, most] = running.files();
+    assert_eq!(now, most);
+    assert!(running.log().contains("LimitNOFILE="), "{}", running.log());
+}

@@ -145,3 +145,23 @@ impl Service<Uri> for Connector {
         Box::pin(async move { shared.connect(uri).await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn servers_that_say_nothing_are_asked_whether_they_are_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let connector = Connector::new(&ClientConfig::default()).unwrap();
+        let mut tcp = connector.0.tcp.clone();
+        let stream = tcp.call(url.parse().unwrap()).await.unwrap().into_inner();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
+    }
+}

@@ -206,20 +206,23 @@ async fn exchanges_share_an_http2_connection() {
     }
 }
 
-#[tokio::test]
-async fn what_a_server_refused_unread_was_not_sent() {
-    let authority = Authority::new();
-    let server = serve(&authority.issue("127.0.0.1"), &[b"h2"], None).await;
+async fn is_refused_unread(authority: &Authority, url: &str) {
     let client = Client::new(&client(authority.roots())).unwrap().buffered();
-    let request = Request::post(format!("https://{server}/refused"));
-    let error = client.send(request.body(Full::default()).unwrap()).await;
-    let error = error.unwrap_err();
+    let request = Request::post(url).body(Full::default()).unwrap();
+    let error = client.send(request).await.unwrap_err();
     assert_eq!(error.fault(), FaultKind::NotSent, "{error}");
     let text = error.to_string();
     assert!(
         text.starts_with("the server refused the request unread: "),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn what_a_server_refused_unread_was_not_sent() {
+    let authority = Authority::new();
+    let server = serve(&authority.issue("127.0.0.1"), &[b"h2"], None).await;
+    is_refused_unread(&authority, &format!("https://{server}/refused")).await;
 }
 
 /// As one that is restarted does.
@@ -247,16 +250,7 @@ async fn what_a_server_went_away_without_was_not_sent() {
         stream.write_all(&GOAWAY).await.unwrap();
         let _ = stream.read_to_end(&mut heard).await;
     });
-    let client = Client::new(&client(authority.roots())).unwrap().buffered();
-    let request = Request::post(format!("https://{address}/"));
-    let error = client.send(request.body(Full::default()).unwrap()).await;
-    let error = error.unwrap_err();
-    assert_eq!(error.fault(), FaultKind::NotSent, "{error}");
-    let text = error.to_string();
-    assert!(
-        text.starts_with("the server refused the request unread: "),
-        "{text}"
-    );
+    is_refused_unread(&authority, &format!("https://{address}/")).await;
 }
 
 #[tokio::test]

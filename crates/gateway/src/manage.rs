@@ -87,12 +87,12 @@ impl Works {
         let registries = self.registries();
         let is_new_guest = !is_admin && self.guests().note(&registries, service, &id);
         let registered = registries.register(service, entry, ttl).await;
-        let is_guest = match &registered {
-            Ok(_) => !is_admin,
-            // Another may have registered it meanwhile.
-            Err(_) => !is_new_guest || registries.registered(service, &id).is_some(),
+        let is_no_guest = match &registered {
+            Ok(_) => is_admin,
+            // Unless another guest has registered it meanwhile.
+            Err(_) => is_new_guest && registries.registered(service, &id).is_none(),
         };
-        if !is_guest {
+        if is_no_guest {
             self.guests().strike(service, &id);
         }
         let replaced = registered?;

@@ -53,19 +53,19 @@ impl Drop for Taken {
 impl Taken {
     /// The bytes of a body, which take up their room for as long as anybody has them.
     pub(crate) fn by(taken: Option<Self>, bytes: Bytes) -> Bytes {
-        struct Owner(
-            Bytes,
-            #[allow(dead_code, reason = "held until it is dropped")] Taken,
-        );
+        struct Owner {
+            bytes: Bytes,
+            _taken: Taken,
+        }
 
         impl AsRef<[u8]> for Owner {
             fn as_ref(&self) -> &[u8] {
-                &self.0
+                &self.bytes
             }
         }
 
         match taken {
-            Some(taken) => Bytes::from_owner(Owner(bytes, taken)),
+            Some(_taken) => Bytes::from_owner(Owner { bytes, _taken }),
             None => bytes,
         }
     }
@@ -145,17 +145,20 @@ where
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt, Full};
+    use std::time::Duration;
+
+    use bartizan_server::{CollectError, collect};
+    use http_body_util::Full;
 
     use super::*;
 
     const MOST: u64 = 1024 * 1024;
 
-    async fn collected(room: &Arc<Room>, length: usize) -> Result<Bytes, String> {
+    async fn collected(room: &Arc<Room>, length: usize) -> Result<Bytes, CollectError> {
         let mut taken = None;
         let body = Full::new(Bytes::from(vec![7; length]));
-        let body = Taking::new(body, room, MOST, &mut taken).collect().await;
-        let bytes = body.map_err(|error| error.to_string())?.to_bytes();
+        let body = Taking::new(body, room, MOST, &mut taken);
+        let bytes = collect(body, length, Duration::from_secs(1)).await?;
         Ok(Taken::by(taken, bytes))
     }
 
@@ -168,10 +171,10 @@ mod tests {
         let part = large.slice(3..9);
         drop(large);
         assert_eq!(room.0.load(Ordering::Relaxed), MOST - FREE);
-        assert_eq!(
-            collected(&room, 1024 * 1024).await.unwrap_err(),
-            NoRoom.to_string()
-        );
+        match collected(&room, 1024 * 1024).await {
+            Err(CollectError::Disconnected { cause }) => assert!(cause.is::<NoRoom>()),
+            other => panic!("{other:?}"),
+        }
         assert!(collected(&room, 128 * 1024).await.is_ok());
         assert_eq!(&part[..], [7; 6]);
         drop((part, small));

@@ -42,8 +42,19 @@ pub(crate) struct Finished {
 impl Bartizan {
     /// `bartizan` with these arguments, in an empty directory and an empty environment.
     pub(crate) fn new(arguments: &[&str]) -> Self {
+        Self::of(env!("CARGO_BIN_EXE_bartizan"), arguments)
+    }
+
+    /// The same under a limit of open files that it may raise.
+    pub(crate) fn with_few_files(files: u32, arguments: &[&str]) -> Self {
+        let script = format!("ulimit -Sn {files} && exec \"$0\" \"$@\"");
+        let program = ["-c", &script, env!("CARGO_BIN_EXE_bartizan")];
+        Self::of("/bin/sh", &[&program, arguments].concat())
+    }
+
+    fn of(program: &str, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
@@ -58,8 +69,12 @@ impl Bartizan {
     /// The same with a sound configuration: `user-service` at `endpoint`, a bearer token, and
     /// whatever port is free.
     pub(crate) fn sound(arguments: &[&str], endpoint: &str) -> Self {
-        Self::new(arguments)
-            .set("MCP_GATEWAY_PORT", 0)
+        Self::new(arguments).with_service(endpoint)
+    }
+
+    /// What makes it [`sound`](Self::sound).
+    pub(crate) fn with_service(self, endpoint: &str) -> Self {
+        self.set("MCP_GATEWAY_PORT", 0)
             .set("MCP_SERVICES", "user-service")
             .user("ENDPOINT", endpoint)
             .user("AUTH_TYPE", "bearer")
@@ -172,6 +187,16 @@ impl Running {
             all if all.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, all.port()).into(),
             one => one,
         }
+    }
+
+    /// How many files it may have open: now, and at most.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn files(&self) -> [String; 2] {
+        let limits = format!("/proc/{}/limits", self.child.id().unwrap());
+        let limits = std::fs::read_to_string(limits).unwrap();
+        let files = limits.lines().find(|it| it.starts_with("Max open files"));
+        let mut numbers = files.unwrap().split_whitespace().skip(3).map(str::to_owned);
+        [(); 2].map(|()| numbers.next().unwrap())
     }
 
     /// What its threads are called.

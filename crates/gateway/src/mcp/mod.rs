@@ -17,6 +17,7 @@ mod house;
 mod inbound;
 mod known;
 mod late;
+mod live;
 mod lost;
 mod news;
 mod pages;

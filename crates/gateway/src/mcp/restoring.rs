@@ -11,7 +11,8 @@ use super::{
     ask::fresh_id,
     client::ClientSession,
     known::Known,
-    upstream::{Live, answer, result_of, uri_params},
+    live::{Live, answer, result_of},
+    upstream::uri_params,
 };
 
 /// Tells a session what the one knew whose place it takes. Clients say more meanwhile, which counts.

@@ -11,8 +11,9 @@ use super::{
     Door, Message, Refusal,
     client::ClientSession,
     known::Told,
+    live::Live,
     lost,
-    upstream::{Introduction, Live, UpstreamSession},
+    upstream::{Introduction, UpstreamSession},
 };
 use crate::service::Payload;
 

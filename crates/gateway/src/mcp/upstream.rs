@@ -6,38 +6,31 @@ use std::{
     time::Duration,
 };
 
-use bartizan_classify::RequestClass;
 use bartizan_protocol::{
-    Envelope, Kind, Version, edit, error,
-    headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+    Envelope, Version, edit, error,
     method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
 };
-use bartizan_transport::{bridge, host::QUIET};
+use bartizan_transport::bridge;
 use bytes::Bytes;
-use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE},
-};
+use http::Response;
 use parking_lot::Mutex as SyncMutex;
 use tokio::{
-    sync::{Mutex, MutexGuard, OwnedMutexGuard, broadcast},
+    sync::{Mutex, MutexGuard, broadcast},
     task::JoinHandle,
 };
 
 use super::{
     Door, Message, Refusal,
     ask::{self, Turns, fresh_id},
-    call::{Errand, changes_a_list},
+    call::changes_a_list,
     client::ClientSession,
     known::{Known, Told},
+    live::{Live, answer, begin, result_of},
     lost,
     news::Attendance,
-    raw::{EITHER, EVENTS},
-    refusal::JSON,
     restoring::Restoring,
-    subscribed::Subscribed,
 };
-use crate::service::{Payload, Stream};
+use crate::service::Payload;
 
 /// How much news a listener may fall behind before it misses some.
 const NEWS: usize = 256;
@@ -100,138 +93,6 @@ pub(super) struct OwnLists {
     pub(super) key: u64,
     /// How often they have changed.
     pub(super) changes: u64,
-}
-
-/// A session as its upstream knows it.
-#[derive(Debug)]
-pub(crate) struct Live {
-    id: Option<HeaderValue>,
-    version: Version,
-    instance: Arc<str>,
-    /// The result of `initialize`.
-    result: Bytes,
-    mixes_questions: bool,
-    /// Whether the upstream is not to ask about what the gateway itself says in it.
-    is_quiet: bool,
-    /// Whether it knows what the lost one knew, or is being told.
-    is_restored: AtomicBool,
-    pub(super) subscribed: Subscribed,
-    errand: Errand,
-    /// Whether the upstream knows that it is over.
-    is_over: AtomicBool,
-}
-
-impl Drop for Live {
-    /// Tells the upstream that nobody will come back: sessions that are forgotten here are not
-    /// to pile up there.
-    fn drop(&mut self) {
-        if self.id.is_some() && !self.is_over() {
-            self.errand.run(self.farewell());
-        }
-    }
-}
-
-impl Live {
-    /// The result of `initialize`, as JSON.
-    pub(crate) fn result(&self) -> &[u8] {
-        &self.result
-    }
-
-    /// The headers that make a message one of this session.
-    pub(crate) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = Vec::with_capacity(6);
-        headers.extend([(CONTENT_TYPE, JSON), (ACCEPT, EITHER)]);
-        // The version header came with the revision that asks for it.
-        if self.version >= Version::V2025_06_18 {
-            let version = HeaderValue::from_static(self.version.as_str());
-            headers.push((MCP_PROTOCOL_VERSION, version));
-        }
-        headers.extend(self.id.clone().map(|id| (MCP_SESSION_ID, id)));
-        headers
-    }
-
-    /// Whether the upstream does not say which call its questions are about.
-    pub(crate) fn mixes_questions(&self) -> bool {
-        self.mixes_questions
-    }
-
-    /// The upstream's name for it, if it gave one.
-    pub(crate) fn id(&self) -> Option<&HeaderValue> {
-        self.id.as_ref()
-    }
-
-    pub(crate) fn instance(&self) -> Arc<str> {
-        Arc::clone(&self.instance)
-    }
-
-    /// What is kept of it for the next request: nothing, if the instance that the request was
-    /// meant for could not be had. The session is for that one, and no other's.
-    fn kept(self: &Arc<Self>, door: &Door) -> Option<Arc<Self>> {
-        let is_there = door.instance().is_none_or(|it| *it == self.instance);
-        is_there.then(|| Arc::clone(self))
-    }
-
-    /// Whether an answer says that the upstream has lost the session.
-    fn is_lost(&self, response: &Response<Payload>) -> bool {
-        // An instance that was asked in the place of the one that failed does not know the
-        // session, in whatever words it says so.
-        let is_elsewhere = response.body().endpoint != self.instance;
-        let refuses = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
-        let is_refused = is_elsewhere && refuses.contains(&response.status());
-        self.id.is_some() && (is_refused || lost::is_session_lost(response))
-    }
-
-    /// Whether the upstream watches a resource, for one at a time to see and to change.
-    async fn hold(&self, door: &Door, uri: &str) -> Result<OwnedMutexGuard<bool>, Refusal> {
-        door.in_time(self.subscribed.hold(uri)).await
-    }
-
-    /// Whether the upstream knows that it is over.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
-    }
-
-    fn farewell(&self) -> Message {
-        Message {
-            method: Method::DELETE,
-            body: Bytes::new(),
-            class: RequestClass::Idempotent,
-            headers: self.headers(),
-            instance: Some(self.instance()),
-            is_clients: false,
-        }
-    }
-
-    /// A message of the gateway's own in this session.
-    pub(super) fn aside(&self, body: Bytes) -> Message {
-        let mut headers = self.headers();
-        if self.is_quiet {
-            headers.push((QUIET, HeaderValue::from_static("1")));
-        }
-        Message {
-            method: Method::POST,
-            body,
-            class: RequestClass::Idempotent,
-            headers,
-            instance: Some(self.instance()),
-            is_clients: false,
-        }
-    }
-
-    /// A `GET` of this session, for a stream.
-    pub(super) fn listen(&self) -> Message {
-        let mut headers = self.headers();
-        headers.retain(|(name, _)| *name != CONTENT_TYPE && *name != ACCEPT);
-        headers.push((ACCEPT, EVENTS));
-        Message {
-            method: Method::GET,
-            body: Bytes::new(),
-            class: RequestClass::Safe,
-            headers,
-            instance: Some(self.instance()),
-            is_clients: false,
-        }
-    }
 }
 
 impl UpstreamSession {
@@ -308,7 +169,7 @@ impl UpstreamSession {
             return Ok(Arc::clone(live));
         }
         *live = None;
-        lost.is_over.store(true, Ordering::Relaxed);
+        lost.set_over();
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
@@ -549,10 +410,10 @@ impl UpstreamSession {
         let Some(live) = live else {
             return;
         };
-        if live.id.is_none() {
+        if live.id().is_none() {
             return;
         }
-        live.is_over.store(true, Ordering::Relaxed);
+        live.set_over();
         // Whether it listens is its own affair: it will have forgotten the session some day.
         let _ = door.send(live.farewell()).await;
     }
@@ -562,105 +423,4 @@ const ALL_LEVELS: &str = r#"{"level":"debug"}"#;
 
 pub(super) fn uri_params(uri: &str) -> String {
     format!(r#"{{"uri":{}}}"#, edit::string(uri))
-}
-
-/// The response in an answer. Over one connection a server may ask in it what belongs to no call.
-pub(super) async fn answer(
-    door: &Door,
-    live: &Arc<Live>,
-    client: &Weak<ClientSession>,
-    response: Response<Payload>,
-) -> Option<Bytes> {
-    let mut exchange = door.exchange(response);
-    let answer = async {
-        loop {
-            let message = exchange.next().await?.ok()?;
-            match Envelope::read(&message).ok()?.kind() {
-                Kind::Response | Kind::Error => return Some(message),
-                Kind::Request => ask::put(door, live, client.upgrade().as_ref(), message).await,
-                Kind::Notification if ask::takes_back(&message) => {
-                    if let Some(client) = client.upgrade()
-                        && let Some(message) = ask::taken_back(door, &client, &message)
-                    {
-                        client.tell(message);
-                    }
-                }
-                Kind::Notification => {}
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        answer = answer => answer,
-        () = door.shared.clock().sleep(door.service.timeout()) => None,
-    }
-}
-
-/// Introduces the gateway to an upstream in the words of a client.
-async fn begin(door: &Door, introduction: &Introduction, stands_in: bool) -> Result<Live, Refusal> {
-    const ID: &str = r#""bartizan-initialize""#;
-
-    let request = bridge::initialize_request(
-        ID,
-        introduction.version,
-        &introduction.capabilities,
-        &introduction.info,
-    );
-    let message = Message {
-        method: Method::POST,
-        body: request,
-        class: RequestClass::Idempotent,
-        headers: vec![(CONTENT_TYPE, JSON), (ACCEPT, EITHER)],
-        instance: door.instance().cloned(),
-        is_clients: false,
-    };
-    let response = door.send(message).await?;
-    let status = response.status();
-    let id = response.headers().get(MCP_SESSION_ID).cloned();
-    let instance = Arc::clone(&response.body().endpoint);
-    let stream = response.body().stream.as_ref();
-    let mixes_questions = stream.is_some_and(Stream::is_hosted);
-    let answer = door.final_message(response).await;
-    let result = answer.as_deref().and_then(result_of);
-    let Some(result) = result else {
-        return Err(not_begun(door, status, answer.as_deref()));
-    };
-    let version = edit::get(result.as_bytes(), &["protocolVersion"])
-        .and_then(edit::text)
-        .and_then(|version| Version::parse(&version))
-        .unwrap_or(introduction.version);
-    let live = Live {
-        id,
-        version,
-        instance,
-        result: Bytes::copy_from_slice(result.as_bytes()),
-        mixes_questions,
-        is_quiet: stands_in && mixes_questions,
-        is_restored: AtomicBool::new(false),
-        subscribed: Subscribed::default(),
-        errand: door.errand(),
-        is_over: AtomicBool::new(false),
-    };
-    door.send(live.aside(bridge::INITIALIZED)).await?;
-    Ok(live)
-}
-
-pub(super) fn result_of(message: &[u8]) -> Option<&str> {
-    Envelope::read(message).ok()?.result()
-}
-
-fn not_begun(door: &Door, status: StatusCode, answer: Option<&[u8]>) -> Refusal {
-    let service = door.service.name();
-    if lost::is_credential(status) {
-        return Refusal::unauthorized(service, status);
-    }
-    let said = answer.and_then(|answer| {
-        let text = edit::get(answer, &["error", "message"])?;
-        edit::text(text).map(std::borrow::Cow::into_owned)
-    });
-    let said = said.unwrap_or_else(|| format!("status {}", status.as_u16()));
-    Refusal::answer(
-        error::BAD_ANSWER,
-        format!("{service} did not begin a session: {said}"),
-    )
 }

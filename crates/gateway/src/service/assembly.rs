@@ -53,7 +53,7 @@ use super::{
 use crate::{
     mcp::{Eras, Habits, Tools},
     plan::Plan,
-    registries::Roster,
+    registries::{Listing, Roster},
     shared::Lasting,
 };
 
@@ -145,8 +145,12 @@ impl Service {
     /// Whether this plan takes no other stack: if the settings are what they were, or differ in
     /// the list of instances only, of which one at least is spoken to as before.
     pub(crate) fn could_adopt(&self, plan: &Plan) -> bool {
-        let listed = plan.listing.as_ref().map_or(0, |it| it.entries.len());
-        if listed > 0 && self.spoken_to_otherwise(plan).len() == listed {
+        let (own, other) = (self.roster.current(), plan.listing.as_ref());
+        if self.mcp.is_some()
+            && let (Some(own), Some(other)) = (own, other)
+            && !other.entries.is_empty()
+            && other.entries.iter().all(|it| speaks_otherwise(&own, it))
+        {
             return false;
         }
         if self.is_passing && !plan.is_passing() {
@@ -177,12 +181,7 @@ impl Service {
         if self.mcp.is_none() || Arc::ptr_eq(&own, other) {
             return HashSet::new();
         }
-        let is_otherwise = |entry: &&Entry| {
-            own.entry(entry.instance.id()).is_some_and(|before| {
-                before.instance.uri() == entry.instance.uri() && before.transport != entry.transport
-            })
-        };
-        let found = other.entries.iter().filter(is_otherwise);
+        let found = other.entries.iter().filter(|it| speaks_otherwise(&own, it));
         found.map(|it| Arc::clone(it.instance.id())).collect()
     }
 
@@ -225,6 +224,13 @@ impl Service {
         *own = plan.settings;
         moves
     }
+}
+
+/// Whether an instance stays where it was before, and is spoken to in another way.
+fn speaks_otherwise(before: &Listing, entry: &Entry) -> bool {
+    before.entry(entry.instance.id()).is_some_and(|before| {
+        before.instance.uri() == entry.instance.uri() && before.transport != entry.transport
+    })
 }
 
 fn assemble(

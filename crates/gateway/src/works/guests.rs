@@ -57,9 +57,9 @@ impl Guests {
             }
             // What a file lists under the same id is no guest. What was registered anew since the
             // plans were made is one.
-            let is_there = |id: &Arc<str>| {
-                listing.entry(id).is_some() || registries.registered(&listing.name, id).is_some()
-            };
+            let registered = registries.all_registered(&listing.name);
+            let is_there =
+                |id: &Arc<str>| listing.entry(id).is_some() || registered.contains_key(id);
             let is_guest = |id: &Arc<str>| is_there(id) && !registries.is_listed(&listing.name, id);
             let found: HashSet<_> = ids.iter().filter(|id| is_guest(id)).cloned().collect();
             if found.is_empty() {

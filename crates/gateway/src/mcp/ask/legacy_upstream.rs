@@ -17,11 +17,8 @@ use super::{
     untranslatable,
 };
 use crate::mcp::{
-    Door, Exchange, Message, Refusal,
-    call::Errand,
-    house::key_of,
-    lost,
-    upstream::{Live, UpstreamSession},
+    Door, Exchange, Message, Refusal, call::Errand, house::key_of, live::Live, lost,
+    upstream::UpstreamSession,
 };
 
 /// How often in a row an answer that its upstream broke off on purpose is taken up again and

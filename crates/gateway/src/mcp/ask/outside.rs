@@ -14,9 +14,9 @@ use super::{
 use crate::mcp::{
     Door,
     client::ClientSession,
+    live::Live,
     questions::{Asked, Origin},
     refusal::Refusal,
-    upstream::Live,
 };
 
 /// Puts a question that was asked in `live` to its client, on the stream that the client holds

@@ -1,0 +1,277 @@
+//! A session as its upstream knows it, from its beginning on.
+
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bartizan_classify::RequestClass;
+use bartizan_protocol::{
+    Envelope, Kind, Version, edit, error,
+    headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+};
+use bartizan_transport::{bridge, host::QUIET};
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    Door, Message, Refusal, ask,
+    call::Errand,
+    client::ClientSession,
+    lost,
+    raw::{EITHER, EVENTS},
+    refusal::JSON,
+    subscribed::Subscribed,
+    upstream::Introduction,
+};
+use crate::service::{Payload, Stream};
+
+/// One session, until nobody has any use for it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    id: Option<HeaderValue>,
+    version: Version,
+    instance: Arc<str>,
+    /// The result of `initialize`.
+    result: Bytes,
+    mixes_questions: bool,
+    /// Whether the upstream is not to ask about what the gateway itself says in it.
+    is_quiet: bool,
+    /// Whether it knows what the lost one knew, or is being told.
+    pub(super) is_restored: AtomicBool,
+    pub(super) subscribed: Subscribed,
+    errand: Errand,
+    /// Whether the upstream knows that it is over.
+    is_over: AtomicBool,
+}
+
+impl Drop for Live {
+    /// Tells the upstream that nobody will come back: sessions that are forgotten here are not
+    /// to pile up there.
+    fn drop(&mut self) {
+        if self.id.is_some() && !self.is_over() {
+            self.errand.run(self.farewell());
+        }
+    }
+}
+
+impl Live {
+    /// The result of `initialize`, as JSON.
+    pub(crate) fn result(&self) -> &[u8] {
+        &self.result
+    }
+
+    /// The headers that make a message one of this session.
+    pub(crate) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::with_capacity(6);
+        headers.extend([(CONTENT_TYPE, JSON), (ACCEPT, EITHER)]);
+        // The version header came with the revision that asks for it.
+        if self.version >= Version::V2025_06_18 {
+            let version = HeaderValue::from_static(self.version.as_str());
+            headers.push((MCP_PROTOCOL_VERSION, version));
+        }
+        headers.extend(self.id.clone().map(|id| (MCP_SESSION_ID, id)));
+        headers
+    }
+
+    /// Whether the upstream does not say which call its questions are about.
+    pub(crate) fn mixes_questions(&self) -> bool {
+        self.mixes_questions
+    }
+
+    /// The upstream's name for it, if it gave one.
+    pub(crate) fn id(&self) -> Option<&HeaderValue> {
+        self.id.as_ref()
+    }
+
+    pub(crate) fn instance(&self) -> Arc<str> {
+        Arc::clone(&self.instance)
+    }
+
+    /// What is kept of it for the next request: nothing, if the instance that the request was
+    /// meant for could not be had. The session is for that one, and no other's.
+    pub(super) fn kept(self: &Arc<Self>, door: &Door) -> Option<Arc<Self>> {
+        let is_there = door.instance().is_none_or(|it| *it == self.instance);
+        is_there.then(|| Arc::clone(self))
+    }
+
+    /// Whether an answer says that the upstream has lost the session.
+    pub(super) fn is_lost(&self, response: &Response<Payload>) -> bool {
+        // An instance that was asked in the place of the one that failed does not know the
+        // session, in whatever words it says so.
+        let is_elsewhere = response.body().endpoint != self.instance;
+        let refuses = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+        let is_refused = is_elsewhere && refuses.contains(&response.status());
+        self.id.is_some() && (is_refused || lost::is_session_lost(response))
+    }
+
+    /// Whether the upstream watches a resource, for one at a time to see and to change.
+    pub(super) async fn hold(
+        &self,
+        door: &Door,
+        uri: &str,
+    ) -> Result<OwnedMutexGuard<bool>, Refusal> {
+        door.in_time(self.subscribed.hold(uri)).await
+    }
+
+    /// Whether the upstream knows that it is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the upstream knows that it is over.
+    pub(super) fn set_over(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn farewell(&self) -> Message {
+        Message {
+            method: Method::DELETE,
+            body: Bytes::new(),
+            class: RequestClass::Idempotent,
+            headers: self.headers(),
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
+    }
+
+    /// A message of the gateway's own in this session.
+    pub(super) fn aside(&self, body: Bytes) -> Message {
+        let mut headers = self.headers();
+        if self.is_quiet {
+            headers.push((QUIET, HeaderValue::from_static("1")));
+        }
+        Message {
+            method: Method::POST,
+            body,
+            class: RequestClass::Idempotent,
+            headers,
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
+    }
+
+    /// A `GET` of this session, for a stream.
+    pub(super) fn listen(&self) -> Message {
+        let mut headers = self.headers();
+        headers.retain(|(name, _)| *name != CONTENT_TYPE && *name != ACCEPT);
+        headers.push((ACCEPT, EVENTS));
+        Message {
+            method: Method::GET,
+            body: Bytes::new(),
+            class: RequestClass::Safe,
+            headers,
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
+    }
+}
+
+/// The response in an answer. Over one connection a server may ask in it what belongs to no call.
+pub(super) async fn answer(
+    door: &Door,
+    live: &Arc<Live>,
+    client: &Weak<ClientSession>,
+    response: Response<Payload>,
+) -> Option<Bytes> {
+    let mut exchange = door.exchange(response);
+    let answer = async {
+        loop {
+            let message = exchange.next().await?.ok()?;
+            match Envelope::read(&message).ok()?.kind() {
+                Kind::Response | Kind::Error => return Some(message),
+                Kind::Request => ask::put(door, live, client.upgrade().as_ref(), message).await,
+                Kind::Notification if ask::takes_back(&message) => {
+                    if let Some(client) = client.upgrade()
+                        && let Some(message) = ask::taken_back(door, &client, &message)
+                    {
+                        client.tell(message);
+                    }
+                }
+                Kind::Notification => {}
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = door.shared.clock().sleep(door.service.timeout()) => None,
+    }
+}
+
+/// Introduces the gateway to an upstream in the words of a client.
+pub(super) async fn begin(
+    door: &Door,
+    introduction: &Introduction,
+    stands_in: bool,
+) -> Result<Live, Refusal> {
+    const ID: &str = r#""bartizan-initialize""#;
+
+    let request = bridge::initialize_request(
+        ID,
+        introduction.version,
+        &introduction.capabilities,
+        &introduction.info,
+    );
+    let message = Message {
+        method: Method::POST,
+        body: request,
+        class: RequestClass::Idempotent,
+        headers: vec![(CONTENT_TYPE, JSON), (ACCEPT, EITHER)],
+        instance: door.instance().cloned(),
+        is_clients: false,
+    };
+    let response = door.send(message).await?;
+    let status = response.status();
+    let id = response.headers().get(MCP_SESSION_ID).cloned();
+    let instance = Arc::clone(&response.body().endpoint);
+    let stream = response.body().stream.as_ref();
+    let mixes_questions = stream.is_some_and(Stream::is_hosted);
+    let answer = door.final_message(response).await;
+    let result = answer.as_deref().and_then(result_of);
+    let Some(result) = result else {
+        return Err(not_begun(door, status, answer.as_deref()));
+    };
+    let version = edit::get(result.as_bytes(), &["protocolVersion"])
+        .and_then(edit::text)
+        .and_then(|version| Version::parse(&version))
+        .unwrap_or(introduction.version);
+    let live = Live {
+        id,
+        version,
+        instance,
+        result: Bytes::copy_from_slice(result.as_bytes()),
+        mixes_questions,
+        is_quiet: stands_in && mixes_questions,
+        is_restored: AtomicBool::new(false),
+        subscribed: Subscribed::default(),
+        errand: door.errand(),
+        is_over: AtomicBool::new(false),
+    };
+    door.send(live.aside(bridge::INITIALIZED)).await?;
+    Ok(live)
+}
+
+pub(super) fn result_of(message: &[u8]) -> Option<&str> {
+    Envelope::read(message).ok()?.result()
+}
+
+fn not_begun(door: &Door, status: StatusCode, answer: Option<&[u8]>) -> Refusal {
+    let service = door.service.name();
+    if lost::is_credential(status) {
+        return Refusal::unauthorized(service, status);
+    }
+    let said = answer.and_then(|answer| {
+        let text = edit::get(answer, &["error", "message"])?;
+        edit::text(text).map(std::borrow::Cow::into_owned)
+    });
+    let said = said.unwrap_or_else(|| format!("status {}", status.as_u16()));
+    Refusal::answer(
+        error::BAD_ANSWER,
+        format!("{service} did not begin a session: {said}"),
+    )
+}
