@@ -1,0 +1,150 @@
+//! What clients say to all services or to one, and where it goes.
+
+use std::time::Duration;
+
+use bartizan_testkit::Reply;
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::peers::{ACCEPT, Client, Server, gateway, rpc};
+
+#[tokio::test]
+async fn what_a_client_says_to_all_reaches_each_service_in_its_own_session() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    let gateway = gateway(&[
+        ("a", servers[0].upstream.url()),
+        ("b", servers[1].upstream.url()),
+    ]);
+    let gateway = gateway.start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("a").await;
+    client.look("b").await;
+    let said = json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" });
+    assert_eq!(client.send(said).await.status, StatusCode::ACCEPTED);
+    for (server, session) in servers.iter().zip(["a-0", "b-0"]) {
+        let heard = server.hears("notifications/roots/list_changed", 1).await;
+        assert_eq!(heard[0].0, session, "{heard:?}");
+    }
+
+    // So does its end.
+    let session = [("mcp-session-id", &*client.session)];
+    let request = gateway.request(Method::DELETE, "/mcp", &session, "");
+    assert_eq!(gateway.send(request).await.status, StatusCode::OK);
+    for (server, session) in servers.iter().zip(["a-0", "b-0"]) {
+        let ended = server.hears("DELETE", 1).await;
+        assert!(ended.iter().any(|(it, _)| it == session), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_does_not_hold_up_what_concerns_all() {
+    let (well, hangs) = (Server::start("well").await, Server::start("hangs").await);
+    let services = [
+        ("well", well.upstream.url()),
+        ("hangs", hangs.upstream.url()),
+    ];
+    let gateway = gateway(&services).start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("hangs").await;
+    hangs.upstream.handle(|_| Reply::hang());
+    let level = client.ask("logging/setLevel", json!({ "level": "error" }));
+    let level = tokio::time::timeout(Duration::from_secs(5), level).await;
+    assert_eq!(level.expect("an answer in time")["result"], json!({}));
+    let told = well.hears("logging/setLevel", 1).await;
+    assert_eq!(told[0].1, json!({ "level": "error" }));
+}
+
+/// The result of a task could not be asked for.
+#[tokio::test]
+async fn a_call_for_all_is_no_task() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": { "roots": {}, "tasks": { "list": {} } },
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let request = gateway.request(Method::POST, "/mcp", &ACCEPT, body.to_string());
+    let begun = gateway.send(request).await;
+    let client = Client {
+        gateway: &gateway,
+        path: "/mcp",
+        session: begun.header("mcp-session-id").unwrap().to_owned(),
+    };
+    let params = json!({ "name": "a__look", "arguments": {}, "task": { "ttl": 1_000 } });
+    let answer = client.ask("tools/call", params).await;
+    assert!(answer["error"].is_null(), "{answer}");
+    let called = server.heard("tools/call");
+    assert_eq!(called[0].1, json!({ "name": "look", "arguments": {} }));
+    let shown = server.heard("initialize");
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|(_, params)| &params["capabilities"])
+        .collect();
+    assert!(shown.contains(&&json!({ "roots": {} })), "{shown:?}");
+    assert!(shown.iter().all(|it| it["tasks"].is_null()), "{shown:?}");
+}
+
+#[tokio::test]
+async fn every_member_of_a_batch_is_answered() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    for (path, prefix) in [("/mcp/a", ""), ("/mcp", "a__")] {
+        let client = Client::begin_at(&gateway, path, "2025-03-26").await;
+        // The stream that answers the first ends without a response.
+        let name = format!("{prefix}x");
+        let batch = json!([
+            { "jsonrpc": "2.0", "id": 7, "method": "prompts/get", "params": { "name": name } },
+            { "jsonrpc": "2.0", "method": "notifications/roots/list_changed" },
+            { "jsonrpc": "2.0", "id": 8, "method": "tools/list" }
+        ]);
+        let answers = client.send(batch.clone()).await.json();
+        let answers = answers.as_array().expect("a batch");
+        assert_eq!(answers.len(), 2, "{path}: {answers:?}");
+        let of = |id: u64| answers.iter().find(|it| it["id"] == id).expect("an answer");
+        assert!(of(7)["error"]["code"].is_i64(), "{path}: {answers:?}");
+        let tool = &of(8)["result"]["tools"][0]["name"];
+        assert_eq!(*tool, format!("{prefix}look"), "{path}: {answers:?}");
+        // Later revisions have none.
+        let later = Client::begin_at(&gateway, path, "2025-06-18").await;
+        assert_eq!(
+            later.send(batch).await.status,
+            StatusCode::BAD_REQUEST,
+            "{path}"
+        );
+    }
+}
+
+/// A server that is mounted at `/mcp/` knows no `/mcp`, and nobody here unpacks what it sends.
+#[tokio::test]
+async fn messages_go_to_the_very_path_that_is_configured() {
+    let server = Server::start("a").await;
+    let url = format!("{}/mcp/", server.upstream.url());
+    let gateway = gateway(&[("a", url)]).start().await;
+    Client::begin(&gateway).await.look("a").await;
+    for request in server.upstream.requests() {
+        assert_eq!(request.uri.path(), "/mcp/");
+        assert_eq!(request.header("accept-encoding"), Some("identity"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_wants_in_the_query_is_sent_there() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", format!("{}/mcp", server.upstream.url()))])
+        .set("MCP_SERVICE_A_AUTH_TYPE", "api-key")
+        .set("MCP_SERVICE_A_API_KEY", "a key")
+        .set("MCP_SERVICE_A_API_KEY_IN", "query")
+        .set("MCP_SERVICE_A_API_KEY_NAME", "key")
+        .set("MCP_SERVICE_A_QUERY", "project=7");
+    let gateway = gateway.start().await;
+    Client::begin(&gateway).await.look("a").await;
+    let requests = server.upstream.requests();
+    assert!(requests.iter().any(|it| rpc(it) == "tools/call"));
+    for request in requests {
+        assert_eq!(
+            request.uri,
+            "/mcp?project=7&key=a%20key",
+            "{}",
+            rpc(&request)
+        );
+    }
+}
