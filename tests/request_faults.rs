@@ -405,6 +405,62 @@ async fn a_body_above_the_limit_is_refused_and_named() {
     assert_eq!(backend.hits(), 0);
 }
 
+/// 256 MiB, of which four of 60 MiB leave room for small ones only.
+#[tokio::test]
+async fn large_bodies_take_up_a_bounded_part_of_the_memory_together() {
+    const MIB: usize = 1024 * 1024;
+    let backend = backend().await;
+    backend.handle(|request| match request.body.len() {
+        ..MIB => Reply::json("{}"),
+        _ => Reply::hang(),
+    });
+    let gateway = variables(&backend)
+        .set("MCP_GATEWAY_MAX_BODY_BYTES", 64 * MIB)
+        .user("TIMEOUT", 60_000)
+        .start()
+        .await;
+    let filler = "x".repeat(60 * MIB);
+    let large = json!({ "service": "user-service", "operation": "import", "id": "1",
+        "parameters": { "filler": filler } })
+    .to_string();
+    let large = bytes::Bytes::from(large);
+
+    let four = async {
+        let calls = [(); 4].map(|()| gateway.post(large.clone()));
+        futures_util::future::join_all(calls).await
+    };
+    let fifth = async {
+        while backend.hits() < 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let small = gateway.call("getUser").await;
+        (gateway.post(large.clone()).await, small)
+    };
+    tokio::select! {
+        answers = four => panic!("{:?}", answers.iter().map(bartizan_tests::Answer::message).collect::<Vec<_>>()),
+        (refused, small) = fifth => {
+            assert_eq!(small.json()["success"], true);
+            assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(refused.header("retry-after"), Some("1"));
+        }
+    }
+
+    // The four have gone, and their room is free.
+    backend.handle(|_| Reply::json("{}"));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = gateway.post(large.clone()).await;
+        if answer.status == StatusCode::OK {
+            break;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{}",
+            answer.message()
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_compressed_body_is_refused_as_such() {
     let backend = backend().await;
