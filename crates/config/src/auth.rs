@@ -8,6 +8,7 @@ use crate::{
     ApiKeyPlace, AuthType, AuthorizeSettings, ClientAuthentication, McpTransport, OAuth2Grant,
     Origin, Setting, Variable,
     reader::{Reader, Scope},
+    store::store,
     table,
     value::{Fault, Value, items},
 };
@@ -183,7 +184,7 @@ impl OAuth2Settings {
             reader.secret(scope, &table::REFRESH_TOKEN)
         };
         let refresh_token_store = if *grant == OAuth2Grant::RefreshToken {
-            reader.optional(scope, &table::REFRESH_TOKEN_STORE)
+            store(reader, scope, &table::REFRESH_TOKEN_STORE)
         } else {
             None
         };

@@ -7,6 +7,7 @@ use crate::{
     AuthorizeGrant, KeyAlgorithm, Setting, Variable,
     auth::Scopes,
     reader::{Reader, Scope},
+    store::store,
     table,
     value::{Fault, Value},
 };
@@ -111,7 +112,7 @@ impl AuthorizeSettings {
             scopes: scopes.map(|it| it.map(|Scopes(all)| all)),
             command: command.map(|it| it.map(|Command(words)| words)),
             callback_port: reader.optional(scope, &table::AUTHORIZE_CALLBACK_PORT),
-            store: reader.optional(scope, &table::AUTHORIZE_STORE),
+            store: store(reader, scope, &table::AUTHORIZE_STORE),
         })
     }
 }

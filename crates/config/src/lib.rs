@@ -78,6 +78,7 @@ mod service;
 mod setting;
 mod source;
 mod stdio;
+mod store;
 mod suggest;
 mod table;
 mod unknown;

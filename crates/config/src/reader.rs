@@ -1,7 +1,10 @@
 mod scope;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    path::PathBuf,
+};
 
 use bartizan_auth::Secret;
 
@@ -28,6 +31,8 @@ pub(crate) struct Reader<'a> {
     used: BTreeSet<String>,
     /// The variables that belong to a family of a service's, and that service's prefix.
     members: BTreeMap<String, BTreeSet<String>>,
+    /// The files that something is kept in, and the variables that name them.
+    kept: BTreeMap<PathBuf, String>,
 }
 
 /// One variable of a family.
@@ -58,6 +63,7 @@ impl<'a> Reader<'a> {
             warnings: source.warnings().to_vec(),
             used: BTreeSet::new(),
             members: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 
@@ -88,6 +94,17 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {
         self.warnings.push(Warning::new(Severity::Note, text));
+    }
+
+    /// Notes that a variable names a file to keep something in; the one that does so already, if any.
+    pub(crate) fn keep(&mut self, file: PathBuf, variable: &str) -> Option<String> {
+        match self.kept.entry(file) {
+            Entry::Occupied(kept) => Some(kept.get().clone()),
+            Entry::Vacant(free) => {
+                free.insert(variable.to_owned());
+                None
+            }
+        }
     }
 
     /// Whether something has asked for this variable.

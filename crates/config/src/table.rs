@@ -349,7 +349,7 @@ variables! {
          refresh token. It is written by the gateway and readable by its user alone.";
     AUTHORIZE_ISSUER = "MCP_SERVICE_<NAME>_AUTHORIZE_ISSUER", Authentication,
         Text("a URL, exactly as the authorization server writes it"),
-        Unset("whichever the service names; a client id is shown to the first only"), "",
+        Unset("whichever the service names; a client id or identity token is shown to the first only"), "",
         "For `authorize`, the only authorization server to deal with.";
     CLIENT_METADATA_URL = "MCP_SERVICE_<NAME>_CLIENT_METADATA_URL", Authentication,
         Text("an `https` URL with a path"),

@@ -53,7 +53,7 @@ fn everything_that_can_be_said() {
         ("SCOPES", "read, write"),
         ("AUTHORIZE_COMMAND", "firefox --new-window 'a b'"),
         ("AUTHORIZE_CALLBACK_PORT", "8123"),
-        ("AUTHORIZE_STORE", "/var/lib/gate/authorization"),
+        ("AUTHORIZE_STORE", "authorization.json"),
         ("AUTHORIZE_ISSUER", "https://login.example"),
     ])
     .unwrap();
@@ -72,6 +72,32 @@ fn everything_that_can_be_said() {
         "https://login.example"
     );
     assert!(!format!("{settings:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn what_must_not_be_lost_has_a_file_of_its_own() {
+    let wrong = |text: &str| read(&[("AUTHORIZE_STORE", text)]).unwrap_err();
+    for text in [".", "/", "no-such-directory/store", "Cargo.toml/store"] {
+        let problems = wrong(text);
+        let expected = "AUTHORIZE_STORE must name a file of its own";
+        assert!(problems[0].ends_with(expected), "{text}: {problems:?}");
+    }
+    let two = [
+        ("MCP_SERVICES", "user-service,a,b"),
+        ("MCP_SERVICE_A_ENDPOINT", "http://a"),
+        ("MCP_SERVICE_B_ENDPOINT", "http://b"),
+        ("MCP_SERVICE_A_AUTH_TYPE", "oauth2"),
+        ("MCP_SERVICE_B_AUTH_TYPE", "oauth2"),
+        ("MCP_SERVICE_A_REFRESH_TOKEN", "r-1"),
+        ("MCP_SERVICE_B_REFRESH_TOKEN", "r-2"),
+        ("MCP_SERVICE_A_TOKEN_URL", "https://a/token"),
+        ("MCP_SERVICE_B_TOKEN_URL", "https://b/token"),
+        ("MCP_SERVICE_A_REFRESH_TOKEN_STORE", "store"),
+        ("MCP_SERVICE_B_REFRESH_TOKEN_STORE", "./store"),
+    ];
+    let errors = with(&two).unwrap_err().to_string();
+    let expected = "MCP_SERVICE_A_REFRESH_TOKEN_STORE names it, too";
+    assert!(errors.contains(expected), "{errors}");
 }
 
 #[test]

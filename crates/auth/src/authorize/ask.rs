@@ -76,6 +76,10 @@ impl<S: TokenClient> Flight<'_, S> {
         if client.is_none() && self.config.client.is_some() {
             return Err(AuthorizeError::NoClient.into());
         }
+        // A provider is asked for what is good at one issuer; without one the token itself is shown.
+        if identity.provider.is_none() && !memory.saved.is_bound_to(&found.server.issuer) {
+            return Err(AuthorizeError::UntrustedIssuer.into());
+        }
         let mut assertion = identity.token().await?;
         if let Some(provider) = &identity.provider {
             assertion = self.exchange(provider, &assertion, found, scopes).await?;
@@ -266,18 +270,14 @@ impl<S: TokenClient> Flight<'_, S> {
         memory: &mut Memory,
     ) -> Result<Option<Client>, AuthorizeError> {
         let key = self.config.key.as_ref();
-        if let Some(known) = &self.config.client {
-            let bound = memory
-                .saved
-                .bound
-                .get_or_insert_with(|| server.issuer.clone());
-            if *bound == server.issuer {
-                return Ok(Some(Client {
-                    id: known.id.clone(),
-                    proof: Proof::choose(server, known.secret.as_ref(), key)?,
-                    redirect_uri: None,
-                }));
-            }
+        if let Some(known) = &self.config.client
+            && memory.saved.is_bound_to(&server.issuer)
+        {
+            return Ok(Some(Client {
+                id: known.id.clone(),
+                proof: Proof::choose(server, known.secret.as_ref(), key)?,
+                redirect_uri: None,
+            }));
         }
         match &self.config.metadata_url {
             Some(url) if server.metadata_documents => Ok(Some(Client {

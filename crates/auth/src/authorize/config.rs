@@ -100,6 +100,9 @@ impl Authorize {
     /// Asks on the word of an identity provider, by the JWT bearer grant: for workloads, and for
     /// enterprises that manage what their users may reach. The client may be nobody in
     /// particular.
+    ///
+    /// Without an [provider](Identity::exchanged_at) the JWT itself is shown, and only to the
+    /// first issuer that the resource names, unless [`issuer`](AuthorizeBuilder::issuer) says which.
     pub fn identity(resource: impl Into<String>, identity: Identity) -> AuthorizeBuilder {
         AuthorizeBuilder::new(resource.into(), Way::Identity(identity))
     }

@@ -22,7 +22,8 @@ pub enum AuthorizeError {
     /// than the resource.
     #[error("an address in the metadata must not be asked")]
     Address,
-    /// The resource names no issuer that the operator allows.
+    /// The resource names no issuer that the operator allows, or another than the one that an
+    /// identity token was first shown to.
     #[error("the resource names no authorization server that may be dealt with")]
     UntrustedIssuer,
     /// The authorization server's description cannot be fetched or lacks an endpoint.

@@ -29,12 +29,20 @@ pub(crate) struct Saved {
     /// The resource that all this is for.
     pub(crate) resource: String,
     pub(crate) issuer: String,
-    /// The issuer that the operator's client is shown to, which the first one becomes.
+    /// The issuer that the operator's client, or identity token, is shown to.
     pub(crate) bound: Option<String>,
     /// The client that was registered with the issuer.
     pub(crate) client: Option<Client>,
     pub(crate) refresh: Option<Secret>,
     pub(crate) scopes: Vec<String>,
+}
+
+impl Saved {
+    /// Whether this is the issuer that gets to see what the operator has; the first one is from then
+    /// on.
+    pub(crate) fn is_bound_to(&mut self, issuer: &str) -> bool {
+        self.bound.get_or_insert_with(|| issuer.to_owned()) == issuer
+    }
 }
 
 impl AuthorizationFile {

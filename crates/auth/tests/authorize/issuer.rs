@@ -238,6 +238,29 @@ async fn a_workload_shows_what_its_platform_says_of_it() {
 }
 
 #[tokio::test]
+async fn an_identity_token_stays_with_the_issuer_that_it_was_first_shown_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "jwt").unwrap();
+    let (first, resource, _) = cast().await;
+    let second = Server::start("second").await;
+    let identity = Identity::from_file(&path);
+    let caller = Caller::new(Authorize::identity(resource.url(), identity));
+    assert_eq!(caller.call(&resource).await, 200);
+    let issuer = second.issuer();
+    resource.guard(|guard| {
+        guard.good = "second".into();
+        guard.metadata["authorization_servers"] = json!([issuer]);
+    });
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(caller.error(), Some(AuthorizeError::UntrustedIssuer));
+    assert_eq!(
+        (first.asked("/token").len(), second.asked("/token").len()),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
 async fn an_enterprise_exchanges_what_it_knows_of_a_user() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
