@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use bartizan_gateway::Gateway;
+use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Reply, Upstream};
 use bartizan_tests::{Answer, Files, Running, Variables};
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 const USER: &str = "key-of-an-ordinary-caller-00001";
 const OPERATOR: &str = "key-of-an-operator-000000000001";
@@ -140,6 +143,13 @@ async fn where_there_are_operators_what_is_for_good_is_theirs() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
     }
     assert_eq!(text(), before);
+    // What an operator registered for a while is theirs, too.
+    let of_operator = registration("pay-ments", "three", "http://127.0.0.1:9", Some(60));
+    assert_eq!(register(&gateway, OPERATOR, &of_operator).await.status, 200);
+    assert_eq!(register(&gateway, USER, &of_operator).await.status, 403);
+    let theirs = "/gateway/deregister/pay-ments/three";
+    let answer = send(&gateway, Method::DELETE, theirs, USER, "").await;
+    assert_eq!(answer.status, 403);
     // Their own, for a while, they may have.
     let for_a_while = registration("pay-ments", "two", "http://127.0.0.1:9", Some(60));
     assert_eq!(register(&gateway, USER, &for_a_while).await.status, 200);
@@ -171,6 +181,80 @@ async fn keys_are_asked_for_as_long_as_the_network_reaches_the_port() {
     let insecure = variables.set("MCP_GATEWAY_INSECURE_BIND", "true");
     running.reload(&insecure);
     assert_eq!(running.call("getUser").await.status, 200);
+}
+
+/// A file of variables that is being written, or a variable that has become empty, is no wish.
+#[tokio::test]
+async fn a_reload_takes_no_keys_away() {
+    let open = Variables::user_service("http://127.0.0.1:9");
+    let keyed = with_keys(open.clone());
+    let gateway = keyed.start().await;
+    let callers_only = open.clone().set("MCP_GATEWAY_API_KEYS", USER);
+    let operators_only = open.clone().set("MCP_GATEWAY_ADMIN_KEYS", OPERATOR);
+    for (variables, gone) in [
+        (&open, "MCP_GATEWAY_API_KEYS"),
+        (&operators_only, "MCP_GATEWAY_API_KEYS"),
+        (&callers_only, "MCP_GATEWAY_ADMIN_KEYS"),
+    ] {
+        let refused = gateway.try_reload(variables).unwrap_err();
+        assert!(refused.to_string().contains(gone), "{refused}");
+    }
+    assert_eq!(gateway.get("/mcp/services").await.status, 401);
+    gateway.reload(&open.set("MCP_GATEWAY_INSECURE_BIND", "true"));
+    assert_eq!(gateway.get("/mcp/services").await.status, 200);
+}
+
+/// Whose key is taken out hears nothing more either.
+#[tokio::test]
+async fn who_listens_is_to_come_again_when_a_key_goes() {
+    let fixture = HttpFixture::bind(0, Eras::Legacy).await.unwrap();
+    let base = Variables::default()
+        .set("MCP_SERVICES", "things")
+        .set("MCP_SERVICE_THINGS_TRANSPORT", "streamable-http")
+        .set("MCP_SERVICE_THINGS_ENDPOINT", fixture.url());
+    tokio::spawn(fixture.serve());
+    let keys = |keys: &str| base.clone().set("MCP_GATEWAY_API_KEYS", keys);
+    let both = format!("{USER},{OPERATOR}");
+    let gateway = keys(&both).start().await;
+    let begin = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "t", "version": "1" } } });
+    let mut streams = Vec::new();
+    for path in ["/mcp", "/mcp/things", "/mcp/sse", "/mcp/things/sse"] {
+        let headers = [("accept", "text/event-stream"), ("x-api-key", OPERATOR)];
+        let mut request = gateway.request(Method::GET, path, &headers, "");
+        if !path.ends_with("sse") {
+            let accept = "application/json, text/event-stream";
+            let headers = [
+                ("accept", accept),
+                ("content-type", "application/json"),
+                ("x-api-key", OPERATOR),
+            ];
+            let begun = gateway.request(Method::POST, path, &headers, begin.to_string());
+            let begun = gateway.send(begun).await;
+            let session = begun.headers["mcp-session-id"].clone();
+            request.headers_mut().insert("mcp-session-id", session);
+        }
+        let stream = gateway.open(request).await;
+        assert_eq!(stream.status(), StatusCode::OK, "{path}");
+        streams.push((path, stream.into_body()));
+    }
+    // One more key ends nothing, one less does.
+    gateway.reload(&keys(&format!("{both},key-of-a-new-caller-0000000001")));
+    gateway.reload(&keys(&both));
+    let opened = gateway.request(
+        Method::GET,
+        "/mcp/sse",
+        &[("accept", "text/event-stream"), ("x-api-key", USER)],
+        "",
+    );
+    let mut survivor = gateway.open(opened).await.into_body();
+    for (path, stream) in streams {
+        let end = tokio::time::timeout(Duration::from_secs(10), stream.collect()).await;
+        assert!(end.is_ok(), "{path} goes on");
+    }
+    let first = survivor.frame().await.expect("an event");
+    assert!(first.is_ok());
 }
 
 #[tokio::test]
@@ -257,6 +341,19 @@ async fn no_page_of_a_stranger_calls_a_tool_of_this_machine() {
     ];
     let request = gateway.request(Method::POST, "/tools/files.wipe", &headers, "{}");
     assert_eq!(gateway.send(request).await.status, 403);
+    // The gateway's own page may, over HTTP/2 as well, where no header names the host.
+    for (origin, may) in [
+        ("https://localhost:8443", true),
+        ("https://evil.example", false),
+    ] {
+        let request = Request::post("https://localhost:8443/tools/files.wipe")
+            .header("origin", origin)
+            .header("content-type", "application/json");
+        let request = request.body(Full::from("{}")).unwrap();
+        let service = Gateway::new(&variables.configuration()).unwrap().service();
+        let answer = service.oneshot(request).await.unwrap();
+        assert_eq!(answer.status() != 403, may, "{origin}");
+    }
     // Pages of this machine, programs, and whoever shows a key, may.
     assert_ne!(
         call(&gateway, &[("origin", "http://localhost:3000")])

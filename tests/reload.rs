@@ -308,3 +308,50 @@ async fn what_needs_a_restart_is_what_differs_from_the_start() {
     assert_eq!(needed(9_002), ["address"]);
     assert!(needed(9_001).is_empty());
 }
+
+#[tokio::test]
+async fn what_concerns_programs_or_waits_for_a_restart_leaves_other_services_alone() {
+    let variables = named(&["rest"])
+        .set("MCP_SERVICES", "rest,program")
+        .set("MCP_SERVICE_PROGRAM_TRANSPORT", "stdio")
+        .set("MCP_SERVICE_PROGRAM_COMMAND", "true")
+        .set("MCP_SERVICE_PROGRAM_HEALTH_CHECK", "false");
+    let gateway = Gateway::new(&variables.configuration()).unwrap();
+    let variables = variables.set("MCP_MAX_SESSIONS", 7);
+    let reloaded = gateway.reload(&variables.configuration()).unwrap();
+    assert_eq!(reloaded.needs_restart, ["limits of sessions"]);
+    assert!(reloaded.changed.is_empty(), "{reloaded:?}");
+    let variables = variables.set("MCP_MAX_CHILDREN", 7);
+    let reloaded = gateway.reload(&variables.configuration()).unwrap();
+    assert_eq!(reloaded.changed, ["program"]);
+    assert_eq!(reloaded.unchanged, ["rest"]);
+    let variables = variables.set("MCP_GATEWAY_CONNECT_TIMEOUT", 777);
+    let reloaded = gateway.reload(&variables.configuration()).unwrap();
+    assert_eq!(reloaded.changed.len(), 2);
+}
+
+#[tokio::test]
+async fn authorities_are_read_again() {
+    let authority = || {
+        let names = ["localhost".to_owned()];
+        rcgen::generate_simple_self_signed(names)
+            .unwrap()
+            .cert
+            .pem()
+    };
+    let files = Files::new();
+    let first = authority();
+    let path = files.write("ca.pem", &first);
+    let variables = named(&["one"]).set("MCP_GATEWAY_UPSTREAM_CA_FILE", path.display());
+    let gateway = Gateway::new(&variables.configuration()).unwrap();
+    let reload = || gateway.reload(&variables.configuration());
+    assert_eq!(reload().unwrap().unchanged, ["one"]);
+    files.write("ca.pem", authority());
+    assert_eq!(reload().unwrap().changed, ["one"]);
+    assert_eq!(reload().unwrap().unchanged, ["one"]);
+    // A file that is none changes nothing, and is looked at again.
+    files.write("ca.pem", "-----BEGIN CERTIFICATE-----\nno\n");
+    reload().unwrap_err();
+    files.write("ca.pem", first);
+    assert_eq!(reload().unwrap().changed, ["one"]);
+}

@@ -76,6 +76,12 @@ pub enum StartError {
          MCP_GATEWAY_INSECURE_BIND=true, or a restart on a loopback address"
     )]
     Exposed(IpAddr),
+    /// A configuration to go on with has none of the keys that callers, or operators, are asked for.
+    #[error(
+        "a reload does not take all keys away: {0} cannot go without \
+         MCP_GATEWAY_INSECURE_BIND=true, or a restart"
+    )]
+    KeysGone(&'static str),
     /// There is no tokio runtime to run on.
     #[error("a gateway needs a tokio runtime around it")]
     NoRuntime,

@@ -69,7 +69,7 @@ impl Works {
         permit::check(service, &entry, &configuration.gateway, is_admin, clock).await?;
         let settings = self.settings_of(service)?;
         if !is_admin {
-            if ttl.is_none() || self.registries().is_operators(service, &id) {
+            if ttl.is_none() || self.is_operators(service, &id) {
                 self.leave_to_operators()?;
             }
             if sends_credential(&settings) {
@@ -167,6 +167,15 @@ impl Works {
         }
     }
 
+    /// Whether a file lists an instance, or an operator registered it: what only operators change
+    /// where there are any.
+    fn is_operators(&self, service: &str, id: &str) -> bool {
+        let registries = self.registries();
+        let is_guest = || self.guests().has(service, id);
+        registries.is_listed(service, id)
+            || registries.registered(service, id).is_some() && !is_guest()
+    }
+
     /// Takes an instance out of a service of the registries, for someone who is an operator or is
     /// not.
     ///
@@ -183,7 +192,7 @@ impl Works {
         id: &str,
         is_admin: bool,
     ) -> Result<Entry, ChangeError> {
-        if !is_admin && self.registries().is_operators(service, id) {
+        if !is_admin && self.is_operators(service, id) {
             self.leave_to_operators()?;
         }
         let entry = self.registries().deregister(service, id).await?;

@@ -98,7 +98,7 @@ pub(crate) enum NotPermitted {
     #[error("no program can be registered over HTTP: MCP_GATEWAY_ADMIN_KEYS is not set")]
     NoAdmin,
     #[error(
-        "with MCP_GATEWAY_ADMIN_KEYS set, what is kept for good is changed only with one of them, as a bearer token or in X-API-Key"
+        "with MCP_GATEWAY_ADMIN_KEYS set, what is kept for good, and what operators registered, is changed only with one of them, as a bearer token or in X-API-Key"
     )]
     ForGood,
     #[error(
@@ -281,9 +281,8 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_private_v6(address: Ipv6Addr) -> bool {
-    // What Amazon, Google and Scaleway have there.
-    const METADATA: [Ipv6Addr; 3] = [
-        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    // What Google and Scaleway have there.
+    const METADATA: [Ipv6Addr; 2] = [
         Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
         Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
     ];
@@ -298,7 +297,13 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         _ => false,
     };
     let is_link_local = segments[0] & 0xffc0 == 0xfe80;
-    embedded || is_link_local || address.is_multicast() || METADATA.contains(&address)
+    // Its metadata at ::254, its pods' credentials at ::23, and others.
+    let is_of_amazon = segments[..2] == [0xfd00, 0xec2];
+    embedded
+        || is_link_local
+        || is_of_amazon
+        || address.is_multicast()
+        || METADATA.contains(&address)
 }
 
 fn joined(high: u16, low: u16) -> Ipv4Addr {

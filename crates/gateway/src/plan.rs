@@ -23,6 +23,12 @@ impl Plan {
         let is_in_memory = |listing: &Arc<Listing>| listing.is_in_memory();
         !self.settings.is_named && self.listing.as_ref().is_some_and(is_in_memory)
     }
+
+    /// Whether its instances are, or may be, processes of this gateway.
+    pub(crate) fn runs_programs(&self) -> bool {
+        let mcp = self.settings.kind.mcp();
+        mcp.is_some_and(|mcp| mcp.stdio.is_some() || mcp.programs.is_some())
+    }
 }
 
 /// What was made of registries under one configuration, so that most of it need not be made again

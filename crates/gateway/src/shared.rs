@@ -54,7 +54,7 @@ pub(crate) struct Lasting {
     connections: OnceLock<Arc<Stats>>,
     /// Whether load balancers are told to send their calls elsewhere.
     leaving: AtomicBool,
-    draining: watch::Sender<bool>,
+    listening: watch::Sender<Listening>,
     retiring: Arc<Retiring>,
     room: Arc<Room>,
     /// The snapshot that was put in place last, once there was another than the first.
@@ -72,7 +72,7 @@ impl Lasting {
             metrics,
             connections: OnceLock::new(),
             leaving: AtomicBool::new(false),
-            draining: watch::Sender::new(false),
+            listening: watch::Sender::default(),
             retiring: Arc::default(),
             room: Arc::default(),
             turns: watch::Sender::new(Weak::new()),
@@ -113,13 +113,26 @@ impl Lasting {
 
     /// From now on no more connections are taken, and nobody is listened to for ever.
     pub(crate) fn drain(&self) {
-        self.draining.send_replace(true);
+        self.listening.send_modify(|it| it.drains = true);
+    }
+
+    /// Somebody who came in before may not come in any more: whoever listens is to come again.
+    pub(crate) fn revoke(&self) {
+        self.listening.send_modify(|it| it.revocations += 1);
     }
 
     /// Lets the metrics show the connections of a server; of the first, if there are several.
     pub(crate) fn watch_connections(&self, stats: Arc<Stats>) {
         let _ = self.connections.set(stats);
     }
+}
+
+/// What ends streams that are only listened to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Listening {
+    drains: bool,
+    /// How often keys were taken out.
+    revocations: u64,
 }
 
 /// Of whom a gateway asks a key.
@@ -141,6 +154,8 @@ pub(crate) struct Shared {
     cors: Cors,
     api_keys: Box<[Secret]>,
     admin_keys: Box<[Secret]>,
+    /// How often keys had been taken out before these were asked for.
+    revocations: u64,
     strict: bool,
     dialect: Dialect,
     docs: bool,
@@ -160,7 +175,9 @@ impl Shared {
             let keys = keys.as_ref();
             keys.map_or_else(Box::default, |keys| keys.value().as_slice().into())
         };
+        let revocations = lasting.listening.borrow().revocations;
         Self {
+            revocations,
             lasting,
             places: Places::new(catalog.services(), &settings.mcp.separator),
             catalog,
@@ -224,10 +241,10 @@ impl Shared {
 
     /// Whether nothing but its origin shows that a page of a browser may call tools, and that does
     /// not.
-    pub(crate) fn is_stranger(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_stranger(&self, headers: &HeaderMap, authority: Option<&Authority>) -> bool {
         self.api_keys.is_empty()
             && headers.contains_key(ORIGIN)
-            && self.mcp.origin().check(headers, None).is_err()
+            && self.mcp.origin().check(headers, authority).is_err()
     }
 
     pub(crate) fn cors(&self) -> &Cors {
@@ -291,11 +308,14 @@ impl Shared {
         self.lasting.leaving.load(Ordering::Relaxed)
     }
 
-    /// Completes when the drain begins: whoever only listens keeps nobody from it.
-    pub(crate) fn until_drain(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut draining = self.lasting.draining.subscribe();
+    /// Completes when who listens is to go: at the beginning of the drain, which nobody is kept from
+    /// by it, and when a key is asked for that was not, or none any more that was.
+    pub(crate) fn until_listeners_go(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut listening = self.lasting.listening.subscribe();
+        let revocations = self.revocations;
         async move {
-            let _ = draining.wait_for(|draining| *draining).await;
+            let go = |it: &Listening| it.drains || it.revocations != revocations;
+            let _ = listening.wait_for(go).await;
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::{runtime::Handle, task::JoinError};
 
 pub use self::survey::{Survey, SurveyedFile};
 use self::{
-    ground::{Ground, client, same_ground},
+    ground::{Authorities, Ground, client, same_children, same_client},
     guests::{Guest, Guests},
     turn::Turn,
 };
@@ -32,7 +32,7 @@ use crate::{
     current::Current,
     gateway::server,
     mcp::House,
-    plan::Settled,
+    plan::{Plan, Settled},
     registries::Registries,
     reload::Read,
     service::{Hosting, Service},
@@ -184,6 +184,11 @@ impl Works {
             return Err(StartError::Exposed(*self.started.host));
         }
         let mut ground = self.ground.lock();
+        let before = &ground.configuration.gateway;
+        if let Some(gone) = keys_gone(before, settings) {
+            return Err(StartError::KeysGone(gone));
+        }
+        let revokes = revokes(before, settings);
         let current = self.current.load();
         let registries = ground.registries.renewed(&configuration.registries)?;
         let follows_anew = registries.is_some();
@@ -193,13 +198,18 @@ impl Works {
             settled: Settled::default(),
             following: None,
             client: ground.client.clone(),
+            authorities: Authorities::of(settings),
             hosting: ground.hosting.clone(),
         };
-        let stays = same_ground(&ground.configuration.gateway, settings);
-        if !stays {
+        let same_client = same_client(before, settings) && next.authorities == ground.authorities;
+        let same_children = same_children(before, settings);
+        if !same_client {
             next.client = client(settings)?;
             next.hosting = Hosting::new(settings);
+        } else if !same_children {
+            next.hosting = ground.hosting.with_children(settings);
         }
+        let stays = |plan: &Plan| same_client && (same_children || !plan.runs_programs());
         // Whoever registers must not keep an operator from changing the configuration.
         let mut plans = next.plans(|listing| {
             !listing.is_in_memory() && current.catalog().service(&listing.name).is_some()
@@ -214,6 +224,9 @@ impl Works {
         let needs_restart = needs_restart(&self.started, settings);
 
         // From here on nothing fails.
+        if revokes {
+            self.lasting.revoke();
+        }
         next.registries.settle();
         let Turn {
             services,
@@ -254,7 +267,7 @@ impl Works {
         };
         let guests = self.guests.leave_out(&mut plans, &ground.registries);
         take_out(guests, &ground.registries);
-        let turn = Turn::new(&current, &ground, &self.lasting, plans, true);
+        let turn = Turn::new(&current, &ground, &self.lasting, plans, |_| true);
         let shelf = current.mcp().shelf(*configuration.gateway.mcp.list_timeout);
         let (turn, shelf) = match (turn, shelf) {
             (Ok(turn), Ok(shelf)) => (turn, shelf),
@@ -360,6 +373,34 @@ fn needs_restart(old: &GatewaySettings, new: &GatewaySettings) -> Vec<&'static s
     let checks = |of: &GatewaySettings| *of.instances.max_concurrent_checks;
     note(checks(old) != checks(new), "limit of probes");
     changed
+}
+
+/// The keys that are not asked for any more, unless the operator says that somebody else does.
+fn keys_gone(old: &GatewaySettings, new: &GatewaySettings) -> Option<&'static str> {
+    let gone = |old: &Option<_>, new: &Option<_>| old.is_some() && new.is_none();
+    if *new.insecure_bind {
+        None
+    } else if gone(&old.api_keys, &new.api_keys) {
+        Some("MCP_GATEWAY_API_KEYS")
+    } else if gone(&old.admin_keys, &new.admin_keys) {
+        Some("MCP_GATEWAY_ADMIN_KEYS")
+    } else {
+        None
+    }
+}
+
+/// Whether somebody who came in before may not come in any more.
+fn revokes(old: &GatewaySettings, new: &GatewaySettings) -> bool {
+    let Some(api_keys) = &new.api_keys else {
+        return false;
+    };
+    let admin_keys = new.admin_keys.iter().flat_map(|keys| keys.value());
+    let admitted: Vec<_> = api_keys.value().iter().chain(admin_keys).collect();
+    let before = [&old.api_keys, &old.admin_keys].into_iter().flatten();
+    old.api_keys.is_none()
+        || before
+            .flat_map(|keys| keys.value())
+            .any(|key| !admitted.contains(&key))
 }
 
 #[cfg(test)]

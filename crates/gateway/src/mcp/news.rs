@@ -87,7 +87,7 @@ pub(super) fn stream(
         let message = hearing.next().await?;
         Some((message, (hearing, held)))
     });
-    let messages = messages.take_until(Box::pin(door.shared.until_drain()));
+    let messages = messages.take_until(Box::pin(door.shared.until_listeners_go()));
     let body = EventStream::new(Box::pin(messages), house.keep_alive(), house.clock());
     let mut response = Response::new(Body::new(body));
     set_headers(response.headers_mut());
@@ -273,7 +273,7 @@ pub(super) async fn listen(
         watched.subscribe().await;
         out.say(honoured.acknowledged()).await;
         let mut gone = pin!(turns::gone(&door_of_talk));
-        let mut drain = pin!(door_of_talk.shared.until_drain());
+        let mut drain = pin!(door_of_talk.shared.until_listeners_go());
         loop {
             let message = tokio::select! {
                 message = next(&mut news) => message,

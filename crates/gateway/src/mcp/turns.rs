@@ -162,7 +162,7 @@ pub(super) fn until_gone(
     let ended = Arc::new(Ending::default());
     let (seen, fired) = (Arc::clone(&ended), Arc::clone(&ended));
     let gone = gone(door).map(move |()| fired.is_over.store(true, Ordering::Relaxed));
-    let (gone, drain) = (Box::pin(gone), Box::pin(door.shared.until_drain()));
+    let (gone, drain) = (Box::pin(gone), Box::pin(door.shared.until_listeners_go()));
     let gone = select(gone, drain).map(drop);
     answer.map(|body| {
         let frames = body.into_data_stream().inspect(move |frame| {

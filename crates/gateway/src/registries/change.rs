@@ -201,13 +201,6 @@ impl Registries {
         self.listing(service, id).is_some()
     }
 
-    /// Whether an instance is there for good, or is a program: what only operators change where
-    /// there are any.
-    pub(crate) fn is_operators(&self, service: &str, id: &str) -> bool {
-        let registered = self.registered(service, id);
-        self.is_listed(service, id) || registered.is_some_and(|it| it.launch.is_some())
-    }
-
     /// Hears of an instance that was registered with a time to live: it stays for another, which
     /// is returned, and is `None` when it stays anyway.
     ///

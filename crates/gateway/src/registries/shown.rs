@@ -104,7 +104,7 @@ fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
     let text = value.get().to_ascii_lowercase();
     let is_scalar = !text.starts_with(['{', '[']);
     let is_plain = !is_secret(name)
-        && !HOLDERS.contains(&name)
+        && !is_holder(name)
         && !matches!(name, "command" | "args" | "health_url")
         && !text.contains('@')
         && (is_scalar
@@ -127,11 +127,11 @@ fn visible(name: &str, value: Value) -> Value {
         return json!(HIDDEN);
     }
     match value {
-        Value::Object(members) if HOLDERS.contains(&name) => {
+        Value::Object(members) if is_holder(name) => {
             let names = members.into_iter().map(|(name, _)| (name, json!(HIDDEN)));
             Value::Object(names.collect())
         }
-        _ if HOLDERS.contains(&name) => json!(HIDDEN),
+        _ if is_holder(name) => json!(HIDDEN),
         Value::Array(_) | Value::String(_) if matches!(name, "command" | "args") => {
             arguments(&value)
         }
@@ -183,6 +183,10 @@ fn arguments(command: &Value) -> Value {
         return json!(shown.join(" "));
     }
     json!(shown)
+}
+
+fn is_holder(name: &str) -> bool {
+    HOLDERS.iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -260,7 +264,10 @@ mod tests {
             "env_vars": {"TOKEN": "hunter3", "LEVEL": "hunter4"},
             "headers": {"X-Custom": "hunter5"},
             "api_key": "hunter6",
-            "metadata": {"nested": {"password": "hunter7", "zone": "b"}},
+            "metadata": {
+                "nested": {"password": "hunter7", "zone": "b"},
+                "more": {"Headers": {"X": "hunter14"}, "ENV": {"B": "hunter15"}},
+            },
             "health_url": "http://a/health?key=hunter8",
         }));
         let text = shown.to_string();

@@ -34,21 +34,24 @@ impl Hosting {
         let mcp = &settings.mcp;
         let checks = *settings.instances.max_concurrent_checks;
         let checks = NonZeroUsize::try_from(checks).unwrap_or(NonZeroUsize::MAX);
-        let of_caller = mcp.max_sessions_per_caller.get() as usize;
-        let limits = |connections: usize| HostLimits {
-            capacity: Capacity::new(connections),
-            per_owner: of_caller.min(connections),
-            ..HostLimits::default()
-        };
         Self {
-            children: limits(mcp.max_children.get() as usize),
+            children: limits(settings, mcp.max_children.get()),
             streams: HostLimits {
                 idle: *mcp.session_idle_timeout,
-                ..limits(mcp.max_sessions.get() as usize)
+                ..limits(settings, mcp.max_sessions.get())
             },
             max_message_bytes: *settings.max_response_bytes,
             stop_grace: *mcp.stop_grace,
             probes: Concurrency::new(checks),
+        }
+    }
+
+    /// The same, but for processes as they are under these settings.
+    pub(crate) fn with_children(&self, settings: &GatewaySettings) -> Self {
+        Self {
+            children: limits(settings, settings.mcp.max_children.get()),
+            stop_grace: *settings.mcp.stop_grace,
+            ..self.clone()
         }
     }
 
@@ -113,6 +116,16 @@ impl Hosting {
         };
         let connect = Connect::sse(client.clone(), instance.uri().clone(), limits);
         Host::new(connect, self.streams.clone(), clock)
+    }
+}
+
+fn limits(settings: &GatewaySettings, connections: u32) -> HostLimits {
+    let connections = connections as usize;
+    let of_caller = settings.mcp.max_sessions_per_caller.get() as usize;
+    HostLimits {
+        capacity: Capacity::new(connections),
+        per_owner: of_caller.min(connections),
+        ..HostLimits::default()
     }
 }
 

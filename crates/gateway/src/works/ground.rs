@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Ground {
     pub(super) configuration: Arc<Configuration>,
     pub(super) client: Client,
+    pub(super) authorities: Authorities,
     pub(super) hosting: Hosting,
     pub(super) registries: Arc<Registries>,
     pub(super) settled: Settled,
@@ -36,6 +37,7 @@ impl Ground {
         let registries = Registries::open(&configuration.registries, clock)?;
         Ok(Self {
             configuration: Arc::new(configuration.clone()),
+            authorities: Authorities::of(settings),
             client: client(settings)?,
             hosting: Hosting::new(settings),
             registries: Arc::new(registries),
@@ -93,16 +95,28 @@ impl Drop for Ground {
     }
 }
 
-/// Whether services stand on the same under both.
-pub(super) fn same_ground(old: &GatewaySettings, new: &GatewaySettings) -> bool {
+/// Who vouches for instances, as the file of them was when it was read; `None` if there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Authorities(Option<Vec<u8>>);
+
+impl Authorities {
+    /// As they are now. What cannot be read is what the client will complain of.
+    pub(super) fn of(settings: &GatewaySettings) -> Self {
+        let path = settings.upstream_ca_file.as_ref();
+        Self(path.and_then(|path| std::fs::read(path.value()).ok()))
+    }
+}
+
+/// Whether all services may be reached as before under other settings.
+pub(super) fn same_client(old: &GatewaySettings, new: &GatewaySettings) -> bool {
     old.connect_timeout == new.connect_timeout
         && old.max_response_bytes == new.max_response_bytes
         && old.upstream_ca_file == new.upstream_ca_file
-        && old.mcp.max_sessions_per_caller == new.mcp.max_sessions_per_caller
-        && old.mcp.max_children == new.mcp.max_children
-        && old.mcp.stop_grace == new.mcp.stop_grace
-        && old.mcp.max_sessions == new.mcp.max_sessions
-        && old.mcp.session_idle_timeout == new.mcp.session_idle_timeout
+}
+
+/// Whether programs may go on as before under other settings.
+pub(super) fn same_children(old: &GatewaySettings, new: &GatewaySettings) -> bool {
+    old.mcp.max_children == new.mcp.max_children && old.mcp.stop_grace == new.mcp.stop_grace
 }
 
 /// What reaches the instances of all services.

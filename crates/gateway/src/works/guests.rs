@@ -34,6 +34,12 @@ impl Guests {
         ids.insert(Arc::clone(id))
     }
 
+    /// Whether an instance was registered by somebody who is no operator.
+    pub(crate) fn has(&self, service: &str, id: &str) -> bool {
+        let guests = self.0.lock();
+        guests.get(service).is_some_and(|ids| ids.contains(id))
+    }
+
     /// Notes that an instance is none.
     pub(crate) fn strike(&self, service: &str, id: &str) {
         if let Some(ids) = self.0.lock().get_mut(service) {

@@ -19,13 +19,13 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Nothing has changed yet. `stays` says whether services may go on as they are.
+    /// Nothing has changed yet. `stays` says which services may go on as they are.
     pub(super) fn new(
         current: &Shared,
         ground: &Ground,
         lasting: &Lasting,
         plans: Vec<Plan>,
-        stays: bool,
+        stays: impl Fn(&Plan) -> bool,
     ) -> Result<Self, BuildError> {
         let mut turn = Self::default();
         let mut left: HashMap<_, _> = current
@@ -37,7 +37,7 @@ impl Turn {
             let name = plan.settings.name.clone();
             let before = left.remove(&*name);
             if let Some(service) = &before
-                && stays
+                && stays(&plan)
                 && service.could_adopt(&plan)
             {
                 turn.adopting.push((Arc::clone(service), plan));

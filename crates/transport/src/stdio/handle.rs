@@ -68,8 +68,9 @@ impl Handle {
     /// [`stderr_bytes`](super::Limits::stderr_bytes) before escaping.
     ///
     /// Control characters are escaped, and values that were [set](super::Command::env) for the
-    /// child are replaced by their names. It may hold other secrets still: show it to operators
-    /// only, and do not log it.
+    /// child are replaced by their names. It may hold other secrets still, and what callers sent:
+    /// show it to operators only. The log has it of a child that never said a message and ended by
+    /// itself, and of others at the level `debug`.
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         self.state().stderr.lock().render()

@@ -65,7 +65,10 @@ impl Incoming {
         loop {
             while let Some(line) = self.decoder.next() {
                 match line {
-                    Ok(line) if shape::is_message(&line) => return Some(Ok(line)),
+                    Ok(line) if shape::is_message(&line) => {
+                        self.part.0.speaks();
+                        return Some(Ok(line));
+                    }
                     Ok(line) => self.skip(line.len()),
                     Err(error) => {
                         self.close(Cause::LineTooLong);

@@ -168,8 +168,9 @@ impl Lifecycle {
                 "server process ended"
             );
         } else {
-            // What it said last is mostly why.
-            let stderr = last_words(&report.stderr_tail);
+            // What it said last is mostly why. One that never answered knows no caller.
+            let last_words = last_words(&report.stderr_tail);
+            let stderr = last_words.filter(|_| !self.state.spoke());
             tracing::warn!(
                 service,
                 pid = report.pid,
@@ -179,6 +180,9 @@ impl Lifecycle {
                 stderr,
                 "server process ended by itself"
             );
+            if let (Some(stderr), None) = (last_words, stderr) {
+                tracing::debug!(service, pid = report.pid, stderr, "what it said last");
+            }
         }
         self.state.publish(report);
     }

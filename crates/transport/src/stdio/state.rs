@@ -1,6 +1,6 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ pub(super) struct State {
     /// Taken by the task that reads standard error, a chunk at a time, and by who asks for it.
     pub(super) stderr: Mutex<StderrTail>,
     skipped: AtomicU64,
+    /// Whether it has ever said anything that is a message.
+    spoke: AtomicBool,
 }
 
 impl State {
@@ -49,6 +51,7 @@ impl State {
             room: Semaphore::new(room as usize),
             stderr: Mutex::new(stderr),
             skipped: AtomicU64::new(0),
+            spoke: AtomicBool::new(false),
         }
     }
 
@@ -104,6 +107,15 @@ impl State {
     /// Counts a line that is no message; the number of those before it.
     pub(super) fn skip(&self) -> u64 {
         self.skipped.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that it said something that is a message.
+    pub(super) fn speaks(&self) {
+        self.spoke.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn spoke(&self) -> bool {
+        self.spoke.load(Ordering::Relaxed)
     }
 
     pub(super) fn skipped(&self) -> u64 {

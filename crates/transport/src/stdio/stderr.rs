@@ -7,8 +7,9 @@ const SECRET_BYTES: usize = 6;
 
 /// The end of what a child wrote to its standard error.
 ///
-/// Never logged: servers print tokens and arguments there. It is kept for the operator who asks
-/// why a server does not start, and even then without the values that were set for the child.
+/// Servers print tokens and what they are asked there. So it is kept for the operator who asks why
+/// a server does not start, or looks closely, and even then without the values that were set for
+/// the child.
 pub(super) struct StderrTail {
     /// Up to twice what is kept, so that moving it is rare.
     bytes: Vec<u8>,

@@ -151,7 +151,7 @@ async fn open(
             .response(None);
     };
     // Nobody says anything once the gateway drains, so that the stream ends with what is under way.
-    let drain = shared.until_drain();
+    let drain = shared.until_listeners_go();
     tokio::spawn(async move {
         tokio::select! {
             () = drain => {}

@@ -139,7 +139,7 @@ pub(super) async fn request(
     let received = shared.clock().now();
     let (head, body) = request.into_parts();
     let answer = match shared.collect(body).await {
-        Ok(bytes) => answer(&shared, &head.headers, &bytes, received).await,
+        Ok(bytes) => answer(&shared, &head, &bytes, received).await,
         Err(error) => refuse(&shared, &error),
     };
     answer.map(axum::body::Body::new)

@@ -8,7 +8,7 @@ use bartizan_client::ClientError;
 use bartizan_clock::Instant;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
-use http::Method;
+use http::{Method, request};
 use serde_json::value::RawValue;
 
 use super::{
@@ -43,10 +43,11 @@ pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
 /// The answer to the call that `body` asks for, which came in at `received`.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
-    headers: &HeaderMap,
+    head: &request::Parts,
     body: &Bytes,
     received: Instant,
 ) -> Response<Body> {
+    let headers = &head.headers;
     let envelope = match Envelope::parse(body) {
         Ok(envelope) => envelope,
         Err(message) => return refuse(shared, &Error::Invalid(message)),
@@ -63,7 +64,7 @@ pub(super) async fn answer(
     };
     if service.mcp().is_some() {
         // As at the doors of MCP: what runs on this machine is not every page's to call.
-        if shared.is_stranger(headers) {
+        if shared.is_stranger(headers, head.uri.authority()) {
             return dialect.refuse(&Error::ForeignPage);
         }
         return tool(service, &envelope, headers, &dialect).await;

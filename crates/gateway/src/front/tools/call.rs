@@ -102,7 +102,7 @@ pub(super) async fn call(
     };
     if service.mcp().is_some() {
         // As at the doors of MCP: what runs on this machine is not every page's to call.
-        if shared.is_stranger(&head.headers) {
+        if shared.is_stranger(&head.headers, head.uri.authority()) {
             return detail::error(&Error::ForeignPage);
         }
         let door = Door::new(

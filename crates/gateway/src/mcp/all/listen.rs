@@ -119,7 +119,7 @@ pub(super) async fn listen(
                 }
             }
         }
-        let mut drain = pin!(door.shared.until_drain());
+        let mut drain = pin!(door.shared.until_listeners_go());
         loop {
             let message = tokio::select! {
                 message = news::next(&mut heard) => message,
