@@ -366,9 +366,42 @@ async fn pages_are_open_and_calls_are_not() {
         assert_eq!(again.status, StatusCode::NOT_MODIFIED);
         assert!(again.body.is_empty());
     }
+    // What they load lies beside them, and not below.
+    for (path, place) in [("/docs/", "../docs"), ("/redoc//", "../../redoc")] {
+        let answer = gateway.get(path).await;
+        assert_eq!(answer.status, StatusCode::PERMANENT_REDIRECT, "{path}");
+        assert_eq!(answer.header("location"), Some(place));
+    }
     for path in ["/docs/sse", "/docs/x", "/redoc/x"] {
         let answer = gateway.get(path).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_looked_at_is_described() {
+    let backend = backend().await;
+    let gateway = Variables::user_service(&backend.url())
+        .set("MCP_GATEWAY_CORS_ORIGINS", "https://app.example")
+        .start()
+        .await;
+    let document = Document::of(&gateway).await;
+    let page = ("origin", "https://evil.example");
+    for path in ["/livez", "/mcp/services", "/tools", "/gateway/registry"] {
+        let answer = gateway.send(gateway.request(Method::GET, path, &[page], ""));
+        let answer = answer.await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        document.describes("get", path, &answer);
+    }
+    let coded = [
+        ("content-encoding", "gzip"),
+        ("content-type", "application/json"),
+    ];
+    for path in ["/mcp/request", "/gateway/register"] {
+        let answer = gateway.send(gateway.request(Method::POST, path, &coded, "{}"));
+        let answer = answer.await;
+        assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+        document.describes("post", path, &answer);
     }
 }
 

@@ -355,3 +355,14 @@ async fn authorities_are_read_again() {
     files.write("ca.pem", first);
     assert_eq!(reload().unwrap().changed, ["one"]);
 }
+
+#[tokio::test]
+async fn the_metrics_do_not_tell_how_a_service_is_that_is_gone() {
+    let gateway = named(&["one", "two"]).start().await;
+    let instances = |service| gateway.metric("bartizan_instances", service, "");
+    assert_eq!((instances("one").await, instances("two").await), (1, 1));
+    gateway.reload(&named(&["one"]));
+    assert_eq!((instances("one").await, instances("two").await), (1, 0));
+    gateway.reload(&named(&["one", "two"]));
+    assert_eq!(instances("two").await, 1);
+}

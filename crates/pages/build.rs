@@ -170,7 +170,7 @@ impl Out {
 }
 
 fn stored(name: &str, kind: &str, version: &str, text: &str, keep: &str) -> String {
-    let (length, tag) = (text.len(), format!("\"{version}\""));
+    let (length, tag) = (text.len(), format!("W/\"{version}\""));
     format!(
         "Stored::included(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.gz\")), \
          {length}, {kind:?}, {tag:?}, {keep})"

@@ -35,8 +35,8 @@ pub enum Jitter {
     Full,
     /// Half of the computed delay, plus up to the other half.
     Equal,
-    /// Uniform between the initial delay and three times the previous delay, whatever the
-    /// growth. Without a previous delay it stands for that with the initial one.
+    /// Uniform between the initial delay and three times the previous delay, or the maximum if that
+    /// is less, whatever the growth. Without a previous delay it stands for that with the initial one.
     Decorrelated,
 }
 

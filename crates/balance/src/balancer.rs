@@ -248,6 +248,12 @@ impl<T> Balancer<T> {
         self.len() == 0
     }
 
+    /// What the log calls the service that the endpoints are of.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.fleet.name()
+    }
+
     /// How endpoints are chosen.
     #[must_use]
     pub fn strategy(&self) -> Strategy {

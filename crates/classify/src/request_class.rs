@@ -2,7 +2,7 @@ use http::Method;
 
 /// What a request may suffer: whether sending it twice can do harm.
 ///
-/// One class decides repetition everywhere: retries, hedging, coalescing, caching.
+/// One class decides repetition everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RequestClass {
     /// Changes nothing; may be sent any number of times.

@@ -206,9 +206,13 @@ fn reachable(uri: &Uri) -> Result<(), &'static str> {
         Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {}
         Some(_) => return Err("its scheme is neither http nor https"),
     }
-    match uri.host() {
-        None | Some("") => Err("it has no host"),
-        Some(_) => Ok(()),
+    match (uri.host(), uri.authority()) {
+        (None | Some(""), _) => Err("it has no host"),
+        // They would not be sent, and be shown in errors.
+        (_, Some(authority)) if authority.as_str().contains('@') => {
+            Err("it has a user name or a password")
+        }
+        _ => Ok(()),
     }
 }
 

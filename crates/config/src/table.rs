@@ -84,7 +84,7 @@ variables! {
     GATEWAY_URL = "MCP_GATEWAY_URL", Listening, Url,
         Value("http://localhost:8080", DOCUMENTED), "Gateway URL is required",
         "The base URL under which callers reach the gateway. Its host is one that MCP requests may \
-         name.";
+         name, and its origin that of the gateway's own pages, such as `/docs`.";
     HOST = "MCP_GATEWAY_HOST", Listening, Address,
         Inherit("HOST"), "",
         "The address to listen on. One that is not loopback needs `MCP_GATEWAY_API_KEYS` or \

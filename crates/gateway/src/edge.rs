@@ -60,12 +60,13 @@ where
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let request_id = ids::ensure(request.headers_mut());
         let page = Page::of(request.headers());
+        let moved = front::docs::without_slash(request.uri().path());
         if let Some(uri) = without_slash(request.uri()) {
             *request.uri_mut() = uri;
         }
         let shared = self.current.load();
         let refuse = front::refusing(request.uri().path());
-        let answer = match shortcut(&shared, refuse, &request) {
+        let answer = match shortcut(&shared, refuse, &request).or(moved) {
             Some(response) => Answer::Known(Some(response)),
             None => {
                 let call = self.inner.call(request.map(AxumBody::new));

@@ -242,6 +242,7 @@ impl Works {
         let shared = Shared::new(lasting, settings, Catalog::new(services), house, shelf);
         self.current.swap(shared).shelf().retire();
         self.lasting.turn(&self.current.load());
+        self.unmeasure(&gone);
         take_out(guests, &next.registries);
         self.registries.store(Arc::clone(&next.registries));
         next.following = ground.following.take();
@@ -287,6 +288,7 @@ impl Works {
             let next = Shared::new(lasting, settings, catalog, current.mcp().clone(), shelf);
             self.current.swap(next).shelf().retire();
             self.lasting.turn(&self.current.load());
+            self.unmeasure(&gone);
         }
         (reloaded, gone)
     }
@@ -305,6 +307,15 @@ impl Works {
         });
         if let Some(before) = ground.following.replace(task.abort_handle()) {
             before.abort();
+        }
+    }
+
+    /// Has the metrics tell nothing more of services that are there no more, not even as others.
+    fn unmeasure(&self, gone: &[Arc<Service>]) {
+        let current = self.current.load();
+        let is_there = |service: &Service| current.catalog().service(service.name()).is_some();
+        for service in gone.iter().filter(|service| !is_there(service)) {
+            service.unmeasure();
         }
     }
 

@@ -75,7 +75,7 @@ impl<P: Probe> Probing for Schedule<P> {
                     () = self.clock.sleep_until(due) => continue,
                     () = wanted.notified() => {}
                 }
-                let soon = self.clock.now() + recheck.min(spread(recheck, jitter, &mut random));
+                let soon = self.clock.now() + recheck;
                 self.clock.sleep_until(soon.min(due)).await;
             }
         })

@@ -20,10 +20,10 @@ pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     named.or(any).unwrap_or(false)
 }
 
-/// Whether a client has what `tag` names already.
+/// Whether a client has what `tag` names already, by the weak comparison of RFC 9110, 8.8.3.2.
 pub(crate) fn has(headers: &HeaderMap, tag: &str) -> bool {
-    items(headers, &IF_NONE_MATCH)
-        .any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
+    let opaque = |tag| str::strip_prefix(tag, "W/").unwrap_or(tag);
+    items(headers, &IF_NONE_MATCH).any(|item| item == "*" || opaque(item) == opaque(tag))
 }
 
 fn items<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
@@ -70,7 +70,9 @@ mod tests {
             ("a", false),
         ] {
             let headers = headers(IF_NONE_MATCH, value);
-            assert_eq!(has(&headers, "\"a\""), expected, "{value}");
+            for tag in ["\"a\"", "W/\"a\""] {
+                assert_eq!(has(&headers, tag), expected, "{value}");
+            }
         }
     }
 }

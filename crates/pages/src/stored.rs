@@ -54,6 +54,7 @@ pub struct Stored {
     /// Of what is inflated, in bytes.
     length: usize,
     kind: HeaderValue,
+    /// A weak one, for it names what is sent compressed and what is not.
     tag: HeaderValue,
     keep: Keep,
 }
@@ -96,7 +97,7 @@ impl Stored {
         encoder.write_all(content)?;
         let mut crc = Crc::new();
         crc.update(content);
-        let tag = format!("\"{:x}-{:08x}\"", content.len(), crc.sum());
+        let tag = format!("W/\"{:x}-{:08x}\"", content.len(), crc.sum());
         Ok(Self {
             gzip: encoder.finish()?.into(),
             length: content.len(),

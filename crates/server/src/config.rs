@@ -5,7 +5,7 @@ use crate::InvalidServer;
 /// What a [`Server`](crate::Server) accepts, and for how long it waits.
 ///
 /// The two timeouts of clients are kept by a sweep: a connection is closed no sooner than the
-/// time says, and at most a fifth of the shorter one, or two seconds, later.
+/// time says, and at most a quarter of the shorter one, or two seconds, later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// The most connections at a time: 10 000.

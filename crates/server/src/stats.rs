@@ -21,8 +21,8 @@ impl Stats {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Connections cut because the client was too slow with a handshake or a header, or did not
-    /// leave when asked.
+    /// Connections cut because the client was too slow with a handshake or a header, or took nothing
+    /// of an answer.
     #[must_use]
     pub fn cut(&self) -> u64 {
         self.cut.load(Ordering::Relaxed)

@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn an_exchange_under_way_is_finished() {
-    let server = Running::plain(&ServerConfig::default());
+    let mut server = Running::plain(&ServerConfig::default());
     let address = server.address;
     let mut stream = server.connect().await;
     write(&mut stream, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.until_begun(1).await;
     let drained = server.drain();
     // The client is told that the connection ends with this answer, and it does.
     let answer = read_to_end(&mut stream).await;
@@ -71,14 +71,14 @@ async fn what_is_stuck_is_cut_and_counted() {
         drain_timeout: Duration::from_millis(200),
         ..ServerConfig::default()
     };
-    let server = Running::plain(&config);
+    let mut server = Running::plain(&config);
     let mut stuck = server.connect().await;
     write(&mut stuck, b"GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut idle = server.connect().await;
     exchange(&mut idle).await;
     let mut client = h2(server.connect().await).await;
     let stuck2 = tokio::spawn(client.send_request(request("/stuck")));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.until_begun(3).await;
 
     let stats = std::sync::Arc::clone(&server.stats);
     let drained = soon(server.drain()).await.unwrap();
@@ -115,10 +115,10 @@ async fn no_time_to_drain() {
         drain_timeout: Duration::ZERO,
         ..ServerConfig::default()
     };
-    let server = Running::plain(&config);
+    let mut server = Running::plain(&config);
     let mut stream = server.connect().await;
     write(&mut stream, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.until_begun(1).await;
     let drained = soon(server.drain()).await.unwrap();
     assert_eq!(drained.aborted, 1);
     assert_eq!(read_to_end(&mut stream).await, "");

@@ -92,10 +92,10 @@ fn is_key(key: &str) -> bool {
     }
 }
 
-/// Printable ASCII without commas and equals signs, not ending in a blank.
+/// Printable ASCII without commas and equals signs. It ends in no blank: members are trimmed.
 fn is_value(value: &str) -> bool {
     let printable = |b: u8| (b' '..=b'~').contains(&b) && b != b',' && b != b'=';
-    (1..=256).contains(&value.len()) && !value.ends_with(' ') && value.bytes().all(printable)
+    (1..=256).contains(&value.len()) && value.bytes().all(printable)
 }
 
 #[cfg(test)]

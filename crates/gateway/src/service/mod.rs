@@ -301,6 +301,21 @@ impl Service {
         self.count();
     }
 
+    /// Has nothing be told of what the service is now that it is none any more.
+    pub(crate) fn unmeasure(&self) {
+        let metrics = &self.metrics;
+        for gauge in [
+            &metrics.circuit_breaker_state,
+            &metrics.rate_limit_tokens,
+            &metrics.rate_limit_waiting,
+            &metrics.instances_usable,
+            &metrics.instances,
+            &metrics.instances_stale,
+        ] {
+            gauge.set(0.0);
+        }
+    }
+
     /// Brings the counters up to date that its parts count for themselves.
     pub(crate) fn count(&self) {
         let (metrics, readings) = (&self.metrics, &self.readings);

@@ -70,9 +70,10 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
         request.set_attempt(attempt);
         let parts = request.parts();
         tracing::debug!(
+            service = self.balancer.name(),
             attempt,
-            request_id = ?parts.request_id,
-            correlation_id = ?parts.correlation_id,
+            request_id = parts.request_id.to_str().ok(),
+            correlation_id = parts.correlation_id.to_str().ok(),
             path = parts.path.as_str(),
             "repeating a call"
         );
@@ -101,7 +102,11 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
         if reason == GiveUp::BudgetExhausted {
             self.metrics.retry_budget_exhausted.increment(1);
         }
-        tracing::debug!(?reason, "not retrying");
+        tracing::debug!(
+            service = self.balancer.name(),
+            reason = reason.as_str(),
+            "not retrying"
+        );
     }
 
     fn finish(&self, result: &mut Result<Response<Payload>, Failure>, attempts: u32) {

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 use tower::{Service, service_fn};
@@ -31,12 +31,25 @@ pub(crate) fn bind(config: &ServerConfig, tls: Option<&Tls>) -> Bound {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) stats: Arc<Stats>,
+    /// How many exchanges have come to [`answer`].
+    begun: watch::Receiver<usize>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Drained>,
 }
 
 impl Running {
     pub(crate) fn serve<S, B>(bound: Bound, service: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self::counting(bound, service, watch::channel(0).1)
+    }
+
+    fn counting<S, B>(bound: Bound, service: S, begun: watch::Receiver<usize>) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -52,6 +65,7 @@ impl Running {
         Self {
             address,
             stats,
+            begun,
             stop,
             served,
         }
@@ -59,7 +73,19 @@ impl Running {
 
     /// A server that answers as [`answer`] does.
     pub(crate) fn plain(config: &ServerConfig) -> Self {
-        Self::serve(bind(config, None), service_fn(answer))
+        let (begin, begun) = watch::channel(0);
+        let begin = Arc::new(begin);
+        let service = service_fn(move |request| {
+            begin.send_modify(|count| *count += 1);
+            answer(request)
+        });
+        Self::counting(bind(config, None), service, begun)
+    }
+
+    /// Waits until so many exchanges have begun since the start.
+    pub(crate) async fn until_begun(&mut self, count: usize) {
+        let begun = soon(self.begun.wait_for(|begun| *begun >= count)).await;
+        assert!(begun.is_ok());
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

@@ -71,12 +71,13 @@ pub fn reference_markdown() -> String {
         "\nOutcomes of `bartizan_service_calls_total`: `success`, `client_error` (4xx of the backend), \
          `server_error` (5xx), `timed_out`, `unreachable` (no answer), and, refused by the gateway \
          without asking the backend, `rate_limited`, `circuit_open`, `no_endpoints`, `credential`. A call \
-         whose caller went away counts as `cancelled`.\n\
+         whose caller went away counts as `cancelled`. What the gateway asks MCP servers by itself, such \
+         as which revisions they speak, counts as calls do.\n\
          \n\
-         A series stays for as long as the process runs, also that of a service that is gone. So 2,048 \
-         services have series of their own, and no more than 512 of these are services that no file and \
-         no variable names, as those that registered themselves are; calls of the rest are counted under \
-         `(others)`.\n",
+         A series stays for as long as the process runs, also that of a service that is gone, whose \
+         gauges are 0 then. So 2,048 services have series of their own, and no more than 512 of these are \
+         services that no file and no variable names, as those that registered themselves are; calls of \
+         the rest are counted under `(others)`.\n",
     );
     out
 }

@@ -17,7 +17,7 @@ use crate::{front, shared::Asks};
 
 const ABOUT: &str = "\
 The HTTP API of a gateway between AI agents and what they use. The examples of \
-services and tools work against `bartizan demo`.
+services and REST tools work against `bartizan demo`.
 
 **MCP itself** is at `/mcp`, all services as one, and at `/mcp/{service}`, each alone: Streamable \
 HTTP of every revision of the protocol, with HTTP+SSE below `/mcp/{service}/sse`. What stands \
@@ -69,6 +69,7 @@ pub(super) fn document(asks: Asks) -> OpenApi {
         .license(Some(License::new("MIT OR Apache-2.0")))
         .build();
     document.tags = Some(tag::all());
+    refuse_pages_and_coded_bodies(&mut document);
     if asks != Asks::Nobody {
         let mut ways = ways_to_show_keys(&mut document);
         if asks == Asks::Operators {
@@ -101,8 +102,29 @@ fn ways_to_show_keys(document: &mut OpenApi) -> Vec<SecurityRequirement> {
 
 /// Says what comes of it if no key is shown.
 fn refuse_others(document: &mut OpenApi) {
+    refuse(document, "401", "None of the keys was shown.", |it| {
+        it.security.is_none()
+    });
+}
+
+/// Says what every request may come to before anybody looks at what it asks for.
+fn refuse_pages_and_coded_bodies(document: &mut OpenApi) {
+    let page = "A page of another origin made the request, where origins are listed \
+                (`MCP_GATEWAY_CORS_ORIGINS`), or it names a host that is not this gateway's.";
+    refuse(document, "403", page, |_| true);
+    let coded = "The body is compressed.";
+    refuse(document, "415", coded, |it| it.request_body.is_some());
+}
+
+/// Adds a status to the operations that may answer with it and do not say so themselves.
+fn refuse(
+    document: &mut OpenApi,
+    status: &str,
+    description: &str,
+    may: impl Fn(&Operation) -> bool,
+) {
     let refused = |kinds: &[(&str, &str)]| {
-        let mut response = ResponseBuilder::new().description("None of the keys was shown.");
+        let mut response = ResponseBuilder::new().description(description);
         for (kind, schema) in kinds {
             let schema = RefOr::Ref(Ref::from_schema_name(*schema));
             response = response.content(*kind, Content::new(Some(schema)));
@@ -120,9 +142,11 @@ fn refuse_others(document: &mut OpenApi) {
         } else {
             &others
         };
-        for operation in operations(item).filter(|it| it.security.is_none()) {
+        for operation in operations(item).filter(|it| may(it)) {
             let responses = &mut operation.responses.responses;
-            responses.insert("401".to_owned(), refused.clone());
+            responses
+                .entry(status.to_owned())
+                .or_insert_with(|| refused.clone());
         }
     }
 }

@@ -10,11 +10,11 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State},
-    response::Response,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use bartizan_pages::Stored;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::LOCATION};
 use utoipa::openapi::{ObjectBuilder, schema};
 
 use super::request::not_found;
@@ -37,6 +37,21 @@ pub(crate) fn is_open(path: &str) -> bool {
             .strip_prefix("/docs/")
             .is_some_and(|name| bartizan_pages::asset(name).is_some()),
     }
+}
+
+/// Leads from the address of a page with slashes at its end to that without: below the other, what
+/// the page loads is nowhere.
+pub(crate) fn without_slash(path: &str) -> Option<Response> {
+    let page = path.trim_end_matches('/');
+    let name = page.strip_prefix('/')?;
+    if page.len() == path.len() || !matches!(name, "docs" | "redoc") {
+        return None;
+    }
+    let up = "../".repeat(path.len() - page.len());
+    let place = HeaderValue::try_from(format!("{up}{name}")).ok()?;
+    let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+    response.headers_mut().insert(LOCATION, place);
+    Some(response)
 }
 
 /// The schema of a string that is one of `words`.

@@ -119,9 +119,14 @@ use crate::{front::docs::tag, shared::Shared};
             body = schema::Refused,
             headers(
                 ("Retry-After" = u64, description = "Seconds, where waiting helps."),
-                ("X-RateLimit-Limit" = u32, description = "Calls a minute, if that was it."),
+                ("X-RateLimit-Limit" = u32, description = "How many calls may be made at once, if that was it."),
                 ("X-RateLimit-Remaining" = u32, description = "0, if that was it."),
             ),
+        ),
+        (
+            status = 508,
+            description = "The request has been here before: gateways call each other.",
+            content((schema::Refused), (schema::Problem = "application/problem+json")),
         ),
         (
             status = "default",

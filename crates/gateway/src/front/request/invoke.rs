@@ -230,7 +230,7 @@ impl Dialect<'_> {
 
     /// One line a call, for whoever turns debug on.
     fn log(&self, service: &Service, operation: &str, result: &Result<Response<Payload>, Failure>) {
-        let elapsed_ms = || (self.shared.clock().now() - self.received).as_millis();
+        let elapsed_ms = || (self.shared.clock().now() - self.received).as_millis() as u64;
         match result {
             Ok(response) => tracing::debug!(
                 service = &**service.name(),

@@ -135,7 +135,7 @@ impl Visit {
             request_id = self.request_id(),
             instance = self.witness.instance().as_deref(),
             status = answer.as_ref().err().map_or(200, |it| it.status().as_u16()),
-            elapsed_ms = (self.shared.clock().now() - self.received).as_millis(),
+            elapsed_ms = (self.shared.clock().now() - self.received).as_millis() as u64,
             "request answered"
         );
     }
