@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bartizan_clock::Clock;
-use bartizan_config::{Configuration, GatewaySettings};
+use bartizan_config::{Configuration, GatewaySettings, Setting};
 use bartizan_server::Tls;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, task::JoinError};
@@ -405,12 +405,12 @@ fn revokes(old: &GatewaySettings, new: &GatewaySettings) -> bool {
     let Some(api_keys) = &new.api_keys else {
         return false;
     };
-    let admin_keys = new.admin_keys.iter().flat_map(|keys| keys.value());
+    let admin_keys = new.admin_keys.iter().flat_map(Setting::value);
     let admitted: Vec<_> = api_keys.value().iter().chain(admin_keys).collect();
     let before = [&old.api_keys, &old.admin_keys].into_iter().flatten();
     old.api_keys.is_none()
         || before
-            .flat_map(|keys| keys.value())
+            .flat_map(Setting::value)
             .any(|key| !admitted.contains(&key))
 }
 
