@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
 };
 use http::{Request, Response};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Operation, enter, schema};
@@ -15,7 +16,7 @@ use crate::{current::Current, front::docs::tag, shared::Shared};
 type Name = Result<Path<String>, PathRejection>;
 
 pub(crate) fn routes() -> OpenApiRouter<Current> {
-    OpenApiRouter::default()
+    OpenApiRouter::with_openapi(schema::OfRefusals::openapi())
         .routes(routes!(list_tools))
         .routes(routes!(call_tool))
         .routes(routes!(list_resources))
@@ -43,12 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<Current> {
             }],
             "count": 1
         })),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Refused,
     ),
 )]
 async fn list_tools(
@@ -84,14 +80,8 @@ async fn list_tools(
             "execution_time_ms": 3
         }
         })),
-        (status = 400, description = "Something that must be said is missing, or the server refuses it.", body = schema::Error),
-        (status = 422, description = "The body is not JSON, or not of this form.", body = schema::Error),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Misunderstood,
+        schema::Refused,
     ),
 )]
 async fn call_tool(
@@ -113,12 +103,7 @@ async fn call_tool(
     params(("template" = String, Path, description = "The name of a service.", example = "inventory")),
     responses(
         (status = 200, description = "The resources.", body = schema::Resources, example = json!({ "resources": [{ "uri": "file:///a", "name": "a" }], "count": 1 })),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Refused,
     ),
 )]
 async fn list_resources(
@@ -153,14 +138,8 @@ async fn list_resources(
             "execution_time_ms": 3
         }
         })),
-        (status = 400, description = "Something that must be said is missing, or the server refuses it.", body = schema::Error),
-        (status = 422, description = "The body is not JSON, or not of this form.", body = schema::Error),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Misunderstood,
+        schema::Refused,
     ),
 )]
 async fn read_resource(
@@ -182,12 +161,7 @@ async fn read_resource(
     params(("template" = String, Path, description = "The name of a service.", example = "inventory")),
     responses(
         (status = 200, description = "The prompts.", body = schema::Prompts, example = json!({ "prompts": [{ "name": "greet" }], "count": 1 })),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Refused,
     ),
 )]
 async fn list_prompts(
@@ -222,14 +196,8 @@ async fn list_prompts(
             "execution_time_ms": 3
         }
         })),
-        (status = 400, description = "Something that must be said is missing, or the server refuses it.", body = schema::Error),
-        (status = 422, description = "The body is not JSON, or not of this form.", body = schema::Error),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Misunderstood,
+        schema::Refused,
     ),
 )]
 async fn get_prompt(
@@ -264,12 +232,7 @@ async fn get_prompt(
                 "last_health_check": "2026-01-01T00:00:00.000Z"
             } }
         })),
-        (
-            status = 404,
-            description = "There is no such template, or nothing of this name there.",
-            body = schema::Error,
-        ),
-        (status = "default", description = "Another refusal: 413, 429, 501, 502, 503 or 504.", body = schema::Error),
+        schema::Refused,
     ),
 )]
 async fn health(shared: State<Arc<Shared>>, name: Name, request: Request<Body>) -> Response<Body> {

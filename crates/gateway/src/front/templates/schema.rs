@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use utoipa::{ToSchema, openapi::schema::Object};
+use utoipa::{IntoResponses, OpenApi, ToSchema, openapi::schema::Object};
 
 use crate::front::docs::words;
 
@@ -152,6 +152,33 @@ pub(super) struct ErrorObject {
     timestamp: String,
     /// That of the head of the answer.
     request_id: Option<String>,
+}
+
+/// What refusals refer to.
+#[derive(OpenApi)]
+#[openapi(components(schemas(Error)))]
+pub(super) struct OfRefusals;
+
+/// Why whatever is asked may not be had.
+#[derive(IntoResponses)]
+pub(super) enum Refused {
+    /// There is no such template, or nothing of this name there.
+    #[response(status = 404)]
+    Unknown(Error),
+    /// Another refusal: 413, 429, 501, 502, 503 or 504.
+    #[response(status = "default")]
+    Other(Error),
+}
+
+/// Why a body is no question.
+#[derive(IntoResponses)]
+pub(super) enum Misunderstood {
+    /// Something that must be said is missing, or the server refuses it.
+    #[response(status = 400)]
+    Incomplete(Error),
+    /// The body is not JSON, or not of this form.
+    #[response(status = 422)]
+    Malformed(Error),
 }
 
 fn transport() -> Object {
