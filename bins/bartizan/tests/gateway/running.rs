@@ -92,6 +92,56 @@ async fn instances_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_registry_that_is_named_is_not_taken_for_that_of_another_gateway() {
+    let stage = Stage::new(r#"{"templates": {}}"#).await;
+    let ours = stage.home.registry().display().to_string();
+    let other = stage.home.path().join("other.json").display().to_string();
+    let register = ["register", "t", "-e", "http://a", "--id", "x"];
+    let registered = stage
+        .json_of(&[&register[..], &["-r", &other]].concat())
+        .await;
+    assert_eq!(registered["by"], "file");
+    assert_eq!(registered["registry"], other);
+    assert_eq!(stage.home.json()["templates"], json!({}));
+    let said = stage.says(&["status", "-r", &other]).await;
+    assert!(said.contains("follows another registry"), "{said}");
+
+    let url = stage.gateway.url("");
+    let asked = [&register[..], &["--url", &url, "-r", &other]].concat();
+    let complaint = failed(2, stage.command(&asked).run().await);
+    let expected = format!("does not follow the registry {other}");
+    assert!(complaint.contains(&expected), "{complaint}");
+    assert_eq!(stage.home.json()["templates"], json!({}));
+
+    for named in [&["-r", &ours][..], &[]] {
+        let status = stage.json_of(&[&["status"], named].concat()).await;
+        assert_eq!(status["by"], "gateway");
+        assert_eq!(status["registry"], ours);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_may_be_configured_by_a_relative_path() {
+    let gateway = Bartizan::new(&[])
+        .file("registry.json", r#"{"templates": {}}"#)
+        .set("MCP_GATEWAY_PORT", 0)
+        .set("MCP_GATEWAY_REGISTRY_FILE", "registry.json")
+        .start()
+        .await;
+    // Of the same name, in the directory of who asks.
+    let home = Home::new();
+    let by = async |registry: &str| {
+        let status = home.command(&["status", "--json", "-r", registry]);
+        let status = status.set("MCP_GATEWAY_PORT", gateway.address().port());
+        let said = said(status.run().await);
+        serde_json::from_str::<Value>(&said).unwrap()["by"].clone()
+    };
+    assert_eq!(by("registry.json").await, "file");
+    let registry = gateway.directory().join("registry.json");
+    assert_eq!(by(registry.to_str().unwrap()).await, "gateway");
+}
+
+#[tokio::test]
 async fn a_program_needs_an_operator_and_an_allowed_command() {
     let stage = Stage::new(r#"{"templates": {}}"#).await;
     let register = [

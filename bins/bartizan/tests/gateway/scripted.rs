@@ -44,6 +44,14 @@ TEMPLATES  INSTANCES  HEALTHY  UNKNOWN  UPTIME     REQUESTS
     );
     let status = home.json_of(&["status", "--url", &format!("{url}/")]).await;
     assert_eq!(status["by"], "gateway");
+    let port = gateway.address().port();
+    let there = home.command(&["status", "--json"]);
+    let said = crate::said(there.set("MCP_GATEWAY_PORT", port).run().await);
+    let there: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&there["by"], &there["registry"]),
+        (&json!("gateway"), &Value::Null)
+    );
     assert_eq!(status["url"], url);
     assert_eq!(status["gateway"]["total_requests"], 12);
 }

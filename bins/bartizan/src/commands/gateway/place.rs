@@ -20,6 +20,7 @@ use crate::{
 pub(super) enum Target {
     Gateway {
         remote: Remote,
+        /// The registry that is meant, if it is on this machine and the gateway follows it.
         registry: Option<PathBuf>,
         /// What it said of itself when it was looked for.
         stats: Value,
@@ -54,10 +55,7 @@ impl Target {
             return None;
         }
         let registry = registry.as_ref()?.canonicalize().ok()?;
-        let sources = stats["registry"]["sources"].as_array()?.iter();
-        let mut paths = sources.filter_map(|source| source["path"].as_str());
-        let is_same = |path| std::fs::canonicalize(path).is_ok_and(|it| it == registry);
-        paths.any(is_same).then(|| RegistryStore::new(registry))
+        follows(stats, &registry).then(|| RegistryStore::new(registry))
     }
 
     pub(super) fn url(&self) -> Option<&str> {
@@ -89,8 +87,8 @@ impl Target {
 /// Finds out whom to talk to, and how to talk to whoever asks.
 ///
 /// A gateway that was named has to be there. Otherwise it is the one that was started with the
-/// registry, or the one at the configured address; a registry that was named and that no gateway
-/// was started with is not assumed to be that of whatever listens at the usual port.
+/// registry, or the one at the configured address. A registry that was named is not taken for that
+/// of a gateway that follows others: what was asked for would happen to those.
 pub(super) async fn find(
     source: &cli::Source,
     place: &cli::Place,
@@ -128,6 +126,10 @@ pub(super) async fn find(
             url: url.clone(),
             reason: "nobody listens there".to_owned(),
         })?;
+        if let Some(path) = place.registry.as_ref().filter(|it| !follows(&stats, it)) {
+            let (url, path) = (url.clone(), path.clone());
+            return Err(Trouble::OtherRegistry { url, path }.into());
+        }
         // It may be on another machine, where our paths mean nothing.
         let registry = None;
         return Ok((
@@ -144,14 +146,21 @@ pub(super) async fn find(
     let configured = (place.registry.is_none() || reach.is_configured())
         .then(|| url(&reach))
         .flatten();
+    let mut stranger = None;
     for url in started.into_iter().chain(configured) {
         let remote = remote(url)?;
         match remote.probe().await {
             Ok(Some(stats)) => {
+                let followed = registry.clone().filter(|path| follows(&stats, path));
+                if followed.is_none() && place.registry.is_some() {
+                    let url = remote.url();
+                    stranger = Some(format!("the gateway at {url} follows another registry"));
+                    continue;
+                }
                 return Ok((
                     Target::Gateway {
                         remote,
-                        registry,
+                        registry: followed,
                         stats,
                     },
                     report,
@@ -164,7 +173,26 @@ pub(super) async fn find(
             Err(other) => return Err(other.into()),
         }
     }
-    file(None)
+    file(stranger)
+}
+
+/// Whether a gateway that says this of itself follows the registry at `path`.
+fn follows(stats: &Value, path: &Path) -> bool {
+    let sources = stats["registry"]["sources"].as_array();
+    let paths = sources.into_iter().flatten();
+    let mut paths = paths.filter_map(|source| source["path"].as_str().map(Path::new));
+    // One that is relative is one of a directory that only the gateway knows.
+    paths.any(|other| other.is_absolute() && is_same(other, path))
+}
+
+/// Whether two paths lead to the same file, which need not be there yet.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| -> Option<PathBuf> {
+        let path = std::path::absolute(path).ok()?;
+        let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+        Some(path.canonicalize().ok().or_else(beside).unwrap_or(path))
+    };
+    whole(one).is_some_and(|one| whole(other) == Some(one))
 }
 
 /// Where the configured gateway is; `None` where the operating system chose its port.

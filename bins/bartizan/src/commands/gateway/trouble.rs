@@ -37,6 +37,12 @@ pub(crate) enum Trouble {
          {answer} to GET /gateway/stats"
     )]
     Stranger { url: String, answer: String },
+    #[error(
+        "the gateway at {url} does not follow the registry {}\n\
+         leave out --registry to have the gateway do it with its own, or --url for the file",
+        path.display()
+    )]
+    OtherRegistry { url: String, path: PathBuf },
     #[error("the gateway at {url} refuses: {reason}")]
     Refused { url: String, reason: String },
     #[error(
@@ -64,7 +70,7 @@ impl Trouble {
     /// gateway that cannot be reached.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::NobodyToAsk => 2,
+            Self::Usage(_) | Self::OtherRegistry { .. } | Self::NobodyToAsk => 2,
             Self::NotFound { .. } | Self::Store(StoreError::NotFound { .. }) => 3,
             Self::Unreachable { .. } => 4,
             _ => 1,

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -240,8 +241,16 @@ fn requests(endpoints: &[EndpointSnapshot]) -> impl Iterator<Item = (String, u64
 fn source(source: &registries::Source) -> Source {
     let state = &source.state;
     let warnings = state.registry.warnings.iter();
+    // Whoever reads it need not be in the directory that the gateway was started in.
+    let whole = |path: &Arc<Path>| {
+        let whole = std::path::absolute(path);
+        whole.unwrap_or_else(|_| path.to_path_buf())
+    };
     Source {
-        path: source.path.as_ref().map(|it| it.display().to_string()),
+        path: source
+            .path
+            .as_ref()
+            .map(|it| whole(it).display().to_string()),
         stale: state.stale,
         error: state.error.as_deref().map(str::to_owned),
         version: state.version,
