@@ -149,6 +149,70 @@ async fn a_command_is_split_as_a_shell_does_and_spoken_to_as_a_program() {
 }
 
 #[tokio::test]
+async fn a_directory_is_that_of_who_names_it() {
+    let home = Home::new();
+    let register = [
+        "register",
+        "t",
+        "-c",
+        "a",
+        "--working-dir",
+        "app",
+        "--id",
+        "x",
+    ];
+    let command = home.command(&register);
+    let directory = command.path("app").canonicalize();
+    let directory = directory.unwrap_or_else(|_| command.path("app"));
+    crate::said(command.run().await);
+    let instance = &home.json()["templates"]["t"]["instances"][0];
+    assert_eq!(instance["working_dir"], directory.display().to_string());
+}
+
+#[tokio::test]
+async fn what_a_gateway_would_not_serve_is_refused_as_it_does() {
+    let home = Home::with(REGISTRY);
+    let register = async |template: &str, arguments: &[&str]| {
+        let given = ["register", template, "-e", "http://a", "--offline"];
+        let command = home.command(&[&given, arguments].concat());
+        let command = command.file(
+            "bartizan.yaml",
+            "services:
+              users: {endpoint: 'http://127.0.0.1:8', auth: {type: none}}
+              files: {instances: [{id: a, endpoint: 'http://127.0.0.1:9'}]}",
+        );
+        command.run().await
+    };
+    for (template, expected) in [
+        (
+            "users",
+            "Service users: has the variables of service users, which is configured: a registry \
+             cannot list it as well",
+        ),
+        ("Users", "has the variables of service users"),
+        ("files", "service `files` is listed in"),
+        (
+            "Files",
+            "service `Files` would have the variables of `files`, MCP_SERVICE_FILES_...: choose \
+             another name",
+        ),
+        (
+            "FileSystem",
+            "service `FileSystem` would have the variables of `filesystem`",
+        ),
+    ] {
+        let complaint = crate::failed(2, register(template, &[]).await);
+        assert!(complaint.contains(expected), "{template}: {complaint}");
+    }
+    assert_eq!(home.text(), REGISTRY);
+    // Another gateway may follow another registry.
+    let other = home.path().join("other.json");
+    let other = ["-r", other.to_str().unwrap()];
+    crate::said(register("users", &other).await);
+    crate::said(register("filesystem", &["--id", "x"]).await);
+}
+
+#[tokio::test]
 async fn an_instance_without_a_name_never_takes_the_place_of_another() {
     let home = Home::new();
     for port in 7071..7074 {

@@ -1,8 +1,11 @@
-use std::time::UNIX_EPOCH;
+use std::{path::Path, time::UNIX_EPOCH};
 
 use bartizan_clock::Clock;
-use bartizan_config::printable;
-use bartizan_discovery::{Entry, RegistryStore};
+use bartizan_config::{
+    Configuration, NativeRegistry, Registered, RegisteredKind, RegistrySettings, printable,
+    variable_prefix,
+};
+use bartizan_discovery::{Entry, Registry, RegistryStore};
 use bartizan_gateway::RESERVED_TEMPLATES;
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -10,12 +13,12 @@ use serde_json::{Map, Value, json};
 use super::{
     Trouble,
     overview::Overview,
-    place::{self, Target},
+    place::{self, Target, is_same},
     remote::Remote,
 };
 use crate::{
     cli::{self, Register, Transport},
-    commands::Failure,
+    commands::{Failure, variables},
 };
 
 /// Adds an instance to a template.
@@ -30,11 +33,11 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
     let instance = Value::Object(instance(arguments, transport, &id));
     let done = match &target {
         Target::Gateway { remote, .. } => ask(remote, arguments, &instance).await,
-        Target::File { store, .. } => write(store, arguments, &instance).await,
+        Target::File { store, .. } => write(source, store, arguments, &instance).await,
     };
     let replaced = match (done, target.writable_without_key()) {
         (Err(Trouble::Forbidden { .. }), Some(store)) if arguments.ttl.is_none() => {
-            let replaced = write(&store, arguments, &instance).await?;
+            let replaced = write(source, &store, arguments, &instance).await?;
             let stranger = Some(format!("which {} follows", target.name()));
             target = Target::File { store, stranger };
             replaced
@@ -75,6 +78,7 @@ async fn ask(remote: &Remote, arguments: &Register, instance: &Value) -> Result<
 
 /// Adds the instance to the file of a registry; true when it takes the place of another.
 async fn write(
+    source: &cli::Source,
     store: &RegistryStore,
     arguments: &Register,
     instance: &Value,
@@ -83,10 +87,13 @@ async fn write(
         let text = "a file has no clock: --ttl needs a gateway that runs".to_owned();
         return Err(Trouble::Usage(text));
     }
-    check_name(&arguments.template)?;
+    let template = arguments.template.as_str();
+    check_name(template)?;
+    check_configured(source, &arguments.place, store.path(), template)?;
+    check_listed(store, template).await?;
     let entry = Entry::from_json(&instance.to_string(), None);
     let (entry, _) = entry.map_err(|error| Trouble::Usage(error.to_string()))?;
-    let replaced = store.register(&arguments.template, entry).await;
+    let replaced = store.register(template, entry).await;
     replaced.map_err(Trouble::from)
 }
 
@@ -131,6 +138,62 @@ fn check_name(template: &str) -> Result<(), Trouble> {
     )))
 }
 
+/// Refuses a template that a gateway with the configuration of this process would not serve. One
+/// of a registry that such a gateway does not follow may be another's, with other services.
+fn check_configured(
+    source: &cli::Source,
+    place: &cli::Place,
+    registry: &Path,
+    template: &str,
+) -> Result<(), Trouble> {
+    // With a configuration that is wrong there is no gateway, and a registry can be written to.
+    let Ok(configuration) = variables(source).and_then(|it| Configuration::parse(&it)) else {
+        return Ok(());
+    };
+    let follows = |it: &RegistrySettings| is_same(it.path.value(), registry);
+    if place.registry.is_some() && !configuration.registries.iter().any(follows) {
+        return Ok(());
+    }
+    for other in &configuration.registries {
+        let listed = other.listed.as_ref().map(NativeRegistry::registry);
+        let Some(listed) = listed else { continue };
+        if listed.service(template).is_some() {
+            return Err(Trouble::Usage(format!(
+                "service `{template}` is listed in {}: add the instance there",
+                other.path.display()
+            )));
+        }
+        check_variables(template, listed)?;
+    }
+    let described = Registered::new(template, RegisteredKind::Mcp, registry);
+    match configuration.registered(&described) {
+        Ok(_) => Ok(()),
+        Err(errors) => {
+            let problems = errors.problems().iter().map(ToString::to_string);
+            Err(Trouble::Usage(problems.collect::<Vec<_>>().join("; ")))
+        }
+    }
+}
+
+/// Refuses a template that would have the variables of another one of the registry.
+async fn check_listed(store: &RegistryStore, template: &str) -> Result<(), Trouble> {
+    let listed = store.load().await?;
+    check_variables(template, &listed)
+}
+
+fn check_variables(template: &str, listed: &Registry) -> Result<(), Trouble> {
+    let variables = variable_prefix(template);
+    let mut others = listed.services.iter().map(|it| &*it.name);
+    let other = others.find(|it| *it != template && variable_prefix(it) == variables);
+    other.map_or(Ok(()), |other| {
+        Err(Trouble::Usage(format!(
+            "service `{}` would have the variables of `{}`, {variables}...: choose another name",
+            printable(template),
+            printable(other)
+        )))
+    })
+}
+
 /// The documented id, which names the second, and more if that is taken.
 fn free_id(template: &str, overview: &Overview) -> String {
     let now = Clock::default().wall().duration_since(UNIX_EPOCH);
@@ -157,7 +220,9 @@ fn instance(arguments: &Register, transport: Transport, id: &str) -> Map<String,
         add("command", words.0.clone().into());
     }
     if let Some(directory) = &arguments.working_dir {
-        add("working_dir", directory.to_string_lossy().into());
+        // The gateway may be started somewhere else.
+        let whole = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+        add("working_dir", whole.to_string_lossy().into());
     }
     if !arguments.env.is_empty() {
         let variables = arguments.env.iter();
