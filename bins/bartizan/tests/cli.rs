@@ -335,6 +335,24 @@ async fn the_file_beside_it_is_read_and_the_environment_wins() {
         .await;
     assert!(answer(&both).contains("user-service: http://from-the-environment:1, auth bearer"));
 
+    // What passes variables on sets blanks where there is nothing to pass on.
+    let blank = Bartizan::new(&["check"])
+        .file(".env", &file.replace("http://from-the-file", "http://from-the-file-after-all"))
+        .user("ENDPOINT", " ")
+        .run()
+        .await;
+    assert!(answer(&blank).contains("user-service: http://from-the-file-after-all:1"));
+    let named = Bartizan::new(&["check"])
+        .file(".env", "PLACE=http://from-the-file:1")
+        .file(
+            "bartizan.yaml",
+            "services: {a: {endpoint: '${PLACE}', auth: {type: none}}}",
+        )
+        .set("PLACE", "")
+        .run()
+        .await;
+    assert!(answer(&named).contains("a: http://from-the-file:1"));
+
     let broken = FILE.to_owned() + "hunter2\nA=\"hunter2\n";
     let broken = Bartizan::new(&["check"]).file(".env", &broken).run().await;
     assert_eq!(

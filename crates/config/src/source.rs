@@ -162,9 +162,7 @@ impl Source {
                 path: path.to_owned(),
                 line: assignment.line,
             };
-            let text = Secret::new(assignment.value);
-            let entry = Entry { text, origin };
-            self.entries.entry(name).or_insert(entry);
+            self.insert_below(name, assignment.value, origin);
         }
         Ok(self)
     }
@@ -259,7 +257,12 @@ impl Source {
             let value = std::env::var_os(name).filter(|_| self.is_of_the_process)?;
             value.into_string().ok().map(Secret::new)
         };
-        process().or_else(|| Some(self.entries.get(name)?.text.clone()))
+        let known = || Some(self.entries.get(name)?.text.clone());
+        match process() {
+            // Blank is not set, as it is where a variable is the gateway's own.
+            Some(value) if value.expose().trim().is_empty() => known().or(Some(value)),
+            value => value.or_else(known),
+        }
     }
 
     /// The services that native files list with their instances, and where the lists stand.
@@ -445,12 +448,17 @@ mod tests {
     }
 
     #[test]
-    fn what_came_first_wins_even_if_it_is_empty() {
-        let source = Source::from_iter([("PORT", "1"), ("MCP_SERVICES", "")])
+    fn what_came_first_wins_unless_it_is_blank() {
+        let source = Source::from_iter([("PORT", "1"), ("MCP_SERVICES", " ")])
             .with_text("PORT=2\nMCP_SERVICES=a\nNODE_ENV=test\n", ".env")
             .unwrap();
         assert_eq!(text(&source, "PORT"), Some("1"));
-        assert_eq!(text(&source, "MCP_SERVICES"), None);
+        assert_eq!(text(&source, "MCP_SERVICES"), Some("a"));
+        assert_eq!(
+            source.lookup("MCP_SERVICES").unwrap().expose(),
+            "a",
+            "nor does it hide what a file of servers names"
+        );
         assert_eq!(text(&source, "NODE_ENV"), Some("test"));
         let origin = &source.find("NODE_ENV").unwrap().origin;
         assert_eq!(origin.to_string(), "NODE_ENV (.env, line 3)");
