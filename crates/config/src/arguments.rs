@@ -8,7 +8,8 @@ const HIDDEN: &str = "[redacted]";
 /// like a credential.
 ///
 /// Recognised are the value of an option whose name says so (`--api-key=x`, `--token x`,
-/// `TOKEN=x`), what follows the name of a header (`Authorization: x`), and the password of a URL.
+/// `TOKEN=x`), what follows the name of a header (`Authorization: x`), the password of a URL, and
+/// what is called so in its query (`?api_key=x`).
 pub(crate) fn shown(arguments: &[String]) -> String {
     let mut words = Vec::with_capacity(arguments.len());
     let mut follows_credential = false;
@@ -39,7 +40,38 @@ fn without_credential(argument: &str) -> String {
     {
         return format!("{name}: {HIDDEN}");
     }
-    without_password(argument)
+    without_keys(&without_password(argument))
+}
+
+/// `text` without what the query of a URL in it gives to a name that says so.
+pub(crate) fn without_keys(text: &str) -> String {
+    let Some((before, queries)) = text.split_once(['?', '#']) else {
+        return text.to_owned();
+    };
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '?' | '#' | '&' | ';');
+    let mut shown = text[..=before.len()].to_owned();
+    for pair in queries.split_inclusive(is_end) {
+        let (pair, end) = match pair.char_indices().next_back() {
+            Some((at, last)) if is_end(last) => pair.split_at(at),
+            _ => (pair, ""),
+        };
+        match pair.split_once('=') {
+            Some((name, value)) if is_key(name) && !value.is_empty() => {
+                shown.push_str(name);
+                shown.push('=');
+                shown.push_str(HIDDEN);
+            }
+            _ => shown.push_str(pair),
+        }
+        shown.push_str(end);
+    }
+    shown
+}
+
+/// Whether a parameter of this name holds a credential. In URLs, a key is one.
+fn is_key(name: &str) -> bool {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    is_credential(name) || ["key", "auth", "sig", "signature"].into_iter().any(is)
 }
 
 /// `text` without the user and password of each URL in it.
@@ -110,6 +142,21 @@ mod tests {
             (
                 &["http://u:hunter2@a,http://v:hunter2@b"],
                 "http://[redacted]@b",
+            ),
+            (
+                &[
+                    "mcp-remote",
+                    "https://a/mcp?v=1&api_key=hunter2&x=y#access_token=hunter2",
+                ],
+                "mcp-remote https://a/mcp?v=1&api_key=[redacted]&x=y#access_token=[redacted]",
+            ),
+            (
+                &["--url=http://u:hunter2@a?key=hunter2 and http://b?apikey=hunter2"],
+                "--url=http://[redacted]@a?key=[redacted] and http://b?apikey=[redacted]",
+            ),
+            (
+                &["what?", "http://a?monkey=1&key="],
+                "'what?' 'http://a?monkey=1&key='",
             ),
         ] {
             let arguments: Vec<_> = arguments.iter().map(|it| (*it).to_owned()).collect();

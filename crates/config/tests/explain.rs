@@ -71,6 +71,23 @@ fn each_value_with_its_origin_from_the_outside_in() {
 }
 
 #[test]
+fn keys_in_urls_are_not_shown() {
+    let configuration = with(&[
+        ("MCP_SERVICE_USER_SERVICE_AUTH_TYPE", "oauth2"),
+        ("MCP_SERVICE_USER_SERVICE_CLIENT_ID", "us"),
+        ("MCP_SERVICE_USER_SERVICE_CLIENT_SECRET", "hunter2"),
+        (
+            "MCP_SERVICE_USER_SERVICE_TOKEN_URL",
+            "https://a/t?v=1&api_key=hunter2",
+        ),
+    ]);
+    let text = configuration.unwrap().explain("user-service").unwrap();
+    let text = text.to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(text.contains("https://a/t?v=1&api_key=[redacted]"), "{text}");
+}
+
+#[test]
 fn a_service_that_is_not_there() {
     let error = Configuration::development()
         .explain("user-servce")
