@@ -337,7 +337,10 @@ async fn the_file_beside_it_is_read_and_the_environment_wins() {
 
     // What passes variables on sets blanks where there is nothing to pass on.
     let blank = Bartizan::new(&["check"])
-        .file(".env", &file.replace("http://from-the-file", "http://from-the-file-after-all"))
+        .file(
+            ".env",
+            &file.replace("http://from-the-file", "http://from-the-file-after-all"),
+        )
         .user("ENDPOINT", " ")
         .run()
         .await;

@@ -307,11 +307,14 @@ impl<'a> Reader<'a> {
         let name = self.secret_name(scope, variable);
         let detail = match self.source.find(&name) {
             // The name of a file is no secret.
-            Some(entry) if name != scope.name(variable) => Some(shown(&Found {
-                name,
-                text: entry.text.expose().trim(),
-                origin: &entry.origin,
-            })),
+            Some(entry) if name != scope.name(variable) => {
+                let found = Found {
+                    name,
+                    text: entry.text.expose().trim(),
+                    origin: &entry.origin,
+                };
+                Some(shown(variable, &found))
+            }
             _ if self.is_explicit() => None,
             _ => Some(self.place(&name)),
         };
@@ -346,7 +349,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn wrong_value(&mut self, scope: &Scope, variable: &Variable, words: &str) {
         if let Some(found) = self.find(scope, variable) {
             let problem = Problem::new(scope.message(words));
-            self.problems.push(problem.detail(shown(&found)));
+            self.problems.push(problem.detail(shown(variable, &found)));
         }
     }
 }

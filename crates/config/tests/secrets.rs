@@ -247,6 +247,40 @@ fn what_is_wrong_with_a_secret_of_a_file_is_said_of_the_file() {
 }
 
 #[test]
+fn no_url_that_is_wrong_shows_a_key_or_a_password() {
+    let endpoint = "MCP_SERVICE_USER_SERVICE_ENDPOINT";
+    let wrong = "Service user-service: invalid endpoint URL";
+    let begin = "it must begin with http:// or https://";
+    for (text, expected) in [
+        ("htp://a?key=hunter2", r#" is "htp://a"..."#),
+        (
+            "http://a:99999/x?key=hunter2",
+            r#" is "http://a:99999/x"..."#,
+        ),
+        ("http://a, htp://b?hunter2", r#" is "http://a, htp://b"..."#),
+        ("htp://a#hunter2", r#" is "htp://a"..."#),
+        ("u:hunter2@a", ""),
+        ("nonsense,http://u:hunt,er2@a", ""),
+    ] {
+        let begin = if text.contains(":99999") {
+            String::new()
+        } else {
+            format!(": {begin}")
+        };
+        assert_eq!(
+            problems(&[(endpoint, text)]),
+            [format!("{wrong} ({endpoint}{expected}{begin})")]
+        );
+    }
+    assert_eq!(
+        problems(&[("MCP_GATEWAY_URL", "nonsense?key=hunter2")]),
+        [format!(
+            r#"Gateway URL is required (MCP_GATEWAY_URL is "nonsense"...: {begin})"#
+        )]
+    );
+}
+
+#[test]
 fn nothing_shows_a_secret() {
     const SECRET: &str = "hunter2-hunter2-hunter2";
     let hidden = |text: String| assert!(!text.contains("hunter2"), "{text}");

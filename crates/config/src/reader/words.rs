@@ -7,7 +7,9 @@ use crate::{
     Origin, Problem, Variable,
     native::units_of,
     number::{self, NotANumber},
+    table,
     value::Fault,
+    variable::Kind,
 };
 
 /// A variable that is set, and to what.
@@ -32,13 +34,13 @@ pub(super) fn wrong(
     fault: Fault,
 ) -> Problem {
     match fault {
-        Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(found)),
-        Fault::RuleAnd(what) => {
-            Problem::new(scope.message(variable.rule)).detail(format!("{}: {what}", shown(found)))
-        }
+        Fault::Rule => Problem::new(scope.message(variable.rule)).detail(shown(variable, found)),
+        Fault::RuleAnd(what) => Problem::new(scope.message(variable.rule))
+            .detail(format!("{}: {what}", shown(variable, found))),
         Fault::Must(what) => {
             let units = units(variable, found);
-            Problem::new(format!("{} must {what}{units}", found.subject())).detail(shown(found))
+            Problem::new(format!("{} must {what}{units}", found.subject()))
+                .detail(shown(variable, found))
         }
         Fault::Unquotable(what) if variable.rule.is_empty() => {
             Problem::new(format!("{} must {what}", whereabouts(found)))
@@ -59,8 +61,10 @@ fn units(variable: &Variable, found: &Found<'_>) -> String {
 }
 
 /// What the value is and where it stands.
-pub(super) fn shown(found: &Found<'_>) -> String {
-    let value = quoted(found.text);
+pub(super) fn shown(variable: &Variable, found: &Found<'_>) -> String {
+    let Some(value) = value(variable, found.text) else {
+        return whereabouts(found);
+    };
     match found.origin {
         Origin::Builder => format!("it is {value}"),
         Origin::DotEnv { path, line, .. } => {
@@ -87,6 +91,26 @@ pub(super) fn shown(found: &Found<'_>) -> String {
         ),
         _ => format!("{} is {value}", found.name),
     }
+}
+
+/// The value in quotes. Of URLs only what stands before a query, where some services want their
+/// keys; none, if there may be a password in it.
+fn value(variable: &Variable, text: &str) -> Option<String> {
+    if variable.kind != Kind::Url && variable.name != table::ENDPOINT.name {
+        return Some(quoted(text));
+    }
+    if text.contains('@') {
+        return None;
+    }
+    let Some(end) = text.find(['?', '#']) else {
+        return Some(quoted(text));
+    };
+    let shown = quoted(&text[..end]);
+    Some(if shown.ends_with('"') {
+        shown + "..."
+    } else {
+        shown
+    })
 }
 
 /// The variable, or its place in a file of servers.
