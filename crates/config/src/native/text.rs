@@ -39,6 +39,11 @@ pub(super) fn text(
             file.expand(&text, origin, Some(name))?
         }
     };
+    if variable.is_secret() && text.expose().trim().is_empty() {
+        // Not set, it would let everybody in whose keys it was to hold.
+        file.wrong(origin, "is empty: say something, or take the key out");
+        return None;
+    }
     let is_path = target.is_file || matches!(variable.kind, Kind::Path);
     if is_path && !text.expose().trim().is_empty() {
         let path = file.beside(text.expose().trim());

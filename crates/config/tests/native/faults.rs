@@ -155,6 +155,34 @@ services:
 
 /// As a variable, what is not `true` is off, which is documented; a file has a word for that.
 #[test]
+fn a_secret_that_is_there_and_empty_is_refused() {
+    let text = "
+gateway:
+  api_keys: ''
+  admin_keys_file: ''
+  mcp: {session_keys: '${KEY}'}
+services:
+  a: {endpoint: 'http://a', auth: {type: bearer, token: '${KEY:-}'}}
+  b: {endpoint: 'http://b', auth: {type: bearer, token: '${KEY}'}}
+";
+    let empty = |key: &str, line: u32, column: u32| {
+        format!(
+            "{key} (bartizan.yaml, line {line}, column {column}) is empty: say something, or take \
+             the key out"
+        )
+    };
+    assert_eq!(
+        read(&[("KEY", " "), ("MCP_SERVICE_B_TOKEN", "hunter2")], text).unwrap_err(),
+        [
+            empty("gateway.api_keys", 3, 3),
+            empty("gateway.admin_keys_file", 4, 3),
+            empty("gateway.mcp.session_keys", 5, 9),
+            empty("services.a.auth.token", 7, 50),
+        ]
+    );
+}
+
+#[test]
 fn jitter_in_a_file_is_true_or_false() {
     let text = "
 gateway:
