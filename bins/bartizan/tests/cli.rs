@@ -287,6 +287,17 @@ async fn check_tells_of_what_registries_list() {
 }
 
 #[tokio::test]
+async fn check_says_once_what_is_odd_about_instances_of_its_own_file() {
+    let checked = Bartizan::new(&["check"]).file(
+        "bartizan.yaml",
+        "services: {a: {instances: [{id: x, url: 'http://127.0.0.1:9'}], load_balancer: {timeout: 1h}}}",
+    );
+    let finished = checked.run().await;
+    let said = answer(&finished);
+    assert_eq!(said.matches("not from 5 to 300").count(), 1, "{said}");
+}
+
+#[tokio::test]
 async fn explain_knows_what_registries_list() {
     let finished = before_registry(&["explain", "notes"])
         .set("MCP_SERVICE_NOTES_TIMEOUT", 7_000)

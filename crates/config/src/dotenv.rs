@@ -70,6 +70,9 @@ pub(crate) fn once(
     (once, warnings)
 }
 
+const EXPECTED: &str = "expected NAME=value";
+const HYPHEN: &str = "expected NAME=value, where the name has _ in place of -";
+
 struct Parser<'a> {
     text: &'a str,
     position: usize,
@@ -115,8 +118,6 @@ impl<'a> Parser<'a> {
     ///
     /// What was expected where the parser then is.
     fn assignment(&mut self) -> Result<Option<Assignment>, &'static str> {
-        const EXPECTED: &str = "expected NAME=value";
-
         let line = self.line;
         let start = self.this_line().trim_start();
         if start.is_empty() || start.starts_with('#') {
@@ -131,7 +132,9 @@ impl<'a> Parser<'a> {
         let (name, value) = unexported.split_once('=').ok_or(EXPECTED)?;
         let name = name.trim();
         if !is_name(name) {
-            return Err(EXPECTED);
+            // The names of services may have it.
+            let is_hyphened = is_name(&name.replace('-', "_"));
+            return Err(if is_hyphened { HYPHEN } else { EXPECTED });
         }
         let name = name.to_owned();
         let consumed = self.this_line().len() - value.len();
@@ -261,6 +264,21 @@ mod tests {
             assert_eq!(problems, [], "{end:?}");
             let lines: Vec<_> = assignments.iter().map(|a| a.line).collect();
             assert_eq!(lines, [3, 5], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_hyphens_is_told_how_to_be_written() {
+        for (text, expected) in [
+            ("MCP_SERVICE_MY-SERVICE_TOKEN=hunter2", HYPHEN),
+            ("export A-B=1", HYPHEN),
+            ("hun-ter2", EXPECTED),
+            ("1-A=1", EXPECTED),
+            ("A-B C=1", EXPECTED),
+        ] {
+            let (_, problems) = parse(text, ".env");
+            let expected = format!(".env, line 1, column 1: {expected}");
+            assert_eq!(problems[0].to_string(), expected, "{text}");
         }
     }
 

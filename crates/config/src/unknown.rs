@@ -296,8 +296,37 @@ fn meant(name: &str, known: &BTreeMap<String, Vec<&str>>) -> Option<String> {
         }
     };
     synonym()
+        .or_else(|| by_key(name, is_known))
         .or_else(|| closest(name, names()))
         .or_else(by_words)
+}
+
+/// The known name whose key in a `bartizan.yaml` this is: `..._AUTH_TOKEN` for `..._TOKEN`.
+fn by_key(name: &str, is_known: impl Fn(&String) -> bool) -> Option<String> {
+    let alone = variables().iter().filter(|it| it.family().is_none());
+    let names = alone.flat_map(|variable| {
+        let key = variable.key().to_ascii_uppercase().replace('.', "_");
+        let key = match key.strip_prefix("SERVICES_") {
+            Some(key) => format!("MCP_SERVICE_{key}"),
+            None => format!("MCP_{key}"),
+        };
+        let own = variable.name.to_owned();
+        let files = variable.is_secret();
+        let files = files.then(|| (file_twin(&key), file_twin(&own)));
+        [Some((key, own)), files]
+    });
+    let mut others = names.flatten().filter(|(key, own)| key != own);
+    others.find_map(|(key, own)| {
+        let meant = match key.split_once("<NAME>") {
+            Some((before, after)) => {
+                let service = name.strip_prefix(before)?.strip_suffix(after)?;
+                own.replace("<NAME>", service)
+            }
+            None if key == name => own,
+            None => return None,
+        };
+        Some(meant).filter(&is_known)
+    })
 }
 
 /// `..._SAMPLE_ENDPOINTS` and `..._ENDPOINT_<i>_DESCRIPTION` and the like, which the dashboard of

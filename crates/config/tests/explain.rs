@@ -84,7 +84,10 @@ fn keys_in_urls_are_not_shown() {
     let text = configuration.unwrap().explain("user-service").unwrap();
     let text = text.to_string();
     assert!(!text.contains("hunter2"), "{text}");
-    assert!(text.contains("https://a/t?v=1&api_key=[redacted]"), "{text}");
+    assert!(
+        text.contains("https://a/t?v=1&api_key=[redacted]"),
+        "{text}"
+    );
 }
 
 #[test]

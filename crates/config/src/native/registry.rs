@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 use bartizan_discovery::{InvalidRegistry, RegisteredService, Registry};
 use bartizan_document::{Member, Node, Place, Value};
 
-use super::{file::File, text::in_units};
+use super::{
+    file::File,
+    text::{in_units, units_of},
+};
 use crate::{Origin, RegisteredKind, variable::Kind};
 
 /// The keys of a service that are read with its instances.
@@ -125,7 +128,7 @@ fn expanded_service<'n>(file: &mut File<'_>, service: &Member<'n>) -> Member<'n>
                 }
                 ("load_balancer", _) => {
                     expand(file, &key, &mut member.value);
-                    in_seconds(&mut member.value);
+                    in_seconds(file, &key, &mut member.value);
                 }
                 _ => {}
             }
@@ -134,18 +137,30 @@ fn expanded_service<'n>(file: &mut File<'_>, service: &Member<'n>) -> Member<'n>
     service
 }
 
-/// Durations with a unit as the numbers that a `registry.json` has.
-fn in_seconds(balancing: &mut Node<'_>) {
+/// Durations with a unit as the numbers that a `registry.json` has. What is none is left out, as
+/// it is told in words that know of units.
+fn in_seconds(file: &mut File<'_>, key: &str, balancing: &mut Node<'_>) {
     let Value::Map(members) = &mut balancing.value else {
         return;
     };
-    for member in members {
-        if matches!(&*member.key, "health_check_interval" | "timeout")
-            && let Value::Text(text) = &mut member.value.value
-        {
+    members.retain_mut(|member| {
+        if !matches!(&*member.key, "health_check_interval" | "timeout") {
+            return true;
+        }
+        if let Value::Text(text) = &mut member.value.value {
             *text = Cow::Owned(in_units(Kind::Seconds, text).into_owned());
         }
-    }
+        let text = member.value.scalar();
+        let is_whole = text.is_some_and(|text| text.parse::<u32>().is_ok());
+        if !is_whole {
+            let units = units_of(Kind::Seconds).unwrap_or_default();
+            let what =
+                format!("must be a whole number of seconds, or come to one with a unit, {units}");
+            let origin = file.origin(format!("{key}.{}", member.key), member.place);
+            file.wrong(&origin, &what);
+        }
+        is_whole
+    });
 }
 
 fn expand_instance(file: &mut File<'_>, key: &str, instance: &mut Node<'_>) {

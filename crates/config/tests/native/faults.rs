@@ -183,6 +183,26 @@ services:
 }
 
 #[test]
+fn durations_of_registries_are_whole_seconds() {
+    let text = "
+services:
+  a:
+    instances: [{id: x, url: 'http://a'}]
+    load_balancer: {timeout: 500ms, health_check_interval: 1.5, max_retries: 3}
+";
+    let seconds = |key: &str, column: u32| {
+        format!(
+            "services.a.load_balancer.{key} (bartizan.yaml, line 5, column {column}) must be a \
+             whole number of seconds, or come to one with a unit, ms, s, m, h or d"
+        )
+    };
+    assert_eq!(
+        problems(text),
+        [seconds("timeout", 21), seconds("health_check_interval", 37)]
+    );
+}
+
+#[test]
 fn jitter_in_a_file_is_true_or_false() {
     let text = "
 gateway:

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bartizan_clock::Clock;
 use bartizan_config::{Configuration, Errors, ServiceSettings};
@@ -68,7 +72,7 @@ impl Survey {
         let lasting = Lasting::new(Clock::counter());
         let ground = Ground::new(configuration, lasting.clock())?;
         let mut survey = Self::default();
-        survey.look_at_files(&ground);
+        survey.look_at_files(&ground, configuration);
         let (listings, left_out) = ground.registries.listings_and_left_out();
         for service in left_out {
             match service.name() {
@@ -98,16 +102,23 @@ impl Survey {
         Ok(survey)
     }
 
-    fn look_at_files(&mut self, ground: &Ground) {
+    fn look_at_files(&mut self, ground: &Ground, configuration: &Configuration) {
+        // What is odd about one of those is among the warnings of the configuration.
+        let is_of_it = |path: &Path| {
+            let mut registries = configuration.registries.iter();
+            registries.any(|it| it.listed.is_some() && it.path.value() == path)
+        };
         for source in ground.registries.sources() {
             let Some(path) = source.path else {
                 continue;
             };
             let registry = &source.state.registry;
             let shown = path.display();
-            let warnings = registry.warnings.iter();
-            self.warnings
-                .extend(warnings.map(|it| format!("{shown}: {it}")));
+            if !is_of_it(&path) {
+                let warnings = registry.warnings.iter();
+                self.warnings
+                    .extend(warnings.map(|it| format!("{shown}: {it}")));
+            }
             self.files.push(SurveyedFile {
                 services: registry.services.len(),
                 instances: registry.instance_count(),
