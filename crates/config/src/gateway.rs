@@ -8,6 +8,7 @@ use std::{
 };
 
 use bartizan_auth::Secret;
+use bartizan_telemetry::logs;
 use url::Url;
 
 use crate::{
@@ -185,6 +186,7 @@ pub(crate) fn host(reader: &mut Reader<'_>, scope: &Scope) -> Setting<IpAddr> {
     let host = reader.inherit(scope, &table::HOST, &plain);
     if ours
         && *host != *plain
+        && !matches!(host.origin(), Origin::Flag(_))
         && matches!(plain.origin(), Origin::Variable(_) | Origin::DotEnv { .. })
     {
         reader.warn(format!(
@@ -216,7 +218,9 @@ pub(crate) fn port(reader: &mut Reader<'_>, scope: &Scope) -> Setting<u16> {
         }
         Some(_) => {
             let port = reader.inherit(scope, &table::GATEWAY_PORT, &plain);
-            if reader.is_set(scope, &table::PORT) && *port != *plain {
+            // A flag is there to win.
+            let is_flag = matches!(port.origin(), Origin::Flag(_));
+            if reader.is_set(scope, &table::PORT) && *port != *plain && !is_flag {
                 reader.warn(format!(
                     "PORT is {} and MCP_GATEWAY_PORT is {}: the latter counts",
                     *plain, *port
@@ -261,22 +265,30 @@ fn file(reader: &mut Reader<'_>, scope: &Scope, variable: &Variable) -> Option<S
 struct LogFilter(String);
 
 impl Value for LogFilter {
-    /// Finds misspelt levels, which a filter would take for the name of a module: all logs would
-    /// be off. Whoever starts logging judges the rest.
     fn parse(_: &Variable, text: &str) -> Result<Self, Fault> {
-        const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-
-        let is_level = |part: &str| LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level));
-        let fits = |part: &str| is_level(part.trim()) || part.contains('=');
-        if text.contains(['[', '{']) || text.split(',').all(fits) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Fault::must(
+        let text = in_our_words(text);
+        match logs::check(&text) {
+            Ok(()) => Ok(Self(text)),
+            Err(_) => Err(Fault::must(
                 "be error, warn, info, debug, trace, off, or a filter such as \
                  info,bartizan_retry=debug",
-            ))
+            )),
         }
     }
+}
+
+/// A filter with its levels in our words: those of MCP Platform are Python's.
+fn in_our_words(filter: &str) -> String {
+    // Fields of spans may hold commas of their own.
+    if filter.contains(['[', '{']) {
+        return filter.to_owned();
+    }
+    let parts = filter.split(',').map(|part| match part.trim() {
+        level if level.eq_ignore_ascii_case("warning") => "warn",
+        level if level.eq_ignore_ascii_case("critical") => "error",
+        other => other,
+    });
+    parts.collect::<Vec<_>>().join(",")
 }
 
 pub(crate) fn keys(

@@ -60,7 +60,8 @@ variables! {
     LOG_LEVEL = "MCP_GATEWAY_LOG_LEVEL", Process, Text("a level, or a tracing filter"),
         Value("info", "transitions and faults, no line a request"), "",
         "Which log lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a \
-         filter such as `info,bartizan_retry=debug`.";
+         filter such as `info,bartizan_retry=debug`. `warning` and `critical` stand for `warn` and \
+         `error`.";
     LOG_FORMAT = "MCP_GATEWAY_LOG_FORMAT", Process, Choice(LogFormat::WORDS),
         Value("text", "readable without tools"), "",
         "The form of log lines, which go to standard error.";

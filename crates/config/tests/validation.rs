@@ -246,6 +246,7 @@ fn wrong_forms_in_our_own_words() {
         (("MCP_GATEWAY_URL", "gopher://x"), "Gateway URL is required (MCP_GATEWAY_URL is \"gopher://x\": it must begin with http:// or https://)"),
         (("MCP_SERVICE_USER_SERVICE_AUTH_TYPE", "bear"), "Service user-service: invalid auth type (MCP_SERVICE_USER_SERVICE_AUTH_TYPE is \"bear\": it must be one of none, bearer, api-key, basic, oauth2, authorize)"),
         (("MCP_GATEWAY_STRICT_STATUS", "yes"), "MCP_GATEWAY_STRICT_STATUS must be true or false (MCP_GATEWAY_STRICT_STATUS is \"yes\")"),
+        (("MCP_GATEWAY_LOG_LEVEL", "bartizan=debgu"), "MCP_GATEWAY_LOG_LEVEL must be error, warn, info, debug, trace, off, or a filter such as info,bartizan_retry=debug (MCP_GATEWAY_LOG_LEVEL is \"bartizan=debgu\")"),
         (("MCP_GATEWAY_LOG_LEVEL", "verbose"), "MCP_GATEWAY_LOG_LEVEL must be error, warn, info, debug, trace, off, or a filter such as info,bartizan_retry=debug (MCP_GATEWAY_LOG_LEVEL is \"verbose\")"),
         (("MCP_GATEWAY_LOG_FORMAT", "xml"), "MCP_GATEWAY_LOG_FORMAT must be one of text, json (MCP_GATEWAY_LOG_FORMAT is \"xml\")"),
         (("MCP_GATEWAY_MAX_HEADER_BYTES", "10"), "MCP_GATEWAY_MAX_HEADER_BYTES must be at least 8192 (MCP_GATEWAY_MAX_HEADER_BYTES is \"10\")"),
@@ -288,6 +289,23 @@ fn everything_is_listed_at_once() {
          - Service other: endpoint is required (MCP_SERVICE_OTHER_ENDPOINT is not set)\n  \
          - Service other: auth configuration is required (MCP_SERVICE_OTHER_AUTH_TYPE is not set)"
     );
+}
+
+#[test]
+fn levels_may_be_those_of_python() {
+    for (text, filter) in [
+        ("WARNING", "warn"),
+        ("Critical", "error"),
+        ("warning, bartizan_retry=debug", "warn,bartizan_retry=debug"),
+        ("INFO", "INFO"),
+        (
+            "info,a[b{c=\"warning\"}]=debug",
+            "info,a[b{c=\"warning\"}]=debug",
+        ),
+    ] {
+        let configuration = with(&[("MCP_GATEWAY_LOG_LEVEL", text)]).unwrap();
+        assert_eq!(*configuration.gateway.log_filter, filter, "{text}");
+    }
 }
 
 #[test]

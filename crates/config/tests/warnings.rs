@@ -109,6 +109,17 @@ fn contradictions_are_said() {
 }
 
 #[test]
+fn a_flag_contradicts_nobody_and_is_named_by_its_own_name() {
+    let source = Source::from_iter(common::SOUND.into_iter().chain([("PORT", "1")]));
+    let flags = source.with_flag("--port", "MCP_GATEWAY_PORT", "2");
+    assert!(Configuration::parse(&flags).unwrap().warnings.is_empty());
+    let flags = flags.with_flag("--log-level", "MCP_GATEWAY_LOG_LEVEL", "verbose");
+    let errors = Configuration::parse(&flags).unwrap_err().to_string();
+    assert!(errors.contains("- --log-level must be error, "), "{errors}");
+    assert!(errors.contains("(--log-level is \"verbose\")"), "{errors}");
+}
+
+#[test]
 fn what_belongs_to_others_is_no_more_than_noted() {
     let changes = [
         ("MCP_SERVICE_USER_SERVICE_SAMPLE_ENDPOINTS", "GET /users"),

@@ -74,6 +74,15 @@ where
     Ok(tracing_subscriber::registry().with(lines.with_filter(parse(filter)?)))
 }
 
+/// Whether [`init`] takes a text for a filter.
+///
+/// # Errors
+///
+/// When it does not.
+pub fn check(filter: &str) -> Result<(), InvalidLogs> {
+    parse(filter).map(drop)
+}
+
 /// The filter that a text describes.
 ///
 /// `EnvFilter` takes any single word for the name of a module, and a misspelt level then turns
@@ -181,7 +190,7 @@ mod tests {
         }
         for filter in ["a=b=c", "a=loud", "info,[x]=loud"] {
             assert!(
-                matches!(parse(filter), Err(InvalidLogs::Filter(_))),
+                matches!(check(filter), Err(InvalidLogs::Filter(_))),
                 "{filter}"
             );
         }

@@ -22,7 +22,10 @@ pub(super) struct Found<'a> {
 impl Found<'_> {
     /// What its author calls it.
     fn subject(&self) -> &str {
-        self.origin.member().unwrap_or(&self.name)
+        match self.origin {
+            Origin::Flag(flag) => flag,
+            origin => origin.member().unwrap_or(&self.name),
+        }
     }
 }
 
@@ -89,7 +92,7 @@ pub(super) fn shown(variable: &Variable, found: &Found<'_>) -> String {
             "{name} is {value} in {}, line {line}, column {column}",
             path.display()
         ),
-        _ => format!("{} is {value}", found.name),
+        _ => format!("{} is {value}", found.subject()),
     }
 }
 

@@ -49,7 +49,6 @@ fn flags(arguments: &Start, registry: &Path) -> Vec<Flag> {
         Some(_) => "--registry",
         None => "the registry of `bartizan gateway start`",
     };
-    let level = arguments.log_level.as_deref().map(level);
     let values = [
         (
             "--host",
@@ -74,7 +73,7 @@ fn flags(arguments: &Start, registry: &Path) -> Vec<Flag> {
         (
             "--log-level",
             "MCP_GATEWAY_LOG_LEVEL",
-            level.map(str::to_owned),
+            arguments.log_level.clone(),
         ),
     ];
     let set = |(flag, variable, text): (_, _, Option<String>)| {
@@ -85,15 +84,6 @@ fn flags(arguments: &Start, registry: &Path) -> Vec<Flag> {
         })
     };
     values.into_iter().filter_map(set).collect()
-}
-
-/// The level in our words: those of the documented gateway are Python's.
-fn level(text: &str) -> &str {
-    match text {
-        _ if text.eq_ignore_ascii_case("warning") => "warn",
-        _ if text.eq_ignore_ascii_case("critical") => "error",
-        _ => text,
-    }
 }
 
 /// Goes on when the terminal that this was started from is closed.
