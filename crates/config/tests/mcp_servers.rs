@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bartizan_config::{
-    AuthSettings, Configuration, McpTransport, Origin, ServiceSettings, Severity, Source,
+    AuthSettings, Configuration, McpTransport, Origin, ServiceSettings, Severity, Source, Warning,
 };
 
 fn file(name: &str) -> PathBuf {
@@ -427,6 +427,34 @@ fn what_is_wrong_is_named_with_its_place() {
     ];
     for (text, expected) in cases {
         assert_eq!(read(&[], text).unwrap_err(), [expected], "{text}");
+    }
+}
+
+#[test]
+fn of_two_members_of_one_name_the_last_counts_with_a_warning() {
+    let text = r#"{"mcpServers": {
+        "a": {"command": "x", "env": {"A": "1", "B": "1", "A": "2", "b": "3"}},
+        "b": {"url": "http://b", "headers": {"X-One": "1", "x-one": "2"}}
+    }}"#;
+    let configuration = read(&[], text).unwrap();
+    assert_eq!(
+        environment(&configuration.services[0]),
+        [("A", "2"), ("B", "1"), ("b", "3")]
+    );
+    let headers = &configuration.services[1].kind.mcp().unwrap().headers;
+    let headers: Vec<_> = headers.iter().map(|(_, value)| value.expose()).collect();
+    assert_eq!(headers, ["2"]);
+    let warnings: Vec<_> = configuration.warnings.iter().map(Warning::text).collect();
+    let [of_env, of_headers] = warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    let again = "is there again further on, which counts";
+    for (warning, member, place) in [
+        (of_env, "a.env.A (", "line 2, column 39"),
+        (of_headers, "b.headers.X-One (", "line 3, column 46"),
+    ] {
+        assert!(warning.starts_with(member), "{warning}");
+        assert!(warning.ends_with(&format!("{place}) {again}")), "{warning}");
     }
 }
 

@@ -14,7 +14,8 @@ impl Reading<'_, '_, '_> {
             let origin = self.origin(member);
             return self.file.wrong(&origin, "must be an object of texts");
         };
-        for each in &headers.properties {
+        // The case of their letters means nothing.
+        for each in self.last(member, headers, str::to_ascii_lowercase) {
             if !matches!(each.value, Value::NullKeyword(_)) {
                 let origin = self.inner(member, each);
                 self.header(each, origin);

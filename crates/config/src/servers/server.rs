@@ -1,4 +1,4 @@
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, collections::HashMap, path::Path};
 
 use bartizan_auth::Secret;
 use jsonc_parser::ast::{Object, ObjectProp, Value};
@@ -138,6 +138,29 @@ impl Reading<'_, '_, '_> {
         self.file.origin(path, member.range.start)
     }
 
+    /// The members of a member, of which, as clients read it, the last of a name counts.
+    pub(super) fn last<'v>(
+        &mut self,
+        outer: &ObjectProp<'_>,
+        all: &'v Object<'v>,
+        name: fn(&str) -> String,
+    ) -> Vec<&'v ObjectProp<'v>> {
+        let members = all.properties.iter().enumerate();
+        let names = members.map(|(index, each)| (name(each.name.as_str()), index));
+        let last: HashMap<_, _> = names.collect();
+        let mut once = Vec::with_capacity(last.len());
+        for (index, each) in all.properties.iter().enumerate() {
+            if last[&name(each.name.as_str())] == index {
+                once.push(each);
+            } else {
+                let origin = self.inner(outer, each);
+                self.file
+                    .doubt(&origin, "is there again further on, which counts");
+            }
+        }
+        once
+    }
+
     /// Where a member of a member stands.
     pub(super) fn inner(&self, outer: &ObjectProp<'_>, member: &ObjectProp<'_>) -> Origin {
         let (outer, inner) = (outer.name.as_str(), member.name.as_str());
@@ -260,7 +283,7 @@ impl Reading<'_, '_, '_> {
             let origin = self.origin(member);
             return self.file.wrong(&origin, "must be an object of texts");
         };
-        for each in &variables.properties {
+        for each in self.last(member, variables, str::to_owned) {
             // What is null is not set.
             if matches!(each.value, Value::NullKeyword(_)) {
                 continue;
