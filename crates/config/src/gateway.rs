@@ -143,6 +143,7 @@ impl GatewaySettings {
             ),
         };
         settings.guard(reader, scope);
+        settings.check_operators(reader, scope);
         settings
     }
 
@@ -165,6 +166,30 @@ impl GatewaySettings {
                  MCP_GATEWAY_API_KEYS, or MCP_GATEWAY_INSECURE_BIND=true if something in front \
                  of the gateway authenticates its callers"
             )));
+        }
+    }
+
+    /// Whoever calls would be an operator, or nobody is one who could do what is allowed to one.
+    fn check_operators(&self, reader: &mut Reader<'_>, scope: &Scope) {
+        let keys = |keys: &Option<Setting<Vec<Secret>>>| {
+            let keys = keys.iter().flat_map(|keys| keys.iter());
+            keys.map(|key| key.expose().to_owned())
+                .collect::<HashSet<_>>()
+        };
+        if !keys(&self.api_keys).is_disjoint(&keys(&self.admin_keys)) {
+            let callers = reader.secret_name(scope, &table::API_KEYS);
+            let operators = reader.secret_name(scope, &table::ADMIN_KEYS);
+            reader.warn(format!(
+                "{callers} and {operators} hold the same key: who shows it may do what an \
+                 operator does"
+            ));
+        }
+        if self.admin_keys.is_none() && !self.instances.allowed_commands.is_empty() {
+            let allowed = reader.place(table::ALLOWED_COMMANDS.name);
+            reader.warn(format!(
+                "{allowed} has no effect without MCP_GATEWAY_ADMIN_KEYS: only who shows one may \
+                 register a program"
+            ));
         }
     }
 }

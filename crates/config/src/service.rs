@@ -117,6 +117,14 @@ impl ServiceSettings {
         let circuit_breaker = CircuitBreakerSettings::read(reader, scope);
         let timeout = reader.inherit(scope, &table::TIMEOUT, &gateway.default_timeout);
         let attempt_timeout = reader.inherit(scope, &table::ATTEMPT_TIMEOUT, &timeout);
+        if *attempt_timeout > *timeout {
+            reader.warn(scope.message(&format!(
+                "an attempt may take {} ms and the call with all attempts {} ms: no attempt will \
+                 take longer",
+                attempt_timeout.as_millis(),
+                timeout.as_millis()
+            )));
+        }
         let operations: Option<Setting<Operations>> =
             reader.optional(scope, &table::IDEMPOTENT_OPERATIONS);
         // A process is not probed: that it runs is known.

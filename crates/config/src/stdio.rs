@@ -1,4 +1,9 @@
-use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bartizan_auth::Secret;
 
@@ -54,7 +59,40 @@ impl StdioSettings {
             max_lifetime: program.max_lifetime,
         };
         settings.check(reader, scope);
+        settings.check_command(reader, scope);
         Some(settings)
+    }
+
+    /// Says where arguments belong that were written behind the command.
+    fn check_command(&self, reader: &mut Reader<'_>, scope: &Scope) {
+        let command = self.command.as_str();
+        if !command.contains(char::is_whitespace) || self.is_there(command) {
+            return;
+        }
+        let origin = self.command.origin();
+        let args = if origin.is_structured() {
+            "args".to_owned()
+        } else {
+            scope.name(&table::ARGS)
+        };
+        // Arguments may hold credentials.
+        let place = reader.place(&scope.name(&table::COMMAND));
+        reader.warn(scope.message(&format!(
+            "the command holds blanks and is no file: its arguments belong into {args} ({place})"
+        )));
+    }
+
+    /// Whether there is a file of this name where the command is looked for.
+    fn is_there(&self, command: &str) -> bool {
+        let path = Path::new(command);
+        let working_dir = self.working_dir.iter().map(|it| it.value().clone());
+        let mut places: Vec<_> = working_dir.chain([PathBuf::new()]).collect();
+        if path.components().count() == 1 {
+            let mut inherited = self.inherited.iter();
+            let search = inherited.find(|(name, _)| name.eq_ignore_ascii_case("PATH"));
+            places.extend(search.iter().flat_map(|(_, it)| std::env::split_paths(it)));
+        }
+        places.iter().any(|place| place.join(path).is_file())
     }
 
     /// No operating system takes a zero byte in any of these.

@@ -106,6 +106,68 @@ fn contradictions_are_said() {
         warnings(&[("MCP_GATEWAY_API_KEYS", "short")]),
         ["MCP_GATEWAY_API_KEYS holds a key of fewer than 16 characters"]
     );
+    assert_eq!(
+        warnings(&[
+            (
+                "MCP_GATEWAY_API_KEYS",
+                "a-key-for-callers,a-key-for-everybody"
+            ),
+            ("MCP_GATEWAY_ADMIN_KEYS", "a-key-for-everybody"),
+        ]),
+        [
+            "MCP_GATEWAY_API_KEYS and MCP_GATEWAY_ADMIN_KEYS hold the same key: who shows it may do \
+          what an operator does"
+        ]
+    );
+    let allowed = ("MCP_GATEWAY_ALLOWED_COMMANDS", "cat");
+    assert_eq!(
+        warnings(&[allowed]),
+        [
+            "MCP_GATEWAY_ALLOWED_COMMANDS has no effect without MCP_GATEWAY_ADMIN_KEYS: only who \
+          shows one may register a program"
+        ]
+    );
+    let operators = ("MCP_GATEWAY_ADMIN_KEYS", "a-key-for-operators");
+    assert_eq!(warnings(&[allowed, operators]), [""; 0]);
+    assert_eq!(
+        warnings(&[
+            ("MCP_SERVICE_USER_SERVICE_TIMEOUT", "1000"),
+            ("MCP_SERVICE_USER_SERVICE_ATTEMPT_TIMEOUT", "1001"),
+        ]),
+        [
+            "Service user-service: an attempt may take 1001 ms and the call with all attempts 1000 \
+          ms: no attempt will take longer"
+        ]
+    );
+}
+
+#[test]
+fn a_command_with_its_arguments_is_told_where_they_belong() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("my server"), "").unwrap();
+    let place = directory.path().to_str().unwrap();
+    let said = |variables: &[(&str, &str)]| -> Vec<String> {
+        let service = [("MCP_SERVICES", "a"), ("PATH", place)];
+        let source = Source::from_iter(service.iter().chain(variables).copied());
+        let warnings = Configuration::parse(&source).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        said(&[("MCP_SERVICE_A_COMMAND", "npx -y server --token=hunter2")]),
+        [
+            "Service a: the command holds blanks and is no file: its arguments belong into \
+          MCP_SERVICE_A_ARGS (MCP_SERVICE_A_COMMAND)"
+        ]
+    );
+    let whole = format!("{place}/my server");
+    for command in [&whole, "my server", "npx"] {
+        assert_eq!(said(&[("MCP_SERVICE_A_COMMAND", command)]), [""; 0]);
+    }
+    let there = [
+        ("MCP_SERVICE_A_COMMAND", "./my server"),
+        ("MCP_SERVICE_A_WORKING_DIR", place),
+    ];
+    assert_eq!(said(&there), [""; 0]);
 }
 
 #[test]
