@@ -65,9 +65,9 @@ pub(crate) enum Command {
 /// Where the configuration comes from.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Source {
-    /// A file of variables; the environment wins over it
-    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_ENV_FILE)]
-    pub(crate) env_file: PathBuf,
+    /// A file of variables, below the environment; .env where there is one, without
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
     /// A file of settings and services, below variables; bartizan.yaml where there is one, without
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -87,7 +87,8 @@ pub(crate) struct Flag {
     pub(crate) text: String,
 }
 
-const DEFAULT_ENV_FILE: &str = ".env";
+/// The file of variables that is read where it is there.
+pub(crate) const DEFAULT_ENV_FILE: &str = ".env";
 
 /// The file of settings that is read where it is there.
 pub(crate) const DEFAULT_CONFIG: &str = "bartizan.yaml";
@@ -95,15 +96,13 @@ pub(crate) const DEFAULT_CONFIG: &str = "bartizan.yaml";
 impl Source {
     /// The files that the configuration comes from.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.env_file.clone()];
+        let env_file = self.env_file.as_deref();
         let config = self.config.as_deref();
-        files.push(config.unwrap_or(Path::new(DEFAULT_CONFIG)).to_owned());
+        let mut files = vec![
+            env_file.unwrap_or(Path::new(DEFAULT_ENV_FILE)).to_owned(),
+            config.unwrap_or(Path::new(DEFAULT_CONFIG)).to_owned(),
+        ];
         files.extend(self.mcp_config.iter().cloned());
         files
-    }
-
-    /// Whether nobody asked for another file than the usual one, which may be missing.
-    pub(crate) fn is_default(&self) -> bool {
-        self.env_file == Path::new(DEFAULT_ENV_FILE)
     }
 }

@@ -379,14 +379,15 @@ async fn the_file_beside_it_is_read_and_the_environment_wins() {
 
 #[tokio::test]
 async fn a_file_that_was_named_has_to_be_there() {
-    for arguments in [
-        &["--env-file", "missing"][..],
-        &["check", "--env-file=missing"],
+    for (arguments, name) in [
+        (&["--env-file", "missing"][..], "missing"),
+        (&["check", "--env-file=missing"], "missing"),
+        (&["check", "--env-file", ".env"], ".env"),
     ] {
         let missing = Bartizan::sound(arguments, ENDPOINT).run().await;
         let complaint = complaint(&missing);
-        let expected = "Configuration errors:\n  - missing cannot be read (";
-        assert!(complaint.starts_with(expected), "{complaint}");
+        let expected = format!("Configuration errors:\n  - {name} cannot be read (");
+        assert!(complaint.starts_with(&expected), "{complaint}");
     }
     // One that is there takes the place of the usual one.
     let named = Bartizan::new(&["check", "--env-file", "mine.env"])

@@ -182,6 +182,22 @@ fn a_flag_contradicts_nobody_and_is_named_by_its_own_name() {
 }
 
 #[test]
+fn a_file_of_another_name_is_said_to_be_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bartizan.yaml");
+    std::fs::write(directory.path().join("bartizan.yml"), "services: {}").unwrap();
+    let source = Source::default().with_config_file_if_present(&path);
+    let errors = Configuration::parse(&source.unwrap()).unwrap_err();
+    let other = directory.path().join("bartizan.yml");
+    let expected = format!(
+        "{} is passed over: only {} is looked for",
+        other.display(),
+        path.display()
+    );
+    assert_eq!(errors.warnings()[0].to_string(), expected);
+}
+
+#[test]
 fn what_belongs_to_others_is_no_more_than_noted() {
     let changes = [
         ("MCP_SERVICE_USER_SERVICE_SAMPLE_ENDPOINTS", "GET /users"),

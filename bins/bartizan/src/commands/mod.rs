@@ -110,11 +110,10 @@ fn variables(source: &cli::Source) -> Result<Source, Errors> {
     let environment = flags.fold(environment, |variables, it| {
         variables.with_flag(it.flag, it.variable, &*it.text)
     });
-    let variables = if source.is_default() {
-        environment.with_file_if_present(&source.env_file)?
-    } else {
-        // A file that was asked for by name has to be there.
-        environment.with_file(&source.env_file)?
+    // A file that was asked for by name has to be there.
+    let variables = match &source.env_file {
+        Some(path) => environment.with_file(path)?,
+        None => environment.with_file_if_present(cli::DEFAULT_ENV_FILE)?,
     };
     let variables = match &source.config {
         Some(path) => variables.with_config_file(path)?,

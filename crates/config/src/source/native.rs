@@ -1,7 +1,7 @@
 use std::{io, path::Path};
 
 use super::{Entry, read_bytes, unreadable};
-use crate::{Errors, Origin, Problem, Source, native};
+use crate::{Errors, Origin, Problem, Source, Warning, native};
 
 impl Source {
     /// Adds what a `bartizan.yaml` says, below what is there already: settings of the gateway,
@@ -51,9 +51,20 @@ impl Source {
         let path = path.as_ref();
         match read_bytes(path) {
             Ok(bytes) => self.with_native(&bytes, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.without_native(path)),
             Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
         }
+    }
+
+    /// The same, with a warning about a file that its author took for the one at `path`.
+    fn without_native(mut self, path: &Path) -> Self {
+        let other = path.with_extension("yml");
+        if other != path && other.is_file() {
+            let (other, path) = (other.display(), path.display());
+            let text = format!("{other} is passed over: only {path} is looked for");
+            self.warnings.push(Warning::that_explains(text));
+        }
+        self
     }
 
     fn with_native(mut self, bytes: &[u8], path: &Path) -> Result<Self, Errors> {
