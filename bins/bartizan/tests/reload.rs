@@ -14,7 +14,7 @@ use std::{
 };
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use common::{Bartizan, PATIENCE, Running};
+use common::{Bartizan, PATIENCE, Running, curl};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -266,4 +266,25 @@ async fn a_broken_file_changes_nothing_and_is_named() {
     assert_eq!(caller.call("later", 1).await["success"], true);
     let gone = caller.call("listed", 1).await;
     assert_eq!(gone["error"]["message"], "Service listed not configured");
+}
+
+#[tokio::test]
+async fn what_may_say_why_is_said_beside_what_is_wrong() {
+    let backend = backend().await;
+    let env = dot_env(&backend, 0);
+    let gateway = start(&[(".env", &*env)], false).await;
+    let misspelt = env.replace("MCP_SERVICE_ONE_ENDPOINT", "MCP_SERVICE_ONE_ENDPIONT");
+    replace(gateway.directory(), ".env", &misspelt);
+    let answer = curl(&["-X", "POST", &gateway.url("/gateway/reload")]).await;
+    assert_eq!(answer.status, 422);
+    let json = answer.json();
+    let detail = json["detail"].as_array().unwrap();
+    let [wrong, odd] = &detail[..] else {
+        panic!("{json}");
+    };
+    assert_eq!(wrong["type"], "configuration_error");
+    assert_eq!(odd["type"], "configuration_warning");
+    let meant = "did you mean MCP_SERVICE_ONE_ENDPOINT?";
+    assert!(odd["msg"].as_str().unwrap().ends_with(meant), "{json}");
+    gateway.logs(meant).await;
 }

@@ -207,7 +207,7 @@ impl Source {
         };
         let read = match servers::read(&text, path, &self) {
             Ok(read) => read,
-            Err(problems) => return Err(self.refused(problems)),
+            Err(errors) => return Err(errors.beside(self.warnings)),
         };
         self.warnings.extend(read.warnings);
         let mut problems = Vec::new();

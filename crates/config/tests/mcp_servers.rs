@@ -431,6 +431,30 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn members_that_mean_nothing_are_said_beside_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mcp.json");
+    for (member, meant) in [
+        ("comand", ", did you mean command?"),
+        ("serverUrl", ", did you mean url?"),
+        ("httpUrl", ", did you mean url?"),
+        ("colour", "; passed over"),
+    ] {
+        let text = format!(r#"{{"mcpServers": {{"a": {{"{member}": "npx"}}}}}}"#);
+        std::fs::write(&path, text).unwrap();
+        let source = Source::from_iter([("MCP_GATEWAY_HOTS", "1")]);
+        let errors = source.with_mcp_config(&path).unwrap_err();
+        assert_eq!(errors.problems().len(), 1);
+        let said: Vec<_> = errors.warnings().iter().map(ToString::to_string).collect();
+        let expected = format!(
+            "a.{member} ({}, line 1, column 23) is not understood{meant}",
+            path.display()
+        );
+        assert_eq!(said, [expected]);
+    }
+}
+
+#[test]
 fn of_two_members_of_one_name_the_last_counts_with_a_warning() {
     let text = r#"{"mcpServers": {
         "a": {"command": "x", "env": {"A": "1", "B": "1", "A": "2", "b": "3"}},

@@ -134,6 +134,11 @@ impl Works {
         let configuration = read.await.map_err(|_| ReloadError::Interrupted)?;
         let configuration = configuration.inspect_err(|error| {
             tracing::error!(%error, "configuration not changed");
+            if let ReloadError::Configuration(errors) = error {
+                for warning in errors.warnings() {
+                    tracing::warn!("{warning}");
+                }
+            }
         })?;
         let reloaded = self.at_home(move |works| works.reload(&configuration));
         Ok(reloaded.await.map_err(|_| ReloadError::Interrupted)??)

@@ -223,7 +223,7 @@ impl Keys {
 
 /// The key that was probably meant. Keys are shorter than variables, which slips are measured by,
 /// and two letters that changed places are two edits: so all are taken for a little longer.
-pub(super) fn closest_key(
+pub(crate) fn closest_key(
     key: &str,
     candidates: impl IntoIterator<Item = String>,
 ) -> Option<String> {

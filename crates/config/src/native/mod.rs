@@ -17,12 +17,12 @@ use bartizan_auth::Secret;
 use bartizan_document::{Member, Node, Value, parse_yaml, utf8};
 
 pub use self::registry::NativeRegistry;
-pub(crate) use self::text::units_of;
 use self::{
     file::{File, Said},
-    key::{Keys, closest_key},
+    key::Keys,
     settings::Settings,
 };
+pub(crate) use self::{key::closest_key, text::units_of};
 use crate::{
     Origin, Problem, Source, Warning,
     configuration::is_sound,

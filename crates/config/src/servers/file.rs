@@ -4,7 +4,7 @@ use bartizan_auth::Secret;
 
 use super::places::Places;
 use crate::{
-    Origin, Problem, Severity, Source, Warning,
+    Errors, Origin, Problem, Severity, Source, Warning,
     expand::{Context, expand},
     reader::Scope,
 };
@@ -50,14 +50,14 @@ impl<'a> File<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Result<Servers, Vec<Problem>> {
+    pub(super) fn finish(self) -> Result<Servers, Errors> {
         if self.problems.is_empty() {
             Ok(Servers {
                 servers: self.servers,
                 warnings: self.warnings,
             })
         } else {
-            Err(self.problems)
+            Err(Errors::new(self.problems).beside(self.warnings))
         }
     }
 
@@ -82,6 +82,15 @@ impl<'a> File<'a> {
     pub(super) fn doubt(&mut self, origin: &Origin, what: &str) {
         let text = format!("{origin} {what}");
         self.warn(Warning::new(Severity::Warning, text));
+    }
+
+    /// A warning about a member that means nothing, and the one that was meant, if any is close.
+    pub(super) fn unknown(&mut self, origin: &Origin, meant: Option<&str>) {
+        let text = match meant {
+            Some(meant) => format!("{origin} is not understood, did you mean {meant}?"),
+            None => format!("{origin} is not understood; passed over"),
+        };
+        self.warn(Warning::that_explains(text));
     }
 
     /// A note about the member at `origin`.

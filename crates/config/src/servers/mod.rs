@@ -15,13 +15,13 @@ use jsonc_parser::{ParseOptions, ast::Value, parse_to_ast};
 
 pub(crate) use self::file::Servers;
 use self::{file::File, server::read_server};
-use crate::{Problem, Severity, Source, Warning};
+use crate::{Errors, Problem, Severity, Source, Warning};
 
 /// The servers of the file at `path` that holds this text, or everything that is wrong with it.
 ///
 /// `source` is what the environment says: it is asked for the variables that the file names, and
 /// what it sets already is not read.
-pub(crate) fn read(text: &str, path: &Path, source: &Source) -> Result<Servers, Vec<Problem>> {
+pub(crate) fn read(text: &str, path: &Path, source: &Source) -> Result<Servers, Errors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut file = File::new(text, path, source);
     // What VS Code reads: JSON with comments and trailing commas, and nothing else of JSON5.
@@ -46,14 +46,12 @@ pub(crate) fn read(text: &str, path: &Path, source: &Source) -> Result<Servers, 
                 first.make_ascii_lowercase();
             }
             let place = file.place(error.range().start);
-            return Err(vec![Problem::new(format!("{place}: {what}"))]);
+            return Err(Problem::new(format!("{place}: {what}")).into());
         }
     };
     let Some(Value::Object(root)) = &parsed.value else {
-        return Err(vec![Problem::new(format!(
-            "{} must hold a JSON object",
-            path.display()
-        ))]);
+        let what = format!("{} must hold a JSON object", path.display());
+        return Err(Problem::new(what).into());
     };
     let mut found = false;
     for member in &root.properties {

@@ -4,7 +4,7 @@ use bartizan_auth::Secret;
 use jsonc_parser::ast::{Object, ObjectProp, Value};
 
 use super::file::{File, Server, variable};
-use crate::{McpTransport, Origin, dotenv, reader::Scope, source};
+use crate::{McpTransport, Origin, dotenv, native::closest_key, reader::Scope, source};
 
 /// The members of a server that are understood.
 #[derive(Default)]
@@ -78,7 +78,7 @@ fn members<'a>(file: &mut File<'_>, name: &str, server: &'a Object<'a>) -> Optio
                 continue;
             }
             _ => {
-                file.doubt(&origin, "is not understood; passed over");
+                file.unknown(&origin, meant(key).as_deref());
                 continue;
             }
         };
@@ -91,6 +91,28 @@ fn members<'a>(file: &mut File<'_>, name: &str, server: &'a Object<'a>) -> Optio
         }
     }
     sound.then_some(members)
+}
+
+/// The member that was probably meant by one of this name.
+fn meant(key: &str) -> Option<String> {
+    const KNOWN: [&str; 10] = [
+        "args",
+        "command",
+        "cwd",
+        "disabled",
+        "env",
+        "envFile",
+        "headers",
+        "transport",
+        "type",
+        "url",
+    ];
+
+    match key {
+        // What Windsurf and Gemini CLI call it.
+        "serverUrl" | "httpUrl" => Some("url".to_owned()),
+        _ => closest_key(key, KNOWN.map(str::to_owned)),
+    }
 }
 
 /// A server that is being read.

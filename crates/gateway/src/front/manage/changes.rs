@@ -407,7 +407,9 @@ pub(super) async fn reload(
         }
         Err(ReloadError::Configuration(errors)) => {
             let problems = errors.problems().iter();
-            detail::invalid(problems.map(|it| wrong(it.to_string())).collect())
+            let problems = problems.map(|it| wrong(it.to_string()));
+            let warnings = errors.warnings().iter().map(|it| odd(it.to_string()));
+            detail::invalid(problems.chain(warnings).collect())
         }
         Err(ReloadError::Start(error)) => detail::invalid(vec![wrong(error.to_string())]),
         Err(error @ ReloadError::NoSource) => {
@@ -420,6 +422,12 @@ pub(super) async fn reload(
 fn wrong(problem: String) -> Fault {
     let place = vec![Place::Name("configuration")];
     Fault::new("configuration_error", place, problem)
+}
+
+/// What may say why something is wrong.
+fn odd(warning: String) -> Fault {
+    let place = vec![Place::Name("configuration")];
+    Fault::new("configuration_warning", place, warning)
 }
 
 /// Refuses what a page of a browser wants to change that is not of this gateway: without keys,
