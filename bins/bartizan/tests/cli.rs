@@ -287,6 +287,31 @@ async fn check_tells_of_what_registries_list() {
 }
 
 #[tokio::test]
+async fn check_knows_the_names_of_what_registries_list() {
+    let check = || {
+        before_registry(&["check"])
+            .set("MCP_SERVICE_NOTES_TIMEOT", 1)
+            .set("MCP_SERVICE_NOTS_RATE_LIMIT_RPM", 1)
+            .set("MCP_SERVICE_LATER_TIMEOUT", 1)
+            .set("MCP_SERVICE_LATER_COLOUR", 1)
+    };
+    let expected = [
+        "MCP_SERVICE_LATER_COLOUR belongs to no service of MCP_SERVICES or of a registry",
+        "unknown variable MCP_SERVICE_NOTES_TIMEOT, did you mean MCP_SERVICE_NOTES_TIMEOUT?",
+        "unknown variable MCP_SERVICE_NOTS_RATE_LIMIT_RPM, did you mean \
+         MCP_SERVICE_NOTES_RATE_LIMIT_RPM?",
+    ];
+    let warned = |said: &str| -> Vec<String> {
+        let lines = said.lines().filter_map(|it| it.strip_prefix("warning: "));
+        let lines = lines.filter(|it| it.contains("MCP_"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(warned(answer(&check().run().await)), expected);
+    let wrong = check().set("MCP_SERVICE_NOTES_AUTH_TYPE", "bearer");
+    assert_eq!(warned(complaint(&wrong.run().await)), expected);
+}
+
+#[tokio::test]
 async fn check_says_once_what_is_odd_about_instances_of_its_own_file() {
     let checked = Bartizan::new(&["check"]).file(
         "bartizan.yaml",

@@ -88,8 +88,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A warning about a name that means nothing.
-    pub(crate) fn warn_of_a_name(&mut self, text: impl Into<String>) {
-        self.warnings.push(Warning::that_explains(text));
+    pub(crate) fn warn_of_a_name(&mut self, name: &str, text: impl Into<String>) {
+        let warning = Warning::that_explains(text);
+        self.warnings.push(warning.of_unknown(name));
+    }
+
+    /// A note about a name that means nothing, as far as is known.
+    pub(crate) fn note_of_a_name(&mut self, name: &str, text: impl Into<String>) {
+        let warning = Warning::new(Severity::Note, text);
+        self.warnings.push(warning.of_unknown(name));
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {

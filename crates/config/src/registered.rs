@@ -123,6 +123,24 @@ impl Configuration {
         Ok((settings, warnings))
     }
 
+    /// The same for whoever knows what registries list: variables whose names mean nothing are told
+    /// of those services as well, which a configuration alone does not know.
+    #[must_use]
+    pub fn knowing_listed(mut self, names: &[&str]) -> Self {
+        let of_files = self.listed_services().map(|it| it.name);
+        let configured = self.services.iter().map(|it| it.name.as_str());
+        let services: Vec<_> = configured
+            .chain(of_files)
+            .chain(names.iter().copied())
+            .collect();
+        let said = unknown::check_names(&self.later.source, &self.later.used, &services);
+        let is_of_a_service = |name: &str| name.starts_with("MCP_SERVICE_");
+        self.warnings
+            .retain(|it| !it.unknown().is_some_and(is_of_a_service));
+        self.warnings.extend(said);
+        self
+    }
+
     /// The service that is configured and has the variables that one of this name would have. No
     /// registry can list that as well.
     #[must_use]
@@ -251,7 +269,7 @@ impl Configuration {
                     warnings,
                 ))
             }
-            _ => Err(Errors::new(problems)),
+            _ => Err(Errors::new(problems).beside(warnings)),
         }
     }
 }

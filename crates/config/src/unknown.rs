@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
-    AuthType, Origin, Problem, Source, Variable,
+    AuthType, Origin, Problem, Source, Variable, Warning,
     reader::{Reader, Scope, file_twin},
     registered::Later,
     suggest::{closest, containing},
@@ -41,12 +41,19 @@ const SYNONYMS: [(&str, &str); 7] = [
 /// the others, is a warning; one that is known to be somebody else's, or may be a service's that a
 /// registry lists, is a note.
 pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bool) {
-    let known = known(services);
-    let prefixes: HashMap<_, _> = services
-        .iter()
-        .map(|service| (Scope::service(service).prefix().to_owned(), *service))
-        .collect();
     let source = reader.source();
+    let named = with_listed(source, services);
+    let names = Names {
+        known: known(&named),
+        services: &named,
+        whose: if has_registry {
+            "belongs to no service of MCP_SERVICES, and is no variable of one of a registry"
+        } else {
+            "belongs to no service of MCP_SERVICES"
+        },
+    };
+    let known = known(services);
+    let prefixes = prefixes(services);
     for name in source.variables() {
         if source.find(name).is_none() {
             continue;
@@ -64,13 +71,74 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bo
                 None if is_native(source, name) => {}
                 // Judged when the settings of that service are read.
                 None if is_of_a_listed(source, name) && may_be_of_a_service(name) => {}
-                None if has_registry && may_be_of_a_service(name) => reader.note(format!(
-                    "{name} belongs to no service of MCP_SERVICES, maybe to one of a registry"
-                )),
-                None => unknown(reader, name, services, &known),
+                None if has_registry && may_be_of_a_service(name) => reader.note_of_a_name(
+                    name,
+                    format!(
+                        "{name} belongs to no service of MCP_SERVICES, maybe to one of a registry"
+                    ),
+                ),
+                None => unknown(reader, name, &names),
             },
         }
     }
+}
+
+/// The services, and those that native files list.
+fn with_listed<'a>(source: &'a Source, services: &[&'a str]) -> Vec<&'a str> {
+    let listed = source.listed().iter();
+    let listed = listed.flat_map(|(registry, _)| registry.services());
+    let services = services.iter().copied();
+    services.chain(listed.map(|it| &*it.name)).collect()
+}
+
+/// What the names of these variables of services are to be told that none of `services` has, now
+/// that all are known which registries list.
+///
+/// One that may be of a service which is registered later is a note, unless another was meant.
+pub(crate) fn check_names(
+    source: &Source,
+    used: &BTreeSet<String>,
+    services: &[&str],
+) -> Vec<Warning> {
+    let names = Names {
+        known: known(services),
+        services,
+        whose: "belongs to no service of MCP_SERVICES or of a registry",
+    };
+    let prefixes = prefixes(services);
+    let mut reader = Reader::new(source, false);
+    for name in source.variables() {
+        if source.find(name).is_none()
+            || used.contains(name)
+            || names.known.contains_key(name)
+            || is_native(source, name)
+            || family_of(name, &prefixes).is_some()
+        {
+            continue;
+        }
+        if may_be_of_a_service(name) && meant(name, &names.known).is_none() {
+            let whose = names.whose;
+            reader.note_of_a_name(name, format!("{name} {whose}"));
+        } else {
+            unknown(&mut reader, name, &names);
+        }
+    }
+    reader.finish().1
+}
+
+/// The names that there are, for whoever is told of one that there is not.
+struct Names<'a> {
+    known: BTreeMap<String, Vec<&'a str>>,
+    services: &'a [&'a str],
+    /// What is said of a variable of a service that there is not.
+    whose: &'a str,
+}
+
+/// The services by what their variables have for a name.
+fn prefixes<'a>(services: &[&'a str]) -> HashMap<String, &'a str> {
+    let services = services.iter();
+    let prefixes = services.map(|service| (Scope::service(service).prefix().to_owned(), *service));
+    prefixes.collect()
 }
 
 /// Whether a name begins like the variables of a service that a native file lists.
@@ -233,45 +301,46 @@ fn without_effect(reader: &mut Reader<'_>, name: &str, service: &str) {
     ));
 }
 
-fn unknown(
-    reader: &mut Reader<'_>,
-    name: &str,
-    services: &[&str],
-    known: &BTreeMap<String, Vec<&str>>,
-) {
+fn unknown(reader: &mut Reader<'_>, name: &str, names: &Names<'_>) {
     // An environment file holds what it likes besides.
     if !name.starts_with("MCP") {
         return;
     }
     if UNREAD.contains(&name) || is_of_the_dashboard(name) {
-        return reader.note(format!(
-            "{name} is not a variable of the gateway; passed over"
-        ));
+        return reader.note_of_a_name(
+            name,
+            format!("{name} is not a variable of the gateway; passed over"),
+        );
     }
-    if let Some(meant) = meant(name, known) {
-        return reader.warn_of_a_name(format!("unknown variable {name}, did you mean {meant}?"));
+    if let Some(meant) = meant(name, &names.known) {
+        return reader.warn_of_a_name(
+            name,
+            format!("unknown variable {name}, did you mean {meant}?"),
+        );
     }
     // Others may have variables that begin with `MCP_`, too.
     if !OURS.iter().any(|prefix| name.starts_with(prefix)) {
         return;
     }
     if is_service_link(name) {
-        return reader.note(format!(
-            "{name} is a service link of Kubernetes; passed over"
-        ));
+        return reader.note_of_a_name(
+            name,
+            format!("{name} is a service link of Kubernetes; passed over"),
+        );
     }
     let of_a_service = name.strip_prefix("MCP_SERVICE_");
     let configured = of_a_service.is_some_and(|rest| {
-        services.iter().any(|service| {
+        names.services.iter().any(|service| {
             let scope = Scope::service(service);
             rest.strip_prefix(scope.prefix())
                 .is_some_and(|rest| rest.starts_with('_'))
         })
     });
     if of_a_service.is_none() || configured {
-        reader.warn_of_a_name(format!("unknown variable {name}"));
+        reader.warn_of_a_name(name, format!("unknown variable {name}"));
     } else {
-        reader.warn_of_a_name(format!("{name} belongs to no service of MCP_SERVICES"));
+        let whose = names.whose;
+        reader.warn_of_a_name(name, format!("{name} {whose}"));
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Warning {
     text: String,
     /// Whether it may say why something else is missing or wrong.
     explains: bool,
+    /// The variable whose name means nothing.
+    unknown: Option<String>,
 }
 
 impl Warning {
@@ -26,6 +28,7 @@ impl Warning {
             severity,
             text: printable(&text.into()),
             explains: false,
+            unknown: None,
         }
     }
 
@@ -36,6 +39,19 @@ impl Warning {
             explains: true,
             ..Self::new(Severity::Warning, text)
         }
+    }
+
+    /// The same, about the variable of this name, which means nothing.
+    pub(crate) fn of_unknown(self, name: &str) -> Self {
+        Self {
+            unknown: Some(name.to_owned()),
+            ..self
+        }
+    }
+
+    /// The variable whose name means nothing, if it is about one.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
     }
 
     pub(crate) fn explains(&self) -> bool {

@@ -1,4 +1,4 @@
-use bartizan_config::{Errors, ServiceSettings, reference_markdown};
+use bartizan_config::{Errors, ServiceSettings, Severity, reference_markdown};
 use bartizan_gateway::{Gateway, StartError, Survey};
 
 use super::{Failure, configuration, print, run};
@@ -16,9 +16,16 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
         Gateway::new(&configuration).map(drop)?;
         Ok::<_, StartError>(survey)
     })??;
+    let listed = survey.services.iter().map(|it| it.name.as_str());
+    let others = survey.left_out.keys().chain(survey.wrong.keys());
+    let listed: Vec<_> = listed.chain(others.map(String::as_str)).collect();
+    let configuration = configuration.knowing_listed(&listed);
     let left_out = survey.left_out.into_values();
     let warnings: Vec<_> = left_out.chain(survey.warnings).collect();
     if let Some(wrong) = survey.wrong.into_values().reduce(Errors::and) {
+        let own = configuration.warnings.iter();
+        let own = own.filter(|it| it.severity() == Severity::Warning);
+        let warnings = own.map(ToString::to_string).chain(warnings).collect();
         return Err(Failure::Listed { wrong, warnings });
     }
     let summary = survey

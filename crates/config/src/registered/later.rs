@@ -12,7 +12,7 @@ pub(crate) struct Later {
     /// The variables of services.
     pub(super) source: Arc<Source>,
     /// The variables that are those of services which are known already.
-    used: Arc<BTreeSet<String>>,
+    pub(super) used: Arc<BTreeSet<String>>,
     /// The names of those services, by what their variables have for a name.
     pub(super) configured: Arc<HashMap<String, String>>,
     /// The variables of the services that native files list, and whose each is.

@@ -203,6 +203,16 @@ services:
 }
 
 #[test]
+fn variables_of_services_with_instances_are_suggested() {
+    let text = "services: {files: {instances: [{id: x, url: 'http://a'}]}}";
+    let configuration = read(&[("MCP_SERVICE_FILES_TIMEOT", "1")], text).unwrap();
+    assert_eq!(
+        warnings(&configuration),
+        ["unknown variable MCP_SERVICE_FILES_TIMEOT, did you mean MCP_SERVICE_FILES_TIMEOUT?"]
+    );
+}
+
+#[test]
 fn jitter_in_a_file_is_true_or_false() {
     let text = "
 gateway:
