@@ -40,7 +40,6 @@
 //! The layers know nothing of this crate. Whoever puts them into a service of their own builds
 //! them with their own builders.
 
-mod arguments;
 mod auth;
 mod authorize;
 mod builder;
@@ -68,6 +67,7 @@ mod program;
 mod rate;
 mod reach;
 mod reader;
+pub mod redact;
 mod reference;
 mod registered;
 mod registry;

@@ -8,6 +8,7 @@ use crate::{
     StdioSettings, Variable,
     placeholder::is_placeholder,
     reader::{Member, Reader, Scope},
+    redact::is_secret,
     table,
     value::{Fault, Value},
 };
@@ -271,23 +272,7 @@ pub(crate) fn is_of_the_transport(name: &HeaderName) -> bool {
     NAMES.contains(&name) || name.starts_with("content-") || name.starts_with("mcp-")
 }
 
-/// Whether a variable of this name holds a credential, by its name.
-pub(crate) fn is_credential(name: &str) -> bool {
-    const MARKS: [&str; 7] = [
-        "TOKEN",
-        "SECRET",
-        "PASSWORD",
-        "PASSWD",
-        "CREDENTIAL",
-        "API_KEY",
-        "APIKEY",
-    ];
-
-    let name = name.to_ascii_uppercase().replace('-', "_");
-    MARKS.iter().any(|mark| name.contains(mark)) || name.ends_with("_KEY")
-}
-
 /// Whether this text stands in place of a credential of this name.
 pub(crate) fn is_missing_credential(name: &str, text: &str) -> bool {
-    is_credential(name) && !text.trim().is_empty() && is_placeholder(text)
+    is_secret(name) && !text.trim().is_empty() && is_placeholder(text)
 }

@@ -9,10 +9,9 @@ use bartizan_auth::Secret;
 
 use crate::{
     Origin, Problem, ProgramSettings, Setting, Variable,
-    arguments::shown,
     mcp::is_missing_credential,
     reader::{Member, Reader, Scope},
-    table,
+    redact, table,
     value::{Fault, Value},
 };
 
@@ -110,10 +109,10 @@ impl StdioSettings {
     /// The command and its arguments as one line for people, without what looks like a
     /// credential.
     pub(crate) fn line(&self) -> String {
-        let mut line = shown(std::slice::from_ref(self.command.value()));
+        let mut line = redact::line(std::slice::from_ref(self.command.value()));
         if !self.args.is_empty() {
             line.push(' ');
-            line.push_str(&shown(&self.args));
+            line.push_str(&redact::line(&self.args));
         }
         line
     }

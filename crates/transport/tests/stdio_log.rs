@@ -40,7 +40,8 @@ async fn line(log: &Log, script: &str) -> String {
     let command = Command::new("sh")
         .args(["-c", script])
         .inherited(vec![("PATH".into(), "/usr/bin:/bin".into())])
-        .env("KEY", "sk-0123456789");
+        .env("KEY", "sk-0123456789")
+        .hidden(["hunter2-hunter2"]);
     let child = spawn(&command, &Limits::default()).unwrap();
     let (outgoing, mut incoming, handle) = child.split();
     outgoing.send(Bytes::from("{}")).await.unwrap();
@@ -62,10 +63,13 @@ async fn what_a_child_said_last_is_told_unless_it_may_be_a_callers() {
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
 
-    let line_of_one_that_did_not_start =
-        line(&log, r#"read -r x; echo "no module, key $KEY" >&2; exit 3"#).await;
+    let line_of_one_that_did_not_start = line(
+        &log,
+        r#"read -r x; echo "no module, key $KEY hunter2-hunter2" >&2; exit 3"#,
+    )
+    .await;
     assert!(
-        line_of_one_that_did_not_start.contains("no module, key [KEY]"),
+        line_of_one_that_did_not_start.contains("no module, key [KEY] [redacted]"),
         "{line_of_one_that_did_not_start}"
     );
     let line_of_one_that_answered = line(

@@ -1,7 +1,7 @@
 use bartizan_auth::Place;
 
 use super::Rows;
-use crate::{AuthSettings, AuthorizeSettings, Setting, arguments::without_keys};
+use crate::{AuthSettings, AuthorizeSettings, Setting, redact};
 
 /// What a service is shown of who calls.
 pub(super) fn service_rows(rows: &mut Rows, auth: &Setting<AuthSettings>) {
@@ -35,7 +35,7 @@ pub(super) fn service_rows(rows: &mut Rows, auth: &Setting<AuthSettings>) {
                 rows.add(AUTH, "kept in", path, |path| path.display().to_string());
             }
             if let Some(url) = &oauth2.token_url {
-                rows.add(AUTH, "token URL", url, |url| without_keys(url.as_str()));
+                rows.add(AUTH, "token URL", url, |url| redact::text(url.as_str()));
             }
             if let Some(id) = &oauth2.client_id {
                 rows.shown(AUTH, "client id", id);
@@ -84,7 +84,7 @@ fn authorize_rows(rows: &mut Rows, authorize: &AuthorizeSettings) {
     }
     if let Some(provider) = &authorize.identity_provider {
         rows.add(AUTH, "identity provider", &provider.url, |url| {
-            without_keys(url.as_str())
+            redact::text(url.as_str())
         });
         rows.shown(AUTH, "its client id", &provider.client_id);
         if let Some(secret) = &provider.client_secret {

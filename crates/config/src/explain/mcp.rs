@@ -1,5 +1,5 @@
 use super::{Row, Rows, bytes, yes_no};
-use crate::{McpGatewaySettings, McpSettings, Origin, arguments::shown};
+use crate::{McpGatewaySettings, McpSettings, Origin, redact};
 
 /// What holds for a service that is an MCP server.
 pub(super) fn service_rows(rows: &mut Rows, mcp: &McpSettings) {
@@ -21,13 +21,13 @@ pub(super) fn service_rows(rows: &mut Rows, mcp: &McpSettings) {
     };
     const PROCESS: &str = "process";
     rows.add(PROCESS, "command", &process.command, |command| {
-        shown(std::slice::from_ref(command))
+        redact::line(std::slice::from_ref(command))
     });
     rows.add(PROCESS, "arguments", &process.args, |args| {
         if args.is_empty() {
             "none".to_owned()
         } else {
-            shown(args)
+            redact::line(args)
         }
     });
     for (name, value) in &process.env {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bartizan_config::redact::{self, HIDDEN, is_secret};
 use bartizan_discovery::Entry;
 use serde_json::{
     Value, json,
@@ -11,33 +12,6 @@ use serde_json::{
 /// The members of an entry.
 pub(crate) type Shown = BTreeMap<String, Box<RawValue>>;
 
-const HIDDEN: &str = "[redacted]";
-/// What the names of secrets have in them, besides [`AUTH`].
-const SECRETS: [&str; 19] = [
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "api_key",
-    "apikey",
-    "api-key",
-    "access_key",
-    "accesskey",
-    "access-key",
-    "private_key",
-    "privatekey",
-    "private-key",
-    "authorization",
-    "bearer",
-    "cookie",
-    "credential",
-];
-/// Has one in them, too, unless it is the beginning of [`AUTHOR`].
-const AUTH: &str = "auth";
-/// The beginning of `authority` as well. Who wrote something is no secret.
-const AUTHOR: &str = "author";
 /// Whose members all are secrets: only their names are shown.
 const HOLDERS: [&str; 4] = ["env_vars", "env", "environment", "headers"];
 
@@ -106,14 +80,16 @@ fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
     let is_plain = !is_secret(name)
         && !is_holder(name)
         && !matches!(name, "command" | "args" | "health_url")
-        && !text.contains('@')
-        && (is_scalar
-            || end_of_secret(&text).is_none() && !HOLDERS.iter().any(|word| text.contains(word)));
+        && !text.contains(['@', '?', '#'])
+        && (is_scalar || !is_secret(&text) && !HOLDERS.iter().any(|word| text.contains(word)));
     if is_plain {
         return value;
     }
     match serde_json::from_str::<Value>(value.get()) {
-        Ok(parsed) => raw(&visible(name, parsed)),
+        Ok(parsed) => match visible(name, parsed.clone()) {
+            same if same == parsed => value,
+            shown => raw(&shown),
+        },
         Err(_) => raw(&json!(HIDDEN)),
     }
 }
@@ -136,9 +112,9 @@ fn visible(name: &str, value: Value) -> Value {
             arguments(&value)
         }
         Value::String(url) if name == "health_url" => {
-            json!(without_query(&without_password(&url)))
+            json!(without_query(&redact::text(&url)))
         }
-        Value::String(text) => json!(without_password(&text)),
+        Value::String(text) => json!(redact::text(&text)),
         Value::Object(members) => {
             let members = members.into_iter();
             let members = members.map(|(name, value)| (name.clone(), visible(&name, value)));
@@ -151,82 +127,22 @@ fn visible(name: &str, value: Value) -> Value {
 
 /// A command without the values of arguments that are called like secrets.
 fn arguments(command: &Value) -> Value {
-    let words: Vec<String> = match command {
-        Value::Array(words) => words
-            .iter()
-            .map(|word| {
+    match command {
+        Value::Array(words) => {
+            let text = |word: &Value| {
                 word.as_str()
                     .map_or_else(|| word.to_string(), str::to_owned)
-            })
-            .collect(),
-        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
-        _ => return json!(HIDDEN),
-    };
-    let mut hide = false;
-    let shown = words.into_iter().map(|word| {
-        // What follows the name of a secret belongs to it, up to the next option.
-        if hide && !word.starts_with('-') {
-            return HIDDEN.to_owned();
+            };
+            let words: Vec<String> = words.iter().map(text).collect();
+            json!(redact::words(words.iter().map(String::as_str)))
         }
-        let value = value_of_secret(&word);
-        hide = match value {
-            Some(at) => at == word.len(),
-            None => word.starts_with('-') && is_secret(&word),
-        };
-        match value {
-            Some(at) if at < word.len() => format!("{}{HIDDEN}", &word[..at]),
-            _ => without_password(&word),
-        }
-    });
-    let shown: Vec<_> = shown.collect();
-    if command.is_string() {
-        return json!(shown.join(" "));
+        Value::String(text) => json!(redact::words(text.split_whitespace()).join(" ")),
+        _ => json!(HIDDEN),
     }
-    json!(shown)
 }
 
 fn is_holder(name: &str) -> bool {
     HOLDERS.iter().any(|word| name.eq_ignore_ascii_case(word))
-}
-
-fn is_secret(name: &str) -> bool {
-    end_of_secret(&name.to_ascii_lowercase()).is_some()
-}
-
-/// Where the first word in a text of small letters ends that names of secrets have in them.
-fn end_of_secret(text: &str) -> Option<usize> {
-    let end_of = |word: &&str| Some(text.find(*word)? + word.len());
-    let auth = text.match_indices(AUTH).map(|(start, _)| start);
-    let mut auth = auth.filter(|start| !text[*start..].starts_with(AUTHOR));
-    let auth = auth.next().map(|start| start + AUTH.len());
-    SECRETS.iter().filter_map(end_of).chain(auth).min()
-}
-
-/// Where the value begins in a word such as `--token=x` or `Authorization: x`.
-fn value_of_secret(word: &str) -> Option<usize> {
-    let lower = word.to_ascii_lowercase();
-    let end = end_of_secret(&lower)?;
-    Some(end + lower[end..].find(['=', ':'])? + 1)
-}
-
-/// A text without the user names and passwords of addresses in it.
-fn without_password(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("://") {
-        let (before, after) = rest.split_at(start + "://".len());
-        shown.push_str(before);
-        let end = after.find(['/', '?', '#', ' ']).unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(at) => {
-                shown.push_str(HIDDEN);
-                &after[at..]
-            }
-            None => after,
-        };
-    }
-    shown.push_str(rest);
-    shown
 }
 
 /// A query is where keys are often given.
@@ -269,6 +185,7 @@ mod tests {
                 "more": {"Headers": {"X": "hunter14"}, "ENV": {"B": "hunter15"}},
             },
             "health_url": "http://a/health?key=hunter8",
+            "docs": "https://a/docs?v=1&sig=hunter16",
         }));
         let text = shown.to_string();
         assert!(!text.contains("hunter"), "{text}");
@@ -289,20 +206,11 @@ mod tests {
     #[test]
     fn secrets_go_by_many_names() {
         for name in [
-            "private_key",
             "privateKey",
-            "AWS_ACCESS_KEY_ID",
             "ssh-private-key",
-            "passphrase",
-            "db_pwd",
             "Set-Cookie",
-            "auth",
-            "x-auth",
             "proxyAuth",
-            "bearer",
-            "client_secret",
             "credentials",
-            "author_auth",
         ] {
             let option = format!("--{name}=hunter2");
             let shown = seen(&json!({
@@ -328,8 +236,7 @@ mod tests {
     fn a_command_that_is_a_text_hides_as_much() {
         let command = "server --header Authorization: Bearer hunter1 -v --key=1 token: hunter2";
         let shown = seen(&json!({"id": "a", "command": command}));
-        let hidden =
-            "server --header Authorization: [redacted] [redacted] -v --key=1 token: [redacted]";
+        let hidden = "server --header Authorization: [redacted] [redacted] -v --key=[redacted] token: [redacted]";
         assert_eq!(shown["command"], hidden);
         assert_eq!(shown.to_string().find("hunter"), None);
     }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, num::NonZeroUsize, time::Duration};
 use bartizan_client::Client;
 use bartizan_clock::Clock;
 use bartizan_config::{
-    GatewaySettings, McpTransport, Origin, ProgramSettings, ServiceSettings, StdioSettings,
+    GatewaySettings, McpTransport, Origin, ProgramSettings, ServiceSettings, StdioSettings, redact,
 };
 use bartizan_discovery::{Instance, Transport};
 use bartizan_health::Concurrency;
@@ -133,6 +133,7 @@ fn command(service: &str, stdio: &StdioSettings) -> Command {
     let mut command = Command::new(stdio.command.value())
         .service(service)
         .args(stdio.args.iter().map(OsString::from))
+        .hidden(redact::secrets(&stdio.args))
         .inherited(stdio.inherited.clone());
     for (name, value) in &stdio.env {
         command = command.env(name, value.expose());

@@ -27,6 +27,7 @@ pub struct Command {
     args: Vec<OsString>,
     inherited: Vec<(OsString, OsString)>,
     env: Vec<(OsString, OsString)>,
+    hidden: Vec<OsString>,
     working_dir: Option<PathBuf>,
     service: Option<Arc<str>>,
 }
@@ -64,6 +65,7 @@ impl Command {
             args: Vec::new(),
             inherited: Vec::new(),
             env: Vec::new(),
+            hidden: Vec::new(),
             working_dir: None,
             service: None,
         }
@@ -87,6 +89,13 @@ impl Command {
     /// more, it is replaced in what is kept of the child's standard error.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Texts that are secrets, besides the values of variables: parts of the arguments, say. They are
+    /// replaced in what is kept of the child's standard error as those are.
+    pub fn hidden<T: Into<OsString>>(mut self, texts: impl IntoIterator<Item = T>) -> Self {
+        self.hidden.extend(texts.into_iter().map(Into::into));
         self
     }
 
@@ -126,10 +135,17 @@ impl Command {
         all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// The variables that were set for this child, whose values are nobody's business.
+    /// What is nobody's business, with what is shown in its place: the values of variables that were
+    /// set for this child, and texts that are hidden.
     pub(super) fn secrets(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         let set = self.env.iter();
-        set.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+        let set = set.map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        let redacted = OsStr::new("redacted");
+        set.chain(
+            self.hidden
+                .iter()
+                .map(move |text| (redacted, text.as_os_str())),
+        )
     }
 }
 
