@@ -160,6 +160,12 @@ impl GatewaySettings {
                 "listening on {host} without inbound authentication: whoever reaches the port \
                  calls every service with its credentials"
             ));
+            if self.mcp.allowed_hosts.is_none() {
+                reader.warn(
+                    "without MCP_ALLOWED_HOSTS a page of a browser that can reach the port may \
+                     take a name of its own for the gateway's (DNS rebinding)",
+                );
+            }
         } else {
             reader.problem(Problem::new(format!(
                 "refusing to listen on {host} without inbound authentication: set \

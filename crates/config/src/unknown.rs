@@ -49,7 +49,7 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bo
         whose: if has_registry {
             "belongs to no service of MCP_SERVICES, and is no variable of one of a registry"
         } else {
-            "belongs to no service of MCP_SERVICES"
+            "belongs to no service of MCP_SERVICES, unless one registers itself"
         },
     };
     let known = known(services);

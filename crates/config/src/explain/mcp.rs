@@ -5,7 +5,13 @@ use crate::{McpGatewaySettings, McpSettings, Origin, redact};
 pub(super) fn service_rows(rows: &mut Rows, mcp: &McpSettings) {
     const MCP: &str = "mcp";
 
-    rows.shown(MCP, "transport", &mcp.transport);
+    rows.add(MCP, "transport", &mcp.transport, |transport| {
+        if mcp.programs.is_some() {
+            format!("that of each instance; {transport} where none is said")
+        } else {
+            transport.to_string()
+        }
+    });
     rows.time(MCP, "stream silent for", &mcp.stream_idle_timeout);
     rows.add(MCP, "trust annotations", &mcp.trust_annotations, |it| {
         yes_no(*it)
