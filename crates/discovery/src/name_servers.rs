@@ -1,7 +1,7 @@
 use std::{fmt, io, net::SocketAddr};
 
 use hickory_resolver::{
-    TokioResolver,
+    ResolverBuilder, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
     proto::rr::RData,
@@ -12,7 +12,8 @@ use crate::{ResolveSrv, SrvRecord};
 /// Name servers that are asked for SRV records, which the operating system's resolver does not
 /// look up.
 ///
-/// Answers are kept for as long as they say they may be, at most 1,024 of them.
+/// No answer is kept: whoever asks says when by asking, and that a name is not there yet must not
+/// be believed for the hours that its zone allows.
 #[derive(Clone)]
 pub struct NameServers {
     resolver: TokioResolver,
@@ -25,9 +26,7 @@ impl NameServers {
     ///
     /// When its configuration cannot be read.
     pub fn system() -> io::Result<Self> {
-        let builder = TokioResolver::builder_tokio().map_err(io::Error::other)?;
-        let resolver = builder.build().map_err(io::Error::other)?;
-        Ok(Self { resolver })
+        Self::build(TokioResolver::builder_tokio().map_err(io::Error::other)?)
     }
 
     /// These name servers, each asked by UDP, and by TCP when its answer is too long for that.
@@ -49,7 +48,11 @@ impl NameServers {
         };
         let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
         let provider = TokioRuntimeProvider::default();
-        let builder = TokioResolver::builder_with_config(config, provider);
+        Self::build(TokioResolver::builder_with_config(config, provider))
+    }
+
+    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<Self> {
+        builder.options_mut().cache_size = 0;
         let resolver = builder.build().map_err(io::Error::other)?;
         Ok(Self { resolver })
     }
@@ -89,14 +92,17 @@ impl ResolveSrv for NameServers {
 mod tests {
     use super::*;
 
-    /// Answers the first question, whatever it asks, with two SRV records.
-    fn reply(query: &[u8]) -> Vec<u8> {
-        // The question: labels up to the empty one, then type and class.
+    /// The question of a query: labels up to the empty one, then type and class.
+    fn question(query: &[u8]) -> &[u8] {
         let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
-        let question = &query[12..12 + name + 5];
+        &query[12..12 + name + 5]
+    }
+
+    /// Two SRV records, whatever is asked for.
+    fn records(query: &[u8]) -> Vec<u8> {
         let mut reply = query[..2].to_vec();
         reply.extend([0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0]);
-        reply.extend(question);
+        reply.extend(question(query));
         for (weight, host) in [(3, b"one"), (1, b"two")] {
             // The name asked for, SRV, IN, one minute, 11 bytes; priority, weight, port, target.
             reply.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, 11]);
@@ -107,25 +113,41 @@ mod tests {
         reply
     }
 
-    #[tokio::test]
-    async fn records_are_asked_for_and_read() {
+    /// There is no such name, which may be believed for an hour.
+    fn no_such_name(query: &[u8]) -> Vec<u8> {
+        let hour = 3600_u32.to_be_bytes();
+        let mut reply = query[..2].to_vec();
+        reply.extend([0x81, 0x83, 0, 1, 0, 0, 0, 1, 0, 0]);
+        reply.extend(question(query));
+        // The name asked for, SOA, IN, one hour, 22 bytes; two names, serial and four times.
+        reply.extend([0xc0, 12, 0, 6, 0, 1]);
+        reply.extend(hour);
+        reply.extend([0, 22, 0, 0, 0, 0, 0, 1]);
+        reply.extend(hour.repeat(4));
+        reply
+    }
+
+    /// Name servers that answer the n-th question with what `answer` says.
+    async fn servers(answer: fn(usize, &[u8]) -> Vec<u8>) -> NameServers {
         let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let servers = NameServers::new(&[socket.local_addr().unwrap()]).unwrap();
-        let server = tokio::spawn(async move {
+        tokio::spawn(async move {
             let mut query = [0; 512];
-            loop {
+            for n in 0.. {
                 let (length, from) = socket.recv_from(&mut query).await.unwrap();
-                socket
-                    .send_to(&reply(&query[..length]), from)
-                    .await
-                    .unwrap();
+                let reply = answer(n, &query[..length]);
+                socket.send_to(&reply, from).await.unwrap();
             }
         });
-        let records = servers
-            .resolve_srv("_http._tcp.users.internal.")
-            .await
-            .unwrap();
-        server.abort();
+        servers
+    }
+
+    const NAME: &str = "_http._tcp.users.internal.";
+
+    #[tokio::test]
+    async fn records_are_asked_for_and_read() {
+        let servers = servers(|_, query| records(query)).await;
+        let records = servers.resolve_srv(NAME).await.unwrap();
         let record = |target: &str, weight| SrvRecord {
             target: target.into(),
             port: 8080,
@@ -133,6 +155,17 @@ mod tests {
             weight,
         };
         assert_eq!(records, [record("one.", 3), record("two.", 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_not_there_is_found_once_it_is() {
+        let servers = servers(|n, query| match n {
+            0 => no_such_name(query),
+            _ => records(query),
+        })
+        .await;
+        servers.resolve_srv(NAME).await.unwrap_err();
+        assert_eq!(servers.resolve_srv(NAME).await.unwrap().len(), 2);
     }
 
     #[tokio::test]
