@@ -64,7 +64,7 @@ fn write(path: &Path, new: &Path, content: &[u8]) -> io::Result<()> {
 
 /// A file that an operator's root writes is still the gateway's, which has to read it.
 #[cfg(unix)]
-fn keep_owner(file: &File, old: &Metadata) -> io::Result<()> {
+pub(crate) fn keep_owner(file: &File, old: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
 
     let new = file.metadata()?;

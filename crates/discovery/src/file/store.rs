@@ -12,9 +12,9 @@ use super::{
     Format, RegistryFile, RegistryFileBuilder, StoreError,
     edit::{self, EMPTY, Edits, Ids},
     json::from_node,
-    lock::lock,
+    lock,
     reading::{MAX_FILE_BYTES, content},
-    replace::{beside, directory, replace},
+    replace::{directory, replace},
 };
 use crate::{Entry, InvalidRegistry, Registry};
 
@@ -232,16 +232,13 @@ impl RegistryStore {
     ) -> Result<T, StoreError> {
         let given = Arc::clone(&self.path);
         let path = self.blocking(move || target(&given)).await?;
-        let io = |source| StoreError::Io {
-            path: self.path.to_path_buf(),
+        let guard = lock::lock(path.clone(), self.wait, self.clock).await;
+        let guard = guard.map_err(|source| StoreError::Io {
+            path: lock::of(&path),
             source,
-        };
-        let locked = beside(&path, ".lock");
-        let guard = lock(locked.clone(), self.wait, self.clock)
-            .await
-            .map_err(io)?;
-        let guard = guard.ok_or(StoreError::Locked {
-            path: locked,
+        })?;
+        let guard = guard.ok_or_else(|| StoreError::Locked {
+            path: lock::of(&path),
             wait: self.wait,
         })?;
         let clock = self.clock;

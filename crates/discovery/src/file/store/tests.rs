@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::Instance;
+use crate::{Instance, file::replace::beside};
 
 fn instance(id: &str) -> Instance {
     Instance::new("http://10.0.0.1:80")
@@ -146,7 +146,7 @@ async fn a_change_that_changes_nothing_does_not_write() {
 #[tokio::test]
 async fn a_writer_that_never_ends_is_not_waited_for_forever() {
     let it = fixture("");
-    let lock = fs::File::create(beside(&it.path, ".lock")).unwrap();
+    let lock = fs::File::create(lock::of(&it.path)).unwrap();
     lock.lock().unwrap();
     let store = it.store.clone().lock_wait(Duration::from_millis(30));
     let error = store.register("a", instance("1")).await.unwrap_err();
@@ -158,7 +158,7 @@ async fn a_writer_that_never_ends_is_not_waited_for_forever() {
 #[tokio::test]
 async fn a_change_given_up_while_it_waits_is_not_made() {
     let it = fixture("");
-    let lock = fs::File::create(beside(&it.path, ".lock")).unwrap();
+    let lock = fs::File::create(lock::of(&it.path)).unwrap();
     lock.lock().unwrap();
     let change = it.store.register("a", instance("1"));
     let timeout = tokio::time::timeout(Duration::from_millis(20), change).await;
@@ -166,6 +166,18 @@ async fn a_change_given_up_while_it_waits_is_not_made() {
     drop(lock);
     it.store.register("a", instance("2")).await.unwrap();
     assert_eq!(it.store.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lock_that_cannot_be_taken_is_named() {
+    let it = fixture("");
+    fs::create_dir(lock::of(&it.path)).unwrap();
+    let error = it.store.register("a", instance("1")).await.unwrap_err();
+    assert!(
+        error.to_string().contains("registry.json.lock: "),
+        "{error}"
+    );
+    assert!(!it.path.exists());
 }
 
 #[cfg(unix)]
