@@ -754,3 +754,32 @@ async fn a_registration_that_cannot_be_written_is_no_fault_of_the_caller() {
     let detail = detail(&answer);
     assert!(detail.starts_with("Registration failed: "), "{detail}");
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_not_made_anew_by_a_registration() {
+    let place = Place::new(None);
+    let gateway = place.start().await;
+    let body = |id: &str| {
+        let instance = json!({ "id": id, "endpoint": "http://127.0.0.1:1" });
+        json!({ "template_name": "t", "instance": instance })
+    };
+    // As long as there was none, the first instance makes it.
+    assert_eq!(register(&gateway, &body("a")).await.status, StatusCode::OK);
+    let text = place.text();
+    std::fs::remove_file(&place.path).unwrap();
+    for answer in [
+        register(&gateway, &body("b")).await,
+        gateway.delete("/gateway/deregister/t/a").await,
+    ] {
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let detail = detail(&answer);
+        assert!(detail.contains("was there and is gone"), "{detail}");
+    }
+    assert!(!place.path.exists());
+    let listed = gateway.get("/gateway/registry").await.json();
+    assert_eq!(listed["templates"]["t"]["instances"][0]["id"], "a");
+    std::fs::write(&place.path, text).unwrap();
+    assert_eq!(register(&gateway, &body("b")).await.status, StatusCode::OK);
+    let listed = place.json()["templates"]["t"]["instances"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+}

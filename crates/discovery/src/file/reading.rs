@@ -2,7 +2,10 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bartizan_document::utf8;
@@ -19,6 +22,8 @@ pub(super) struct Reading {
     format: Format,
     may_be_missing: bool,
     seen: Option<Seen>,
+    /// Whether anything was ever seen, for others to know.
+    pub(super) was_there: Arc<AtomicBool>,
     /// The warnings that have been logged.
     warned: Vec<String>,
     pub(super) board: Arc<Board>,
@@ -36,6 +41,7 @@ impl Reading {
             format,
             may_be_missing,
             seen: None,
+            was_there: Arc::default(),
             warned: Vec::new(),
             board,
         }
@@ -59,6 +65,9 @@ impl Reading {
 
     fn take(&mut self, (found, seen): (Found, Option<Seen>)) {
         self.seen = seen;
+        if self.seen.is_some() {
+            self.was_there.store(true, Ordering::Relaxed);
+        }
         match found {
             Found::Registry(registry) => {
                 self.log(&registry);

@@ -1,4 +1,11 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bartizan_clock::Clock;
 use thiserror::Error;
@@ -50,6 +57,8 @@ pub struct RegistryFile {
 
 #[derive(Debug)]
 struct Task {
+    /// Whether the file was ever there, right or wrong.
+    was_there: Arc<AtomicBool>,
     reloads: mpsc::Sender<oneshot::Sender<RegistryState>>,
     interval: watch::Sender<Duration>,
     task: JoinHandle<()>,
@@ -91,6 +100,13 @@ impl RegistryFile {
     #[must_use]
     pub fn current(&self) -> RegistryState {
         self.board.current()
+    }
+
+    /// Whether the file was there at any look so far, were it that it was wrong.
+    #[must_use]
+    pub fn was_there(&self) -> bool {
+        let task = self.reading.as_ref();
+        task.is_none_or(|task| task.was_there.load(Ordering::Relaxed))
     }
 
     /// Changes the time from one look to the next; zero changes nothing. What is known stays.
@@ -245,11 +261,13 @@ impl RegistryFileBuilder {
             Arc::clone(&board),
         );
         begin(&mut reading)?;
+        let was_there = Arc::clone(&reading.was_there);
         let (interval, intervals) = watch::channel(self.interval);
         let task = tokio::spawn(run(reading, requests, intervals, self.watched, self.clock));
         Ok(RegistryFile {
             board,
             reading: Some(Task {
+                was_there,
                 reloads,
                 interval,
                 task,

@@ -58,6 +58,7 @@ const LINKS: usize = 40;
 #[derive(Clone, Debug)]
 pub struct RegistryStore {
     path: Arc<Path>,
+    may_be_missing: bool,
     wait: Duration,
     clock: Clock,
 }
@@ -78,10 +79,22 @@ impl RegistryStore {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
+            may_be_missing: true,
             // A writer needs some tens of milliseconds for ten thousand instances.
             wait: Duration::from_secs(5),
             clock: Clock::default(),
         }
+    }
+
+    /// Whether a file that is not there is an empty registry, which the first instance makes.
+    /// Default: yes.
+    ///
+    /// Whoever knows that it was there says no: it may be back in a moment, as when an editor
+    /// puts another in its place, and must not find one in its place that has forgotten all.
+    #[must_use]
+    pub fn may_be_missing(mut self, may_be_missing: bool) -> Self {
+        self.may_be_missing = may_be_missing;
+        self
     }
 
     /// How long to wait for another process that writes. Default: 5 s.
@@ -112,15 +125,17 @@ impl RegistryStore {
             .clock(self.clock)
     }
 
-    /// What the file says now; a file that is not there says nothing.
+    /// What the file says now; a file that is not there and [may be
+    /// missing](Self::may_be_missing) says nothing.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or is wrong.
     pub async fn load(&self) -> Result<Registry, StoreError> {
         let path = Arc::clone(&self.path);
+        let may_be_missing = self.may_be_missing;
         self.blocking(move || {
-            let text = text_of(&path)?;
+            let text = text_of(&path, may_be_missing)?;
             let registry = |text: &str| {
                 let root = parse_json(text)?;
                 from_node(&root, text)
@@ -231,7 +246,10 @@ impl RegistryStore {
         + 'static,
     ) -> Result<T, StoreError> {
         let given = Arc::clone(&self.path);
-        let path = self.blocking(move || target(&given)).await?;
+        let may_be_missing = self.may_be_missing;
+        let path = self
+            .blocking(move || target(&given, may_be_missing))
+            .await?;
         let guard = lock::lock(path.clone(), self.wait, self.clock).await;
         let guard = guard.map_err(|source| StoreError::Io {
             path: lock::of(&path),
@@ -243,7 +261,7 @@ impl RegistryStore {
         })?;
         let clock = self.clock;
         self.blocking(move || {
-            let result = rewrite(&path, clock, edit);
+            let result = rewrite(&path, may_be_missing, clock, edit);
             // Held until here, even if whoever asked has gone away.
             drop(guard);
             result
@@ -266,7 +284,10 @@ impl RegistryStore {
 }
 
 /// The file itself, so that a link to it stays one; its directory is made if need be.
-fn target(path: &Path) -> Result<PathBuf, StoreError> {
+fn target(path: &Path, may_be_missing: bool) -> Result<PathBuf, StoreError> {
+    if !may_be_missing && path.try_exists().is_ok_and(|is_there| !is_there) {
+        return Err(missing(path));
+    }
     found(path).map_err(|source| StoreError::Io {
         path: path.to_path_buf(),
         source,
@@ -297,10 +318,11 @@ fn found(path: &Path) -> io::Result<PathBuf> {
 
 fn rewrite<T>(
     path: &Path,
+    may_be_missing: bool,
     clock: Clock,
     edit: impl FnOnce(&mut Edits, &str, &Node<'_>, &Registry) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let whole = text_of(path)?;
+    let whole = text_of(path, may_be_missing)?;
     let (mark, text) = body(&whole);
     let root = parse_json(text).map_err(|source| invalid(path, source))?;
     let registry = from_node(&root, text).map_err(|source| invalid(path, source))?;
@@ -328,11 +350,14 @@ fn rewrite<T>(
     Ok(result)
 }
 
-/// The text of the file, or that of an empty registry if there is none.
-fn text_of(path: &Path) -> Result<String, StoreError> {
+/// The text of the file, or that of an empty registry if there is none and need be none.
+fn text_of(path: &Path, may_be_missing: bool) -> Result<String, StoreError> {
     let bytes = match content(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(EMPTY.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => {
+            return Ok(EMPTY.into());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(path)),
         Err(source) => {
             return Err(StoreError::Io {
                 path: path.to_path_buf(),
@@ -351,6 +376,12 @@ fn text_of(path: &Path) -> Result<String, StoreError> {
 fn body(text: &str) -> (&str, &str) {
     let length = text.len() - text.trim_start_matches('\u{feff}').len();
     text.split_at(length)
+}
+
+fn missing(path: &Path) -> StoreError {
+    StoreError::Missing {
+        path: path.to_path_buf(),
+    }
 }
 
 fn invalid(path: &Path, source: impl Into<InvalidRegistry>) -> StoreError {

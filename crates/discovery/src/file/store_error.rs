@@ -17,6 +17,15 @@ pub enum StoreError {
         /// What is wrong with it.
         source: InvalidRegistry,
     },
+    /// The file is not there, and [must be](crate::RegistryStore::may_be_missing).
+    #[error(
+        "{} was there and is gone: put it back, or {{\"templates\": {{}}}} in its place",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file would not be a registry any more.
     #[error("the registry would be wrong after this: {0}")]
     Refused(InvalidRegistry),

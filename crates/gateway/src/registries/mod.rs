@@ -266,8 +266,12 @@ impl File {
         self.settings.kind(&service.name)
     }
 
+    /// What writes to the file; one that was there and is gone may be back in a moment, and is
+    /// not made anew.
     fn store(&self, clock: Clock) -> RegistryStore {
-        RegistryStore::new(&*self.path).clock(clock)
+        RegistryStore::new(&*self.path)
+            .may_be_missing(!self.source.was_there())
+            .clock(clock)
     }
 }
 

@@ -105,6 +105,29 @@ async fn a_broken_file_is_never_written_to() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_there_and_is_gone_is_not_made_anew() {
+    let it = fixture("");
+    let store = it.store.clone().may_be_missing(false);
+    for result in [
+        store.register("a", instance("1")).await.map(drop),
+        store.deregister("a", "1").await.map(drop),
+        store.cleanup(0, false).await.map(drop),
+        store.load().await.map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+        assert!(
+            error.to_string().contains("was there and is gone"),
+            "{error}"
+        );
+    }
+    let directory = it.path.parent().unwrap();
+    assert_eq!(fs::read_dir(directory).unwrap().count(), 0);
+    fs::write(&it.path, r#"{"templates": {}}"#).unwrap();
+    store.register("a", instance("1")).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_would_break_the_file_is_refused() {
     let it = fixture("");
     let error = it.store.register("", instance("1")).await.unwrap_err();
