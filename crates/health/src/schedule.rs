@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use crate::{
-    Concurrency, Health, HealthConfig, HealthState, Probe, ProbeResult, Target, Transition,
+    Health, HealthConfig, HealthState, Probe, ProbeResult, Target, Transition, concurrency::Share,
     stats::Counts, transition::OnTransition,
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Schedule<P> {
     pub(crate) config: HealthConfig,
     pub(crate) probe: P,
     pub(crate) clock: Clock,
-    pub(crate) concurrency: Concurrency,
+    pub(crate) share: Share,
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_transition: Option<OnTransition>,
 }
@@ -88,7 +88,7 @@ impl<P: Probe> Probing for Schedule<P> {
 
 impl<P: Probe> Schedule<P> {
     async fn check(&self, target: &Target, state: &HealthState) {
-        let _turn = self.concurrency.turn().await;
+        let _turn = self.share.turn().await;
         if state.is_retired() {
             return;
         }

@@ -70,12 +70,14 @@ impl<P: Probe> CheckerBuilder<P> {
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn spawn(self, targets: impl IntoIterator<Item = Target>) -> Checker {
         let counts = Arc::<Counts>::default();
-        let concurrency = self.concurrency;
+        let share = match self.concurrency {
+            Some(concurrency) => concurrency.share(),
+            None => Concurrency::new(self.config.max_concurrent).whole(),
+        };
         let checker = Checker {
             probing: Arc::new(Schedule {
                 name: self.name,
-                concurrency: concurrency
-                    .unwrap_or_else(|| Concurrency::new(self.config.max_concurrent)),
+                share,
                 config: self.config,
                 probe: self.probe,
                 clock: self.clock,

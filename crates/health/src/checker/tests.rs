@@ -224,6 +224,48 @@ async fn checkers_can_share_one_bound() {
     }
 }
 
+/// One dead instance beside services of 200 instances that hang, all within one bound of ten:
+/// how long until it is known to be dead.
+async fn known_to_be_dead_beside(hanging: usize) -> Duration {
+    let hang = Fleet::default();
+    hang.0.hang.store(true, Ordering::SeqCst);
+    let bound = Concurrency::new(const { std::num::NonZeroUsize::new(10).unwrap() });
+    let begin = |fleet: &Fleet, targets: Vec<Target>| {
+        Checker::builder(HealthConfig::default(), fleet.clone())
+            .clock(Clock::tokio())
+            .concurrency(bound.clone())
+            .spawn(targets)
+    };
+    let many = || (0..200).map(|n| target(&format!("i{n}"))).collect();
+    let _others: Vec<_> = (0..hanging).map(|_| begin(&hang, many())).collect();
+    seconds(30).await;
+    let fleet = Fleet::default();
+    fleet.set("a", false);
+    let checker = begin(&fleet, vec![target("a")]);
+    let state = checker.state("a").unwrap();
+    let start = Clock::tokio().now();
+    for _ in 0..120 {
+        if !state.is_usable() {
+            break;
+        }
+        seconds(1).await;
+    }
+    Clock::tokio().now() - start
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_that_hang_delay_only_their_own_service() {
+    // As without the others: the third probe comes after 13.2 s at the latest.
+    let beside_one = known_to_be_dead_beside(1).await;
+    assert!(beside_one <= Duration::from_secs(14), "{beside_one:?}");
+    // Each of the three waits for one that ends within its five seconds, however many wait.
+    let beside_many = known_to_be_dead_beside(8).await;
+    assert!(
+        beside_many <= Duration::from_secs(14 + 15),
+        "{beside_many:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn totals_add_up() {
     let fleet = Fleet::default();
