@@ -3,12 +3,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bartizan_clock::Clock;
 use http::Uri;
 use thiserror::Error;
-use tokio::task::JoinHandle;
 
 use crate::{
     Discover, Instance, InvalidInstance, Resolve, SystemResolver, Watch,
     limit::{Limit, MAX_PER_NAME},
-    schedule::{LookUp, Schedule},
+    schedule::{LookUp, Schedule, Scheduled},
 };
 
 /// The metadata key under which instances found by DNS carry the name they were found by.
@@ -42,8 +41,7 @@ pub const HOST: &str = "host";
 /// ```
 #[derive(Debug)]
 pub struct Dns {
-    watch: Watch,
-    task: JoinHandle<()>,
+    scheduled: Scheduled,
 }
 
 impl Dns {
@@ -76,17 +74,20 @@ impl Dns {
             resolver: SystemResolver,
         })
     }
+
+    /// Looks now, beside the schedule, and waits until it has.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the look to be taken.
+    pub async fn look(&self) {
+        self.scheduled.looks.look().await;
+    }
 }
 
 impl Discover for Dns {
     fn watch(&self) -> Watch {
-        self.watch.clone()
-    }
-}
-
-impl Drop for Dns {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.scheduled.watch.clone()
     }
 }
 
@@ -148,12 +149,12 @@ impl<R: Resolve> DnsBuilder<R> {
             schedule,
             resolver,
         } = self;
-        let (watch, task) = schedule.spawn(Addresses {
+        let scheduled = schedule.spawn(Addresses {
             name,
             resolver,
             limit: Limit::new(MAX_PER_NAME, "addresses"),
         })?;
-        Ok(Dns { watch, task })
+        Ok(Dns { scheduled })
     }
 }
 

@@ -5,7 +5,7 @@ use bartizan_clock::Clock;
 use fastrand::Rng;
 use tokio::task::JoinHandle;
 
-use crate::{Discover, Instance, InvalidDns, Publisher, Watch};
+use crate::{Discover, Instance, InvalidDns, Publisher, Watch, looks::Looks};
 
 /// Asks for the instances behind one name.
 pub(crate) trait LookUp: Send + Sync + 'static {
@@ -24,6 +24,20 @@ pub(crate) struct Schedule {
     pub(crate) clock: Clock,
 }
 
+/// Lookups that are under way until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Scheduled {
+    pub(crate) watch: Watch,
+    pub(crate) looks: Arc<Looks>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Scheduled {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Default for Schedule {
     fn default() -> Self {
         Self {
@@ -39,7 +53,7 @@ impl Default for Schedule {
 
 impl Schedule {
     /// Looks up again and again, from now on.
-    pub(crate) fn spawn(self, names: impl LookUp) -> Result<(Watch, JoinHandle<()>), InvalidDns> {
+    pub(crate) fn spawn(self, names: impl LookUp) -> Result<Scheduled, InvalidDns> {
         if self.interval.is_zero() {
             return Err(InvalidDns::ZeroInterval);
         }
@@ -55,14 +69,26 @@ impl Schedule {
             .build()
             .map_err(|_| InvalidDns::ZeroInterval)?;
         let publisher = Publisher::new();
-        let watch = publisher.watch();
-        Ok((watch, tokio::spawn(self.run(names, publisher, retry))))
+        let (watch, looks) = (publisher.watch(), Arc::new(Looks::new()));
+        let run = self.run(names, publisher, retry, Arc::clone(&looks));
+        Ok(Scheduled {
+            watch,
+            looks,
+            task: tokio::spawn(run),
+        })
     }
 
-    async fn run(self, mut names: impl LookUp, publisher: Publisher, retry: Backoff) {
+    async fn run(
+        self,
+        mut names: impl LookUp,
+        publisher: Publisher,
+        retry: Backoff,
+        looks: Arc<Looks>,
+    ) {
         let mut random = Rng::new();
         let mut failures = 0_u32;
         loop {
+            looks.begin();
             let found = match tokio::time::timeout(self.timeout, names.look_up()).await {
                 Ok(found) => found,
                 Err(_) => Err("the lookup took too long".into()),
@@ -83,7 +109,11 @@ impl Schedule {
                     retry.delay(failures, &mut random)
                 }
             };
-            self.clock.sleep(pause).await;
+            looks.end();
+            tokio::select! {
+                () = self.clock.sleep(pause) => {}
+                () = looks.wanted() => {}
+            }
         }
     }
 }

@@ -2,12 +2,11 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use bartizan_clock::Clock;
 use http::Uri;
-use tokio::task::JoinHandle;
 
 use crate::{
     Discover, HOST, Instance, InvalidDns, InvalidInstance, Watch,
     limit::{Limit, MAX_PER_NAME},
-    schedule::{LookUp, Schedule},
+    schedule::{LookUp, Schedule, Scheduled},
 };
 
 /// The instances that the SRV records of a name list, looked up at an interval.
@@ -45,8 +44,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Srv {
-    watch: Watch,
-    task: JoinHandle<()>,
+    scheduled: Scheduled,
 }
 
 /// Finds the SRV records of a name.
@@ -99,17 +97,20 @@ impl Srv {
             schedule: Schedule::default(),
         })
     }
+
+    /// Looks now, beside the schedule, and waits until it has.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the look to be taken.
+    pub async fn look(&self) {
+        self.scheduled.looks.look().await;
+    }
 }
 
 impl Discover for Srv {
     fn watch(&self) -> Watch {
-        self.watch.clone()
-    }
-}
-
-impl Drop for Srv {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.scheduled.watch.clone()
     }
 }
 
@@ -156,8 +157,8 @@ impl<R: ResolveSrv> SrvBuilder<R> {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn spawn(self) -> Result<Srv, InvalidDns> {
-        let (watch, task) = self.schedule.spawn(self.records)?;
-        Ok(Srv { watch, task })
+        let scheduled = self.schedule.spawn(self.records)?;
+        Ok(Srv { scheduled })
     }
 }
 

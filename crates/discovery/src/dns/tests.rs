@@ -132,6 +132,30 @@ async fn failures_are_repeated_soon_and_then_at_the_interval() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_a_look_need_not_wait_for_the_interval() {
+    let script = Script::new([
+        Answer::Addresses(&[[10, 0, 0, 1]]),
+        Answer::Addresses(&[[10, 0, 0, 2]]),
+        Answer::Failure,
+        Answer::Addresses(&[[10, 0, 0, 1]]),
+    ]);
+    let source = source(&script);
+    let mut watch = source.watch();
+    watch.changed().await.unwrap();
+    let start = Clock::tokio().now();
+    source.look().await;
+    assert_eq!(ids(&watch.current()), [TWO]);
+    source.look().await;
+    assert!(watch.current().stale);
+    source.look().await;
+    assert_eq!(ids(&watch.current()), [ONE]);
+    assert_eq!(
+        (Clock::tokio().now() - start, script.lookups()),
+        (Duration::ZERO, 4)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_source_stops_the_lookups() {
     let script = Script::new((0..100).map(|_| Answer::Addresses(&[[10, 0, 0, 1]])));
     let source = source(&script);

@@ -12,6 +12,7 @@ use crate::{
     Instance, Publisher,
     api::{AnswerBody, Api, Failure},
     limit::Limit,
+    looks::Looks,
 };
 
 /// The most bytes of a list of containers.
@@ -32,6 +33,7 @@ pub(super) struct Following {
     pub(super) retry: Backoff,
     pub(super) clock: Clock,
     pub(super) publisher: Publisher,
+    pub(super) looks: Arc<Looks>,
     pub(super) told: BTreeSet<String>,
     pub(super) limit: Limit,
 }
@@ -48,6 +50,7 @@ impl Following {
         let mut events: Option<Events> = None;
         let (mut silences, mut failures) = (0_u32, 0_u32);
         loop {
+            self.looks.begin();
             // Before the list, so that nothing happens unnoticed in between.
             if events.is_none() {
                 events = self.events(silences).await;
@@ -74,12 +77,13 @@ impl Following {
                     delay.max(failure.retry_after.unwrap_or_default())
                 }
             };
+            self.looks.end();
             let Some(heard) = &mut events else {
-                self.clock.sleep(pause).await;
+                self.pause(pause).await;
                 continue;
             };
             let is_over = tokio::select! {
-                () = self.clock.sleep(pause) => false,
+                () = self.pause(pause) => false,
                 is_over = heard.next(self.clock) => is_over,
             };
             if is_over {
@@ -90,10 +94,16 @@ impl Following {
                 } else {
                     silences.saturating_add(1)
                 };
-                self.clock
-                    .sleep(self.retry.delay(silences, &mut random))
-                    .await;
+                self.pause(self.retry.delay(silences, &mut random)).await;
             }
+        }
+    }
+
+    /// Waits for so long, or until somebody wants a look.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.clock.sleep(pause) => {}
+            () = self.looks.wanted() => {}
         }
     }
 

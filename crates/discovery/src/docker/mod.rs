@@ -23,6 +23,7 @@ use crate::{
     Discover, Publisher, Watch,
     api::{self, Api},
     limit::{Limit, MAX_PER_SERVICE},
+    looks::Looks,
 };
 
 /// The metadata that says which container an instance is.
@@ -68,6 +69,7 @@ pub const CONTAINER: &str = "container";
 #[derive(Debug)]
 pub struct Docker {
     watch: Watch,
+    looks: Arc<Looks>,
     task: JoinHandle<()>,
 }
 
@@ -102,6 +104,15 @@ impl Docker {
             last_retry: Duration::from_secs(15),
             clock: Clock::default(),
         })
+    }
+
+    /// Looks now, beside the schedule, and waits until it has.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the look to be taken.
+    pub async fn look(&self) {
+        self.looks.look().await;
     }
 }
 
@@ -182,7 +193,7 @@ impl DockerBuilder {
         let retry = api::retry(self.first_retry, self.last_retry);
         let retry = retry.ok_or(InvalidDocker::Retry)?;
         let publisher = Publisher::new();
-        let watch = publisher.watch();
+        let (watch, looks) = (publisher.watch(), Arc::new(Looks::new()));
         let following = Following {
             api: self.api,
             service: self.service,
@@ -191,11 +202,12 @@ impl DockerBuilder {
             retry,
             clock: self.clock,
             publisher,
+            looks: Arc::clone(&looks),
             told: BTreeSet::new(),
             limit: Limit::new(MAX_PER_SERVICE, "containers"),
         };
         let task = tokio::spawn(following.run());
-        Ok(Docker { watch, task })
+        Ok(Docker { watch, looks, task })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     Publisher,
     api::{Api, Failure, Lines},
     limit::{Limit, MAX_PER_SERVICE},
+    looks::Looks,
 };
 
 /// How many slices an answer has at most. One has up to a thousand endpoints, usually a hundred.
@@ -48,6 +49,7 @@ pub(super) struct Following {
     pub(super) retry: Backoff,
     pub(super) clock: Clock,
     pub(super) publisher: Publisher,
+    pub(super) looks: Arc<Looks>,
     pub(super) known: Known,
     pub(super) limit: Limit,
 }
@@ -71,6 +73,8 @@ enum End {
     Over,
     /// What happened since then is forgotten, so everything must be listed again.
     Expired,
+    /// Somebody wants everything to be listed again.
+    Relist,
 }
 
 impl Following {
@@ -78,6 +82,7 @@ impl Following {
         let mut random = Rng::new();
         loop {
             let turn = self.turn(&mut random).await;
+            self.looks.end();
             let watched_since = self.known.watched_since.take();
             let lasted = watched_since.is_some_and(|since| self.clock.now() - since >= SHORT);
             if lasted {
@@ -85,10 +90,10 @@ impl Following {
             }
             let wish = match turn {
                 Ok(end) => {
-                    if matches!(end, End::Expired) {
+                    if !matches!(end, End::Over) {
                         self.known.version = None;
                     }
-                    if lasted {
+                    if lasted || matches!(end, End::Relist) {
                         continue;
                     }
                     None
@@ -100,12 +105,17 @@ impl Following {
             };
             self.known.failures = self.known.failures.saturating_add(1);
             let delay = self.retry.delay(self.known.failures, &mut random);
-            self.clock.sleep(delay.max(wish.unwrap_or_default())).await;
+            let looks = Arc::clone(&self.looks);
+            tokio::select! {
+                () = self.clock.sleep(delay.max(wish.unwrap_or_default())) => {}
+                () = looks.wanted() => self.known.version = None,
+            }
         }
     }
 
     /// Lists if it must, and watches until the watch ends.
     async fn turn(&mut self, random: &mut Rng) -> Result<End, Failure> {
+        self.looks.begin();
         let base = self.base().await?;
         let version = match &self.known.version {
             Some(version) => version.clone(),
@@ -125,14 +135,18 @@ impl Following {
         };
         // Nothing was missed: what happened since that version comes now.
         self.publish();
+        self.looks.end();
         self.known.watched_since = Some(self.clock.now());
         // The server ends a watch in time. Over a connection that is dead and does not know it,
         // it cannot.
         let patience = Duration::from_secs(seconds) + self.api.timeout;
+        let looks = Arc::clone(&self.looks);
         let watched = self.watch(Lines::new(body, MAX_EVENT));
-        match tokio::time::timeout(patience, watched).await {
-            Ok(end) => end,
-            Err(_) => Err(Failure::new("the watch did not end when it should have")),
+        tokio::select! {
+            ended = tokio::time::timeout(patience, watched) => ended.unwrap_or_else(|_| {
+                Err(Failure::new("the watch did not end when it should have"))
+            }),
+            () = looks.wanted() => Ok(End::Relist),
         }
     }
 

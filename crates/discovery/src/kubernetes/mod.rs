@@ -25,6 +25,7 @@ use crate::{
     Discover, Instance, InvalidInstance, Publisher, Watch,
     api::{self, Api},
     limit::{Limit, MAX_PER_SERVICE},
+    looks::Looks,
 };
 
 /// The metadata that says in which zone an instance is.
@@ -77,6 +78,7 @@ pub const POD: &str = "pod";
 #[derive(Debug)]
 pub struct Kubernetes {
     watch: Watch,
+    looks: Arc<Looks>,
     task: JoinHandle<()>,
 }
 
@@ -112,6 +114,15 @@ impl Kubernetes {
             last_retry: Duration::from_secs(30),
             clock: Clock::default(),
         })
+    }
+
+    /// Looks now, beside the schedule, and waits until it has.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the look to be taken.
+    pub async fn look(&self) {
+        self.looks.look().await;
     }
 }
 
@@ -227,7 +238,7 @@ impl KubernetesBuilder {
         let retry = api::retry(self.first_retry, self.last_retry);
         let retry = retry.ok_or(InvalidKubernetes::Retry)?;
         let publisher = Publisher::new();
-        let watch = publisher.watch();
+        let (watch, looks) = (publisher.watch(), Arc::new(Looks::new()));
         let following = Following {
             api: self.api,
             server: self.server,
@@ -238,11 +249,12 @@ impl KubernetesBuilder {
             retry,
             clock: self.clock,
             publisher,
+            looks: Arc::clone(&looks),
             known: Known::default(),
             limit: Limit::new(MAX_PER_SERVICE, "endpoints"),
         };
         let task = tokio::spawn(following.run());
-        Ok(Kubernetes { watch, task })
+        Ok(Kubernetes { watch, looks, task })
     }
 }
 

@@ -37,3 +37,9 @@ pub(crate) async fn stale(watch: &mut Watch, words: &str) -> Vec<String> {
     let says = |it: &Snapshot| it.error.as_deref().is_some_and(|it| it.contains(words));
     ids(&until(watch, |it| it.stale && says(it)).await)
 }
+
+/// What comes sooner than any interval or watch of a source ends.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let came = tokio::time::timeout(Duration::from_secs(10), what).await;
+    came.expect("it comes soon")
+}

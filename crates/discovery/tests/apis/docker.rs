@@ -12,7 +12,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::checks::{fresh, stale, until};
+use crate::checks::{fresh, soon, stale, until};
 
 const ONE: &str = "http://172.17.0.1:8080";
 const TWO: &str = "http://172.17.0.2:8080";
@@ -80,6 +80,17 @@ async fn many_events_are_one_list() {
     }
     until(&mut watch, |it| it.instances.len() == 201).await;
     assert!(engine.lists() - before <= 3, "{}", engine.lists() - before);
+}
+
+#[tokio::test]
+async fn who_wants_a_look_has_the_containers_listed_now() {
+    let (engine, _socket, server, source, watch) = followed().await;
+    engine.quietly(|all| all.push(Engine::container("two", "172.17.0.2")));
+    soon(source.look()).await;
+    assert_eq!(watch.current().instances.len(), 2);
+    server.kill().await;
+    soon(source.look()).await;
+    assert!(watch.current().stale);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use http::{Request, Uri};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::checks::{fresh, stale, until};
+use crate::checks::{fresh, soon, stale, until};
 
 /// A source that asks a real server at `address`, and tests are short enough for.
 fn source(address: SocketAddr) -> KubernetesBuilder {
@@ -72,6 +72,20 @@ async fn slices_are_listed_and_then_watched() {
     let seconds: u64 = asked.value("timeoutSeconds").unwrap().parse().unwrap();
     assert!((210..=390).contains(&seconds), "{seconds}");
     assert_eq!(asked.headers.get("authorization"), None);
+}
+
+#[tokio::test]
+async fn who_wants_a_look_has_the_slices_listed_anew() {
+    let (cluster, server, source, watch) = followed().await;
+    soon(source.look()).await;
+    cluster.put("users-b", &["10.0.0.3"]);
+    soon(source.look()).await;
+    assert_eq!(watch.current().instances.len(), 3);
+    assert_eq!(cluster.lists().len(), 3);
+    server.kill().await;
+    soon(source.look()).await;
+    assert!(watch.current().stale);
+    assert_eq!(watch.current().instances.len(), 3);
 }
 
 #[tokio::test]
