@@ -142,6 +142,30 @@ async fn containers_of_an_engine_are_called_followed_and_kept() {
 }
 
 #[tokio::test]
+async fn a_sync_looks_at_what_nobody_tells_of() {
+    let (one, two) = (instance(1).await, instance(2).await);
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("engine.sock");
+    let engine = Engine::with(&[container("one", &one)]);
+    let server = ScriptServer::unix(&socket, engine.clone());
+    let gateway = in_engine(&socket).start().await;
+    assert_eq!(called(&gateway).await, Some(1));
+
+    engine.quietly(|all| *all = vec![container("two", &two)]);
+    let synced = gateway.post_to("/gateway/sync", "").await;
+    assert_eq!(synced.status.as_u16(), 200, "{:?}", synced.body);
+    // Its own words are heard of a moment later.
+    until_called(&gateway, 2).await;
+
+    server.kill().await;
+    let synced = gateway.post_to("/gateway/sync", "").await;
+    assert_eq!(synced.status.as_u16(), 500, "{:?}", synced.body);
+    let detail = synced.json()["detail"].to_string();
+    assert!(detail.contains("Sync failed: service users: "), "{detail}");
+    assert_eq!(called(&gateway).await, Some(2));
+}
+
+#[tokio::test]
 async fn addresses_of_a_name_are_called_by_the_name() {
     let one = instance(1).await;
     let port = one.address().port();

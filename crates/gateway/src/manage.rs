@@ -4,6 +4,7 @@ use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use bartizan_config::{AuthSettings, Registered, RegisteredKind, ServiceSettings, variable_prefix};
 use bartizan_discovery::{Entry, Remark};
+use futures_util::future::{join, join_all};
 
 use crate::{
     permit::{self, NotPermitted},
@@ -29,7 +30,8 @@ pub(crate) struct Synced {
     /// Instances as `service/id`.
     pub(crate) added: Vec<String>,
     pub(crate) removed: Vec<String>,
-    /// Why a registry could not be used, if one could not; what it said before stands.
+    /// Why a registry or another source could not be used, if one could not; what it said before
+    /// stands.
     pub(crate) error: Option<Arc<str>>,
 }
 
@@ -201,14 +203,16 @@ impl Works {
         Ok(entry)
     }
 
-    /// Looks at all registries now.
+    /// Looks at all registries now, and wherever else instances are found.
     ///
     /// # Cancellation
     ///
     /// Dropping the future leaves what was found to be applied soon.
     pub(crate) async fn sync(self: &Arc<Self>) -> Synced {
         let (before, known) = self.inventory();
-        let error = self.registries().look().await.err();
+        let registries = self.registries();
+        let (files, others) = join(registries.look(), self.look_elsewhere()).await;
+        let error = files.err().or(others.err());
         self.apply_registries_at_home().await;
         let (after, found) = self.inventory();
         let sorted = |names: std::collections::hash_set::Difference<'_, String, _>| {
@@ -223,6 +227,20 @@ impl Works {
             removed: sorted(known.difference(&found)),
             error,
         }
+    }
+
+    /// Has the sources look now that instances of services are found by.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them found nothing; what it said before stands.
+    async fn look_elsewhere(&self) -> Result<(), Arc<str>> {
+        let services: Vec<_> = self.current().load().catalog().iter().cloned().collect();
+        let looks = services.into_iter();
+        let looks = looks.map(|service| async move { service.look().await });
+        // All are waited for, whatever is wrong with one.
+        let mut looked = join_all(looks).await.into_iter();
+        looked.try_for_each(|found| found.map_err(Arc::from))
     }
 
     async fn apply_registries_at_home(self: &Arc<Self>) {

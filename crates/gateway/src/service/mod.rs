@@ -59,6 +59,10 @@ use crate::{
 /// what callers would be kept waiting.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// How long the sources of instances may take for a look that somebody waits for: two answers of
+/// an engine or a cluster, as long as these may take, and less than who asks waits.
+const LOOKING: Duration = Duration::from_secs(40);
+
 /// A service as the configuration describes it, with everything that outlives a call.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -150,15 +154,43 @@ impl Service {
         self.mcp.as_ref()
     }
 
-    /// Stops its processes, if it has any, and waits for them, and for a refresh token that is
-    /// being replaced.
-    pub(crate) async fn close(&self) {
-        // Somebody's stream may keep the service for long; nobody needs to know how it is.
-        if let Some(source) = &self.source {
+    /// Asks nobody any more how its instances are, or where: it gets no new calls, and somebody's
+    /// stream may keep it for long. Calls under way go on, with what was known last.
+    pub(crate) fn rest(&self) {
+        // One that has not answered yet may be waited for.
+        if let Some(source) = self.source.as_ref().filter(|it| it.has_answered()) {
             source.stop();
         }
         if let Some(checker) = &self.checker {
             checker.update([]);
+        }
+    }
+
+    /// Has what finds its instances look now, if something does, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// Why it found nothing, or not in time; what it said before stands.
+    pub(crate) async fn look(&self) -> Result<(), String> {
+        let Some(source) = &self.source else {
+            return Ok(());
+        };
+        let found = tokio::time::timeout(LOOKING, source.look()).await;
+        let error = match found {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => "nothing was found in time".into(),
+        };
+        Err(format!("service {}: {error}", self.name))
+    }
+
+    /// Stops its processes, if it has any, and waits for them, and for a refresh token that is
+    /// being replaced.
+    pub(crate) async fn close(&self) {
+        self.rest();
+        // Nobody waits for its first answer any more.
+        if let Some(source) = &self.source {
+            source.stop();
         }
         let endpoints = self.balancer.snapshot().into_iter();
         let endpoints = endpoints.filter_map(|it| self.balancer.service(&it.id));

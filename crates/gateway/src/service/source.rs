@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fmt, io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use bartizan_client::{Client, InvalidClient};
 use bartizan_clock::Clock;
 use bartizan_config::{InstanceSource, ServiceSettings};
 use bartizan_discovery::{
-    Discover, Dns, Instance, InvalidDns, Resolve, ResolveSrv, Snapshot, Srv, SystemResolver,
+    Discover, Dns, Instance, InvalidDns, Resolve, ResolveSrv, Snapshot, Srv, SystemResolver, Watch,
 };
 use bartizan_health::Checker;
 use http::Uri;
@@ -34,15 +34,33 @@ const NAMED: usize = 5;
 /// What finds the instances of a service, from now on.
 #[derive(Debug)]
 pub(super) struct Found {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     kind: &'static str,
     /// The address that all instances go by, if they do.
     address: Option<Uri>,
 }
 
-trait Source: Discover + fmt::Debug + Send + Sync {}
+trait Source: Discover + fmt::Debug + Send + Sync {
+    /// Looks now, and waits until it has. Boxed, as a service does not name its source.
+    fn look(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
 
-impl<T: Discover + fmt::Debug + Send + Sync> Source for T {}
+macro_rules! source {
+    ($source:ty) => {
+        impl Source for $source {
+            fn look(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+                Box::pin(<$source>::look(self))
+            }
+        }
+    };
+}
+
+source!(Dns);
+source!(Srv);
+#[cfg(feature = "docker")]
+source!(bartizan_discovery::Docker);
+#[cfg(feature = "kubernetes")]
+source!(bartizan_discovery::Kubernetes);
 
 /// Begins to find the instances of a service; `None` if they are listed.
 ///
@@ -118,7 +136,7 @@ fn dns(
     let builder = Dns::builder(endpoint)?.interval(interval).clock(clock);
     let source = builder.resolver(resolver).spawn()?;
     Ok(Found {
-        source: Box::new(source),
+        source: Arc::new(source),
         kind: "dns",
         address: endpoint.parse().ok(),
     })
@@ -134,7 +152,7 @@ fn srv(
 ) -> Result<Found, InvalidSource> {
     let builder = Srv::builder(endpoint, resolver)?.interval(interval);
     Ok(Found {
-        source: Box::new(builder.clock(clock).spawn()?),
+        source: Arc::new(builder.clock(clock).spawn()?),
         kind: "srv",
         address: None,
     })
@@ -177,7 +195,7 @@ fn kubernetes(
         builder = builder.template(endpoint)?;
     }
     Ok(Found {
-        source: Box::new(builder.spawn()?),
+        source: Arc::new(builder.spawn()?),
         kind: "kubernetes",
         address: endpoint.parse().ok(),
     })
@@ -197,7 +215,7 @@ fn docker(
         builder = builder.network(network.value().as_str());
     }
     Ok(Found {
-        source: Box::new(builder.spawn()?),
+        source: Arc::new(builder.spawn()?),
         kind: "docker",
         address: None,
     })
@@ -254,16 +272,17 @@ impl Found {
             answer: Notify::new(),
         });
         let hear = Arc::clone(&heard);
-        let follow = balancer.follow_with(self.source.watch(), move |balancer, snapshot| {
+        let watch = self.source.watch();
+        let follow = balancer.follow_with(watch.clone(), move |balancer, snapshot| {
             if let Some(checker) = &checker {
                 checker.update(balancer.targets());
             }
             hear.note(snapshot);
         });
         Following {
-            source: self.source,
+            watch,
             heard,
-            follow: Mutex::new(Some(follow)),
+            under_way: Mutex::new(Some((self.source, follow))),
         }
     }
 }
@@ -271,21 +290,41 @@ impl Found {
 /// Follows a source until it is dropped, and keeps it going.
 #[derive(Debug)]
 pub(super) struct Following {
-    source: Box<dyn Source>,
+    watch: Watch,
     heard: Arc<Heard>,
-    follow: Mutex<Option<Follow>>,
+    /// Locked by who looks or stops.
+    under_way: Mutex<Option<(Arc<dyn Source>, Follow)>>,
 }
 
 impl Following {
-    /// Hears no more of the source. What it said last counts.
+    /// Asks the source no more. What it said last counts.
     pub(super) fn stop(&self) {
-        let follow = self.follow.lock().take();
-        drop(follow);
+        let under_way = self.under_way.lock().take();
+        drop(under_way);
+    }
+
+    /// Looks now, and waits until the source has said what it found.
+    ///
+    /// # Errors
+    ///
+    /// Why there is nothing new to be had of it.
+    pub(super) async fn look(&self) -> Result<(), Arc<str>> {
+        let source = {
+            let under_way = self.under_way.lock();
+            under_way.as_ref().map(|(source, _)| Arc::clone(source))
+        };
+        if let Some(source) = source {
+            source.look().await;
+        }
+        match self.watch.current().error {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Whether the source fails, so that the instances are the last that were good.
     pub(super) fn is_stale(&self) -> bool {
-        self.source.watch().current().stale
+        self.watch.current().stale
     }
 
     /// Whether the source has ever said anything, were it that it fails.

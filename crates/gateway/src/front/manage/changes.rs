@@ -302,6 +302,9 @@ pub(super) async fn heartbeat(
 }
 
 /// Look at all registries now
+///
+/// And wherever else instances are found: by a name, in an engine or in a cluster. These are not
+/// among those that are counted, which registries list.
 #[utoipa::path(
     post,
     path = "/gateway/sync",
@@ -316,7 +319,8 @@ pub(super) async fn heartbeat(
         ),
         (
             status = 500,
-            description = "A registry is broken; what it said before stands.",
+            description = "A registry is broken, or another source found nothing; what it said \
+                before stands.",
             body = Synced,
         ),
     ),
