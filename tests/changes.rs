@@ -408,3 +408,47 @@ async fn counters_go_on_over_a_change_of_their_service() {
     let failures = counted("bartizan_token_refreshes_total", ",outcome=\"failure\"").await;
     assert_eq!(failures, 4);
 }
+
+/// Calls under way may take long, and nobody needs to know meanwhile how the instances are of a
+/// service that has another in its place.
+#[tokio::test]
+async fn a_service_that_is_replaced_is_probed_no_more_and_its_probes_count() {
+    let upstream = backend().await;
+    let variables = |path: &str| {
+        Variables::default()
+            .set("MCP_SERVICES", "pay")
+            .set("MCP_SERVICE_PAY_ENDPOINT", upstream.url())
+            .set("MCP_SERVICE_PAY_AUTH_TYPE", "none")
+            .set("MCP_SERVICE_PAY_HEALTH_PATH", path)
+            .set("MCP_SERVICE_PAY_HEALTH_INTERVAL", 20)
+    };
+    let probes = |path: &str| {
+        let asked = upstream.requests().into_iter();
+        asked.filter(|it| it.uri.path() == path).count()
+    };
+    let until = async |path: &str, number: usize| {
+        let wait = async {
+            while probes(path) < number {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        assert!(waited.is_ok(), "{} of {path}", probes(path));
+    };
+    let checks = async |gateway: &Running| {
+        let stats = gateway.get("/gateway/stats").await.json();
+        stats["health_checker"]["total_checks"].as_u64().unwrap()
+    };
+    let gateway = variables("/old").start().await;
+    until("/old", 5).await;
+    let before = checks(&gateway).await;
+    assert!(before >= 4);
+    assert_eq!(gateway.reload(&variables("/new")).changed, ["pay"]);
+    until("/new", 1).await;
+    let old = probes("/old");
+    until("/new", 20).await;
+    // One that was under way may have come a moment late.
+    assert!(probes("/old") <= old + 1, "{} after {old}", probes("/old"));
+    let new = probes("/new") as u64;
+    assert!(checks(&gateway).await >= before + new - 1);
+}

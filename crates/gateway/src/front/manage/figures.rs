@@ -19,6 +19,7 @@ use super::shapes::{
 };
 use crate::{
     registries::{self, Listing, Shown},
+    retiring::Probed,
     service::Service,
     shared::Shared,
     works::Works,
@@ -29,6 +30,8 @@ pub(super) struct Figures {
     shared: Arc<Shared>,
     configuration: Arc<Configuration>,
     sources: Vec<registries::Source>,
+    /// What the probes came to of services that are gone.
+    probed_before: Probed,
     /// The services that registries list.
     listed: Vec<Listed>,
     now: Instant,
@@ -44,6 +47,8 @@ struct Listed {
 
 impl Figures {
     pub(super) fn take(works: &Works) -> Self {
+        // First, so that one that is leaving is not counted twice.
+        let probed_before = works.lasting().retiring().probed();
         let shared = works.current().load();
         let services = shared.catalog().iter();
         let listed = services.filter_map(|service| {
@@ -54,6 +59,7 @@ impl Figures {
             })
         });
         Self {
+            probed_before,
             listed: listed.collect(),
             configuration: works.configuration(),
             sources: works.registries().sources(),
@@ -106,14 +112,15 @@ impl Figures {
     }
 
     pub(super) fn checker(&self) -> CheckerStats {
-        let services = self.shared.catalog().iter();
-        let stats = services.filter_map(|service| Some(service.checker()?.stats()));
-        let (mut succeeded, mut failed, mut last) = (0, 0, None);
-        for stats in stats {
-            succeeded += stats.succeeded;
-            failed += stats.failed;
-            last = last.max(stats.last_probe);
+        let mut probed = self.probed_before;
+        for service in self.shared.catalog().iter() {
+            probed.add(service);
         }
+        let Probed {
+            succeeded,
+            failed,
+            last,
+        } = probed;
         let total = succeeded + failed;
         let defaults = self.defaults();
         CheckerStats {

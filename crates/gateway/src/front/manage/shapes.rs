@@ -116,7 +116,7 @@ pub(crate) struct CheckerStats {
     pub(crate) timeout: f64,
     /// How many probes may be under way at once.
     pub(crate) max_concurrent_checks: u32,
-    /// Probes that have ended.
+    /// Probes that have ended since the gateway started, those of services that are gone included.
     pub(crate) total_checks: u64,
     /// Those that found an instance alive.
     pub(crate) successful_checks: u64,
