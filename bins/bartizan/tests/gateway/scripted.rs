@@ -1,7 +1,11 @@
 //! What is sent to a gateway, and what is made of its answers: a server that says what it is told
 //! to stands for one.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Seek, Write},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
 use serde_json::{Value, json};
@@ -183,6 +187,92 @@ async fn sync_shows_what_changed_and_fails_if_a_source_did() {
     assert!(finished.stderr.contains("line 3, column 1"), "{finished:?}");
     let synced: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(synced["after"]["instances"], 13);
+}
+
+/// A registry of three instances, of which these have failed their checks.
+fn failing(ids: &[&str]) -> String {
+    let instances = ["a", "b", "c"].map(|id| {
+        let failures = if ids.contains(&id) { 9 } else { 0 };
+        json!({"id": id, "endpoint": "http://127.0.0.1:1", "consecutive_failures": failures})
+    });
+    json!({"templates": {"t": {"instances": instances}}}).to_string()
+}
+
+#[tokio::test]
+async fn cleanup_goes_on_after_a_refusal_and_says_what_it_did() {
+    let home = Home::new();
+    let gateway = gateway(
+        |request| match (request.method.as_str(), request.uri.path()) {
+            (_, "/gateway/registry") => Some(Reply::json(failing(&["a", "b", "c"]))),
+            ("DELETE", "/gateway/deregister/t/a") => {
+                Some(Reply::json(r#"{"detail": "listed in registry.yaml"}"#).with_status(409))
+            }
+            ("DELETE", "/gateway/deregister/t/b") => {
+                Some(Reply::json(r#"{"detail": "an operator's"}"#).with_status(403))
+            }
+            ("DELETE", _) => Some(Reply::json("{}")),
+            _ => None,
+        },
+    )
+    .await;
+    let cleanup = ["cleanup", "--yes", "--url", &gateway.url()];
+    let finished = home.run(&cleanup).await;
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    for said in ["removed instance c of template t", "1 instance removed by"] {
+        assert!(finished.stdout.contains(said), "{finished:?}");
+    }
+    for said in [
+        "instance a of template t: ",
+        "listed in registry.yaml",
+        "instance b of template t: ",
+        "an operator's",
+    ] {
+        assert!(finished.stderr.contains(said), "{finished:?}");
+    }
+    let finished = home.run(&[&cleanup[..], &["--json"]].concat()).await;
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let json: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let ids = |name: &str| {
+        json[name]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].clone())
+    };
+    assert_eq!(ids("removed").collect::<Vec<_>>(), ["c"]);
+    assert_eq!(ids("refused").collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_has_recovered_before_the_answer_is_left() {
+    let home = Home::new();
+    let looks = AtomicUsize::new(0);
+    let gateway = gateway(move |request| match request.method.as_str() {
+        "DELETE" => Some(Reply::json("{}")),
+        _ if request.uri.path() == "/gateway/registry" => {
+            let ids: &[_] = match looks.fetch_add(1, Ordering::SeqCst) {
+                0 => &["a", "b"],
+                _ => &["b", "c"],
+            };
+            Some(Reply::json(failing(ids)))
+        }
+        _ => None,
+    })
+    .await;
+    let mut answer = tempfile::tempfile().unwrap();
+    answer.write_all(b"y\n").unwrap();
+    answer.rewind().unwrap();
+    let cleanup = home.command(&["cleanup", "--url", &gateway.url()]);
+    let finished = cleanup.stdin(answer).run().await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(
+        finished.stderr.contains("Remove 2 instances"),
+        "{finished:?}"
+    );
+    let gone = gateway.requests().into_iter();
+    let gone = gone.filter(|it| it.method == "DELETE");
+    let gone: Vec<_> = gone.map(|it| it.uri.to_string()).collect();
+    assert_eq!(gone, ["/gateway/deregister/t/b"]);
 }
 
 #[tokio::test]

@@ -28,10 +28,15 @@ pub(super) async fn cleanup(source: &cli::Source, arguments: &cli::Cleanup) -> R
         let table = table().render(false);
         confirm(&format!("{table}\n\n"), found.len(), &target.name())?;
     }
-    let removed = if arguments.dry_run {
-        Vec::new()
+    let outcome = if arguments.dry_run {
+        Outcome::default()
     } else {
-        take_out(&target, &found, arguments.max_failures).await?
+        // What failed when the question was put may have recovered before it was answered.
+        let now = match (&target, asks) {
+            (Target::Gateway { .. }, true) => Some(Overview::of(&target).await?),
+            _ => None,
+        };
+        take_out(&target, &found, now.as_ref(), arguments.max_failures).await?
     };
     if report.json {
         let list = |rows: &[(&str, &Row)]| -> Vec<Value> {
@@ -42,9 +47,11 @@ pub(super) async fn cleanup(source: &cli::Source, arguments: &cli::Cleanup) -> R
             "max_failures": arguments.max_failures,
             "dry_run": arguments.dry_run,
             "found": list(&found),
-            "removed": list(&removed),
+            "removed": list(&outcome.removed),
+            "refused": outcome.refused.iter().map(Refusal::json).collect::<Vec<_>>(),
         });
-        return report.json(&target, members);
+        report.json(&target, members)?;
+        return outcome.end();
     }
     let max = arguments.max_failures;
     if found.is_empty() {
@@ -61,7 +68,7 @@ pub(super) async fn cleanup(source: &cli::Source, arguments: &cli::Cleanup) -> R
             target.name()
         ));
     }
-    for (template, row) in &removed {
+    for (template, row) in &outcome.removed {
         let (id, template) = (printable(&row.id), printable(template));
         report.say(&format_args!(
             "removed instance {id} of template {template}"
@@ -69,24 +76,91 @@ pub(super) async fn cleanup(source: &cli::Source, arguments: &cli::Cleanup) -> R
     }
     report.say(&format_args!(
         "{} removed by {}",
-        counted(removed.len()),
+        counted(outcome.removed.len()),
         target.name()
-    ))
+    ))?;
+    outcome.end()
 }
 
-/// Takes out what was found; says what of it was still there, and still failing in the file.
+/// What became of the instances that were found; one that is in neither list was gone or well.
+#[derive(Debug, Default)]
+struct Outcome<'a> {
+    removed: Vec<(&'a str, &'a Row)>,
+    refused: Vec<Refusal<'a>>,
+}
+
+/// An instance that the gateway did not take out.
+#[derive(Debug)]
+struct Refusal<'a> {
+    template: &'a str,
+    id: &'a str,
+    why: String,
+}
+
+impl Refusal<'_> {
+    fn json(&self) -> Value {
+        json!({ "template": self.template, "id": self.id, "error": self.why })
+    }
+}
+
+impl Outcome<'_> {
+    /// # Errors
+    ///
+    /// When there was an instance that was not taken out: which, and why.
+    fn end(self) -> Result<(), Failure> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        let refused = self.refused.iter().map(|it| {
+            let (id, template) = (printable(it.id), printable(it.template));
+            format!("instance {id} of template {template}: {}", it.why)
+        });
+        Err(Trouble::NotRemoved(refused.collect::<Vec<_>>().join("\n")).into())
+    }
+}
+
+/// Takes out what was found and, as far as is known, still fails.
 async fn take_out<'a>(
     target: &Target,
     found: &[(&'a str, &'a Row)],
+    now: Option<&Overview>,
     max_failures: u32,
-) -> Result<Vec<(&'a str, &'a Row)>, Failure> {
-    let mut removed = Vec::new();
+) -> Result<Outcome<'a>, Failure> {
+    let mut outcome = Outcome::default();
     match target {
         Target::Gateway { remote, .. } => {
-            for (template, row) in found {
-                if remove(remote, template, &row.id).await? {
-                    removed.push((*template, *row));
-                }
+            let fails = |template: &str, id: &str| {
+                now.is_none_or(|now| {
+                    now.rows().any(|(name, row)| {
+                        name == template && row.id == id && row.failures >= max_failures.into()
+                    })
+                })
+            };
+            let still = found.iter().filter(|(name, row)| fails(name, &row.id));
+            // One that is not the gateway's to take out says nothing about the others; when there
+            // is no gateway any more, there is nobody to ask about them.
+            let mut is_over = false;
+            for (template, row) in still {
+                let why = if is_over {
+                    "not tried after that".to_owned()
+                } else {
+                    match remove(remote, template, &row.id).await {
+                        Ok(true) => {
+                            outcome.removed.push((template, row));
+                            continue;
+                        }
+                        Ok(false) => continue,
+                        Err(trouble) => {
+                            is_over = !trouble.is_refusal();
+                            trouble.to_string()
+                        }
+                    }
+                };
+                outcome.refused.push(Refusal {
+                    template,
+                    id: &row.id,
+                    why,
+                });
             }
         }
         Target::File { .. } if found.is_empty() => {}
@@ -103,10 +177,11 @@ async fn take_out<'a>(
                 .map(|it| key(&it.service, it.entry.instance.id()))
                 .collect();
             let rows = found.iter().copied();
-            removed.extend(rows.filter(|(name, row)| gone.contains(&key(name, &row.id))));
+            let removed = rows.filter(|(name, row)| gone.contains(&key(name, &row.id)));
+            outcome.removed.extend(removed);
         }
     }
-    Ok(removed)
+    Ok(outcome)
 }
 
 /// Asks whoever sits at the terminal, or has an answer ready on standard input; anything but a clear

@@ -63,6 +63,8 @@ pub(crate) enum Trouble {
     NobodyToAsk,
     #[error("nothing was removed")]
     Declined,
+    #[error("not removed:\n{0}")]
+    NotRemoved(String),
 }
 
 impl Trouble {
@@ -75,6 +77,11 @@ impl Trouble {
             Self::Unreachable { .. } => 4,
             _ => 1,
         }
+    }
+
+    /// Whether a gateway answered that it will not do this, and may do other things.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Forbidden { .. })
     }
 }
 
