@@ -160,8 +160,8 @@ async fn sync_shows_what_changed_and_fails_if_a_source_did() {
     let home = Home::new();
     let answer = |detail: Value| {
         json!({
-            "before": {"templates": 2, "instances": 3, "healthy_instances": 1},
-            "after": {"templates": 3, "instances": 13, "healthy_instances": 1},
+            "before": {"templates": 2, "instances": 3, "healthy_instances": 2},
+            "after": {"templates": 3, "instances": 13, "healthy_instances": 12},
             "added": ["t/x"], "removed": ["filesystem/fs-2"], "detail": detail,
         })
     };
@@ -172,6 +172,8 @@ async fn sync_shows_what_changed_and_fails_if_a_source_did() {
     .await;
     let said = home.says(&["sync", "--url", &gateway_.url()]).await;
     assert!(said.contains("instances       3     13     +10"), "{said}");
+    // As `status` counts them, which a gateway does not that has calls for unknown ones.
+    assert!(said.contains("healthy         1      1       0"), "{said}");
     assert!(said.contains("\n+ t/x\n- filesystem/fs-2\n"), "{said}");
 
     let bad = answer("Sync failed: registry.yaml: line 3, column 1".into()).to_string();
