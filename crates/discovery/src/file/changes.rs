@@ -35,6 +35,9 @@ struct Bell {
     /// Whether nothing more may be heard, because a directory has gone, the way to the file leads
     /// elsewhere or the queue broke.
     lost: AtomicBool,
+    /// Whether the last that was heard of its content is that it changed, and not that it was
+    /// closed or replaced.
+    being_written: AtomicBool,
 }
 
 impl Changes {
@@ -79,6 +82,12 @@ impl Changes {
     /// Dropping the future loses nothing.
     pub async fn next(&self) {
         self.bell.rung.notified().await;
+    }
+
+    /// Whether somebody has written into the file and not closed it yet, where the operating
+    /// system tells of that: what it says now may be half of what it is about to say.
+    pub(super) fn is_being_written(&self) -> bool {
+        self.bell.being_written.load(Ordering::Acquire)
     }
 
     /// Whether it takes a new watcher to hear anything.
@@ -178,6 +187,11 @@ impl Ear {
         };
         if !event.need_rescan() && !event.paths.iter().any(ours) {
             return;
+        }
+        // Only inotify tells of both.
+        let is_data = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
+        if cfg!(target_os = "linux") && (is_data || goes || event.kind == written) {
+            self.bell.being_written.store(is_data, Ordering::Release);
         }
         if Places::of(&self.path) == self.places {
             self.bell.rung.notify_one();

@@ -18,6 +18,7 @@ use super::{changes::Changes, reading::Reading};
 use crate::{Registry, RegistryState, RegistryWatch, Watch, registry::Board};
 
 /// How long a file must be left alone before a change is read: editors write in several steps.
+/// One that is written in place must have been closed before.
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// However busy a file is, it is read this long after the first change.
@@ -340,7 +341,16 @@ async fn run(
 }
 
 async fn settle(changes: &Changes, clock: Clock) {
-    let quiet = async { while tokio::time::timeout(SETTLE, changes.next()).await.is_ok() {} };
+    let quiet = async {
+        loop {
+            if changes.is_being_written() {
+                // However long a writer pauses, half of a file can look like a whole one.
+                changes.next().await;
+            } else if tokio::time::timeout(SETTLE, changes.next()).await.is_err() {
+                return;
+            }
+        }
+    };
     tokio::select! {
         () = quiet => {}
         () = clock.sleep(SETTLE_AT_MOST) => {}

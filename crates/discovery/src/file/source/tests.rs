@@ -239,6 +239,38 @@ async fn reading_the_file_is_no_change_of_it() {
     tokio::time::timeout(SOON, changes.next()).await.unwrap();
 }
 
+/// Where the operating system tells that a file was closed. On a machine that is too busy for
+/// pauses of the writer to be short, another attempt is made.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn half_of_a_file_that_is_being_written_does_not_count() {
+    use std::io::Write;
+
+    for _ in 0..5 {
+        let it = fixture();
+        let before = servers(&[("a", "one"), ("a", "two")]);
+        it.write(&before);
+        let file = heard(&it.path);
+        file.reload().await.unwrap();
+        let mut a = file.service("a");
+        let start = Clock::default().now();
+        let mut writer = fs::File::create(&it.path).unwrap();
+        let after = servers(&[("a", "one"), ("a", "three")]);
+        let (half, rest) = after.split_at(servers(&[("a", "one")]).len());
+        writer.write_all(half.as_bytes()).unwrap();
+        tokio::time::sleep(SETTLE * 4).await;
+        let meanwhile = a.current();
+        writer.write_all(rest.as_bytes()).unwrap();
+        drop(writer);
+        if Clock::default().now() - start >= SETTLE_AT_MOST {
+            continue;
+        }
+        assert_eq!(ids(&meanwhile), ["http://one:80", "http://two:80"]);
+        assert!(!meanwhile.stale);
+        return told(&mut a, &["http://one:80", "http://three:80"]).await;
+    }
+}
+
 #[tokio::test]
 async fn a_directory_that_is_made_later_is_noticed() {
     let it = fixture();
