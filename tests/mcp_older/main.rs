@@ -3,6 +3,7 @@
 
 mod answers;
 mod calls;
+mod doubts;
 mod lists;
 mod lost;
 mod peers;

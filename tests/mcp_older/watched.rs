@@ -130,3 +130,23 @@ async fn listeners_in_vain_open_no_circuit() {
         drop(listening);
     }
 }
+
+/// A server that has not noticed that the stream before is over.
+#[tokio::test]
+async fn a_stream_that_is_refused_for_another_is_asked_for_again() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "GET" => Reply::status(409),
+        _ => answer_of_a(request),
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("mcp-session-id", &*client.session),
+    ];
+    let listening = gateway.open(gateway.request(Method::GET, "/mcp", &headers, ""));
+    let listening = listening.await;
+    server.hears("GET", 2).await;
+    drop(listening);
+}

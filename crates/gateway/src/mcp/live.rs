@@ -9,6 +9,7 @@ use bartizan_classify::RequestClass;
 use bartizan_protocol::{
     Envelope, Kind, Version, edit, error,
     headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+    method::PING,
 };
 use bartizan_transport::{bridge, host::QUIET};
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use super::{
     Door, Message, Refusal, ask,
     call::Errand,
     client::ClientSession,
-    lost,
+    lost::{self, Asks, Says},
     raw::{EITHER, EVENTS},
     refusal::JSON,
     subscribed::Subscribed,
@@ -99,14 +100,20 @@ impl Live {
         is_there.then(|| Arc::clone(self))
     }
 
-    /// Whether an answer says that the upstream has lost the session.
-    pub(super) fn is_lost(&self, response: &Response<Payload>) -> bool {
-        // An instance that was asked in the place of the one that failed does not know the
-        // session, in whatever words it says so.
-        let is_elsewhere = response.body().endpoint != self.instance;
-        let refuses = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
-        let is_refused = is_elsewhere && refuses.contains(&response.status());
-        self.id.is_some() && (is_refused || lost::is_session_lost(response))
+    /// What an answer says of the session.
+    pub(super) fn says(&self, response: &Response<Payload>, asks: Asks) -> Says {
+        if self.id.is_none() {
+            return Says::Nothing;
+        }
+        lost::says(response, asks, &self.instance)
+    }
+
+    /// Whether the upstream says of a ping that it does not know the session.
+    pub(super) async fn is_forgotten(&self, door: &Door) -> bool {
+        let ping = self.aside(error::request(&ask::fresh_id(), PING, None));
+        let pinged = async { lost::look(door, door.send(ping).await?).await };
+        let pinged = pinged.await;
+        pinged.is_ok_and(|pinged| self.says(&pinged, Asks::Again) == Says::Lost)
     }
 
     /// Whether the upstream watches a resource, for one at a time to see and to change.

@@ -1,5 +1,6 @@
 //! Answers that must be looked into before anybody else gets them.
 
+use bartizan_classify::RequestClass;
 use bartizan_protocol::{Envelope, error};
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -65,11 +66,70 @@ pub(super) async fn whole(
     Ok(Response::from_parts(head, payload))
 }
 
-/// Whether an answer that was looked into says that its session is lost.
-pub(super) fn is_session_lost(response: &Response<Payload>) -> bool {
-    let body = response.body();
-    let told = body.stream.is_none() || response.status() == StatusCode::NOT_FOUND;
-    told && error::is_session_lost(response.status(), &body.bytes)
+/// What a message in a session asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// What may be done twice.
+    Again,
+    /// What must not be done twice.
+    Once,
+    /// A stream of news.
+    Stream,
+    /// Nothing: it answers a question, which nobody asked in another session.
+    Nothing,
+}
+
+impl Asks {
+    pub(super) fn of(class: RequestClass) -> Self {
+        match class {
+            RequestClass::Unsafe => Self::Once,
+            _ => Self::Again,
+        }
+    }
+}
+
+/// What an answer says of the session that its message was sent in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    Nothing,
+    /// It is lost, and nothing was done with the message.
+    Lost,
+    /// It is lost, or the answer is about something else.
+    Perhaps,
+}
+
+/// What an answer that was looked into says of a session with `instance`.
+///
+/// An error in an answer of success may be a tool's own, which ran and has sessions of its own; a
+/// 404 to a `GET` may come of a server that has no such route.
+pub(super) fn says(response: &Response<Payload>, asks: Asks, instance: &str) -> Says {
+    let (status, body) = (response.status(), response.body());
+    let is_refused = matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND);
+    // An instance that was asked in the place of the one that failed does not know the session, in
+    // whatever words it says so.
+    if is_refused && is_elsewhere(response, instance) {
+        return Says::Lost;
+    }
+    let told = body.stream.is_none() || status == StatusCode::NOT_FOUND;
+    if !told || !error::is_session_lost(status, &body.bytes) {
+        return Says::Nothing;
+    }
+    let is_error = || Envelope::read(&body.bytes).is_ok_and(|it| it.error_code().is_some());
+    let is_certain = match asks {
+        Asks::Again => true,
+        Asks::Once | Asks::Nothing => is_refused,
+        Asks::Stream => status != StatusCode::NOT_FOUND || is_error(),
+    };
+    if is_certain {
+        Says::Lost
+    } else {
+        Says::Perhaps
+    }
+}
+
+/// Whether another instance answered than this one.
+pub(super) fn is_elsewhere(response: &Response<Payload>, instance: &str) -> bool {
+    *response.body().endpoint != *instance
 }
 
 /// Refuses what is no answer of MCP: that the gateway's credential is not good enough, that it

@@ -27,7 +27,7 @@ use super::{
     Door, Exchange, Refusal,
     ask::{self, ModernClient, Request},
     client::ClientSession,
-    lost,
+    lost::Asks,
     raw::LISTENING,
     respond::respond,
     talk::Talk,
@@ -195,7 +195,7 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
         let Some(strong) = session.upgrade() else {
             return;
         };
-        let sent = strong.send(&door, |live| live.listen()).await;
+        let sent = strong.send(&door, Asks::Stream, |live| live.listen()).await;
         drop(strong);
         let mut heard = false;
         if let Ok((response, live)) = sent {
@@ -224,15 +224,19 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
     }
 }
 
-/// Whether the answer to a `GET` means that there is nothing to be had by one.
+/// Whether the answer to a `GET` means that there is nothing to be had by one, now or ever: that
+/// the server knows no such request. A 404 is no loss of the session here, which was seen to.
+/// Whatever else refuses one may be over, like the stream before it that a 409 speaks of.
 fn has_no_stream(status: StatusCode) -> bool {
-    status == StatusCode::NOT_IMPLEMENTED
-        || status.is_client_error()
-            && !lost::is_credential(status)
-            && !matches!(
-                status,
-                StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-            )
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 /// The stream that a client of 2026-07-28 asks an older upstream for.

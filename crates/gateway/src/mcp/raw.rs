@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::body::Body;
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
-    Edit, Envelope, Version, edit,
+    Edit, Envelope, Kind, Version, edit,
     headers::{
         LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION,
         MCP_SESSION_ID, accepts,
@@ -26,7 +26,7 @@ use super::{
     exchange::is_event_stream,
     known::Told,
     late::{self, Waiting},
-    lost,
+    lost::{self, Asks},
     refusal::JSON,
     session::Session,
     turns,
@@ -128,6 +128,10 @@ pub(super) async fn legacy(
     door.learn(envelope).await;
     let told = Told::read(envelope);
     let (class, body) = (door.class(envelope), body.clone());
+    let asks = match envelope.kind() {
+        Kind::Response | Kind::Error => Asks::Nothing,
+        Kind::Request | Kind::Notification => Asks::of(class),
+    };
     let version = version(headers);
     let message = move |upstream: Option<&HeaderValue>, instance| Message {
         method: Method::POST,
@@ -143,7 +147,7 @@ pub(super) async fn legacy(
         let result = match session {
             Some(session) => {
                 session
-                    .send(&own_door, told, |id, at| message(id, Some(at)))
+                    .send(&own_door, asks, told, |id, at| message(id, Some(at)))
                     .await
             }
             None => own_door.send(message(None, None)).await,
@@ -301,7 +305,7 @@ pub(super) async fn listen(
         let result = match session {
             Some(session) => {
                 session
-                    .send(&own, None, |id, at| message(id, Some(at)))
+                    .send(&own, Asks::Stream, None, |id, at| message(id, Some(at)))
                     .await
             }
             None => own.send(message(None, None)).await,
@@ -356,7 +360,7 @@ fn version(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(MCP_PROTOCOL_VERSION).cloned()
 }
 
-fn legacy_headers(
+pub(super) fn legacy_headers(
     version: Option<HeaderValue>,
     accept: HeaderValue,
     upstream: Option<&HeaderValue>,

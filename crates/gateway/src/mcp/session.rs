@@ -1,18 +1,22 @@
 use std::sync::Arc;
 
-use bartizan_protocol::{Envelope, Version, edit, headers::MCP_SESSION_ID};
+use bartizan_classify::RequestClass;
+use bartizan_protocol::{Envelope, Version, edit, error, headers::MCP_SESSION_ID, method::PING};
 use bartizan_transport::{
     seal::{Opened, Purpose, SessionToken},
     sessions::SessionId,
 };
-use http::{HeaderValue, Response};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::{
     Door, Message, Refusal,
+    ask::fresh_id,
     client::ClientSession,
     known::Told,
     live::Live,
-    lost,
+    lost::{self, Asks, Says},
+    raw::{self, EITHER, EVENTS},
     upstream::{Introduction, UpstreamSession},
 };
 use crate::service::Payload;
@@ -191,10 +195,11 @@ impl Session {
     pub(super) async fn send(
         &self,
         door: &Door,
+        asks: Asks,
         told: Option<Told>,
         message: impl Fn(Option<&HeaderValue>, Arc<str>) -> Message,
     ) -> Result<Response<Payload>, Refusal> {
-        let (response, stand_in) = self.deliver(door, message).await?;
+        let (response, stand_in) = self.deliver(door, asks, message).await?;
         if let Some(told) = told
             && !refuses(&response)
         {
@@ -210,22 +215,36 @@ impl Session {
     async fn deliver(
         &self,
         door: &Door,
+        asks: Asks,
         message: impl Fn(Option<&HeaderValue>, Arc<str>) -> Message,
     ) -> Result<(Response<Payload>, Option<StandIn>), Refusal> {
         let stand_ins = door.shared.mcp().stand_ins();
         let other = stand_ins.get(&self.id, &door.caller);
         if let Some(other) = other.filter(|it| it.has_taken_over()) {
             let (response, live) = other
-                .send(door, |live| message(live.id(), live.instance()))
+                .send(door, asks, |live| message(live.id(), live.instance()))
                 .await?;
+            let is_in_vain = asks == Asks::Nothing && live.says(&response, asks) == Says::Lost;
+            let response = if is_in_vain {
+                taken(response)
+            } else {
+                response
+            };
             return Ok((response, Some((other, live))));
         }
         let instance = Arc::clone(&self.instance);
         let response = door.send(message(self.upstream.as_ref(), instance)).await?;
         let response = lost::look(door, response).await?;
-        if self.upstream.is_none() || !lost::is_session_lost(&response) {
+        if self.upstream.is_none() {
             return Ok((response, None));
         }
+        let goes_again = match lost::says(&response, asks, &self.instance) {
+            Says::Lost if asks == Asks::Nothing => return Ok((taken(response), None)),
+            Says::Lost => true,
+            // Boxed: few answers leave it open, and all would be as large.
+            Says::Perhaps if Box::pin(self.is_forgotten(door)).await => asks == Asks::Stream,
+            Says::Nothing | Says::Perhaps => return Ok((response, None)),
+        };
         // Without its words nobody can begin a session in the client's name: it will itself.
         let Some(introduction) = self.introduction() else {
             return Ok((response, None));
@@ -237,11 +256,53 @@ impl Session {
         let new = || Arc::new(UpstreamSession::stand_in(introduction));
         let other = stand_ins.get_or_insert(self.id, &door.caller, new)?;
         other.take_over();
+        if lost::is_elsewhere(&response, &self.instance) {
+            // It may be kept where it was begun, and nobody will come back to it.
+            door.errand().run(self.farewell());
+        }
+        if !goes_again {
+            return Ok((response, None));
+        }
         // Once more, and no oftener, whatever comes of it.
         let live = other.live(door).await?;
         let response = door.send(message(live.id(), live.instance())).await?;
         let response = lost::look(door, response).await?;
         Ok((response, Some((other, live))))
+    }
+
+    /// Whether the upstream says of a ping that it does not know its session.
+    async fn is_forgotten(&self, door: &Door) -> bool {
+        let ping = Message {
+            method: Method::POST,
+            body: error::request(&fresh_id(), PING, None),
+            class: RequestClass::Safe,
+            headers: self.headers(EITHER),
+            instance: Some(self.instance()),
+            is_clients: false,
+        };
+        let pinged = async { lost::look(door, door.send(ping).await?).await };
+        let pinged = pinged.await;
+        pinged.is_ok_and(|it| lost::says(&it, Asks::Again, &self.instance) == Says::Lost)
+    }
+
+    /// Ends the upstream's session.
+    fn farewell(&self) -> Message {
+        Message {
+            method: Method::DELETE,
+            body: Bytes::new(),
+            class: RequestClass::Idempotent,
+            headers: self.headers(EVENTS),
+            instance: Some(self.instance()),
+            is_clients: false,
+        }
+    }
+
+    /// The headers of the gateway's own messages in the upstream's session.
+    fn headers(&self, accept: HeaderValue) -> Vec<(HeaderName, HeaderValue)> {
+        // The version header came with the revision that asks for it.
+        let version = (self.version >= Version::V2025_06_18)
+            .then(|| HeaderValue::from_static(self.version.as_str()));
+        raw::legacy_headers(version, accept, self.upstream())
     }
 
     /// Notes what the upstream was told to remember, for another session to be told if it takes the
@@ -263,6 +324,19 @@ impl Session {
 
 /// What took the place of an upstream's session, as its upstream knows it.
 type StandIn = (Arc<UpstreamSession>, Arc<Live>);
+
+/// What the client hears of its answer to a question that was lost with its session: nobody asks any
+/// more, which is no end of the client's session.
+fn taken(refusal: Response<Payload>) -> Response<Payload> {
+    let mut response = refusal.map(|payload| Payload {
+        bytes: Bytes::new(),
+        stream: None,
+        ..payload
+    });
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().clear();
+    response
+}
 
 /// Whether an answer says that nothing was done, as far as that can be seen of it.
 fn refuses(response: &Response<Payload>) -> bool {

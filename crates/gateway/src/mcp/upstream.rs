@@ -26,7 +26,7 @@ use super::{
     client::ClientSession,
     known::{Known, Told},
     live::{Live, answer, begin, result_of},
-    lost,
+    lost::{self, Asks, Says},
     news::Attendance,
     restoring::Restoring,
 };
@@ -169,7 +169,6 @@ impl UpstreamSession {
             return Ok(Arc::clone(live));
         }
         *live = None;
-        lost.set_over();
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
@@ -228,19 +227,44 @@ impl UpstreamSession {
     /// # Errors
     ///
     /// When no answer came.
-    pub(crate) async fn send(
+    pub(super) async fn send(
         &self,
         door: &Door,
+        asks: Asks,
         message: impl Fn(&Arc<Live>) -> Message,
     ) -> Result<(Response<Payload>, Arc<Live>), Refusal> {
         let live = self.live(door).await?;
         let response = lost::look(door, door.send(message(&live)).await?).await?;
-        if !live.is_lost(&response) {
+        let goes_again = match live.says(&response, asks) {
+            Says::Nothing => false,
+            Says::Lost => asks != Asks::Nothing,
+            // Boxed: few answers leave it open, and all would be as large.
+            Says::Perhaps => Box::pin(self.may_go_again(door, &live, asks)).await,
+        };
+        if !goes_again {
             return Ok((response, live));
+        }
+        if !lost::is_elsewhere(&response, &live.instance()) {
+            live.set_over();
         }
         let live = self.replace(door, &live).await?;
         let response = lost::look(door, door.send(message(&live)).await?).await?;
         Ok((response, live))
+    }
+
+    /// Whether a message goes once more whose answer left open whether the session is lost. What
+    /// must not be done twice does not, though the session is: the next finds another.
+    async fn may_go_again(&self, door: &Door, live: &Arc<Live>, asks: Asks) -> bool {
+        if !live.is_forgotten(door).await {
+            return false;
+        }
+        if asks != Asks::Stream {
+            live.set_over();
+            // Whoever comes next tries again if this was in vain.
+            let _ = self.replace(door, live).await;
+            return false;
+        }
+        true
     }
 
     /// What holds the stream of news open, begun by `begin` if nobody else holds it.
@@ -281,7 +305,8 @@ impl UpstreamSession {
     /// Sends a request of the gateway's own and gives the response, if one came.
     pub(crate) async fn request(&self, door: &Door, method: &str, params: &str) -> Option<Bytes> {
         let body = error::request(&fresh_id(), method, Some(params));
-        let sent = self.send(door, |live| live.aside(body.clone())).await;
+        let sent = self.send(door, Asks::Again, |live| live.aside(body.clone()));
+        let sent = sent.await;
         let (response, live) = sent.ok()?;
         answer(door, &live, &self.client, response).await
     }
@@ -298,7 +323,8 @@ impl UpstreamSession {
             }
             let response = door.send(live.aside(body.clone())).await.ok()?;
             let response = lost::look(door, response).await.ok()?;
-            if may_be_lost && live.is_lost(&response) {
+            if may_be_lost && live.says(&response, Asks::Again) == Says::Lost {
+                live.set_over();
                 // The one in its place may have subscribed already, as the lost one had.
                 live = self.replace(door, &live).await.ok()?;
                 continue;

@@ -44,8 +44,13 @@ pub fn is_modern_error(code: i64) -> bool {
 /// session.
 ///
 /// That is HTTP 404, unless its body says that the method is unknown, or a JSON-RPC error −32001 or
-/// −32015 whose message speaks of a session: both codes mean other things, too. A session that is lost says nothing about the health of the server,
-/// and asking again with the same session can only fail again: open a new one.
+/// −32015 whose message speaks of a session: both codes mean other things, too. Under a status of
+/// success it may be the error of a tool that ran and has sessions of its own, so what must not be
+/// done twice is not to be sent again for that. A 404 to a `GET` may come of a server that has no such
+/// route.
+///
+/// A session that is lost says nothing about the health of the server, and asking again with the
+/// same session can only fail again: open a new one.
 #[must_use]
 pub fn is_session_lost(status: StatusCode, body: &[u8]) -> bool {
     let error = edit::get(body, &["error"]).unwrap_or_default();

@@ -17,7 +17,11 @@ use super::{
     untranslatable,
 };
 use crate::mcp::{
-    Door, Exchange, Message, Refusal, call::Errand, house::key_of, live::Live, lost,
+    Door, Exchange, Message, Refusal,
+    call::Errand,
+    house::key_of,
+    live::Live,
+    lost::{self, Asks},
     upstream::UpstreamSession,
 };
 
@@ -151,7 +155,7 @@ impl Call {
             given_up: given_up.clone(),
         };
         let sent = session
-            .send(door, |live| {
+            .send(door, Asks::of(class), |live| {
                 *under_way.live.lock() = Some(Arc::clone(live));
                 let mut headers = live.headers();
                 headers.extend(turn.header());
