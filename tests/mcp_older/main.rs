@@ -4,6 +4,7 @@
 mod answers;
 mod calls;
 mod doubts;
+mod eras;
 mod lists;
 mod lost;
 mod peers;

@@ -4,22 +4,25 @@ use std::{
 };
 
 use bartizan_clock::Instant;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 /// Which eras an upstream speaks, as far as anybody asked: it can be one, the other or both.
 ///
-/// Kept for the process. A modern upstream that becomes a legacy one, or the other way round,
-/// says so by refusing a message as such, and is asked again then.
+/// Kept for the process. A modern upstream that becomes a legacy one refuses what it does not know,
+/// and a legacy one that becomes a modern one says so in words that only those have: whoever is
+/// refused so has it asked again.
 #[derive(Debug, Default)]
 pub(crate) struct Eras {
     modern: Known,
     legacy: Known,
     asking: Mutex<()>,
+    /// Told when the upstream was found to speak the modern era.
+    turned: Notify,
     /// How often nobody answered who was asked.
     failures: AtomicU64,
 }
 
-/// Nobody asked, no or yes.
+/// Nobody asked, no, yes or perhaps no.
 #[derive(Debug, Default)]
 struct Known {
     answer: AtomicU8,
@@ -30,8 +33,9 @@ struct Known {
 const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
 const YES: u8 = 2;
+const GUESS: u8 = 3;
 
-/// How long a no is believed. Yes is believed until proven wrong.
+/// How long a no is believed without asking again. Yes is believed until proven wrong.
 const BELIEVE_NO: Duration = Duration::from_secs(300);
 
 /// How long what is but a guess is gone by.
@@ -41,22 +45,46 @@ impl Known {
     fn get(&self, now: Instant) -> Option<bool> {
         match self.answer.load(Ordering::Relaxed) {
             YES => Some(true),
-            NO if now.as_nanos() < self.doubt.load(Ordering::Relaxed) => Some(false),
+            NO | GUESS if now.as_nanos() < self.doubt.load(Ordering::Relaxed) => Some(false),
             _ => None,
         }
     }
 
-    fn set(&self, answer: bool, until: Instant) {
+    fn set(&self, answer: u8, until: Instant) {
         let doubt = until.as_nanos();
         self.doubt.store(doubt, Ordering::Relaxed);
-        let answer = if answer { YES } else { NO };
         self.answer.store(answer, Ordering::Relaxed);
+    }
+
+    fn forget(&self) {
+        self.answer.store(UNKNOWN, Ordering::Relaxed);
     }
 }
 
+fn said(answer: bool) -> u8 {
+    if answer { YES } else { NO }
+}
+
 impl Eras {
+    /// Whether it speaks the modern era, as was heard last. A no is gone by for as long as nobody
+    /// heard otherwise, so that no call waits for it to be asked about again.
     pub(crate) fn modern(&self, now: Instant) -> Option<bool> {
-        self.modern.get(now)
+        match self.modern.answer.load(Ordering::Relaxed) {
+            NO => Some(false),
+            _ => self.modern.get(now),
+        }
+    }
+
+    /// Whether that it does not is to be asked about again, by whoever hears so: nobody else does.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let Known { answer, doubt } = &self.modern;
+        let since = doubt.load(Ordering::Relaxed);
+        let next = (now + BELIEVE_NO).as_nanos();
+        answer.load(Ordering::Relaxed) == NO
+            && since <= now.as_nanos()
+            && doubt
+                .compare_exchange(since, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     pub(crate) fn legacy(&self, now: Instant) -> Option<bool> {
@@ -64,21 +92,40 @@ impl Eras {
     }
 
     pub(crate) fn set_modern(&self, answer: bool, now: Instant) {
-        self.modern.set(answer, now + BELIEVE_NO);
+        self.modern.set(said(answer), now + BELIEVE_NO);
+        if answer {
+            self.turned.notify_waiters();
+        }
+    }
+
+    /// Completes when it is found to speak the modern era.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn until_modern(&self) {
+        loop {
+            let turned = self.turned.notified();
+            if self.modern.answer.load(Ordering::Relaxed) == YES {
+                return;
+            }
+            turned.await;
+        }
     }
 
     /// The upstream said nothing that tells, which those of older revisions may do.
     pub(crate) fn doubt_older(&self, now: Instant) {
-        self.modern.set(false, now + BELIEVE_GUESS);
+        self.modern.set(GUESS, now + BELIEVE_GUESS);
     }
 
     /// The upstream spoke as if it were of the other era: it is asked again.
-    pub(crate) fn doubt_modern(&self) {
-        self.modern.answer.store(UNKNOWN, Ordering::Relaxed);
+    pub(crate) fn doubt(&self) {
+        self.modern.forget();
+        self.legacy.forget();
     }
 
     pub(crate) fn set_legacy(&self, answer: bool, now: Instant) {
-        self.legacy.set(answer, now + BELIEVE_NO);
+        self.legacy.set(said(answer), now + BELIEVE_NO);
     }
 
     /// How often the upstream was asked in vain. Whoever waited for somebody else's answer and
@@ -94,5 +141,32 @@ impl Eras {
     /// Waits for its turn to ask; whoever comes second finds the answer of the first.
     pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.asking.lock().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_asks_again_whether_a_server_is_older_still_and_nobody_waits_for_it() {
+        let (eras, begun) = (Eras::default(), Instant::from_nanos(1));
+        assert_eq!(eras.modern(begun), None);
+        eras.set_modern(false, begun);
+        assert!(!eras.is_due(begun));
+        let later = begun + BELIEVE_NO;
+        assert_eq!(eras.modern(later), Some(false));
+        assert!(eras.is_due(later));
+        assert!(!eras.is_due(later));
+        eras.doubt();
+        assert_eq!(eras.modern(later), None);
+    }
+
+    #[test]
+    fn a_guess_is_not_gone_by_for_long() {
+        let (eras, begun) = (Eras::default(), Instant::from_nanos(1));
+        eras.doubt_older(begun);
+        assert_eq!(eras.modern(begun), Some(false));
+        assert_eq!(eras.modern(begun + BELIEVE_GUESS), None);
     }
 }

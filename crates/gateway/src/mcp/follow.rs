@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::{
     Door, Exchange, Message, Refusal, ask,
     client::{ClientSession, Resources},
+    lost,
     news::{Attendance, Pause, Watched, listening, next},
     probe,
 };
@@ -97,7 +98,11 @@ async fn follow(door: Door, client: Weak<ClientSession>, mut wanted: Wanted) {
         let heard = match probe::speaks_modern(&door).await {
             Ok(true) => follow_modern(&door, &client, &mut wanted).await,
             Ok(false) => {
-                follow_legacy(&door, &client, &mut wanted).await;
+                let turned = door.service.mcp().map(|mcp| mcp.eras().until_modern());
+                tokio::select! {
+                    () = follow_legacy(&door, &client, &mut wanted) => {}
+                    Some(()) = OptionFuture::from(turned) => {}
+                }
                 Followed::Nothing
             }
             Err(_) => Followed::Nothing,
@@ -210,7 +215,11 @@ async fn open(
         instance: None,
         is_clients: false,
     };
-    let mut stream = listening(door, door.send(message).await.ok()?);
+    let response = lost::look(door, door.send(message).await.ok()?)
+        .await
+        .ok()?;
+    probe::doubt_newer(door, &response);
+    let mut stream = listening(door, response);
     let said = stream.next().await?.ok()?;
     Some((stream, said))
 }

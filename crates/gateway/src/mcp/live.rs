@@ -24,6 +24,7 @@ use super::{
     call::Errand,
     client::ClientSession,
     lost::{self, Asks, Says},
+    probe,
     raw::{EITHER, EVENTS},
     refusal::JSON,
     subscribed::Subscribed,
@@ -241,6 +242,7 @@ pub(super) async fn begin(
     let answer = door.final_message(response).await;
     let result = answer.as_deref().and_then(result_of);
     let Some(result) = result else {
+        probe::doubt_older(door, status, answer.as_deref().unwrap_or_default());
         return Err(not_begun(door, status, answer.as_deref()));
     };
     let version = edit::get(result.as_bytes(), &["protocolVersion"])

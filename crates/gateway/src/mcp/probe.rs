@@ -7,12 +7,12 @@ use bartizan_protocol::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, StatusCode,
+    HeaderValue, Method, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
 
-use super::{Door, Message, Refusal, lost, raw::EITHER, refusal::JSON};
-use crate::service::Upstream;
+use super::{Door, Eras, Message, Refusal, lost, raw::EITHER, refusal::JSON};
+use crate::service::{Payload, Upstream};
 
 /// A `server/discover` of the gateway's own.
 const DISCOVER: &str = concat!(
@@ -33,7 +33,15 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
     let Some(eras) = door.service.mcp().map(Upstream::eras) else {
         return Ok(false);
     };
-    if let Some(known) = eras.modern(door.shared.clock().now()) {
+    let now = door.shared.clock().now();
+    if let Some(known) = eras.modern(now) {
+        // Of a process that would take another one; should it be newer some day, it says so.
+        if !known && eras.is_due(now) && !door.service.is_process() {
+            let door = door.clone();
+            drop(tokio::spawn(async move {
+                find(&door, door.service.mcp()?.eras()).await.ok()
+            }));
+        }
         return Ok(known);
     }
     let failures = eras.failures();
@@ -46,14 +54,56 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
         return Err(Refusal::answer(code::UNREACHABLE, text));
     }
     // Boxed: done once, and every call would be as large.
-    let asked = Box::pin(ask(door)).await;
-    let asked = asked.inspect_err(|_| eras.failed())?;
+    let found = Box::pin(find(door, eras)).await;
+    found.inspect_err(|_| eras.failed())
+}
+
+/// Asks, and notes the answer.
+async fn find(door: &Door, eras: &Eras) -> Result<bool, Refusal> {
+    let asked = ask(door).await?;
     let now = door.shared.clock().now();
     match asked {
         Found::Nothing => eras.doubt_older(now),
         found => eras.set_modern(found == Found::Modern, now),
     }
     Ok(asked == Found::Modern)
+}
+
+/// Has the era of an upstream asked again that refuses a message of 2026-07-28 in words that
+/// nobody has there.
+pub(super) fn doubt_newer(door: &Door, response: &Response<Payload>) {
+    let knows_methods = !matches!(
+        response.status(),
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    let code = error_code(&response.body().bytes);
+    let is_legacy =
+        code.is_none_or(|it| it == code::INVALID_REQUEST || (-32_019..=-32_000).contains(&it));
+    if !knows_methods
+        && is_legacy
+        && let Some(mcp) = door.service.mcp()
+    {
+        mcp.eras().doubt();
+    }
+}
+
+/// The same where it refuses a message of an older revision in words that only 2026-07-28 has, or
+/// with a status that older ones have other uses for.
+pub(super) fn doubt_older(door: &Door, status: StatusCode, answer: &[u8]) {
+    let lacks = |it| it == code::INVALID_PARAMS && status == StatusCode::BAD_REQUEST;
+    if error_code(answer).is_some_and(|it| code::is_modern_error(it) || lacks(it))
+        && let Some(mcp) = door.service.mcp()
+    {
+        mcp.eras().doubt();
+    }
+}
+
+fn error_code(answer: &[u8]) -> Option<i64> {
+    Envelope::read(answer).ok()?.error_code()
 }
 
 /// The question itself.

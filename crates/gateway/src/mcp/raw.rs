@@ -27,6 +27,7 @@ use super::{
     known::Told,
     late::{self, Waiting},
     lost::{self, Asks},
+    probe,
     refusal::JSON,
     session::Session,
     turns,
@@ -77,7 +78,7 @@ pub(super) async fn modern(
             let response = own_door.send(message).await?;
             if response.status().is_client_error() {
                 let response = lost::look(&own_door, response).await?;
-                doubt(&own_door, &response);
+                probe::doubt_newer(&own_door, &response);
                 return Ok(response);
             }
             Ok(response)
@@ -91,30 +92,6 @@ pub(super) async fn modern(
         return turns::until_gone(door, answer, Some(listen));
     }
     answer
-}
-
-/// Has the era of an upstream asked again that refuses a message of 2026-07-28 in words that
-/// nobody has there.
-fn doubt(door: &Door, response: &Response<Payload>) {
-    let status = response.status();
-    let knows_methods = !matches!(
-        status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::NOT_ACCEPTABLE
-            | StatusCode::UNSUPPORTED_MEDIA_TYPE
-    );
-    let envelope = Envelope::read(&response.body().bytes).ok();
-    let is_legacy = envelope
-        .and_then(|it| it.error_code())
-        .is_none_or(|code| (-32_019..=-32_000).contains(&code));
-    if !knows_methods
-        && is_legacy
-        && let Some(mcp) = door.service.mcp()
-    {
-        mcp.eras().doubt_modern();
-    }
 }
 
 /// A message of an older revision to an upstream that speaks it.
@@ -226,6 +203,9 @@ pub(super) async fn initialize(
         .as_deref()
         .and_then(|said| Envelope::read(said).ok())
         .is_some_and(|said| said.result().is_some());
+    if !is_result {
+        probe::doubt_older(door, status, said.as_deref().unwrap_or_default());
+    }
     let mut answer = match said {
         Some(said) => Response::new(Body::from(said)),
         None => {

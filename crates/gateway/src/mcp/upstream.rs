@@ -28,6 +28,7 @@ use super::{
     live::{Live, answer, begin, result_of},
     lost::{self, Asks, Says},
     news::Attendance,
+    probe,
     restoring::Restoring,
 };
 use crate::service::Payload;
@@ -235,6 +236,9 @@ impl UpstreamSession {
     ) -> Result<(Response<Payload>, Arc<Live>), Refusal> {
         let live = self.live(door).await?;
         let response = lost::look(door, door.send(message(&live)).await?).await?;
+        if response.status().is_client_error() {
+            probe::doubt_older(door, response.status(), &response.body().bytes);
+        }
         let goes_again = match live.says(&response, asks) {
             Says::Nothing => false,
             Says::Lost => asks != Asks::Nothing,

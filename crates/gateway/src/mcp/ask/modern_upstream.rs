@@ -97,6 +97,9 @@ async fn once(
         is_clients: true,
     };
     let response = lost::look(door, door.send(message).await?).await?;
+    if response.status().is_client_error() {
+        probe::doubt_newer(door, &response);
+    }
     lost::check(door, &response)?;
     let mut exchange = door.exchange(response);
     loop {
@@ -132,6 +135,7 @@ async fn once(
 /// The result of `server/discover`, as JSON.
 pub(in crate::mcp) async fn discover(door: &Door) -> Result<String, Refusal> {
     let response = lost::look(door, door.send(probe::discover()).await?).await?;
+    probe::doubt_newer(door, &response);
     lost::check(door, &response)?;
     let answer = door.final_message(response).await;
     let result = answer
