@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A server of 2025-06-18 with the tool `look`, which says what it is told to.
+/// A server of 2025-06-18, and of 2025-03-26 for who asks for that, with the tool `look`, which says what it is told to.
 struct Server {
     upstream: Upstream,
     said: Arc<Said>,
@@ -117,8 +117,14 @@ fn answer(said: &Said, request: &Recorded) -> Reply {
             let declared = message["params"]["capabilities"] != json!({});
             let capabilities = json!({ "tools": {}, "resources": { "subscribe": true } });
             let about = json!({ "name": "s", "version": "1" });
+            let asked = message["params"]["protocolVersion"].clone();
+            let version = if asked == "2025-03-26" {
+                asked
+            } else {
+                json!("2025-06-18")
+            };
             result(
-                json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities,
+                json!({ "protocolVersion": version, "capabilities": capabilities,
                 "serverInfo": about }),
             )
             .header(

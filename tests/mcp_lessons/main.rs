@@ -11,6 +11,7 @@ mod agent;
 mod bytes;
 mod cancel;
 mod guide;
+mod idle;
 mod limits;
 mod repeats;
 mod server;

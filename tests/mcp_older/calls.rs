@@ -6,7 +6,7 @@ use bartizan_testkit::Reply;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::peers::{ACCEPT, Client, Server, gateway, rpc};
+use crate::peers::{ACCEPT, Client, Server, answer_of_a, gateway, rpc};
 
 #[tokio::test]
 async fn what_a_client_says_to_all_reaches_each_service_in_its_own_session() {
@@ -147,4 +147,24 @@ async fn what_a_server_wants_in_the_query_is_sent_there() {
             rpc(&request)
         );
     }
+}
+
+/// A batch is of the one revision, and the client had asked for the other.
+#[tokio::test]
+async fn a_session_is_of_the_revision_that_was_agreed_on() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "initialize" => {
+            let result = json!({ "protocolVersion": "2025-03-26", "capabilities": {},
+                "serverInfo": { "name": "a", "version": "1" } });
+            let body = json!({ "jsonrpc": "2.0", "id": 1, "result": result });
+            Reply::json(body.to_string()).header("mcp-session-id", "a-0")
+        }
+        _ => answer_of_a(request),
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    let batch = json!([{ "jsonrpc": "2.0", "id": 8, "method": "tools/list" }]);
+    let answer = client.send(batch).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
 }

@@ -18,7 +18,7 @@ pub(crate) const ACCEPT: [(&str, &str); 2] = [
     ("accept", "application/json, text/event-stream"),
 ];
 
-/// A server of 2025-06-18 with one tool, `look`, and resources under its own name.
+/// A server of 2025-06-18, and of 2025-03-26 for who asks for that, with one tool, `look`, and resources under its own name.
 pub(crate) struct Server {
     pub(crate) upstream: Upstream,
     /// Sessions are of this age, and those of another unknown.
@@ -103,8 +103,14 @@ pub(crate) fn answer(name: &str, age: usize, request: &Recorded) -> Reply {
     if method == "initialize" {
         let capabilities =
             json!({ "tools": {}, "logging": {}, "resources": { "subscribe": true } });
+        let asked = json_of(request)["params"]["protocolVersion"].clone();
+        let version = if asked == "2025-03-26" {
+            asked
+        } else {
+            json!("2025-06-18")
+        };
         return result(
-            json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities,
+            json!({ "protocolVersion": version, "capabilities": capabilities,
             "serverInfo": { "name": name, "version": "1" } }),
         )
         .header("mcp-session-id", &session);

@@ -53,7 +53,7 @@ pub(super) async fn modern(
         },
         Verdict::Listen => news::listen(door, &client, &request, headers).await,
         Verdict::Forward => match tools::check(door, headers, envelope).await {
-            Ok(()) => talk(door, headers, Client::Modern(client), request).await,
+            Ok(()) => talk(door, headers, Client::Modern(client), request, ()).await,
             Err(refusal) => refusal.response(Some(&request.id)),
         },
     }
@@ -131,7 +131,11 @@ pub(super) async fn legacy(
         Verdict::Refuse(reason) => bridge::refusal(&request.id, reason),
         Verdict::Answer(local) => answer_locally(door, &client, &request, local).await,
         Verdict::Listen => bridge::refusal(&request.id, "this revision has no such method"),
-        Verdict::Forward => return talk(door, headers, Client::Legacy(client), request).await,
+        Verdict::Forward => {
+            let clients = door.shared.mcp().clients();
+            let held = clients.hold(&session.id(), &door.caller);
+            return talk(door, headers, Client::Legacy(client), request, held).await;
+        }
     };
     json(answer, Era::Legacy)
 }
@@ -300,15 +304,18 @@ fn missing(request: &Request, name: &str) -> Bytes {
     ))
 }
 
-/// Asks the upstream, and lets the client hear all of it.
+/// Asks the upstream, and lets the client hear all of it. What is `held` for the client meanwhile
+/// has its answers find whoever asked.
 async fn talk(
     door: &Door,
     headers: &HeaderMap,
     client: Client,
     request: Request,
+    held: impl Send + 'static,
 ) -> Response<Body> {
     let (era, inner) = (client.era(), door.clone());
     let talk = Talk::with(headers, |out| async move {
+        let _held = held;
         let asked = ask::ask(&inner, &client, &request, &out);
         ask::unless_cancelled(&client, &request, asked).await
     });

@@ -19,7 +19,8 @@ use bartizan_transport::{
 use thiserror::Error;
 
 use super::{
-    Caller, Refusal, all::Shelf, ask::Parked, client::ClientSession, upstream::UpstreamSession,
+    Caller, Refusal, all::Shelf, ask::Parked, client::ClientSession, session::LIFETIME,
+    upstream::UpstreamSession,
 };
 use crate::service::Stream;
 
@@ -74,6 +75,11 @@ impl House {
             ..SessionLimits::default()
         };
         let idle = *mcp.session_idle_timeout;
+        // Or the token of a session that its client ended would revive it.
+        let ended = SessionLimits {
+            lifetime: LIFETIME,
+            ..limits(LIFETIME)
+        };
         Ok(Self {
             keys,
             origin: origin(settings, on_loopback)?,
@@ -82,7 +88,7 @@ impl House {
             stand_ins: Table::new(limits(idle), clock)?,
             pool: Table::new(limits(idle), clock)?,
             parked: Sessions::new(limits(PARKED), clock)?,
-            ended: Sessions::new(limits(idle), clock)?,
+            ended: Sessions::new(ended, clock)?,
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,

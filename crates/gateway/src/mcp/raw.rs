@@ -12,8 +12,9 @@ use bartizan_protocol::{
     },
     method::SUBSCRIPTIONS_LISTEN,
 };
-use bartizan_transport::{bridge::Listen, stream::set_headers};
+use bartizan_transport::{bridge::Listen, sessions::SessionId, stream::set_headers};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER},
@@ -72,6 +73,7 @@ pub(super) async fn modern(
         is_clients: true,
     };
     let id = id(envelope);
+    let listens = envelope.method() == Some(SUBSCRIPTIONS_LISTEN);
     let (own_door, own_id) = (door.clone(), id.clone());
     let answered = Box::pin(async move {
         let answered = async {
@@ -83,12 +85,14 @@ pub(super) async fn modern(
             }
             Ok(response)
         };
-        answer(&own_door, answered.await, own_id.as_deref()).await
+        let (answered, id) = (answered.await, own_id.as_deref());
+        if listens {
+            return answer_with(&own_door, answered, id, LISTENING).await;
+        }
+        answer(&own_door, answered, id).await
     });
     let answer = in_time(door, headers, id, answered).await;
-    if envelope.method() == Some(SUBSCRIPTIONS_LISTEN)
-        && let Ok(listen) = Listen::read(body)
-    {
+    if listens && let Ok(listen) = Listen::read(body) {
         return turns::until_gone(door, answer, Some(listen));
     }
     answer
@@ -193,7 +197,8 @@ pub(super) async fn initialize(
         is_clients: true,
     };
     let response = door.send(message).await?;
-    let token = Session::begin(door, body, &response);
+    let upstream = response.headers().get(MCP_SESSION_ID).cloned();
+    let instance = Arc::clone(&response.body().endpoint);
     let status = response.status();
     if lost::is_credential(status) {
         return Err(Refusal::unauthorized(door.service.name(), status));
@@ -206,6 +211,8 @@ pub(super) async fn initialize(
     if !is_result {
         probe::doubt_older(door, status, said.as_deref().unwrap_or_default());
     }
+    let token = said.as_deref().filter(|_| is_result).zip(upstream);
+    let token = token.and_then(|(said, id)| Session::begin(door, body, said, &id, &instance));
     let mut answer = match said {
         Some(said) => Response::new(Body::from(said)),
         None => {
@@ -221,7 +228,7 @@ pub(super) async fn initialize(
     };
     let own = answer.headers_mut();
     own.insert(CONTENT_TYPE, JSON);
-    if is_result && let Some(token) = token {
+    if let Some(token) = token {
         own.insert(MCP_SESSION_ID, token);
     }
     Ok(Begun {
@@ -274,6 +281,7 @@ pub(super) async fn listen(
     let last = headers.get(LAST_EVENT_ID).cloned();
     let version = version(headers);
     let own = door.clone();
+    let id = session.as_ref().map(Session::id);
     let answered = Box::pin(async move {
         let message = |upstream: Option<&HeaderValue>, instance| {
             let mut message = bodiless(Method::GET, version.clone(), upstream, instance);
@@ -293,8 +301,29 @@ pub(super) async fn listen(
         answer_with(&own, result, None, LISTENING).await
     });
     let house = door.shared.mcp();
-    let stream = late::answer(house, Waiting::Listener, AT_ONCE, answered).await;
+    let mut stream = late::answer(house, Waiting::Listener, AT_ONCE, answered).await;
+    if let Some(id) = id {
+        stream = in_use(door, id, stream);
+    }
     turns::until_gone(door, stream, None)
+}
+
+/// The answer to a client that listens: as long as it is a stream, what stands in for the client's
+/// session is in use, even if that comes to be needed later.
+fn in_use(door: &Door, id: SessionId, answer: Response<Body>) -> Response<Body> {
+    if !is_event_stream(&answer) {
+        return answer;
+    }
+    let (stand_ins, caller) = (door.shared.mcp().stand_ins().clone(), door.caller.clone());
+    let mut held = stand_ins.hold(&id, &caller);
+    answer.map(|body| {
+        let frames = body.into_data_stream().inspect(move |_| {
+            if held.is_none() {
+                held = stand_ins.hold(&id, &caller);
+            }
+        });
+        Body::from_stream(frames)
+    })
 }
 
 /// What a `DELETE` of an older revision asks for: the end of a session.

@@ -1,7 +1,7 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bartizan_classify::RequestClass;
-use bartizan_protocol::{Envelope, Version, edit, error, headers::MCP_SESSION_ID, method::PING};
+use bartizan_protocol::{Envelope, Version, edit, error, method::PING};
 use bartizan_transport::{
     seal::{Opened, Purpose, SessionToken},
     sessions::SessionId,
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::service::Payload;
 
-/// How long the token of a session is good for, in seconds: a week.
-const LIFETIME: u64 = 7 * 24 * 3600;
+/// How long the token of a session is good for: a week.
+pub(super) const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The most that is remembered of what a client can do; one that says more can do nothing.
 const MAX_CAPABILITIES_BYTES: usize = 64 * 1024;
@@ -87,22 +87,27 @@ impl Session {
         })
     }
 
-    /// The token for the session that an upstream began with this answer to `request`, an
-    /// `initialize`; none if it keeps no sessions.
+    /// The token for the session `upstream` that an instance began with this `answer` to `request`,
+    /// an `initialize`.
     pub(super) fn begin(
         door: &Door,
         request: &[u8],
-        response: &Response<Payload>,
+        answer: &[u8],
+        upstream: &HeaderValue,
+        instance: &str,
     ) -> Option<HeaderValue> {
-        let upstream = response.headers().get(MCP_SESSION_ID)?.to_str().ok()?;
-        let (place, instance) = (door.service.id(), &response.body().endpoint);
-        Self::seal(door, place, request, Some(upstream), instance)
+        let agreed = edit::get(answer, &["result", "protocolVersion"]).and_then(edit::text);
+        let version = agreed
+            .and_then(|it| Version::parse(&it))
+            .unwrap_or_else(|| asked_for(request));
+        let (place, upstream) = (door.service.id(), Some(upstream.to_str().ok()?));
+        Self::seal(door, place, request, version, upstream, instance)
     }
 
     /// The token for a session of the gateway's own, with a client that sent `request`, an
     /// `initialize`. What the client says of itself is remembered if the token has no room for it.
     pub(super) fn found(door: &Door, place: u64, request: &[u8]) -> Option<HeaderValue> {
-        let token = Self::seal(door, place, request, None, "")?;
+        let token = Self::seal(door, place, request, asked_for(request), None, "")?;
         let capabilities = edit::get(request, &["params", "capabilities"]).unwrap_or("{}");
         if capabilities.len() > SessionToken::MAX_CLIENT_BYTES {
             let session = Self::read(door, place, &token)?;
@@ -123,22 +128,22 @@ impl Session {
         Some(token)
     }
 
-    /// The token of a session that `request`, an `initialize`, asked for.
+    /// The token of a session of this revision that `request`, an `initialize`, asked for.
     fn seal(
         door: &Door,
         place: u64,
         request: &[u8],
+        version: Version,
         upstream: Option<&str>,
         instance: &str,
     ) -> Option<HeaderValue> {
-        let version = edit::get(request, &["params", "protocolVersion"]).and_then(edit::text);
         let now = door.shared.unix_seconds();
         let token = SessionToken {
             session: SessionId::random(),
             service: place,
             instance,
             upstream_session: upstream,
-            protocol_version: Version::negotiate_legacy(&version.unwrap_or_default()).as_str(),
+            protocol_version: version.as_str(),
             client_capabilities: edit::get(request, &["params", "capabilities"]).or(Some("{}")),
             client_info: edit::get(request, &["params", "clientInfo"]),
             created: now,
@@ -146,7 +151,7 @@ impl Session {
         let sealed = door.shared.mcp().keys().seal(
             Purpose::Session,
             door.caller.principal(),
-            now + LIFETIME,
+            now + LIFETIME.as_secs(),
             &token.encode().ok()?,
         );
         HeaderValue::try_from(sealed).ok()
@@ -320,6 +325,12 @@ impl Session {
             other.note(told);
         }
     }
+}
+
+/// The revision of the gateway's that `request`, an `initialize`, asks for.
+fn asked_for(request: &[u8]) -> Version {
+    let version = edit::get(request, &["params", "protocolVersion"]).and_then(edit::text);
+    Version::negotiate_legacy(&version.unwrap_or_default())
 }
 
 /// What took the place of an upstream's session, as its upstream knows it.

@@ -100,7 +100,7 @@ async fn modern(
         }
         Verdict::Answer(_) => handshake::discover(door, &request),
         Verdict::Listen => listen::listen(door, headers, &client, &request).await,
-        Verdict::Forward => forward(door, headers, Client::Modern(client), request).await,
+        Verdict::Forward => forward(door, headers, Client::Modern(client), request, ()).await,
     }
 }
 
@@ -132,7 +132,9 @@ async fn legacy(
             "the session has begun already",
         )),
         Verdict::Forward => {
-            return forward(door, headers, Client::Legacy(client), request).await;
+            let clients = door.shared.mcp().clients();
+            let held = clients.hold(&session.id(), &door.caller);
+            return forward(door, headers, Client::Legacy(client), request, held).await;
         }
     };
     json(answer, Era::Legacy)
@@ -157,12 +159,14 @@ pub(crate) async fn bodiless(door: &Door, headers: &HeaderMap, method: &Method) 
     bridged::end(door, &session, &client).await
 }
 
-/// Answers from the lists, or asks the one service that a request is about.
+/// Answers from the lists, or asks the one service that a request is about. What is `held` for the
+/// client meanwhile has its answers find whoever asked.
 async fn forward(
     door: &Door,
     headers: &HeaderMap,
     client: Client,
     request: Request,
+    held: impl Send + 'static,
 ) -> Response<Body> {
     let era = client.era();
     if bartizan_protocol::method::is_list(&request.method) {
@@ -170,6 +174,7 @@ async fn forward(
     }
     let (inner, mirrored) = (door.clone(), headers.clone());
     let talk = Talk::with(headers, |out| async move {
+        let _held = held;
         let asked = async {
             let found = async {
                 let (doors, request) = route::find(&inner, &client, &request).await?;
