@@ -168,3 +168,19 @@ async fn a_session_is_of_the_revision_that_was_agreed_on() {
     let answer = client.send(batch).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
 }
+
+#[tokio::test]
+async fn a_service_that_is_away_when_a_level_is_set_hears_it_later() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|_| Reply::status(503));
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_CB_FAILURE_THRESHOLD", 1_000)
+        .start()
+        .await;
+    let client = Client::begin(&gateway).await;
+    let level = json!({ "level": "error" });
+    client.ask("logging/setLevel", level.clone()).await;
+    server.upstream.handle(answer_of_a);
+    client.look("a").await;
+    assert_eq!(server.heard_in("a-0", "logging/setLevel"), [level]);
+}

@@ -422,15 +422,13 @@ impl UpstreamSession {
     }
 
     /// Has the upstream send the log messages that `params` ask for, in this session and in those
-    /// that take its place.
-    pub(crate) async fn set_level(&self, door: &Door, params: &str) {
-        if self
-            .request(door, LOGGING_SET_LEVEL, params)
-            .await
-            .is_some()
-        {
+    /// that take its place; whether it answered.
+    pub(crate) async fn set_level(&self, door: &Door, params: &str) -> bool {
+        let answer = self.request(door, LOGGING_SET_LEVEL, params).await;
+        if answer.is_some() {
             self.known.set_level(params.into());
         }
+        answer.is_some()
     }
 
     /// Tells the upstream that the session is over, if there is one.

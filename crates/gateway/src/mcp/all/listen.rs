@@ -13,7 +13,9 @@ use crate::mcp::{
     ask::{Client, ModernClient, Request},
     bridged,
     client::ClientSession,
-    follow, news, probe,
+    follow,
+    known::Told,
+    news, probe,
     respond::respond,
     talk::Talk,
     turns,
@@ -31,10 +33,10 @@ pub(super) async fn set_level(
         return request.refused(&refusal);
     };
     client.set_log_level(level);
-    let params = edit::get(&request.body, &["params"]).unwrap_or("{}");
+    let params: Arc<str> = edit::get(&request.body, &["params"]).unwrap_or("{}").into();
     let services = door.shared.places().services().iter();
     let told: Vec<_> = services
-        .map(|service| tell_level(door.at(service), Arc::clone(client), params.into()))
+        .map(|service| tell_level(door.at(service), Arc::clone(client), Arc::clone(&params)))
         .map(tokio::spawn)
         .collect();
     // One that takes long hears it later, and holds nobody up.
@@ -42,10 +44,13 @@ pub(super) async fn set_level(
     bridge::empty_result(&request.id)
 }
 
-async fn tell_level(door: Door, client: Arc<ClientSession>, params: String) {
-    // An upstream of 2026-07-28 hears the level with every request.
-    if let Ok(false) = probe::speaks_modern(&door).await {
-        client.upstream(&door).set_level(&door, &params).await;
+async fn tell_level(door: Door, client: Arc<ClientSession>, params: Arc<str>) {
+    // An upstream of 2026-07-28 hears the level with every request, and one that says nothing now
+    // in the session that is begun with it next.
+    match probe::speaks_modern(&door).await {
+        Ok(true) => {}
+        Ok(false) if client.upstream(&door).set_level(&door, &params).await => {}
+        Ok(false) | Err(_) => client.upstream(&door).note(Told::Level(params)),
     }
 }
 
