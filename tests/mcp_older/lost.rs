@@ -242,3 +242,21 @@ async fn a_call_does_not_wait_for_all_that_its_new_session_is_to_know() {
         server.hears("resources/subscribe", 2).await;
     }
 }
+
+/// A client that has no patience would begin from nothing each time.
+#[tokio::test]
+async fn a_session_that_was_begun_for_who_gave_up_is_there_for_the_next() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| {
+        let reply = answer_of_a(request);
+        let takes_its_time = rpc(request) == "initialize";
+        reply.after(Duration::from_millis(if takes_its_time { 400 } else { 0 }))
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let impatient = tokio::time::timeout(Duration::from_millis(150), client.look("a"));
+    assert!(impatient.await.is_err());
+    client.look("a").await;
+    assert_eq!(server.heard("initialize").len(), 1);
+    assert_eq!(server.heard("tools/call").len(), 1);
+}

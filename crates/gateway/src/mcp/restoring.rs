@@ -1,10 +1,11 @@
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use bartizan_protocol::{
     error,
     method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
 };
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 
 use super::{
     Door,
@@ -17,15 +18,34 @@ use super::{
 
 /// Tells a session what the one knew whose place it takes. Clients say more meanwhile, which counts.
 pub(super) struct Restoring {
-    pub(super) door: Door,
-    pub(super) live: Arc<Live>,
+    door: Door,
+    live: Arc<Live>,
     /// Who is asked what the upstream asks meanwhile.
-    pub(super) client: Weak<ClientSession>,
-    pub(super) known: Arc<Known>,
+    client: Weak<ClientSession>,
+    known: Arc<Known>,
 }
 
 impl Restoring {
-    pub(super) async fn run(self) {
+    /// Begins to, in a task of its own, if there is anything to be known and nobody has seen to it.
+    pub(super) fn begin(
+        door: &Door,
+        live: &Arc<Live>,
+        client: &Weak<ClientSession>,
+        known: &Arc<Known>,
+    ) -> Option<JoinHandle<()>> {
+        if live.is_restored.swap(true, Ordering::Relaxed) || known.is_empty() {
+            return None;
+        }
+        let restoring = Self {
+            door: door.clone(),
+            live: Arc::clone(live),
+            client: client.clone(),
+            known: Arc::clone(known),
+        };
+        Some(tokio::spawn(restoring.run()))
+    }
+
+    async fn run(self) {
         while let Some(level) = self.known.level() {
             self.ask(LOGGING_SET_LEVEL, &level).await;
             if self.known.level().as_ref() == Some(&level) || self.live.is_over() {

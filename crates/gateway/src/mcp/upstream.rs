@@ -14,10 +14,7 @@ use bartizan_transport::bridge;
 use bytes::Bytes;
 use http::Response;
 use parking_lot::Mutex as SyncMutex;
-use tokio::{
-    sync::{Mutex, MutexGuard, broadcast},
-    task::JoinHandle,
-};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
 use super::{
     Door, Message, Refusal,
@@ -74,9 +71,9 @@ pub(crate) struct UpstreamSession {
     stands_in: bool,
     /// Whether it has taken the place of the one that it stands in for.
     has_taken_over: AtomicBool,
-    live: Mutex<Option<Arc<Live>>>,
+    live: Arc<Mutex<Option<Arc<Live>>>>,
     /// How often the upstream did not begin one.
-    failures: AtomicU64,
+    failures: Arc<AtomicU64>,
     news: broadcast::Sender<Bytes>,
     /// What the lists of this session are known by, unless others ask in its place.
     lists: Option<u64>,
@@ -103,8 +100,8 @@ impl UpstreamSession {
             client: Weak::new(),
             stands_in: false,
             has_taken_over: AtomicBool::new(false),
-            live: Mutex::new(None),
-            failures: AtomicU64::new(0),
+            live: Arc::default(),
+            failures: Arc::default(),
             news: broadcast::channel(NEWS).0,
             lists: None,
             changes: AtomicU64::new(0),
@@ -149,7 +146,7 @@ impl UpstreamSession {
     /// When the upstream does not begin one, or did not for whoever asked it meanwhile.
     pub(crate) async fn live(&self, door: &Door) -> Result<Arc<Live>, Refusal> {
         let failures = self.failures.load(Ordering::Relaxed);
-        let live = door.in_time(self.live.lock()).await?;
+        let live = door.in_time(Arc::clone(&self.live).lock_owned()).await?;
         match &*live {
             Some(live) => Ok(Arc::clone(live)),
             // One after the other they would wait for as many times as they are.
@@ -163,7 +160,7 @@ impl UpstreamSession {
 
     /// A session in the place of `lost`, which may have been replaced by somebody else already.
     async fn replace(&self, door: &Door, lost: &Arc<Live>) -> Result<Arc<Live>, Refusal> {
-        let mut live = door.in_time(self.live.lock()).await?;
+        let mut live = door.in_time(Arc::clone(&self.live).lock_owned()).await?;
         if let Some(live) = &*live
             && !Arc::ptr_eq(live, lost)
         {
@@ -182,26 +179,34 @@ impl UpstreamSession {
     async fn begun(
         &self,
         door: &Door,
-        mut place: MutexGuard<'_, Option<Arc<Live>>>,
+        mut place: OwnedMutexGuard<Option<Arc<Live>>>,
     ) -> Result<Arc<Live>, Refusal> {
         if self.client.upgrade().is_some_and(|it| it.has_ended()) {
             return Err(Refusal::session_not_found());
         }
-        let begun = begin(door, &self.introduction, self.stands_in).await;
-        let begun = Arc::new(begun.inspect_err(|_| {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        })?);
-        *place = begun.kept(door);
-        let is_kept = place.is_some();
-        drop(place);
-        // What the upstream asks first is for the message of the client that one in the place of
-        // its own is begun for: that goes first.
-        if is_kept
-            && !self.stands_in
-            && let Some(restoring) = self.restore(door, &begun)
-        {
+        let (own, introduction) = (door.clone(), self.introduction.clone());
+        let (failures, stands_in) = (Arc::clone(&self.failures), self.stands_in);
+        let (known, client) = (Arc::clone(&self.known), self.client.clone());
+        // In a task of its own: whoever gives up waiting leaves the session to the next.
+        let begins = tokio::spawn(async move {
+            let begun = begin(&own, &introduction, stands_in).await;
+            let begun = Arc::new(begun.inspect_err(|_| {
+                failures.fetch_add(1, Ordering::Relaxed);
+            })?);
+            *place = begun.kept(&own);
+            // What the upstream asks first is for the message of the client that one in the place
+            // of its own is begun for: that goes first.
+            let is_told = place.is_some() && !stands_in;
+            let told = is_told.then(|| Restoring::begin(&own, &begun, &client, &known));
+            Ok((begun, told.flatten()))
+        });
+        let (begun, told) = begins.await.unwrap_or_else(|_| {
+            let text = format!("{} did not begin a session", door.service.name());
+            Err(Refusal::answer(error::INTERNAL, text))
+        })?;
+        if let Some(told) = told {
             tokio::select! {
-                _ = restoring => {}
+                _ = told => {}
                 () = door.shared.clock().sleep(RESTORING) => {}
             }
         }
@@ -209,17 +214,8 @@ impl UpstreamSession {
     }
 
     /// Has a new session know what the lost one knew, if that is anything, and nobody has seen to it.
-    pub(super) fn restore(&self, door: &Door, live: &Arc<Live>) -> Option<JoinHandle<()>> {
-        if live.is_restored.swap(true, Ordering::Relaxed) || self.known.is_empty() {
-            return None;
-        }
-        let restoring = Restoring {
-            door: door.clone(),
-            live: Arc::clone(live),
-            client: self.client.clone(),
-            known: Arc::clone(&self.known),
-        };
-        Some(tokio::spawn(restoring.run()))
+    pub(super) fn restore(&self, door: &Door, live: &Arc<Live>) {
+        Restoring::begin(door, live, &self.client, &self.known);
     }
 
     /// Sends a message in this session; once more in another if the upstream had lost it, for
