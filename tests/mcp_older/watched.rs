@@ -150,3 +150,30 @@ async fn a_stream_that_is_refused_for_another_is_asked_for_again() {
     server.hears("GET", 2).await;
     drop(listening);
 }
+
+/// Nor do the questions that come before they can listen.
+#[tokio::test]
+async fn listeners_to_a_server_that_is_away_open_no_circuit() {
+    for in_vain in ["server/discover", "initialize"] {
+        let server = Server::start("a").await;
+        server.upstream.handle(move |request| match &*rpc(request) {
+            method if method == in_vain => Reply::status(503),
+            _ => answer_of_a(request),
+        });
+        let gateway = gateway(&[("a", server.upstream.url())])
+            .set("MCP_SERVICE_A_CB_FAILURE_THRESHOLD", 2)
+            .start()
+            .await;
+        let client = Client::begin(&gateway).await;
+        let headers = [
+            ("accept", "text/event-stream"),
+            ("mcp-session-id", &*client.session),
+        ];
+        let listening = gateway.open(gateway.request(Method::GET, "/mcp", &headers, ""));
+        let listening = listening.await;
+        server.hears(in_vain, 3).await;
+        server.upstream.handle(answer_of_a);
+        client.look("a").await;
+        drop(listening);
+    }
+}

@@ -55,6 +55,8 @@ pub(crate) struct Door {
     instance: Option<Arc<str>>,
     /// Who wants to know which instance answered.
     witness: Option<Arc<Witness>>,
+    /// Whether nobody calls, and somebody listens.
+    listens: bool,
 }
 
 /// Knows which instance answered last, or failed to.
@@ -101,6 +103,15 @@ impl Door {
             deadline: None,
             instance: None,
             witness: None,
+            listens: false,
+        }
+    }
+
+    /// The same door for somebody who only listens.
+    pub(super) fn for_listening(&self) -> Self {
+        Self {
+            listens: true,
+            ..self.clone()
         }
     }
 
@@ -293,9 +304,23 @@ impl Door {
     ///
     /// When no answer came, in the words for its client.
     pub(crate) async fn send(&self, message: Message) -> Result<Response<Payload>, Refusal> {
+        self.send_as(message, false).await
+    }
+
+    /// Sends a message that comes before all others, who only listens included: theirs is no call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Door::send`].
+    pub(super) async fn send_first(&self, message: Message) -> Result<Response<Payload>, Refusal> {
+        self.send_as(message, self.listens).await
+    }
+
+    async fn send_as(&self, message: Message, listens: bool) -> Result<Response<Payload>, Refusal> {
         let timeout = self.service.timeout();
         let (deadline, priority) = (self.due(), self.priority);
-        let outbound = outbound(message, self.caller.owner, deadline, priority, &self.ids);
+        let terms = (deadline, priority, listens);
+        let outbound = outbound(message, self.caller.owner, terms, &self.ids);
         let result = self.service.call(outbound).await;
         if let Some(witness) = &self.witness {
             let endpoint = match &result {
@@ -342,7 +367,8 @@ impl Errand {
             idempotency_key: None,
         };
         let deadline = self.clock.now() + self.service.timeout();
-        let outbound = outbound(message, self.owner, deadline, Priority::Normal, &ids);
+        let terms = (deadline, Priority::Normal, false);
+        let outbound = outbound(message, self.owner, terms, &ids);
         let service = Arc::clone(&self.service);
         runtime.spawn(async move { service.call(outbound).await.map(drop) });
     }
@@ -351,8 +377,7 @@ impl Errand {
 fn outbound(
     message: Message,
     owner: Owner,
-    deadline: Instant,
-    priority: Priority,
+    (deadline, priority, listens): (Instant, Priority, bool),
     ids: &Ids,
 ) -> Outbound {
     Outbound::new(Parts {
@@ -372,6 +397,7 @@ fn outbound(
             headers: message.headers,
             owner,
             instance: message.instance,
+            listens,
         },
     })
 }

@@ -28,7 +28,7 @@ pub(super) fn attend(door: &Door, client: &Arc<ClientSession>) {
             return None;
         }
         let wanted = Wanted::new(client, door.service.id());
-        let task = follow(door.clone(), Arc::downgrade(client), wanted);
+        let task = follow(door.for_listening(), Arc::downgrade(client), wanted);
         Some(Attendance::begin(Arc::downgrade(&door.service), task))
     });
 }

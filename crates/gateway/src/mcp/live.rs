@@ -233,7 +233,7 @@ pub(super) async fn begin(
         instance: door.instance().cloned(),
         is_clients: false,
     };
-    let response = door.send(message).await?;
+    let response = door.send_first(message).await?;
     let status = response.status();
     let id = response.headers().get(MCP_SESSION_ID).cloned();
     let instance = Arc::clone(&response.body().endpoint);

@@ -36,7 +36,10 @@ mod turns;
 mod upstream;
 
 use axum::body::Body;
-use bartizan_protocol::{Batch, Envelope, Era, Kind, Version, edit, headers::MCP_SESSION_ID};
+use bartizan_protocol::{
+    Batch, Envelope, Era, Kind, Version, edit, headers::MCP_SESSION_ID,
+    method::SUBSCRIPTIONS_LISTEN,
+};
 use bartizan_transport::bridge;
 use bytes::Bytes;
 use http::{
@@ -79,7 +82,9 @@ pub(crate) async fn message(
             if let Err(refusal) = inbound::check(headers, envelope) {
                 return refuse(refusal);
             }
-            match probe::speaks_modern(door).await {
+            let listens = envelope.method() == Some(SUBSCRIPTIONS_LISTEN);
+            let listening = listens.then(|| door.for_listening());
+            match probe::speaks_modern(listening.as_ref().unwrap_or(door)).await {
                 Ok(true) => {
                     if door.service.is_process()
                         && let Err(refusal) = Box::pin(tools::check(door, headers, envelope)).await

@@ -257,6 +257,7 @@ pub(super) async fn listen(
             return refusal.response(Some(&request.id));
         }
     };
+    let door = &door.for_listening();
     let begun = async {
         let session = ask::pooled(door, client)?;
         let live = session.live(door).await?;

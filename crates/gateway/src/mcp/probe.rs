@@ -134,7 +134,7 @@ enum Found {
 }
 
 async fn ask(door: &Door) -> Result<Found, Refusal> {
-    let response = door.send(discover()).await?;
+    let response = door.send_first(discover()).await?;
     let status = response.status();
     let service = door.service.name();
     if lost::is_credential(status) {

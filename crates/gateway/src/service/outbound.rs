@@ -68,6 +68,8 @@ pub(crate) enum Form {
         owner: Owner,
         /// The instance that it must go to, if one holds its session.
         instance: Option<Arc<str>>,
+        /// Whether it is sent for somebody who only listens.
+        listens: bool,
     },
 }
 
@@ -76,16 +78,19 @@ pub(crate) enum Form {
 pub(crate) struct Owner(pub(crate) u64);
 
 impl Parts {
-    /// Whether it asks for whatever its instance may have to tell, for as long as there is one:
-    /// no call that an instance is busy with, or kept for.
+    /// Whether it asks for whatever its instance may have to tell, for as long as there is one, or
+    /// what comes before that: no call that an instance is busy with, or kept for.
     pub(crate) fn listens(&self) -> bool {
-        let Form::Message { headers, .. } = &self.form else {
+        let Form::Message {
+            headers, listens, ..
+        } = &self.form
+        else {
             return false;
         };
         let names_it = |(name, value): &(HeaderName, HeaderValue)| {
             *name == MCP_METHOD && *value == SUBSCRIPTIONS_LISTEN
         };
-        self.method == Method::GET || headers.iter().any(names_it)
+        *listens || self.method == Method::GET || headers.iter().any(names_it)
     }
 }
 
