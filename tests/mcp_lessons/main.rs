@@ -14,6 +14,7 @@ mod guide;
 mod idle;
 mod limits;
 mod repeats;
+mod returns;
 mod server;
 mod sessions;
 mod streams;

@@ -222,19 +222,28 @@ impl Door {
         if !changes_a_list(envelope) {
             return;
         }
+        self.doubt_lists();
+        self.heard_in_one(envelope);
+    }
+
+    /// Has the lists of the service asked for anew. Before a client hears of it, who then asks.
+    pub(super) fn doubt_lists(&self) {
         // Of the snapshot that counts now: whoever listens may have begun under another.
         let latest = self.shared.latest();
         let shared = latest.as_ref().unwrap_or(&self.shared);
-        // Before the client hears of it, who then asks for the list.
         shared.shelf().doubt(&self.service);
-        self.doubt_tools(envelope);
     }
 
     /// The same of a change that one session alone may know of.
-    pub(super) fn doubt_tools(&self, envelope: &Envelope<'_>) {
-        if envelope.method() == Some(method::NOTIFICATION_TOOLS_LIST_CHANGED)
-            && let Some(mcp) = self.service.mcp()
-        {
+    pub(super) fn heard_in_one(&self, envelope: &Envelope<'_>) {
+        if envelope.method() == Some(method::NOTIFICATION_TOOLS_LIST_CHANGED) {
+            self.doubt_tools();
+        }
+    }
+
+    /// Has the tools of the service asked for anew, before what they are decides about a call.
+    pub(super) fn doubt_tools(&self) {
+        if let Some(mcp) = self.service.mcp() {
             mcp.tools().doubt(self.shared.clock().now());
         }
     }

@@ -19,6 +19,7 @@ use super::{
     lost,
     news::{Attendance, Pause, Watched, listening, next},
     probe,
+    turns::all_changed,
 };
 
 /// Has the client hear the news of the door's service from now on.
@@ -94,10 +95,14 @@ impl Wanted {
 /// Follows the news of a service.
 async fn follow(door: Door, client: Weak<ClientSession>, mut wanted: Wanted) {
     let mut pause = Pause::new();
+    let mut was_away = false;
     while client.strong_count() > 0 {
         let heard = match probe::speaks_modern(&door).await {
-            Ok(true) => follow_modern(&door, &client, &mut wanted).await,
+            Ok(true) => follow_modern(&door, &client, &mut wanted, &mut was_away).await,
             Ok(false) => {
+                if std::mem::take(&mut was_away) {
+                    is_back(&door, &client);
+                }
                 let turned = door.service.mcp().map(|mcp| mcp.eras().until_modern());
                 tokio::select! {
                     () = follow_legacy(&door, &client, &mut wanted) => {}
@@ -105,12 +110,24 @@ async fn follow(door: Door, client: Weak<ClientSession>, mut wanted: Wanted) {
                 }
                 Followed::Nothing
             }
-            Err(_) => Followed::Nothing,
+            Err(_) => {
+                was_away = true;
+                Followed::Nothing
+            }
         };
         tokio::select! {
             () = wanted.changed() => {}
             () = pause.after(&door, heard == Followed::Something), if heard != Followed::InVain => {}
         }
+    }
+}
+
+/// Tells the client of a service that was away to ask for its lists.
+fn is_back(door: &Door, client: &Weak<ClientSession>) {
+    door.doubt_lists();
+    door.doubt_tools();
+    if let Some(client) = client.upgrade() {
+        all_changed().for_each(|message| client.tell(message));
     }
 }
 
@@ -162,7 +179,12 @@ async fn follow_legacy(door: &Door, client: &Weak<ClientSession>, wanted: &mut W
 /// something else needs another stream, which takes the place of the one before as soon as it says
 /// something: what stays watched is heard all the time. The client's session does not live for the
 /// sake of its news.
-async fn follow_modern(door: &Door, client: &Weak<ClientSession>, wanted: &mut Wanted) -> Followed {
+async fn follow_modern(
+    door: &Door,
+    client: &Weak<ClientSession>,
+    wanted: &mut Wanted,
+    was_away: &mut bool,
+) -> Followed {
     let mut heard = Followed::Nothing;
     let mut stream: Option<Exchange> = None;
     let mut opening = Some(open(door, client, wanted.uris.clone()).boxed());
@@ -181,10 +203,20 @@ async fn follow_modern(door: &Door, client: &Weak<ClientSession>, wanted: &mut W
             }
             opened = OptionFuture::from(opening.as_mut()), if opening.is_some() => {
                 opening = None;
-                opened.flatten().map(|(opened, said)| {
-                    stream = Some(opened);
-                    said
-                })
+                match opened {
+                    Some(Ok(Some((opened, said)))) => {
+                        stream = Some(opened);
+                        if std::mem::take(was_away) {
+                            is_back(door, client);
+                        }
+                        Some(said)
+                    }
+                    Some(Err(Away)) => {
+                        *was_away = true;
+                        None
+                    }
+                    Some(Ok(None)) | None => None,
+                }
             }
             () = wanted.changed(), if opening.is_none() => {
                 opening = Some(open(door, client, wanted.uris.clone()).boxed());
@@ -200,28 +232,43 @@ async fn follow_modern(door: &Door, client: &Weak<ClientSession>, wanted: &mut W
     }
 }
 
+/// Nobody is there who could answer.
+struct Away;
+
 /// Opens a stream of the news of an upstream of 2026-07-28, and waits for the first that it says.
+///
+/// # Errors
+///
+/// When no answer came.
 async fn open(
     door: &Door,
     client: &Weak<ClientSession>,
     uris: Vec<Box<str>>,
-) -> Option<(Exchange, Bytes)> {
-    let body = listen_request(&*client.upgrade()?, &uris)?;
-    let message = Message {
+) -> Result<Option<(Exchange, Bytes)>, Away> {
+    let Some(message) = listen_message(client, &uris) else {
+        return Ok(None);
+    };
+    let response = door.send(message).await.map_err(|_| Away)?;
+    let response = lost::look(door, response).await.map_err(|_| Away)?;
+    if response.status().is_server_error() {
+        return Err(Away);
+    }
+    probe::doubt_newer(door, &response);
+    let mut stream = listening(door, response);
+    let said = stream.next().await.and_then(Result::ok);
+    Ok(said.map(|said| (stream, said)))
+}
+
+fn listen_message(client: &Weak<ClientSession>, uris: &[Box<str>]) -> Option<Message> {
+    let body = listen_request(&*client.upgrade()?, uris)?;
+    Some(Message {
         method: Method::POST,
         class: RequestClass::Safe,
         headers: ask::mirror(&Envelope::read(&body).ok()?),
         body: body.clone(),
         instance: None,
         is_clients: false,
-    };
-    let response = lost::look(door, door.send(message).await.ok()?)
-        .await
-        .ok()?;
-    probe::doubt_newer(door, &response);
-    let mut stream = listening(door, response);
-    let said = stream.next().await?.ok()?;
-    Some((stream, said))
+    })
 }
 
 fn listen_request(client: &ClientSession, uris: &[Box<str>]) -> Option<Bytes> {

@@ -83,8 +83,9 @@ pub(crate) async fn message(
                 return refuse(refusal);
             }
             let listens = envelope.method() == Some(SUBSCRIPTIONS_LISTEN);
-            let listening = listens.then(|| door.for_listening());
-            match probe::speaks_modern(listening.as_ref().unwrap_or(door)).await {
+            // Boxed: few requests are of the kind, and all would be as large.
+            let listening = listens.then(|| Box::new(door.for_listening()));
+            match probe::speaks_modern(listening.as_deref().unwrap_or(door)).await {
                 Ok(true) => {
                     if door.service.is_process()
                         && let Err(refusal) = Box::pin(tools::check(door, headers, envelope)).await

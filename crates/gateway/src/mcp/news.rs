@@ -191,11 +191,20 @@ impl UpstreamSession {
 
 async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
     let mut pause = Pause::new();
+    let mut was_away = false;
     loop {
         let Some(strong) = session.upgrade() else {
             return;
         };
         let sent = strong.send(&door, Asks::Stream, |live| live.listen()).await;
+        let is_away = match &sent {
+            Ok((response, _)) => response.status().is_server_error(),
+            Err(_) => true,
+        };
+        if was_away && !is_away {
+            strong.is_back(&door);
+        }
+        was_away = is_away;
         drop(strong);
         let mut heard = false;
         if let Ok((response, live)) = sent {

@@ -27,6 +27,7 @@ use super::{
     news::Attendance,
     probe,
     restoring::Restoring,
+    turns::all_changed,
 };
 use crate::service::Payload;
 
@@ -171,7 +172,21 @@ impl UpstreamSession {
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
         );
-        self.begun(door, live).await
+        let begun = self.begun(door, live).await?;
+        self.is_back(door);
+        Ok(begun)
+    }
+
+    /// Notes that the upstream may be another than it was, or was away: whoever listens asks for its
+    /// lists again.
+    pub(super) fn is_back(&self, door: &Door) {
+        if self.lists.is_none() {
+            door.doubt_lists();
+        } else {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
+        door.doubt_tools();
+        all_changed().for_each(|message| self.tell(message));
     }
 
     /// Begins a session in `place`, which is empty: the first, or one that is told what the lost one
@@ -380,7 +395,7 @@ impl UpstreamSession {
             door.heard(envelope);
         } else if changes_a_list(envelope) {
             self.changes.fetch_add(1, Ordering::Relaxed);
-            door.doubt_tools(envelope);
+            door.heard_in_one(envelope);
         }
     }
 

@@ -54,6 +54,15 @@ impl Kind {
         }
     }
 
+    /// What says that such a list is another.
+    pub(super) fn changed(self) -> &'static str {
+        match self {
+            Self::Tools => method::NOTIFICATION_TOOLS_LIST_CHANGED,
+            Self::Prompts => method::NOTIFICATION_PROMPTS_LIST_CHANGED,
+            Self::Resources | Self::Templates => method::NOTIFICATION_RESOURCES_LIST_CHANGED,
+        }
+    }
+
     pub(super) fn member(self) -> &'static str {
         method::list_member(self.method()).unwrap_or_default()
     }

@@ -9,11 +9,13 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use bartizan_clock::Clock;
+use bartizan_protocol::error;
 use bartizan_transport::{
     bridge::CapabilitiesDigest,
     sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
 };
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use super::{
     list::{self, Kind, List},
@@ -196,7 +198,8 @@ pub(super) async fn listed(
             generation,
             own,
         };
-        drop(tokio::spawn(refresh(door, client.clone(), asked)));
+        let asked = tokio::spawn(refresh(door, client.clone(), asked));
+        tell_of_other(asked, client, kind, Some(Arc::clone(known)));
         return Some(Arc::clone(known));
     }
     // In a task of its own: whoever gives up waiting leaves the answer to the next.
@@ -207,8 +210,8 @@ pub(super) async fn listed(
         generation,
         own,
     };
-    let asked = tokio::spawn(refresh(door, client.clone(), asked));
-    match tokio::time::timeout(timeout, asked).await {
+    let mut asked = tokio::spawn(refresh(door, client.clone(), asked));
+    match tokio::time::timeout(timeout, &mut asked).await {
         Ok(Ok(Ok(list))) => Some(list),
         Ok(Ok(Err(reason))) => {
             tracing::warn!(service = &*name, list = kind.method(), reason, "no list");
@@ -222,9 +225,34 @@ pub(super) async fn listed(
                 ?timeout,
                 "no list in time"
             );
+            tell_of_other(asked, client, kind, known.clone());
             known
         }
     }
+}
+
+/// Tells a client on its stream that it was `served` another list than comes of what is `asked`.
+fn tell_of_other(
+    asked: JoinHandle<Result<Arc<List>, String>>,
+    client: &Client,
+    kind: Kind,
+    served: Option<Arc<List>>,
+) {
+    let Client::Legacy(client) = client else {
+        // One of 2026-07-28 hears of it on the stream that it asked for, if its service says so.
+        return;
+    };
+    let client = Arc::downgrade(client);
+    tokio::spawn(async move {
+        let Ok(Ok(list)) = asked.await else {
+            return;
+        };
+        let is_other = served.is_none_or(|served| served.joined != list.joined);
+        if is_other && let Some(client) = client.upgrade() {
+            let message = error::notification(kind.changed(), None);
+            client.tell(message);
+        }
+    });
 }
 
 /// A list that is asked for.
