@@ -177,3 +177,23 @@ async fn listeners_to_a_server_that_is_away_open_no_circuit() {
         drop(listening);
     }
 }
+
+/// A server that is begun anew may be another one.
+#[tokio::test]
+async fn a_stream_that_was_not_to_be_had_is_asked_for_again_in_another_session() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("mcp-session-id", &*client.session),
+    ];
+    let listening = gateway.open(gateway.request(Method::GET, "/mcp", &headers, ""));
+    let listening = listening.await;
+    server.hears("GET", 1).await;
+    server.forget();
+    client.look("a").await;
+    let asked = server.hears("GET", 2).await;
+    assert_eq!(asked.last().expect("two").0, "a-1");
+    drop(listening);
+}

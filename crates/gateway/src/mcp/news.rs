@@ -27,6 +27,7 @@ use super::{
     Door, Exchange, Refusal,
     ask::{self, ModernClient, Request},
     client::ClientSession,
+    live::Live,
     lost::Asks,
     raw::LISTENING,
     respond::respond,
@@ -209,8 +210,11 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
         let mut heard = false;
         if let Ok((response, live)) = sent {
             if has_no_stream(response.status()) {
-                // It has no news to tell, now or ever.
-                return std::future::pending().await;
+                // It has no news to tell in this session, now or ever.
+                if replaced(&session, &live).await.is_none() {
+                    return;
+                }
+                continue;
             }
             let mut exchange = listening(&door, response);
             while let Some(Ok(message)) = exchange.next().await {
@@ -233,14 +237,24 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
     }
 }
 
+/// Completes when another has taken the place of `live`, which the session then says in its news;
+/// with nothing when the session is gone.
+async fn replaced(session: &Weak<UpstreamSession>, live: &Arc<Live>) -> Option<()> {
+    let mut news = session.upgrade()?.news();
+    while session.upgrade()?.is_still(live).await {
+        next(&mut news).await?;
+    }
+    Some(())
+}
+
 /// Whether the answer to a `GET` means that there is nothing to be had by one, now or ever: that
 /// the server knows no such request. A 404 is no loss of the session here, which was seen to.
-/// Whatever else refuses one may be over, like the stream before it that a 409 speaks of.
+/// Whatever else refuses one may be over, like the stream before it that a 409 speaks of, or the
+/// session, which some servers know not with 400.
 fn has_no_stream(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::NOT_FOUND
+        StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_ACCEPTABLE
             | StatusCode::UNSUPPORTED_MEDIA_TYPE

@@ -177,6 +177,12 @@ impl UpstreamSession {
         Ok(begun)
     }
 
+    /// Whether the session with the upstream is this one, or none that took its place.
+    pub(super) async fn is_still(&self, live: &Arc<Live>) -> bool {
+        let now = self.live.lock().await;
+        now.as_ref().is_none_or(|now| Arc::ptr_eq(now, live))
+    }
+
     /// Notes that the upstream may be another than it was, or was away: whoever listens asks for its
     /// lists again.
     pub(super) fn is_back(&self, door: &Door) {
