@@ -133,3 +133,34 @@ async fn a_list_that_comes_late_is_told_of() {
     until(&mut stream, "tools/list_changed").await;
     assert_eq!(tools(&agent).await, ["x__late"]);
 }
+
+/// Or its clients would ask, and lose another, without end.
+#[tokio::test]
+async fn a_server_that_loses_every_session_is_told_of_once_in_a_while() {
+    let sessions = Sessions::default();
+    let server = Server::start(move |heard| {
+        let said = sessions.housekeeping(heard, |_| status(404));
+        said.unwrap_or_else(|| match (&heard.method, &*heard.rpc()) {
+            (&Method::GET, _) => status(405),
+            (_, "tools/list") => {
+                sessions.lose();
+                result(heard, &one_tool("t"))
+            }
+            _ => result(heard, &json!({})),
+        })
+    })
+    .await;
+    let gateway = variables(&server.url()).start().await;
+    let agent = Agent::of_all(&gateway).initialized().await;
+    let mut stream = listens(&agent).await;
+    for _ in 0..4 {
+        assert_eq!(tools(&agent).await, ["x__t"]);
+        agent.call("x__t").await;
+    }
+    let mut heard = until(&mut stream, "resources/list_changed").await;
+    let more = until(&mut stream, "tools/list_changed");
+    if let Ok(more) = tokio::time::timeout(Duration::from_millis(500), more).await {
+        heard.push_str(&more);
+    }
+    assert_eq!(heard.matches("tools/list_changed").count(), 1, "{heard}");
+}

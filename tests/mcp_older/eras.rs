@@ -2,7 +2,7 @@
 
 use bartizan_testkit::{Recorded, Reply};
 use bartizan_tests::Running;
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::peers::{ACCEPT, Client, Server, answer_of_a, gateway, json_of, rpc};
@@ -116,13 +116,18 @@ async fn a_server_that_goes_on_to_the_newer_revision_is_found_out() {
     server.upstream.handle(newer);
     comes_to("newer", async || older_call(&client).await).await;
 
-    // Who begins is the first to be refused.
+    // Who begins is the first to be refused, or whose session was the old server's.
     let server = Server::start("a").await;
     let gateway = crate::peers::gateway(&[("a", server.upstream.url())])
         .start()
         .await;
     comes_to("a", async || newer_call(&gateway, "/mcp/a").await).await;
+    let before = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
     server.upstream.handle(newer);
+    let call = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call",
+        "params": { "name": "look", "arguments": {} } });
+    assert_eq!(before.send(call).await.status, StatusCode::NOT_FOUND);
+    comes_to("newer", async || newer_call(&gateway, "/mcp/a").await).await;
     let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
     comes_to("newer", async || older_call(&client).await).await;
 }

@@ -237,14 +237,16 @@ async fn listen_by_get(door: Door, session: Weak<UpstreamSession>) {
     }
 }
 
-/// Completes when another has taken the place of `live`, which the session then says in its news;
-/// with nothing when the session is gone.
+/// Completes when another has taken the place of `live`; with nothing when the session is gone.
 async fn replaced(session: &Weak<UpstreamSession>, live: &Arc<Live>) -> Option<()> {
-    let mut news = session.upgrade()?.news();
-    while session.upgrade()?.is_still(live).await {
-        next(&mut news).await?;
+    let replaced = session.upgrade()?.replaced();
+    loop {
+        let again = replaced.notified();
+        if !session.upgrade()?.is_still(live).await {
+            return Some(());
+        }
+        again.await;
     }
-    Some(())
 }
 
 /// Whether the answer to a `GET` means that there is nothing to be had by one, now or ever: that

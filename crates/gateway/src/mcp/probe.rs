@@ -92,14 +92,19 @@ pub(super) fn doubt_newer(door: &Door, response: &Response<Payload>) {
 }
 
 /// The same where it refuses a message of an older revision in words that only 2026-07-28 has, or
-/// with a status that older ones have other uses for.
-pub(super) fn doubt_older(door: &Door, status: StatusCode, answer: &[u8]) {
-    let lacks = |it| it == code::INVALID_PARAMS && status == StatusCode::BAD_REQUEST;
-    if error_code(answer).is_some_and(|it| code::is_modern_error(it) || lacks(it))
+/// with a status that older ones have other uses for; whether only that has them.
+pub(super) fn doubt_older(door: &Door, status: StatusCode, answer: &[u8]) -> bool {
+    let Some(code) = error_code(answer) else {
+        return false;
+    };
+    let is_newer = code::is_modern_error(code);
+    let lacks = code == code::INVALID_PARAMS && status == StatusCode::BAD_REQUEST;
+    if (is_newer || lacks)
         && let Some(mcp) = door.service.mcp()
     {
         mcp.eras().doubt();
     }
+    is_newer
 }
 
 fn error_code(answer: &[u8]) -> Option<i64> {

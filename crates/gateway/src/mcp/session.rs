@@ -16,6 +16,7 @@ use super::{
     known::Told,
     live::Live,
     lost::{self, Asks, Says},
+    probe,
     raw::{self, EITHER, EVENTS},
     upstream::{Introduction, UpstreamSession},
 };
@@ -242,6 +243,11 @@ impl Session {
         let response = lost::look(door, response).await?;
         if self.upstream.is_none() {
             return Ok((response, None));
+        }
+        let status = response.status();
+        if status.is_client_error() && probe::doubt_older(door, status, &response.body().bytes) {
+            // A server that knows no sessions took the place of the one that had this.
+            return Err(Refusal::session_not_found());
         }
         let goes_again = match lost::says(&response, asks, &self.instance) {
             Says::Lost if asks == Asks::Nothing => return Ok((taken(response), None)),

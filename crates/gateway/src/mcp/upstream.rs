@@ -14,7 +14,7 @@ use bartizan_transport::bridge;
 use bytes::Bytes;
 use http::Response;
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
 
 use super::{
     Door, Message, Refusal,
@@ -36,6 +36,10 @@ const NEWS: usize = 256;
 /// How long who needs a session waits for it to know what the lost one knew, which may be as much as
 /// a thousand requests.
 const RESTORING: Duration = Duration::from_secs(1);
+
+/// How long after who listens was told to ask for all lists they are told again. A server that loses
+/// every session would have them ask, and lose another, without end.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a client says of itself when it begins.
 #[derive(Clone, Debug)]
@@ -80,6 +84,10 @@ pub(crate) struct UpstreamSession {
     lists: Option<u64>,
     /// How often the upstream said in this session that its lists have changed.
     changes: AtomicU64,
+    /// Until when nobody is told to ask for all lists, in nanoseconds of the gateway's clock.
+    quiet_until: AtomicU64,
+    /// Told when another session may have taken the place of the one before.
+    replaced: Arc<Notify>,
     known: Arc<Known>,
     attendance: SyncMutex<Weak<Attendance>>,
     turns: Arc<Turns>,
@@ -106,6 +114,8 @@ impl UpstreamSession {
             news: broadcast::channel(NEWS).0,
             lists: None,
             changes: AtomicU64::new(0),
+            quiet_until: AtomicU64::new(0),
+            replaced: Arc::default(),
             known: Arc::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
@@ -183,6 +193,11 @@ impl UpstreamSession {
         now.as_ref().is_none_or(|now| Arc::ptr_eq(now, live))
     }
 
+    /// Told when another may have taken the place of the session with the upstream.
+    pub(super) fn replaced(&self) -> Arc<Notify> {
+        Arc::clone(&self.replaced)
+    }
+
     /// Notes that the upstream may be another than it was, or was away: whoever listens asks for its
     /// lists again.
     pub(super) fn is_back(&self, door: &Door) {
@@ -192,7 +207,18 @@ impl UpstreamSession {
             self.changes.fetch_add(1, Ordering::Relaxed);
         }
         door.doubt_tools();
-        all_changed().for_each(|message| self.tell(message));
+        let now = door.shared.clock().now();
+        let until = (now + TELL_AGAIN).as_nanos();
+        let tells = |quiet| (quiet <= now.as_nanos()).then_some(until);
+        let relaxed = Ordering::Relaxed;
+        if self
+            .quiet_until
+            .fetch_update(relaxed, relaxed, tells)
+            .is_ok()
+        {
+            all_changed().for_each(|message| self.tell(message));
+        }
+        self.replaced.notify_waiters();
     }
 
     /// Begins a session in `place`, which is empty: the first, or one that is told what the lost one
