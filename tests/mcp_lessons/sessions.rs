@@ -57,8 +57,9 @@ async fn lesson_01_a_session_is_known_to_every_replica() {
 
 #[tokio::test]
 async fn lesson_02_a_lost_session_is_replaced_once() {
-    let ways: [fn(&Heard) -> Say; 3] = [
+    let ways: [fn(&Heard) -> Say; 4] = [
         not_found,
+        |heard| error(200, heard, -32001, "Session not found"),
         |heard| error(400, heard, -32001, "Session not found"),
         |heard| error(400, heard, -32015, "no such session"),
     ];
@@ -84,7 +85,7 @@ async fn lesson_02_a_lost_session_is_replaced_once() {
 
 #[tokio::test]
 async fn lesson_02_a_client_that_knows_no_sessions_does_not_notice_either() {
-    let (server, sessions) = keeper(|it| error(400, it, -32001, "Session not found")).await;
+    let (server, sessions) = keeper(|it| error(200, it, -32001, "Session not found")).await;
     let gateway = variables(&server.url()).start().await;
     let agent = Agent::new(&gateway);
     for lose in [false, true, false] {

@@ -135,7 +135,9 @@ while read -r line; do
   result() { echo '{"jsonrpc":"2.0","id":'$1',"result":'$2'}'; }
   elicit() { echo '{"jsonrpc":"2.0","id":"'$1'","method":"elicitation/create","params":{"message":"'$2 $1'","requestedSchema":{"type":"object","properties":{}}}}'; }
   case $line in
-    *'"initialize"'*) result "$id" '{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}';;
+    *'"initialize"'*)
+      case $line in *2025-03-26*) version=2025-03-26;; *) version=2025-11-25;; esac
+      result "$id" '{"protocolVersion":"'$version'","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}';;
     *'"tools/list"'*) result "$id" '{"tools":[{"name":"ask","inputSchema":{"type":"object"}}]}';;
     *'"server/discover"'*)
       echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"Method not found"}}';;

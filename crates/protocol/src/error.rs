@@ -37,7 +37,7 @@ mod message;
 mod status;
 
 pub use message::{ErrorMessage, notification, request, response};
-pub use status::{http_status, is_modern_error, is_session_lost};
+pub use status::{http_status, is_modern_error, is_session_lost, is_session_unknown};
 
 /// The message is not JSON.
 pub const PARSE_ERROR: i64 = -32700;

@@ -127,6 +127,16 @@ pub(super) fn says(response: &Response<Payload>, asks: Asks, instance: &str) -> 
     }
 }
 
+/// Whether a message goes again whose session an answer called lost *perhaps*, now that a ping says
+/// that it is: what must not be done twice does if the answer said just that.
+pub(super) fn goes_again(response: &Response<Payload>, asks: Asks) -> bool {
+    match asks {
+        Asks::Again | Asks::Stream => true,
+        Asks::Once => error::is_session_unknown(&response.body().bytes),
+        Asks::Nothing => false,
+    }
+}
+
 /// Whether another instance answered than this one.
 pub(super) fn is_elsewhere(response: &Response<Payload>, instance: &str) -> bool {
     *response.body().endpoint != *instance

@@ -253,7 +253,9 @@ impl Session {
             Says::Lost if asks == Asks::Nothing => return Ok((taken(response), None)),
             Says::Lost => true,
             // Boxed: few answers leave it open, and all would be as large.
-            Says::Perhaps if Box::pin(self.is_forgotten(door)).await => asks == Asks::Stream,
+            Says::Perhaps if Box::pin(self.is_forgotten(door)).await => {
+                lost::goes_again(&response, asks)
+            }
             Says::Nothing | Says::Perhaps => return Ok((response, None)),
         };
         // Without its words nobody can begin a session in the client's name: it will itself.

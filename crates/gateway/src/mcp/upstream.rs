@@ -286,7 +286,10 @@ impl UpstreamSession {
             Says::Nothing => false,
             Says::Lost => asks != Asks::Nothing,
             // Boxed: few answers leave it open, and all would be as large.
-            Says::Perhaps => Box::pin(self.may_go_again(door, &live, asks)).await,
+            Says::Perhaps => {
+                let again = lost::goes_again(&response, asks);
+                Box::pin(self.may_go_again(door, &live, again)).await
+            }
         };
         if !goes_again {
             return Ok((response, live));
@@ -299,13 +302,13 @@ impl UpstreamSession {
         Ok((response, live))
     }
 
-    /// Whether a message goes once more whose answer left open whether the session is lost. What
-    /// must not be done twice does not, though the session is: the next finds another.
-    async fn may_go_again(&self, door: &Door, live: &Arc<Live>, asks: Asks) -> bool {
+    /// Whether a message goes once more whose answer left open whether the session is lost: if it is,
+    /// and the message may go `again`. Otherwise the next finds another session.
+    async fn may_go_again(&self, door: &Door, live: &Arc<Live>, again: bool) -> bool {
         if !live.is_forgotten(door).await {
             return false;
         }
-        if asks != Asks::Stream {
+        if !again {
             live.set_over();
             // Whoever comes next tries again if this was in vain.
             let _ = self.replace(door, live).await;

@@ -46,16 +46,14 @@ pub fn is_modern_error(code: i64) -> bool {
 /// That is HTTP 404, unless its body says that the method is unknown, or a JSON-RPC error −32001 or
 /// −32015 whose message speaks of a session: both codes mean other things, too. Under a status of
 /// success it may be the error of a tool that ran and has sessions of its own, so what must not be
-/// done twice is not to be sent again for that. A 404 to a `GET` may come of a server that has no such
-/// route.
+/// done twice is not to be sent again for that alone. A 404 to a `GET` may come of a server that has no
+/// such route.
 ///
 /// A session that is lost says nothing about the health of the server, and asking again with the
 /// same session can only fail again: open a new one.
 #[must_use]
 pub fn is_session_lost(status: StatusCode, body: &[u8]) -> bool {
-    let error = edit::get(body, &["error"]).unwrap_or_default();
-    let member = |name| edit::get(error.as_bytes(), &[name]);
-    let code = member("code").and_then(|raw| raw.parse::<i64>().ok());
+    let code = edit::get(body, &["error", "code"]).and_then(|raw| raw.parse::<i64>().ok());
     if status == StatusCode::NOT_FOUND {
         return code != Some(METHOD_NOT_FOUND);
     }
@@ -65,14 +63,29 @@ pub fn is_session_lost(status: StatusCode, body: &[u8]) -> bool {
     ) {
         return false;
     }
-    member("message")
-        .and_then(edit::text)
-        .is_some_and(|message| {
-            message
-                .as_bytes()
-                .windows("session".len())
-                .any(|window| window.eq_ignore_ascii_case(b"session"))
-        })
+    message_of(body).is_some_and(|message| message.contains("session"))
+}
+
+/// Whether an error says in so many words that there is no such session, as the official SDKs and
+/// others do. What a tool says of a session of its own may well be something else.
+#[must_use]
+pub fn is_session_unknown(body: &[u8]) -> bool {
+    const WORDS: [&str; 5] = [
+        "not found",
+        "unknown",
+        "no such",
+        "does not exist",
+        "invalid",
+    ];
+    message_of(body).is_some_and(|message| {
+        message.contains("session") && WORDS.iter().any(|words| message.contains(words))
+    })
+}
+
+/// The message of an error, in small letters.
+fn message_of(body: &[u8]) -> Option<String> {
+    let message = edit::get(body, &["error", "message"])?;
+    Some(edit::text(message)?.to_ascii_lowercase())
 }
 
 #[cfg(test)]
