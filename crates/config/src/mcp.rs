@@ -8,7 +8,6 @@ use crate::{
     StdioSettings, Variable,
     placeholder::is_placeholder,
     reader::{Member, Reader, Scope},
-    redact::is_secret,
     table,
     value::{Fault, Value},
 };
@@ -272,7 +271,20 @@ pub(crate) fn is_of_the_transport(name: &HeaderName) -> bool {
     NAMES.contains(&name) || name.starts_with("content-") || name.starts_with("mcp-")
 }
 
-/// Whether this text stands in place of a credential of this name.
+/// Whether this text stands in place of a credential of this name. Fewer names are those of
+/// credentials here than where they are hidden: what is right must not be refused.
 pub(crate) fn is_missing_credential(name: &str, text: &str) -> bool {
-    is_secret(name) && !text.trim().is_empty() && is_placeholder(text)
+    const MARKS: [&str; 7] = [
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "CREDENTIAL",
+        "API_KEY",
+        "APIKEY",
+    ];
+
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let is_credential = MARKS.iter().any(|mark| name.contains(mark)) || name.ends_with("_KEY");
+    is_credential && !text.trim().is_empty() && is_placeholder(text)
 }

@@ -118,13 +118,12 @@ fn value_of_secret(word: &str) -> Option<usize> {
     };
     let named =
         end_of_secret(&folded).and_then(|end| Some(end + folded[end..].find(separator)? + 1));
-    let key = || {
-        let end = folded
-            .find(separator)
-            .filter(|end| folded[..*end].ends_with("_key"))?;
-        Some(end + 1)
-    };
-    named.or_else(key).map(begins)
+    let key = folded
+        .match_indices(separator)
+        .map(|(end, _)| end)
+        .find(|end| folded[..*end].ends_with("_key"))
+        .map(|end| end + 1);
+    named.into_iter().chain(key).min().map(begins)
 }
 
 /// `text` without what the query of a URL in it gives to a name that says so.
@@ -202,6 +201,14 @@ mod tests {
             (&["--pwd=hunter2"], "--pwd=[redacted]"),
             (&["--env=API_KEY=hunter2"], "--env=API_KEY=[redacted]"),
             (&["-e", "SIGNING_KEY=hunter2"], "-e SIGNING_KEY=[redacted]"),
+            (
+                &["--env=SIGNING_KEY=hunter_token=2"],
+                "--env=SIGNING_KEY=[redacted]",
+            ),
+            (
+                &["--header=X-Signing-Key: hunter2"],
+                "--header=X-Signing-Key: [redacted]",
+            ),
             (&["-e", "GITHUB_TOKEN"], "-e GITHUB_TOKEN"),
             (&["Cookie: sid=hunter2"], "Cookie: [redacted]"),
             (

@@ -19,7 +19,10 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
     let listed = survey.services.iter().map(|it| it.name.as_str());
     let others = survey.left_out.keys().chain(survey.wrong.keys());
     let listed: Vec<_> = listed.chain(others.map(String::as_str)).collect();
-    let configuration = configuration.knowing_listed(&listed);
+    let configuration = match configuration.registries.is_empty() {
+        true => configuration,
+        false => configuration.knowing_listed(&listed),
+    };
     let left_out = survey.left_out.into_values();
     let warnings: Vec<_> = left_out.chain(survey.warnings).collect();
     if let Some(wrong) = survey.wrong.into_values().reduce(Errors::and) {

@@ -101,7 +101,7 @@ impl Authorize {
     /// enterprises that manage what their users may reach. The client may be nobody in
     /// particular.
     ///
-    /// Without an [provider](Identity::exchanged_at) the JWT itself is shown, and only to the
+    /// Without a [provider](Identity::exchanged_at) the JWT itself is shown, and only to the
     /// first issuer that the resource names, unless [`issuer`](AuthorizeBuilder::issuer) says which.
     pub fn identity(resource: impl Into<String>, identity: Identity) -> AuthorizeBuilder {
         AuthorizeBuilder::new(resource.into(), Way::Identity(identity))

@@ -38,10 +38,9 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Whether this is the issuer that gets to see what the operator has; the first one is from then
-    /// on.
-    pub(crate) fn is_bound_to(&mut self, issuer: &str) -> bool {
-        self.bound.get_or_insert_with(|| issuer.to_owned()) == issuer
+    /// Whether this is the issuer that gets to see what the operator has.
+    pub(crate) fn is_bound_to(&self, issuer: &str) -> bool {
+        self.bound.as_deref() == Some(issuer)
     }
 }
 

@@ -39,6 +39,7 @@ impl<S: TokenClient> Flight<'_, S> {
             return self.renew(memory).await;
         };
         let (found, scopes) = self.discover(&challenge, &mut memory).await?;
+        self.bind(&found.server, &mut memory);
         self.keep(&memory).await;
         let now = self.clock.now();
         let just_refreshed = memory.refreshed.is_some_and(|at| now - at < REFRESHED);
@@ -50,6 +51,18 @@ impl<S: TokenClient> Flight<'_, S> {
             }
         }
         self.ask(&found, &mut memory, scopes).await
+    }
+
+    /// Has what the operator has be shown to this issuer, if there is none yet, or none but this may
+    /// be dealt with. Before anything is shown, as an issuer that refuses has seen it as well.
+    fn bind(&self, server: &Server, memory: &mut Memory) {
+        let shows_token =
+            matches!(&self.config.way, Way::Identity(identity) if identity.provider.is_none());
+        let shows = self.config.client.is_some() || shows_token;
+        let bound = &mut memory.saved.bound;
+        if shows && (bound.is_none() || self.config.issuer.is_some()) {
+            *bound = Some(server.issuer.clone());
+        }
     }
 
     /// Replaces a token that has grown old, which nobody has refused.

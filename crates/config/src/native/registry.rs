@@ -147,6 +147,9 @@ fn in_seconds(file: &mut File<'_>, key: &str, balancing: &mut Node<'_>) {
         if !matches!(&*member.key, "health_check_interval" | "timeout") {
             return true;
         }
+        if member.value.is_null() {
+            return true;
+        }
         if let Value::Text(text) = &mut member.value.value {
             *text = Cow::Owned(in_units(Kind::Seconds, text).into_owned());
         }

@@ -15,6 +15,19 @@ pub(crate) type Shown = BTreeMap<String, Box<RawValue>>;
 /// Whose members all are secrets: only their names are shown.
 const HOLDERS: [&str; 4] = ["env_vars", "env", "environment", "headers"];
 
+/// What may make something of a member hidden, besides the names of secrets.
+const NAMED: [&str; 9] = [
+    "env_vars",
+    "env",
+    "environment",
+    "headers",
+    "command",
+    "args",
+    "health_url",
+    "_key",
+    "-key",
+];
+
 /// What a registry says of an instance, each member byte for byte unless it holds a secret.
 pub(crate) fn shown(entry: &Entry) -> Shown {
     let read = |raw: &Arc<str>| serde_json::from_str::<Shown>(raw).ok();
@@ -77,17 +90,18 @@ fn described(entry: &Entry) -> Shown {
 fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
     let text = value.get().to_ascii_lowercase();
     let is_scalar = !text.starts_with(['{', '[']);
-    let is_plain = !is_secret(name)
-        && !is_holder(name)
-        && !matches!(name, "command" | "args" | "health_url")
-        && !text.contains(['@', '?', '#'])
-        && (is_scalar || !is_secret(&text) && !HOLDERS.iter().any(|word| text.contains(word)));
-    if is_plain {
+    let names_some = || is_secret(&text) || NAMED.iter().any(|word| text.contains(word));
+    // Told from the text, as of two members of one name only the last is seen in a value.
+    let may_hide = is_secret(name)
+        || NAMED.iter().any(|word| name.eq_ignore_ascii_case(word))
+        || text.contains(['@', '?', '#', '\\'])
+        || !is_scalar && names_some();
+    if !may_hide {
         return value;
     }
     match serde_json::from_str::<Value>(value.get()) {
         Ok(parsed) => match visible(name, parsed.clone()) {
-            same if same == parsed => value,
+            same if is_scalar && same == parsed => value,
             shown => raw(&shown),
         },
         Err(_) => raw(&json!(HIDDEN)),
@@ -183,6 +197,8 @@ mod tests {
             "metadata": {
                 "nested": {"password": "hunter7", "zone": "b"},
                 "more": {"Headers": {"X": "hunter14"}, "ENV": {"B": "hunter15"}},
+                "signing_key": "hunter17",
+                "deep": [{"args": ["--key", "hunter18"]}],
             },
             "health_url": "http://a/health?key=hunter8",
             "docs": "https://a/docs?v=1&sig=hunter16",
@@ -239,6 +255,14 @@ mod tests {
         let hidden = "server --header Authorization: [redacted] [redacted] -v --key=[redacted] token: [redacted]";
         assert_eq!(shown["command"], hidden);
         assert_eq!(shown.to_string().find("hunter"), None);
+    }
+
+    #[test]
+    fn what_is_written_otherwise_or_twice_is_hidden_as_well() {
+        let text = r#"{"id":"a","endpoint":"http://a:1","metadata":{"\u0074oken":"hunter1","env":{"A":"hunter2"},"env":{}}}"#;
+        let (entry, _) = Entry::from_json(text, None).unwrap();
+        let shown = serde_json::to_string(&shown(&entry)).unwrap();
+        assert!(!shown.contains("hunter"), "{shown}");
     }
 
     #[test]

@@ -187,11 +187,11 @@ impl Service {
     /// Stops its processes, if it has any, and waits for them, and for a refresh token that is
     /// being replaced.
     pub(crate) async fn close(&self) {
-        self.rest();
-        // Nobody waits for its first answer any more.
+        // Nobody waits for its first answer any more, which would have its instances probed.
         if let Some(source) = &self.source {
             source.stop();
         }
+        self.rest();
         let endpoints = self.balancer.snapshot().into_iter();
         let endpoints = endpoints.filter_map(|it| self.balancer.service(&it.id));
         let hosts = endpoints.filter_map(|endpoint| endpoint.host().cloned());

@@ -70,16 +70,16 @@ pub fn is_session_lost(status: StatusCode, body: &[u8]) -> bool {
 /// others do. What a tool says of a session of its own may well be something else.
 #[must_use]
 pub fn is_session_unknown(body: &[u8]) -> bool {
-    const WORDS: [&str; 5] = [
-        "not found",
-        "unknown",
-        "no such",
-        "does not exist",
-        "invalid",
+    const WORDS: [&str; 7] = [
+        "session not found",
+        "session id not found",
+        "session does not exist",
+        "unknown session",
+        "no such session",
+        "invalid session id",
+        "no valid session",
     ];
-    message_of(body).is_some_and(|message| {
-        message.contains("session") && WORDS.iter().any(|words| message.contains(words))
-    })
+    message_of(body).is_some_and(|message| WORDS.iter().any(|words| message.contains(words)))
 }
 
 /// The message of an error, in small letters.
@@ -97,6 +97,31 @@ mod tests {
         },
         *,
     };
+
+    #[test]
+    fn what_a_tool_says_of_its_own_session_is_no_unknown_session() {
+        let says = |message: &str| {
+            let error = format!(r#"{{"code":-32001,"message":"{message}"}}"#);
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{error}}}"#);
+            is_session_unknown(body.as_bytes())
+        };
+        for message in [
+            "Session not found",
+            "Bad Request: No valid session ID provided",
+            "no such session: 7",
+        ] {
+            assert!(says(message), "{message}");
+        }
+        for message in [
+            "session invalidated after checkout",
+            "session closed: item not found",
+            "browser session closed",
+            "not found",
+        ] {
+            assert!(!says(message), "{message}");
+        }
+        assert!(!is_session_unknown(b"{}"));
+    }
 
     #[test]
     fn statuses_of_the_eras() {

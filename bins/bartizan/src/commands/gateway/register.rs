@@ -2,8 +2,7 @@ use std::{path::Path, time::UNIX_EPOCH};
 
 use bartizan_clock::Clock;
 use bartizan_config::{
-    Configuration, NativeRegistry, Registered, RegisteredKind, RegistrySettings, printable,
-    variable_prefix,
+    Configuration, NativeRegistry, RegistrySettings, printable, variable_prefix,
 };
 use bartizan_discovery::{Entry, Registry, RegistryStore};
 use bartizan_gateway::RESERVED_TEMPLATES;
@@ -165,13 +164,12 @@ fn check_configured(
         }
         check_variables(template, listed)?;
     }
-    let described = Registered::new(template, RegisteredKind::Mcp, registry);
-    match configuration.registered(&described) {
-        Ok(_) => Ok(()),
-        Err(errors) => {
-            let problems = errors.problems().iter().map(ToString::to_string);
-            Err(Trouble::Usage(problems.collect::<Vec<_>>().join("; ")))
-        }
+    match configuration.configured_as(template) {
+        Some(other) => Err(Trouble::Usage(format!(
+            "Service {template}: has the variables of service {other}, which is configured: a registry \
+             cannot list it as well"
+        ))),
+        None => Ok(()),
     }
 }
 
