@@ -30,9 +30,10 @@ pub(crate) struct Synced {
     /// Instances as `service/id`.
     pub(crate) added: Vec<String>,
     pub(crate) removed: Vec<String>,
-    /// Why a registry or another source could not be used, if one could not; what it said before
-    /// stands.
+    /// Why a registry could not be used, if one could not; what it said before stands.
     pub(crate) error: Option<Arc<str>>,
+    /// Why other sources found nothing; what they said before stands.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// How much there is in all registries.
@@ -211,8 +212,8 @@ impl Works {
     pub(crate) async fn sync(self: &Arc<Self>) -> Synced {
         let (before, known) = self.inventory();
         let registries = self.registries();
-        let (files, others) = join(registries.look(), self.look_elsewhere()).await;
-        let error = files.err().or(others.err());
+        let (files, warnings) = join(registries.look(), self.look_elsewhere()).await;
+        let error = files.err();
         self.apply_registries_at_home().await;
         let (after, found) = self.inventory();
         let sorted = |names: std::collections::hash_set::Difference<'_, String, _>| {
@@ -226,21 +227,17 @@ impl Works {
             added: sorted(found.difference(&known)),
             removed: sorted(known.difference(&found)),
             error,
+            warnings,
         }
     }
 
-    /// Has the sources look now that instances of services are found by.
-    ///
-    /// # Errors
-    ///
-    /// Why one of them found nothing; what it said before stands.
-    async fn look_elsewhere(&self) -> Result<(), Arc<str>> {
+    /// Has the sources look now that instances of services are found by; why some found nothing.
+    async fn look_elsewhere(&self) -> Vec<String> {
         let services: Vec<_> = self.current().load().catalog().iter().cloned().collect();
         let looks = services.into_iter();
         let looks = looks.map(|service| async move { service.look().await });
-        // All are waited for, whatever is wrong with one.
-        let mut looked = join_all(looks).await.into_iter();
-        looked.try_for_each(|found| found.map_err(Arc::from))
+        let looked = join_all(looks).await.into_iter();
+        looked.filter_map(Result::err).collect()
     }
 
     async fn apply_registries_at_home(self: &Arc<Self>) {

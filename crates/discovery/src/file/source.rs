@@ -313,6 +313,10 @@ async fn run(
                 }
             };
         }
+        // Whatever the reason to look now, and not at half of a file.
+        if let Some(changes) = changes.as_ref().filter(|it| it.is_being_written()) {
+            settle(changes, clock).await;
+        }
         reading.look().await;
         for reply in waiting.drain(..) {
             let reply: oneshot::Sender<RegistryState> = reply;

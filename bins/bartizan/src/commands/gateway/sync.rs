@@ -55,13 +55,14 @@ pub(super) async fn sync(source: &cli::Source, arguments: &cli::Sync) -> Result<
             after,
             added,
             removed,
+            warnings,
             error,
         } = &looked;
         report.json(
             &target,
             json!({
                 "before": before.json(), "after": after.json(),
-                "added": added, "removed": removed, "error": error,
+                "added": added, "removed": removed, "warnings": warnings, "error": error,
             }),
         )?;
         return looked.outcome();
@@ -72,6 +73,9 @@ pub(super) async fn sync(source: &cli::Source, arguments: &cli::Sync) -> Result<
         for name in names {
             let _ = writeln!(text, "{sign} {}", printable(name));
         }
+    }
+    for warning in &looked.warnings {
+        let _ = writeln!(text, "warning: {}", printable(warning));
     }
     if matches!(target, Target::File { .. }) {
         let _ = writeln!(
@@ -91,6 +95,7 @@ struct Looked {
     after: Totals,
     added: Vec<String>,
     removed: Vec<String>,
+    warnings: Vec<String>,
     error: Option<String>,
 }
 
@@ -109,6 +114,7 @@ impl Looked {
             after: Totals::from_json(&answer["after"]),
             added: names(&answer["added"]),
             removed: names(&answer["removed"]),
+            warnings: names(&answer["warnings"]),
             error: answer["detail"].as_str().map(str::to_owned),
         }
     }

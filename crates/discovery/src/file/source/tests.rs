@@ -269,6 +269,7 @@ async fn half_of_a_file_that_is_being_written_does_not_count() {
         assert!(!meanwhile.stale);
         return told(&mut a, &["http://one:80", "http://three:80"]).await;
     }
+    panic!("five writers took longer than is waited for one");
 }
 
 #[tokio::test]

@@ -319,8 +319,7 @@ pub(super) async fn heartbeat(
         ),
         (
             status = 500,
-            description = "A registry is broken, or another source found nothing; what it said \
-                before stands.",
+            description = "A registry is broken; what it said before stands.",
             body = Synced,
         ),
     ),
@@ -348,6 +347,7 @@ pub(super) async fn sync(
         after: totals(synced.after),
         added: synced.added,
         removed: synced.removed,
+        warnings: synced.warnings,
         detail: synced.error.map(|error| format!("Sync failed: {error}")),
     };
     detail::json(status, &answer)

@@ -303,6 +303,8 @@ pub(crate) struct Synced {
     pub(crate) added: Vec<String>,
     /// Instances that are gone, as `template/id`.
     pub(crate) removed: Vec<String>,
+    /// Why names, engines or clusters found nothing; what they said before stands.
+    pub(crate) warnings: Vec<String>,
     /// Why a registry could not be used; what it said before stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
