@@ -134,6 +134,41 @@ async fn a_list_that_comes_late_is_told_of() {
     assert_eq!(tools(&agent).await, ["x__late"]);
 }
 
+/// What one of them knew alone is gone with its session.
+#[tokio::test]
+async fn clients_share_the_lists_of_a_server_that_was_begun_anew() {
+    let (sessions, tool) = (Arc::new(Sessions::default()), Arc::new(Mutex::new("t0")));
+    let own = (Arc::clone(&sessions), Arc::clone(&tool));
+    let server = Server::start(move |heard| {
+        let said = own.0.housekeeping(heard, |_| status(404));
+        said.unwrap_or_else(|| match (&heard.method, &*heard.rpc()) {
+            (&Method::GET, _) => status(405),
+            (_, "tools/list") => result(heard, &one_tool(*own.1.lock())),
+            _ => result(heard, &json!({})),
+        })
+    })
+    .await;
+    let gateway = variables(&server.url()).start().await;
+    let agent = Agent::of_all(&gateway).initialized().await;
+    let other = Agent::of_all(&gateway).initialized().await;
+    for it in [&agent, &other] {
+        assert_eq!(tools(it).await, ["x__t0"]);
+        it.call("x__t0").await;
+    }
+    let asked = || {
+        let heard = server.heard().into_iter();
+        heard.filter(|it| it.rpc() == "tools/list").count()
+    };
+    let before = asked();
+    *tool.lock() = "t1";
+    sessions.lose();
+    agent.call("x__t0").await;
+    for it in [&agent, &other, &agent] {
+        assert_eq!(tools(it).await, ["x__t1"]);
+    }
+    assert_eq!(asked(), before + 1);
+}
+
 /// Or its clients would ask, and lose another, without end.
 #[tokio::test]
 async fn a_server_that_loses_every_session_is_told_of_once_in_a_while() {

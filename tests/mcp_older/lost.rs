@@ -1,10 +1,14 @@
 //! What becomes of a session that its server has lost, and of what was said in it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bartizan_clock::Clock;
 use bartizan_testkit::Reply;
 use http::Method;
+use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::peers::{Client, Server, answer, answer_of_a, gateway, rpc};
@@ -247,16 +251,45 @@ async fn a_call_does_not_wait_for_all_that_its_new_session_is_to_know() {
 #[tokio::test]
 async fn a_session_that_was_begun_for_who_gave_up_is_there_for_the_next() {
     let server = Server::start("a").await;
-    server.upstream.handle(|request| {
-        let reply = answer_of_a(request);
+    let age = Arc::clone(&server.age);
+    server.upstream.handle(move |request| {
+        let reply = answer("a", age.load(Ordering::Relaxed), request);
         let takes_its_time = rpc(request) == "initialize";
         reply.after(Duration::from_millis(if takes_its_time { 400 } else { 0 }))
     });
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;
     let client = Client::begin(&gateway).await;
-    let impatient = tokio::time::timeout(Duration::from_millis(150), client.look("a"));
-    assert!(impatient.await.is_err());
+    let gives_up = async |begun: usize| {
+        tokio::select! {
+            () = client.look("a") => panic!("an answer"),
+            _ = server.hears("initialize", begun) => {}
+        }
+    };
+    gives_up(1).await;
     client.look("a").await;
     assert_eq!(server.heard("initialize").len(), 1);
     assert_eq!(server.heard("tools/call").len(), 1);
+
+    // Who listens hears that another has begun, whoever it was begun for.
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("mcp-session-id", &*client.session),
+    ];
+    let listens = gateway.request(Method::GET, "/mcp", &headers, "");
+    let mut stream = gateway.open(listens).await.into_body();
+    server.hears("GET", 1).await;
+    let begun = server.heard("initialize").len();
+    server.forget();
+    gives_up(begun + 1).await;
+    let told = async {
+        loop {
+            let frame = stream.frame().await.expect("a stream").expect("no error");
+            let text = frame.into_data().unwrap_or_default();
+            if String::from_utf8_lossy(&text).contains("tools/list_changed") {
+                break;
+            }
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await;
+    told.expect("told of the lists");
 }

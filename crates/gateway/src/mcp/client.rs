@@ -17,7 +17,8 @@ use super::{
     news::Attendance,
     questions::{Asked, Origin, Questions},
     talk::Outgoing,
-    upstream::{Introduction, OwnLists, UpstreamSession},
+    tidings::OwnLists,
+    upstream::{Introduction, UpstreamSession},
 };
 
 /// How much news a client may fall behind before it misses some.

@@ -30,6 +30,7 @@ mod restoring;
 mod session;
 mod subscribed;
 mod talk;
+mod tidings;
 pub(crate) mod tool;
 mod tools;
 mod turns;

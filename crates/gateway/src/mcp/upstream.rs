@@ -19,7 +19,6 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
 use super::{
     Door, Message, Refusal,
     ask::{self, Turns, fresh_id},
-    call::changes_a_list,
     client::ClientSession,
     known::{Known, Told},
     live::{Live, answer, begin, result_of},
@@ -27,19 +26,13 @@ use super::{
     news::Attendance,
     probe,
     restoring::Restoring,
-    turns::all_changed,
+    tidings::{OwnLists, Tidings},
 };
 use crate::service::Payload;
 
-/// How much news a listener may fall behind before it misses some.
-const NEWS: usize = 256;
 /// How long who needs a session waits for it to know what the lost one knew, which may be as much as
 /// a thousand requests.
 const RESTORING: Duration = Duration::from_secs(1);
-
-/// How long after who listens was told to ask for all lists they are told again. A server that loses
-/// every session would have them ask, and lose another, without end.
-const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a client says of itself when it begins.
 #[derive(Clone, Debug)]
@@ -79,27 +72,10 @@ pub(crate) struct UpstreamSession {
     live: Arc<Mutex<Option<Arc<Live>>>>,
     /// How often the upstream did not begin one.
     failures: Arc<AtomicU64>,
-    news: broadcast::Sender<Bytes>,
-    /// What the lists of this session are known by, unless others ask in its place.
-    lists: Option<u64>,
-    /// How often the upstream said in this session that its lists have changed.
-    changes: AtomicU64,
-    /// Until when nobody is told to ask for all lists, in nanoseconds of the gateway's clock.
-    quiet_until: AtomicU64,
-    /// Told when another session may have taken the place of the one before.
-    replaced: Arc<Notify>,
+    tidings: Arc<Tidings>,
     known: Arc<Known>,
     attendance: SyncMutex<Weak<Attendance>>,
     turns: Arc<Turns>,
-}
-
-/// Lists that may be those of one session alone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OwnLists {
-    /// What they are known by.
-    pub(super) key: u64,
-    /// How often they have changed.
-    pub(super) changes: u64,
 }
 
 impl UpstreamSession {
@@ -111,11 +87,7 @@ impl UpstreamSession {
             has_taken_over: AtomicBool::new(false),
             live: Arc::default(),
             failures: Arc::default(),
-            news: broadcast::channel(NEWS).0,
-            lists: None,
-            changes: AtomicU64::new(0),
-            quiet_until: AtomicU64::new(0),
-            replaced: Arc::default(),
+            tidings: Arc::new(Tidings::new(None)),
             known: Arc::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
@@ -124,9 +96,10 @@ impl UpstreamSession {
 
     /// One of this client alone.
     pub(crate) fn of(client: &Arc<ClientSession>) -> Self {
+        let lists = (!client.only_listens()).then(|| fastrand::u64(..));
         Self {
             client: Arc::downgrade(client),
-            lists: (!client.only_listens()).then(|| fastrand::u64(..)),
+            tidings: Arc::new(Tidings::new(lists)),
             ..Self::new(client.introduction().clone())
         }
     }
@@ -178,13 +151,12 @@ impl UpstreamSession {
             return Ok(Arc::clone(live));
         }
         *live = None;
+        self.tidings.lose();
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
         );
-        let begun = self.begun(door, live).await?;
-        self.is_back(door);
-        Ok(begun)
+        self.begun(door, live).await
     }
 
     /// Whether the session with the upstream is this one, or none that took its place.
@@ -195,30 +167,13 @@ impl UpstreamSession {
 
     /// Told when another may have taken the place of the session with the upstream.
     pub(super) fn replaced(&self) -> Arc<Notify> {
-        Arc::clone(&self.replaced)
+        self.tidings.replaced()
     }
 
     /// Notes that the upstream may be another than it was, or was away: whoever listens asks for its
     /// lists again.
     pub(super) fn is_back(&self, door: &Door) {
-        if self.lists.is_none() {
-            door.doubt_lists();
-        } else {
-            self.changes.fetch_add(1, Ordering::Relaxed);
-        }
-        door.doubt_tools();
-        let now = door.shared.clock().now();
-        let until = (now + TELL_AGAIN).as_nanos();
-        let tells = |quiet| (quiet <= now.as_nanos()).then_some(until);
-        let relaxed = Ordering::Relaxed;
-        if self
-            .quiet_until
-            .fetch_update(relaxed, relaxed, tells)
-            .is_ok()
-        {
-            all_changed().for_each(|message| self.tell(message));
-        }
-        self.replaced.notify_waiters();
+        self.tidings.is_back(door);
     }
 
     /// Begins a session in `place`, which is empty: the first, or one that is told what the lost one
@@ -234,6 +189,7 @@ impl UpstreamSession {
         let (own, introduction) = (door.clone(), self.introduction.clone());
         let (failures, stands_in) = (Arc::clone(&self.failures), self.stands_in);
         let (known, client) = (Arc::clone(&self.known), self.client.clone());
+        let tidings = Arc::clone(&self.tidings);
         // In a task of its own: whoever gives up waiting leaves the session to the next.
         let begins = tokio::spawn(async move {
             let begun = begin(&own, &introduction, stands_in).await;
@@ -241,6 +197,9 @@ impl UpstreamSession {
                 failures.fetch_add(1, Ordering::Relaxed);
             })?);
             *place = begun.kept(&own);
+            if place.is_some() {
+                tidings.has_begun(&own);
+            }
             // What the upstream asks first is for the message of the client that one in the place
             // of its own is begun for: that goes first.
             let is_told = place.is_some() && !stands_in;
@@ -426,30 +385,22 @@ impl UpstreamSession {
     /// Notes what a message of the upstream's says about what is known of it: of the lists of this
     /// session alone, if only its client asks for lists in it.
     pub(super) fn heard(&self, door: &Door, envelope: &Envelope<'_>) {
-        if self.lists.is_none() {
-            door.heard(envelope);
-        } else if changes_a_list(envelope) {
-            self.changes.fetch_add(1, Ordering::Relaxed);
-            door.heard_in_one(envelope);
-        }
+        self.tidings.heard(door, envelope);
     }
 
     /// The lists of this session, once it was told that they have changed: they may be no other's.
     pub(super) fn own_lists(&self) -> Option<OwnLists> {
-        let changes = self.changes.load(Ordering::Relaxed);
-        self.lists
-            .filter(|_| changes > 0)
-            .map(|key| OwnLists { key, changes })
+        self.tidings.own_lists()
     }
 
     /// Passes on what the upstream said to nobody in particular.
     pub(crate) fn tell(&self, message: Bytes) {
-        let _ = self.news.send(message);
+        self.tidings.tell(message);
     }
 
     /// What the upstream says to nobody in particular from now on.
     pub(crate) fn news(&self) -> broadcast::Receiver<Bytes> {
-        self.news.subscribe()
+        self.tidings.news()
     }
 
     /// Has the upstream send every log message, so that each request can have its own level.

@@ -23,11 +23,8 @@ use super::{
 };
 use crate::{
     mcp::{
-        Door, Refusal,
-        ask::Client,
-        client::ClientSession,
-        follow, house,
-        upstream::{Introduction, OwnLists},
+        Door, Refusal, ask::Client, client::ClientSession, follow, house, tidings::OwnLists,
+        upstream::Introduction,
     },
     service::Service,
 };
