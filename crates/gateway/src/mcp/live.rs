@@ -101,12 +101,17 @@ impl Live {
         is_there.then(|| Arc::clone(self))
     }
 
-    /// What an answer says of the session.
+    /// What an answer says of the session; that it is lost is noted.
     pub(super) fn says(&self, response: &Response<Payload>, asks: Asks) -> Says {
         if self.id.is_none() {
             return Says::Nothing;
         }
-        lost::says(response, asks, &self.instance)
+        let says = lost::says(response, asks, &self.instance);
+        // Another instance may not know it where the one that began it does.
+        if says == Says::Lost && !lost::is_elsewhere(response, &self.instance) {
+            self.set_over();
+        }
+        says
     }
 
     /// Whether the upstream says of a ping that it does not know the session.

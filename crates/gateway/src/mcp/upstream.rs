@@ -253,9 +253,6 @@ impl UpstreamSession {
         if !goes_again {
             return Ok((response, live));
         }
-        if !lost::is_elsewhere(&response, &live.instance()) {
-            live.set_over();
-        }
         let live = self.replace(door, &live).await?;
         let response = lost::look(door, door.send(message(&live)).await?).await?;
         Ok((response, live))
@@ -268,7 +265,6 @@ impl UpstreamSession {
             return false;
         }
         if !again {
-            live.set_over();
             // Whoever comes next tries again if this was in vain.
             let _ = self.replace(door, live).await;
             return false;
@@ -333,7 +329,6 @@ impl UpstreamSession {
             let response = door.send(live.aside(body.clone())).await.ok()?;
             let response = lost::look(door, response).await.ok()?;
             if may_be_lost && live.says(&response, Asks::Again) == Says::Lost {
-                live.set_over();
                 // The one in its place may have subscribed already, as the lost one had.
                 live = self.replace(door, &live).await.ok()?;
                 continue;
