@@ -1,10 +1,14 @@
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Weak},
+};
 
 use bartizan_clock::Instant;
-use bartizan_protocol::{edit, method};
+use bartizan_protocol::{edit, error, method};
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 
-use crate::mcp::{Door, ask::Client, pages};
+use crate::mcp::{Door, ask::Client, client::ClientSession, pages};
 
 /// A list, as it was at one time.
 #[derive(Debug)]
@@ -15,6 +19,23 @@ pub(super) struct List {
     pub(super) fresh_until: Instant,
     /// The count of changes that the service had announced.
     pub(super) generation: u64,
+    /// Who was told that it is another than what they were served.
+    pub(super) told: Mutex<Vec<Weak<ClientSession>>>,
+}
+
+impl List {
+    /// Tells a client, which was served another, to ask for it: once, however often it was.
+    pub(super) fn tell(&self, client: &Arc<ClientSession>, kind: Kind) {
+        {
+            let mut told = self.told.lock();
+            if told.iter().any(|it| it.as_ptr() == Arc::as_ptr(client)) {
+                return;
+            }
+            told.retain(|it| it.strong_count() > 0);
+            told.push(Arc::downgrade(client));
+        }
+        client.tell(error::notification(kind.changed(), None));
+    }
 }
 
 #[derive(Debug)]

@@ -9,7 +9,6 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use bartizan_clock::Clock;
-use bartizan_protocol::error;
 use bartizan_transport::{
     bridge::CapabilitiesDigest,
     sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
@@ -246,8 +245,7 @@ fn tell_of_other(
         };
         let is_other = served.is_none_or(|served| served.joined != list.joined);
         if is_other && let Some(client) = client.upgrade() {
-            let message = error::notification(kind.changed(), None);
-            client.tell(message);
+            list.tell(&client, kind);
         }
     });
 }
@@ -282,6 +280,7 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, 
         joined,
         fresh_until: door.shared.clock().now() + FRESH,
         generation,
+        told: Mutex::default(),
     });
     // A session that was told of its first change meanwhile may have said what is its alone.
     let key = |own: Option<OwnLists>| own.map(|own| own.key);
