@@ -1,5 +1,7 @@
 //! Servers that become ones of another era.
 
+use std::time::Duration;
+
 use bartizan_testkit::{Recorded, Reply};
 use bartizan_tests::Running;
 use http::{Method, StatusCode};
@@ -97,6 +99,42 @@ async fn a_server_that_goes_back_to_an_older_revision_is_found_out() {
     comes_to("a", async || older_call(&at_one).await).await;
     let anew = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
     comes_to("a", async || older_call(&anew).await).await;
+}
+
+/// The code and the status are those of a newer server that lacks something, too.
+#[tokio::test]
+async fn nobody_waits_for_what_a_client_asks_wrongly() {
+    for path in ["/mcp", "/mcp/a"] {
+        let server = Server::start("a").await;
+        let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+        let client = Client::begin_at(&gateway, path, "2025-06-18").await;
+        comes_to("a", async || newer_call(&gateway, path).await).await;
+        server.upstream.handle(|request| match &*rpc(request) {
+            "server/discover" => Reply::hang(),
+            "tools/call" => {
+                let error = json!({ "code": -32602, "message": "no" });
+                let id = &json_of(request)["id"];
+                let body = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+                Reply::json(body.to_string()).with_status(400)
+            }
+            _ => answer_of_a(request),
+        });
+        let asked = server.heard("server/discover").len();
+        let calls = async {
+            for _ in 0..3 {
+                let refused = older_call(&client).await;
+                assert_eq!(refused["error"]["code"], -32602, "{path}: {refused}");
+                let refused = newer_call(&gateway, path).await;
+                assert_eq!(refused["error"]["code"], -32602, "{path}: {refused}");
+            }
+        };
+        let calls = tokio::time::timeout(Duration::from_secs(10), calls).await;
+        calls.unwrap_or_else(|_| panic!("{path}: no answer"));
+        assert_eq!(
+            server.hears("server/discover", asked + 1).await.len(),
+            asked + 1
+        );
+    }
 }
 
 #[tokio::test]

@@ -155,6 +155,16 @@ impl Door {
         }
     }
 
+    /// The same door for what the caller does not wait for.
+    pub(super) fn aside(&self) -> Self {
+        Self {
+            deadline: None,
+            instance: None,
+            witness: None,
+            ..self.clone()
+        }
+    }
+
     /// The same door for the gateway itself, on nobody's behalf.
     pub(crate) fn for_house(&self) -> Self {
         let mut door = self.clone();

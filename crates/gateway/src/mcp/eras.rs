@@ -20,6 +20,9 @@ pub(crate) struct Eras {
     turned: Notify,
     /// How often nobody answered who was asked.
     failures: AtomicU64,
+    /// Until when it is not asked for what may be its client's fault, in nanoseconds of the
+    /// gateway's clock.
+    unquestioned: AtomicU64,
 }
 
 /// Nobody asked, no, yes or perhaps no.
@@ -40,6 +43,9 @@ const BELIEVE_NO: Duration = Duration::from_secs(300);
 
 /// How long what is but a guess is gone by.
 const BELIEVE_GUESS: Duration = Duration::from_secs(2);
+
+/// How often at most it is asked for what may be its client's fault: such a client may go on.
+const QUESTION: Duration = Duration::from_secs(10);
 
 impl Known {
     fn get(&self, now: Instant) -> Option<bool> {
@@ -124,6 +130,17 @@ impl Eras {
         self.legacy.forget();
     }
 
+    /// Whether it is to be asked by whoever was refused so that it may be of the other era, or the
+    /// client at fault: not again for a while.
+    pub(crate) fn question(&self, now: Instant) -> bool {
+        let next = (now + QUESTION).as_nanos();
+        let is_over = |until| (until <= now.as_nanos()).then_some(next);
+        let relaxed = Ordering::Relaxed;
+        self.unquestioned
+            .fetch_update(relaxed, relaxed, is_over)
+            .is_ok()
+    }
+
     pub(crate) fn set_legacy(&self, answer: bool, now: Instant) {
         self.legacy.set(said(answer), now + BELIEVE_NO);
     }
@@ -160,6 +177,16 @@ mod tests {
         assert!(!eras.is_due(later));
         eras.doubt();
         assert_eq!(eras.modern(later), None);
+    }
+
+    #[test]
+    fn what_may_be_a_clients_fault_is_asked_about_once_in_a_while() {
+        let (eras, begun) = (Eras::default(), Instant::from_nanos(1));
+        eras.set_modern(true, begun);
+        assert!(eras.question(begun));
+        assert!(!eras.question(begun));
+        assert_eq!(eras.modern(begun), Some(true));
+        assert!(eras.question(begun + QUESTION));
     }
 
     #[test]

@@ -37,10 +37,7 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
     if let Some(known) = eras.modern(now) {
         // Of a process that would take another one; should it be newer some day, it says so.
         if !known && eras.is_due(now) && !door.service.is_process() {
-            let door = door.clone();
-            drop(tokio::spawn(async move {
-                find(&door, door.service.mcp()?.eras()).await.ok()
-            }));
+            find_aside(door);
         }
         return Ok(known);
     }
@@ -58,19 +55,32 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
     found.inspect_err(|_| eras.failed())
 }
 
+/// Asks, and has nobody wait for it.
+fn find_aside(door: &Door) {
+    let door = door.aside();
+    drop(tokio::spawn(async move {
+        find(&door, door.service.mcp()?.eras()).await.ok()
+    }));
+}
+
 /// Asks, and notes the answer.
 async fn find(door: &Door, eras: &Eras) -> Result<bool, Refusal> {
     let asked = ask(door).await?;
     let now = door.shared.clock().now();
+    let is_modern = asked == Found::Modern;
+    if eras.modern(now).is_some_and(|known| known != is_modern) {
+        // What else is known of it was heard of the other.
+        eras.doubt();
+    }
     match asked {
         Found::Nothing => eras.doubt_older(now),
-        found => eras.set_modern(found == Found::Modern, now),
+        Found::Modern | Found::Older => eras.set_modern(is_modern, now),
     }
-    Ok(asked == Found::Modern)
+    Ok(is_modern)
 }
 
 /// Has the era of an upstream asked again that refuses a message of 2026-07-28 in words that
-/// nobody has there.
+/// nobody has there, or with a code that its client may have earned.
 pub(super) fn doubt_newer(door: &Door, response: &Response<Payload>) {
     let knows_methods = !matches!(
         response.status(),
@@ -80,14 +90,13 @@ pub(super) fn doubt_newer(door: &Door, response: &Response<Payload>) {
             | StatusCode::NOT_ACCEPTABLE
             | StatusCode::UNSUPPORTED_MEDIA_TYPE
     );
-    let code = error_code(&response.body().bytes);
-    let is_legacy =
-        code.is_none_or(|it| it == code::INVALID_REQUEST || (-32_019..=-32_000).contains(&it));
-    if !knows_methods
-        && is_legacy
-        && let Some(mcp) = door.service.mcp()
-    {
-        mcp.eras().doubt();
+    if knows_methods {
+        return;
+    }
+    match error_code(&response.body().bytes) {
+        Some(code::INVALID_REQUEST) => question(door),
+        Some(code) if !(-32_019..=-32_000).contains(&code) => {}
+        Some(_) | None => doubt(door),
     }
 }
 
@@ -98,13 +107,27 @@ pub(super) fn doubt_older(door: &Door, status: StatusCode, answer: &[u8]) -> boo
         return false;
     };
     let is_newer = code::is_modern_error(code);
-    let lacks = code == code::INVALID_PARAMS && status == StatusCode::BAD_REQUEST;
-    if (is_newer || lacks)
-        && let Some(mcp) = door.service.mcp()
-    {
-        mcp.eras().doubt();
+    if is_newer {
+        doubt(door);
+    } else if code == code::INVALID_PARAMS && status == StatusCode::BAD_REQUEST {
+        question(door);
     }
     is_newer
+}
+
+/// Forgets the era, so that whoever comes next finds out.
+fn doubt(door: &Door) {
+    if let Some(mcp) = door.service.mcp() {
+        mcp.eras().doubt();
+    }
+}
+
+/// Asks again, though the era is likely to be what it was: no call waits for the answer.
+fn question(door: &Door) {
+    let eras = door.service.mcp().map(Upstream::eras);
+    if eras.is_some_and(|eras| eras.question(door.shared.clock().now())) {
+        find_aside(door);
+    }
 }
 
 fn error_code(answer: &[u8]) -> Option<i64> {
