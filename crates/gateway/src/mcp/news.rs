@@ -303,11 +303,11 @@ pub(super) async fn listen(
         watched.subscribe().await;
         out.say(honoured.acknowledged()).await;
         let mut gone = pin!(turns::gone(&door_of_talk));
-        let mut drain = pin!(door_of_talk.shared.until_listeners_go());
+        let mut leaves = pin!(door_of_talk.shared.until_listeners_go());
         loop {
             let message = tokio::select! {
                 message = next(&mut news) => message,
-                () = &mut drain => None,
+                () = &mut leaves => None,
                 () = &mut gone => {
                     for message in turns::changed_for(&honoured) {
                         out.say(message).await;

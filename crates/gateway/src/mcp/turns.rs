@@ -149,8 +149,8 @@ async fn keep(mut door: Door, client: Weak<ClientSession>) {
     }
 }
 
-/// Ends the stream of one service, if the answer is one, with that service or when the gateway
-/// drains; `listen` is what its client asked for, if it says so.
+/// Ends the stream of one service, if the answer is one, with that service or when who listens is to
+/// go; `listen` is what its client asked for, if it says so.
 pub(super) fn until_gone(
     door: &Door,
     answer: Response<Body>,
@@ -162,8 +162,8 @@ pub(super) fn until_gone(
     let ended = Arc::new(Ending::default());
     let (seen, fired) = (Arc::clone(&ended), Arc::clone(&ended));
     let gone = gone(door).map(move |()| fired.is_over.store(true, Ordering::Relaxed));
-    let (gone, drain) = (Box::pin(gone), Box::pin(door.shared.until_listeners_go()));
-    let gone = select(gone, drain).map(drop);
+    let (gone, leaves) = (Box::pin(gone), Box::pin(door.shared.until_listeners_go()));
+    let gone = select(gone, leaves).map(drop);
     answer.map(|body| {
         let frames = body.into_data_stream().inspect(move |frame| {
             if let Ok(bytes) = frame {

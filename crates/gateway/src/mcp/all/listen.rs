@@ -124,11 +124,11 @@ pub(super) async fn listen(
                 }
             }
         }
-        let mut drain = pin!(door.shared.until_listeners_go());
+        let mut leaves = pin!(door.shared.until_listeners_go());
         loop {
             let message = tokio::select! {
                 message = news::next(&mut heard) => message,
-                () = &mut drain => None,
+                () = &mut leaves => None,
             };
             let Some(message) = message else {
                 break;

@@ -97,9 +97,7 @@ async fn once(
         is_clients: true,
     };
     let response = lost::look(door, door.send(message).await?).await?;
-    if response.status().is_client_error() {
-        probe::doubt_newer(door, &response);
-    }
+    probe::doubt_newer(door, &response);
     lost::check(door, &response)?;
     let mut exchange = door.exchange(response);
     loop {
