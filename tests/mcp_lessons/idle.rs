@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// After how long a session is forgotten, in milliseconds, and longer than that.
-const IDLE: u64 = 1_000;
-const LONGER: Duration = Duration::from_millis(1_600);
+const IDLE: u64 = 2_000;
+const LONGER: Duration = Duration::from_millis(2_800);
 
 /// The streams that a server holds open.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ async fn an_answer_finds_the_call_that_waits_for_it_however_long_that_takes() {
 
 #[tokio::test]
 async fn what_a_listener_watches_outlives_the_loss_of_its_session() {
-    for listens_first in [false, true] {
+    let outlives = async |listens_first: bool| {
         let (held, sessions) = (Held::default(), Arc::default());
         let server = older(&held, &sessions).await;
         let gateway = variables(&server.url()).set("MCP_SESSION_IDLE_TIMEOUT", IDLE);
@@ -112,7 +112,8 @@ async fn what_a_listener_watches_outlives_the_loss_of_its_session() {
             .await;
         assert_eq!((again("s-1"), again("s-3")), (1, 1));
         drop(stream);
-    }
+    };
+    tokio::join!(outlives(false), outlives(true));
 }
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn a_session_that_its_client_ended_does_not_live_again() {
     let server = older(&held, &sessions).await;
     let gateway = variables(&server.url()).set("MCP_SESSION_IDLE_TIMEOUT", IDLE);
     let gateway = gateway.start().await;
-    for agent in [Agent::new(&gateway), Agent::of_all(&gateway)] {
+    let stays_ended = async |agent: Agent| {
         let agent = agent.initialized().await;
         let ended = agent.send(Method::DELETE, &[], "").await;
         assert_eq!(ended.status(), StatusCode::OK);
@@ -155,5 +156,7 @@ async fn a_session_that_its_client_ended_does_not_live_again() {
         let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
         let refused = agent.legacy(&list).await;
         assert_eq!(refused.status, StatusCode::NOT_FOUND, "{refused:?}");
-    }
+    };
+    let (one, all) = (Agent::new(&gateway), Agent::of_all(&gateway));
+    tokio::join!(stays_ended(one), stays_ended(all));
 }

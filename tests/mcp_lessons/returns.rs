@@ -1,6 +1,7 @@
 //! Services that come, or come back as others: those who listen at `/mcp` hear of it.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,7 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::{
     agent::{Agent, until, variables},
@@ -67,7 +69,12 @@ fn answer(request: &Recorded, is_newer: bool) -> Reply {
 #[tokio::test]
 async fn a_service_that_was_away_is_heard_of_when_it_comes() {
     for is_newer in [false, true] {
-        let address = Upstream::nobody().await;
+        // Bound until the server comes, so that nobody else is given the port.
+        let bound = TcpSocket::new_v4().expect("a socket");
+        bound.set_reuseaddr(true).expect("an option of sockets");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        bound.bind(any).expect("a free loopback port");
+        let address = bound.local_addr().expect("a bound socket has an address");
         let url = format!("http://{address}/mcp");
         let gateway = variables(&url).set("MCP_SERVICE_X_CB_FAILURE_THRESHOLD", 1_000);
         let gateway = gateway.start().await;
