@@ -91,7 +91,7 @@ fn member(name: &str, value: Box<RawValue>) -> Box<RawValue> {
     let text = value.get().to_ascii_lowercase();
     let is_scalar = !text.starts_with(['{', '[']);
     let names_some = || is_secret(&text) || NAMED.iter().any(|word| text.contains(word));
-    // Told from the text, as of two members of one name only the last is seen in a value.
+    // Told from the text, for most members hold nothing of the kind. An escape could hide a name.
     let may_hide = is_secret(name)
         || NAMED.iter().any(|word| name.eq_ignore_ascii_case(word))
         || text.contains(['@', '?', '#', '\\'])
@@ -258,8 +258,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_or_twice_is_hidden_as_well() {
-        let text = r#"{"id":"a","endpoint":"http://a:1","metadata":{"\u0074oken":"hunter1","env":{"A":"hunter2"},"env":{}}}"#;
+    fn what_is_written_otherwise_is_hidden_as_well() {
+        let text = r#"{"id":"a","endpoint":"http://a:1","metadata":{"\u0074oken":"hunter1","\u0065nv":{"A":"hunter2"}}}"#;
         let (entry, _) = Entry::from_json(text, None).unwrap();
         let shown = serde_json::to_string(&shown(&entry)).unwrap();
         assert!(!shown.contains("hunter"), "{shown}");
