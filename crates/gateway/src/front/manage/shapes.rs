@@ -303,7 +303,9 @@ pub(crate) struct Synced {
     pub(crate) added: Vec<String>,
     /// Instances that are gone, as `template/id`.
     pub(crate) removed: Vec<String>,
-    /// Why names, engines or clusters found nothing; what they said before stands.
+    /// Why names, engines or clusters found nothing, if some did; what they said before stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub(crate) warnings: Vec<String>,
     /// Why a registry could not be used; what it said before stands.
     #[serde(skip_serializing_if = "Option::is_none")]
