@@ -177,12 +177,9 @@ impl GatewaySettings {
 
     /// Whoever calls would be an operator, or nobody is one who could do what is allowed to one.
     fn check_operators(&self, reader: &mut Reader<'_>, scope: &Scope) {
-        let keys = |keys: &Option<Setting<Vec<Secret>>>| {
-            let keys = keys.iter().flat_map(|keys| keys.iter());
-            keys.map(|key| key.expose().to_owned())
-                .collect::<HashSet<_>>()
-        };
-        if !keys(&self.api_keys).is_disjoint(&keys(&self.admin_keys)) {
+        let mut of_callers = self.api_keys.iter().flat_map(Setting::value);
+        let of_operators = self.admin_keys.iter().flat_map(Setting::value);
+        if of_callers.any(|key| of_operators.clone().any(|other| other == key)) {
             let callers = reader.secret_name(scope, &table::API_KEYS);
             let operators = reader.secret_name(scope, &table::ADMIN_KEYS);
             reader.warn(format!(

@@ -46,17 +46,6 @@ impl Running {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        Self::counting(bound, service, watch::channel(0).1)
-    }
-
-    fn counting<S, B>(bound: Bound, service: S, begun: watch::Receiver<usize>) -> Self
-    where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
         let (address, stats) = (bound.local_addr(), bound.stats());
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(bound.serve(service, async {
@@ -65,7 +54,7 @@ impl Running {
         Self {
             address,
             stats,
-            begun,
+            begun: watch::channel(0).1,
             stop,
             served,
         }
@@ -79,7 +68,10 @@ impl Running {
             begin.send_modify(|count| *count += 1);
             answer(request)
         });
-        Self::counting(bind(config, None), service, begun)
+        Self {
+            begun,
+            ..Self::serve(bind(config, None), service)
+        }
     }
 
     /// Waits until so many exchanges have begun since the start.

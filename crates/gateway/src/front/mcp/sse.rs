@@ -150,11 +150,11 @@ async fn open(
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, text)
             .response(None);
     };
-    // Nobody says anything once the gateway drains, so that the stream ends with what is under way.
-    let drain = shared.until_listeners_go();
+    // Nobody says anything once listeners are to go, so that the stream ends with what is under way.
+    let leaves = shared.until_listeners_go();
     tokio::spawn(async move {
         tokio::select! {
-            () = drain => {}
+            () = leaves => {}
             () = inbox.closed() => {}
         }
     });
