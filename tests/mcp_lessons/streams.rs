@@ -1,6 +1,6 @@
 //! Streams: that they live, that they are answered at once, and that each message is on one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
@@ -205,6 +205,37 @@ async fn lesson_13_a_silent_stream_is_given_up() {
         .modern("prompts/get", json!({"name": "p"}))
         .await;
     assert_eq!(answer.message()["error"]["code"], 50401, "{answer:?}");
+}
+
+#[tokio::test]
+async fn lesson_13_an_answer_that_is_no_stream_must_be_whole_in_time() {
+    let server = Server::start(move |heard| {
+        modern_housekeeping(heard).unwrap_or_else(|| {
+            let (pen, body) = pieces();
+            // Never silent, and not done for a long time.
+            tokio::spawn(async move {
+                let mut drips = tokio::time::interval(Duration::from_millis(20));
+                for _ in 0..200 {
+                    drips.tick().await;
+                    pen.write(" ");
+                }
+            });
+            Say::Pieces("application/json", body)
+        })
+    })
+    .await;
+    let gateway = variables(&server.url())
+        .set("MCP_SERVICE_X_TIMEOUT", 300)
+        .start()
+        .await;
+    let answer = Agent::new(&gateway)
+        .modern("tools/call", json!({"name": "t"}))
+        .await;
+    let error = &answer.message()["error"];
+    assert_eq!(
+        (answer.status, &error["code"]),
+        (StatusCode::OK, &json!(50401))
+    );
 }
 
 #[tokio::test]

@@ -294,18 +294,9 @@ async fn a_body_that_announces_too_much_fails_before_its_first_byte() {
 /// Lesson 13: a total timeout kills long streams. A stream that talks lives.
 #[tokio::test(start_paused = true)]
 async fn a_body_lives_as_long_as_it_is_not_silent() {
-    let limits = IdleLimits {
-        first_byte: seconds(60),
-        between: seconds(10),
-    };
     let (sender, body) = chunks();
+    let limits = IdleLimits::silence(seconds(10));
     let mut body = Box::pin(Idle::new(body, limits, Clock::tokio()));
-    assert!(now(&mut body).await.is_none());
-    advance(seconds(59)).await;
-    assert!(
-        now(&mut body).await.is_none(),
-        "the first byte may take longer"
-    );
     for _ in 0..1000 {
         sender.send(b"x").await.unwrap();
         assert_eq!(now(&mut body).await.unwrap().unwrap().unwrap(), "x");
@@ -322,13 +313,10 @@ async fn a_body_lives_as_long_as_it_is_not_silent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_without_a_first_byte_ends_its_readers_wait() {
-    let limits = IdleLimits {
-        first_byte: seconds(60),
-        between: seconds(600),
-    };
     let (_sender, body) = chunks();
     let clock = Clock::tokio();
     let start = clock.now();
+    let limits = IdleLimits::silence(seconds(60));
     let error = Box::pin(Idle::new(body, limits, clock)).frame().await;
     assert_eq!(
         error.unwrap().unwrap_err(),
@@ -338,29 +326,36 @@ async fn a_body_without_a_first_byte_ends_its_readers_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_shorter_limit_holds_from_the_first_byte_on() {
+async fn a_body_that_drips_ends_when_its_reader_has_waited_long_enough() {
     let limits = IdleLimits {
-        first_byte: seconds(600),
-        between: seconds(10),
+        silence: seconds(10),
+        in_all: seconds(60),
     };
     let (sender, body) = chunks();
-    let clock = Clock::tokio();
-    let start = clock.now();
-    let mut body = Box::pin(Idle::new(body, limits, clock));
+    let mut body = Box::pin(Idle::new(body, limits, Clock::tokio()));
+    for _ in 0..7 {
+        sender.send(b"x").await.unwrap();
+        assert!(now(&mut body).await.unwrap().is_some());
+        assert!(now(&mut body).await.is_none());
+        advance(seconds(8)).await;
+    }
+    // Nobody asks, so nobody waits.
+    sender.send(b"y").await.unwrap();
+    assert!(now(&mut body).await.unwrap().is_some());
+    advance(seconds(600)).await;
     assert!(now(&mut body).await.is_none());
-    sender.send(b"x").await.unwrap();
-    assert!(body.frame().await.unwrap().is_ok());
-    assert!(body.frame().await.unwrap().is_err());
-    assert!(clock.now() - start < seconds(11));
+    advance(seconds(3)).await;
+    assert!(now(&mut body).await.is_none(), "59 of 60");
+    advance(seconds(2)).await;
+    let error = now(&mut body).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error, IdleError::Slow { limit: seconds(60) });
+    assert!(sender.is_closed(), "the sender is told to stop");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_slowness_of_a_reader_is_not_the_senders_silence() {
-    let limits = IdleLimits {
-        first_byte: seconds(10),
-        between: seconds(10),
-    };
     let (sender, body) = chunks();
+    let limits = IdleLimits::silence(seconds(10));
     let mut body = Box::pin(Idle::new(body, limits, Clock::tokio()));
     sender.send(b"x").await.unwrap();
     assert!(now(&mut body).await.unwrap().is_some());

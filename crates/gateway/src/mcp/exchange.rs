@@ -98,10 +98,7 @@ impl Exchange {
         } else {
             Form::Whole(BytesMut::from(payload.bytes))
         };
-        let limits = IdleLimits {
-            first_byte: silence,
-            between: silence,
-        };
+        let limits = IdleLimits::silence(silence);
         let body = payload.stream;
         Self {
             body: body.map(|stream| Box::pin(Idle::new(stream, limits, clock))),

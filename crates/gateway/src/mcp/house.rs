@@ -182,23 +182,16 @@ impl House {
     }
 
     /// The body of an answer that is one JSON value.
-    pub(crate) fn whole(&self, stream: Stream, silence: Duration) -> Body {
-        let body = Idle::new(stream, self.silence(silence), self.clock);
+    pub(crate) fn whole(&self, stream: Stream, limits: IdleLimits) -> Body {
+        let body = Idle::new(stream, limits, self.clock);
         Body::new(Capped::new(body, self.max_message_bytes as u64))
     }
 
     /// The body of an answer that is a stream of events.
     pub(crate) fn events(&self, stream: Stream, silence: Duration) -> Body {
-        let body = Idle::new(stream, self.silence(silence), self.clock);
+        let body = Idle::new(stream, IdleLimits::silence(silence), self.clock);
         let body = Capped::new(body, self.max_stream_bytes);
         Body::new(KeepAlive::new(body, self.keep_alive, self.clock))
-    }
-
-    fn silence(&self, limit: Duration) -> IdleLimits {
-        IdleLimits {
-            first_byte: limit,
-            between: limit,
-        }
     }
 
     /// Forgets what nobody uses any more.

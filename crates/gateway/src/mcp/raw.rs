@@ -12,7 +12,11 @@ use bartizan_protocol::{
     },
     method::SUBSCRIPTIONS_LISTEN,
 };
-use bartizan_transport::{bridge::Listen, sessions::SessionId, stream::set_headers};
+use bartizan_transport::{
+    bridge::Listen,
+    sessions::SessionId,
+    stream::{IdleLimits, set_headers},
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{
@@ -427,17 +431,23 @@ async fn answer_with(
             }
             Some(_) => response,
             // What turns out to be too large can only be told as long as nothing was.
-            None => match lost::whole(door, response).await {
-                Ok(response) => response,
-                Err(refusal) => return refusal.response(id),
-            },
+            None => {
+                let whole = door.in_time(lost::whole(door, response)).await;
+                match whole.and_then(|whole| whole) {
+                    Ok(response) => response,
+                    Err(refusal) => return refusal.response(id),
+                }
+            }
         },
         _ => response,
     };
     let (head, payload) = response.into_parts();
     let body = match payload.stream {
         Some(stream) if is_stream => house.events(stream, silence),
-        Some(stream) => house.whole(stream, silence),
+        Some(stream) => {
+            let in_all = door.service.timeout();
+            house.whole(stream, IdleLimits { silence, in_all })
+        }
         None => Body::from(payload.bytes),
     };
     let mut answer = Response::new(body);

@@ -11,41 +11,49 @@ use thiserror::Error;
 
 use super::silence::Silence;
 
-/// A body that fails when its sender falls silent.
+/// A body that fails when its sender falls silent, or keeps its reader waiting for too long in all.
 ///
-/// There is no limit on how long the whole takes: a stream that says something now and then may
-/// last for days. Only the sender's silence counts; while the reader does not ask for more,
-/// because its own reader is slow, no time passes. What fails is dropped at once.
+/// A stream that says something now and then may last for days: without a limit in all only the
+/// silence counts. While the reader does not ask for more, because its own reader is slow, no time
+/// passes. What fails is dropped at once.
 #[pin_project]
 #[derive(Debug)]
 pub struct Idle<B> {
     /// None once it has failed.
     #[pin]
     body: Option<B>,
-    /// The first byte has come.
-    begun: bool,
     limits: IdleLimits,
+    /// How long the reader has waited for the frames that came.
+    waited: Duration,
     #[pin]
     silence: Silence,
 }
 
-/// How long the sender of a body may be silent.
+/// How long the sender of a body may keep its reader waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleLimits {
-    /// Before the first byte. A limit of nothing waits for nothing.
-    pub first_byte: Duration,
-    /// Between two frames after it, keep-alive comments included.
-    pub between: Duration,
+    /// For one frame, keep-alive comments included. A limit of nothing waits for nothing.
+    pub silence: Duration,
+    /// For all of them together.
+    pub in_all: Duration,
+}
+
+impl IdleLimits {
+    /// A sender may be silent for so long, any number of times.
+    #[must_use]
+    pub fn silence(limit: Duration) -> Self {
+        Self {
+            silence: limit,
+            in_all: Duration::MAX,
+        }
+    }
 }
 
 impl Default for IdleLimits {
-    /// Five minutes each: what most gateways wait, and twelve times what a sender with keep-alive
-    /// comments needs at most.
+    /// Silent for five minutes: what most gateways wait, and twelve times what a sender with
+    /// keep-alive comments needs at most. In all, for ever.
     fn default() -> Self {
-        Self {
-            first_byte: Duration::from_secs(300),
-            between: Duration::from_secs(300),
-        }
+        Self::silence(Duration::from_secs(300))
     }
 }
 
@@ -59,6 +67,12 @@ pub enum IdleError<E> {
         /// How long the sender may be silent.
         limit: Duration,
     },
+    /// The frames that came took this long, and there were more to come.
+    #[error("not all came within {limit:?}")]
+    Slow {
+        /// How long the sender may take in all.
+        limit: Duration,
+    },
     /// What the body inside failed with, untouched.
     #[error(transparent)]
     Inner(E),
@@ -69,8 +83,8 @@ impl<B: Body> Idle<B> {
     pub fn new(body: B, limits: IdleLimits, clock: Clock) -> Self {
         Self {
             body: Some(body),
-            begun: false,
             limits,
+            waited: Duration::ZERO,
             silence: Silence::new(clock),
         }
     }
@@ -89,22 +103,19 @@ impl<B: Body> Body for Idle<B> {
             return Poll::Ready(None);
         };
         if let Poll::Ready(frame) = body.poll_frame(cx) {
-            if *this.begun {
-                this.silence.broken();
-            } else {
-                *this.begun = true;
-                this.silence.restart();
-            }
+            *this.waited += this.silence.as_ref().lasted();
+            this.silence.broken();
             return Poll::Ready(frame.map(|frame| frame.map_err(IdleError::Inner)));
         }
-        let limit = if *this.begun {
-            this.limits.between
-        } else {
-            this.limits.first_byte
-        };
-        this.silence.poll_lasts(limit, cx).map(|()| {
+        let IdleLimits { silence, in_all } = *this.limits;
+        let left = in_all.saturating_sub(*this.waited);
+        this.silence.poll_lasts(silence.min(left), cx).map(|()| {
             this.body.set(None);
-            Some(Err(IdleError::Silent { limit }))
+            Some(Err(if silence <= left {
+                IdleError::Silent { limit: silence }
+            } else {
+                IdleError::Slow { limit: in_all }
+            }))
         })
     }
 

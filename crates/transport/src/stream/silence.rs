@@ -37,14 +37,15 @@ impl Silence {
         *self.project().since = None;
     }
 
-    /// Forgets the timer as well, because the next limit may be a shorter one.
-    pub(super) fn restart(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        *this.since = None;
-        this.sleep.set(None);
+    /// How long nothing was heard, as far as somebody waits.
+    pub(super) fn lasted(self: Pin<&Self>) -> Duration {
+        let since = self.since;
+        since.map_or(Duration::ZERO, |since| self.clock.now() - since)
     }
 
     /// Ready when nothing was heard for `limit`; to be asked while there is nothing to be heard.
+    ///
+    /// A limit must not end before the one that was asked for last did.
     pub(super) fn poll_lasts(
         self: Pin<&mut Self>,
         limit: Duration,
