@@ -155,6 +155,28 @@ async fn an_idempotency_key_makes_a_call_repeatable_and_travels() {
 }
 
 #[tokio::test]
+async fn a_key_without_a_word_in_it_is_none() {
+    let backend = backend().await;
+    let gateway = variables(&backend).start().await;
+    let in_body =
+        r#"{"service":"user-service","operation":"createOrder","metadata":{"idempotencyKey":" "}}"#;
+    let plain = r#"{"service":"user-service","operation":"createOrder"}"#;
+    for (key, body) in [("", plain), (" ", in_body)] {
+        backend.reply(Reply::close());
+        let answer = gateway.post_with(&[("idempotency-key", key)], body).await;
+        assert_eq!(answer.json()["success"], false, "{key:?}");
+    }
+    assert_eq!(backend.hits(), 2);
+    let answer = gateway
+        .post_with(&[("idempotency-key", "order-1")], in_body)
+        .await;
+    assert_eq!(answer.json()["success"], true);
+    let requests = backend.requests();
+    let keys = requests.iter().map(|it| it.header("idempotency-key"));
+    assert_eq!(keys.collect::<Vec<_>>(), [None, None, Some("order-1")]);
+}
+
+#[tokio::test]
 async fn the_services_definition_says_what_is_repeatable() {
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&failures);
@@ -390,6 +412,19 @@ async fn an_answer_that_is_too_large_is_refused() {
         json["error"]["message"],
         "response body is larger than 10485760 bytes"
     );
+}
+
+#[tokio::test]
+async fn an_answer_in_an_encoding_that_nobody_asked_for_is_told_and_asked_for_once() {
+    let backend = backend().await;
+    backend.reply(Reply::json("x").header("content-encoding", "gzip"));
+    let gateway = variables(&backend).start().await;
+    let json = gateway.call("getUser").await.json();
+    assert_eq!(
+        json["error"]["message"],
+        "the answer is encoded as gzip, which nobody asked for"
+    );
+    assert_eq!(backend.hits(), 1, "it would be the same again");
 }
 
 #[tokio::test]

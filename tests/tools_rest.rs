@@ -374,12 +374,21 @@ async fn errors_of_a_backend_pass_as_documented() {
             format!("Backend error: {status} no such thing")
         );
     }
-    backend.reply(Reply::json("plain text"));
+    for body in [b"plain text".as_slice(), b"\"\xe9\""] {
+        backend.reply(Reply::json(body));
+        let answer = gateway.post_to(CALL, "{}").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            detail(&answer),
+            "Backend error: the answer is not valid JSON"
+        );
+    }
+    backend.reply(Reply::json("x").header("content-encoding", "gzip"));
     let answer = gateway.post_to(CALL, "{}").await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert_eq!(
         detail(&answer),
-        "Backend error: the answer is not valid JSON"
+        "Backend error: the answer is encoded as gzip, which nobody asked for"
     );
     backend.reply(Reply::close());
     let answer = gateway.post_to(CALL, "{}").await;

@@ -111,7 +111,17 @@ async fn what_is_no_message_is_a_failure_of_the_call() {
             .header("content-type", "text/html")
             .body("<html>")
     };
-    for reply in [html(502), html(200), Reply::status(200), Reply::status(202)] {
+    let failures = [
+        (html(502), 50_203),
+        (html(200), 50_203),
+        (Reply::status(200), 50_203),
+        (Reply::status(202), 50_203),
+        (html(400), 50_203),
+        (Reply::status(503), 50_203),
+        (Reply::status(429), 42_901),
+        (Reply::json("x").header("content-encoding", "br"), 50_203),
+    ];
+    for (reply, code) in failures {
         server.upstream.handle(move |request| match &*rpc(request) {
             "tools/call" => reply.clone(),
             _ => answer_of_a(request),
@@ -120,7 +130,7 @@ async fn what_is_no_message_is_a_failure_of_the_call() {
             "params": { "name": "look", "arguments": {} } });
         let answer = client.send(call).await;
         assert_eq!(answer.status, StatusCode::OK);
-        assert_eq!(answer.json()["error"]["code"], 50_203);
+        assert_eq!(answer.json()["error"]["code"], code, "{:?}", answer.body);
         assert_eq!(answer.json()["id"], 2);
     }
 }

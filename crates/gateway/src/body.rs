@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use serde::de::IgnoredAny;
 
 /// The body of an answer: up to three chunks of known length, handed on without copying.
 #[derive(Debug, Default)]
@@ -25,6 +26,11 @@ impl<T: Into<Bytes>> From<T> for Body {
     fn from(bytes: T) -> Self {
         Self::chunks([bytes.into(), Bytes::new(), Bytes::new()])
     }
+}
+
+/// Whether this is one JSON value. Read as a slice alone, it may have strings that are no text.
+pub(crate) fn is_json(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 impl http_body::Body for Body {

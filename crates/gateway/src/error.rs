@@ -199,6 +199,7 @@ impl Error {
             Cause::Internal => Self::Internal,
             Cause::TimedOut { .. }
             | Cause::Deadline
+            | Cause::Encoded { .. }
             | Cause::Exchange { .. }
             | Cause::Host { .. } => return Err(failure),
         })

@@ -36,6 +36,12 @@ pub(crate) fn text(headers: &HeaderMap) -> &str {
     id.unwrap_or_default()
 }
 
+/// The key by which a service tells a repetition from a new call. One without a word in it is none.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let key = headers.get(IDEMPOTENCY_KEY)?;
+    (!key.as_bytes().trim_ascii().is_empty()).then(|| key.clone())
+}
+
 pub(crate) fn new_request_id() -> HeaderValue {
     RequestId::random().to_header()
 }

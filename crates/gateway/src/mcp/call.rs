@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::{Exchange, Refusal, tools};
 use crate::{
     error::Error,
-    ids::{self, IDEMPOTENCY_KEY, Trace},
+    ids::{self, Trace},
     service::{Form, Outbound, Owner, Parts, Payload, Service, Upstream},
     shared::Shared,
 };
@@ -97,7 +97,7 @@ impl Door {
             ids: Ids {
                 request_id: ids::header(headers),
                 trace: ids::trace(headers),
-                idempotency_key: headers.get(IDEMPOTENCY_KEY).cloned(),
+                idempotency_key: ids::idempotency_key(headers),
             },
             priority: Priority::Normal,
             deadline: None,
@@ -105,6 +105,14 @@ impl Door {
             witness: None,
             listens: false,
         }
+    }
+
+    /// The same door for one of several messages that came together: a key that came with all of them
+    /// tells none of them from another.
+    pub(super) fn for_one_of_several(&self) -> Self {
+        let mut door = self.clone();
+        door.ids.idempotency_key = None;
+        door
     }
 
     /// The same door for somebody who only listens.

@@ -208,6 +208,8 @@ pub(crate) async fn batch(
     headers.insert(ACCEPT, JSON);
     let headers = &headers;
     let limit = door.shared.mcp().max_message_bytes();
+    let several = (batch.iter().count() > 1).then(|| door.for_one_of_several());
+    let door = several.as_ref().unwrap_or(door);
     let (mut answers, mut bytes) = (Vec::new(), 0);
     for member in batch.iter() {
         // No more is asked for than can be answered.

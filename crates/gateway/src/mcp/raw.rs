@@ -418,10 +418,10 @@ async fn answer_with(
         return Refusal::of_status(service, status, response.headers()).response(id);
     }
     let is_stream = is_event_stream(&response);
-    // What is no message at all is told as a failure, for there is no other answer to a request. Of a
-    // refusal the client goes by the status: it may be of its session, or for a while.
-    let refuses = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
-    if id.is_some() && !refuses && !is_stream && !may_be_message(&response) {
+    // What is no message at all is told as a failure, for there is no other answer to a request. But
+    // by this status a client knows that its session is lost.
+    let is_lost = status == StatusCode::NOT_FOUND;
+    if id.is_some() && !is_lost && !is_stream && !may_be_message(&response) {
         return Refusal::of_status(service, status, response.headers()).response(id);
     }
     let response = match &response.body().stream {

@@ -131,6 +131,9 @@ impl Refusal {
                     code::TIMED_OUT,
                     format!("{service} gave no access token in time"),
                 ),
+                cause @ Cause::Encoded { .. } => {
+                    Self::answer(code::BAD_ANSWER, format!("{service}: {cause}"))
+                }
                 cause => Self::answer(code::UNREACHABLE, format!("{service}: {cause}")),
             },
         }

@@ -72,17 +72,23 @@ impl Definitions {
         let Ok(definition) = serde_json::from_slice::<Definition>(body) else {
             return;
         };
-        let classes = definition
-            .operations
-            .into_iter()
-            .take(MAX_OPERATIONS)
-            .map(|operation| {
-                let class = operation.class();
-                (operation.name, class)
-            })
-            .collect();
+        let mut classes = HashMap::new();
+        for operation in definition.operations.into_iter().take(MAX_OPERATIONS) {
+            let class = operation.class();
+            let known = classes.entry(operation.name).or_insert(class);
+            *known = least_repeatable(*known, class);
+        }
         self.classes.store(std::sync::Arc::new(classes));
         self.due.store((now + FRESH).as_nanos(), Ordering::Relaxed);
+    }
+}
+
+/// What a name may be taken for that two operations have: a call names the operation alone.
+fn least_repeatable(one: RequestClass, other: RequestClass) -> RequestClass {
+    match (one, other) {
+        (RequestClass::Safe, class) | (class, RequestClass::Safe) => class,
+        (RequestClass::Idempotent, class) | (class, RequestClass::Idempotent) => class,
+        (RequestClass::Unsafe, RequestClass::Unsafe) => RequestClass::Unsafe,
     }
 }
 
@@ -114,6 +120,10 @@ mod tests {
             {"name":"createUser","method":"POST"},
             {"name":"touchUser","method":"POST","idempotent":true},
             {"name":"countVisit","method":"GET","idempotent":false},
+            {"name":"orders","method":"POST"},
+            {"name":"orders","method":"GET"},
+            {"name":"sites","method":"GET"},
+            {"name":"sites","method":"PUT"},
             {"name":"unknown"}]}"#;
         definitions.learn(body, Instant::from_nanos(0));
         let class = |operation| definitions.class(operation);
@@ -122,6 +132,8 @@ mod tests {
         assert_eq!(class("createUser"), Some(RequestClass::Unsafe));
         assert_eq!(class("touchUser"), Some(RequestClass::Idempotent));
         assert_eq!(class("countVisit"), Some(RequestClass::Unsafe));
+        assert_eq!(class("orders"), Some(RequestClass::Unsafe));
+        assert_eq!(class("sites"), Some(RequestClass::Idempotent));
         assert_eq!(class("unknown"), Some(RequestClass::Unsafe));
         assert_eq!(class("notDefined"), None);
     }

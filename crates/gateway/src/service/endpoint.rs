@@ -18,7 +18,7 @@ use bartizan_transport::{
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
-    header::HOST,
+    header::{CONTENT_ENCODING, HOST},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body_util::Full;
@@ -91,6 +91,9 @@ pub(crate) enum EndpointErrorKind {
         /// Whether the deadline came so soon that it says nothing of the instance.
         was_hasty: bool,
     },
+    /// The answer is compressed, though every request asks for it as it is.
+    #[error("the answer is encoded as {encoding}, which nobody asked for")]
+    Encoded { encoding: Box<str> },
     #[error(transparent)]
     Exchange(ClientError),
     #[error(transparent)]
@@ -110,6 +113,8 @@ impl Fault for EndpointError {
                 was_hasty: true, ..
             } => FaultKind::Caller,
             EndpointErrorKind::TimedOut { .. } => FaultKind::TimedOut,
+            // As of an answer that is too large: the instance lives, and would say the same again.
+            EndpointErrorKind::Encoded { .. } => FaultKind::Caller,
             EndpointErrorKind::Exchange(error) => error.fault(),
             EndpointErrorKind::Host(error) => host_fault(error),
         }
@@ -307,6 +312,18 @@ impl fmt::Debug for Exchange {
 /// The whole body of an answer, or the rest of it.
 type Answered = Result<Response<(Bytes, Option<Stream>)>, EndpointErrorKind>;
 
+/// An answer whose body is what it says, and not a compressed form of it. Of a refusal the status
+/// says enough.
+fn readable<B>(response: Response<B>) -> Result<Response<B>, EndpointErrorKind> {
+    match response.headers().get(CONTENT_ENCODING) {
+        Some(encoding) if response.status().is_success() && encoding != "identity" => {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into();
+            Err(EndpointErrorKind::Encoded { encoding })
+        }
+        _ => Ok(response),
+    }
+}
+
 impl Exchange {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answered> {
         let streamed = |stream: Stream| (Bytes::new(), Some(stream));
@@ -314,11 +331,13 @@ impl Exchange {
             // The timer is over as well.
             Self::Late => return Poll::Pending,
             Self::Collected(future) => ready!(Pin::new(future).poll(cx))
-                .map(|it| it.map(|bytes| (bytes, None)))
-                .map_err(EndpointErrorKind::Exchange),
+                .map_err(EndpointErrorKind::Exchange)
+                .and_then(readable)
+                .map(|it| it.map(|bytes| (bytes, None))),
             Self::Streamed(future) => ready!(Pin::new(future).poll(cx))
-                .map(|it| it.map(|body| streamed(body.into())))
-                .map_err(EndpointErrorKind::Exchange),
+                .map_err(EndpointErrorKind::Exchange)
+                .and_then(readable)
+                .map(|it| it.map(|body| streamed(body.into()))),
             Self::Hosted(future) => ready!(future.as_mut().poll(cx))
                 .map(|it| it.map(|body| streamed(body.into())))
                 .map_err(EndpointErrorKind::Host),

@@ -63,6 +63,11 @@ pub(crate) enum Cause {
     /// A layer ended the call for a reason that this gateway has no configuration to cause.
     #[error("the call could not be made")]
     Internal,
+    #[error("the answer is encoded as {encoding}, which nobody asked for")]
+    Encoded {
+        endpoint: Arc<str>,
+        encoding: Box<str>,
+    },
     #[error("{error}")]
     Exchange {
         endpoint: Arc<str>,
@@ -81,6 +86,7 @@ impl Cause {
     pub(crate) fn endpoint(&self) -> Option<&Arc<str>> {
         match self {
             Self::TimedOut { endpoint, .. }
+            | Self::Encoded { endpoint, .. }
             | Self::Exchange { endpoint, .. }
             | Self::Host { endpoint, .. } => Some(endpoint),
             _ => None,
@@ -120,6 +126,7 @@ impl From<Nested> for Cause {
             Balance::NoEndpoints(none) => Self::NoEndpoints(none),
             Balance::Inner(EndpointError { endpoint, kind, .. }) => match kind {
                 EndpointErrorKind::TimedOut { limit, .. } => Self::TimedOut { endpoint, limit },
+                EndpointErrorKind::Encoded { encoding } => Self::Encoded { endpoint, encoding },
                 EndpointErrorKind::Exchange(error) => Self::Exchange { endpoint, error },
                 EndpointErrorKind::Host(error) => Self::Host { endpoint, error },
             },
@@ -136,7 +143,7 @@ impl Fault for Failure {
             Cause::TimedOut { .. } | Cause::Deadline => FaultKind::TimedOut,
             Cause::CircuitOpen(open) => rejected(Some(open.retry_after)),
             Cause::Token(error) => rejected(error.retry_after()),
-            Cause::Internal => FaultKind::Caller,
+            Cause::Internal | Cause::Encoded { .. } => FaultKind::Caller,
             Cause::NoEndpoints(none) => rejected(none.retry_after),
             Cause::Exchange { error, .. } => error.fault(),
             Cause::Host { error, .. } => host_fault(error),

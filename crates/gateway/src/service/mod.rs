@@ -48,6 +48,7 @@ pub(crate) use self::{
     stream::{Stream, StreamError},
 };
 use crate::{
+    body::is_json,
     error::Error,
     ids,
     mcp::{Eras, Habits, Tools},
@@ -423,7 +424,7 @@ impl Service {
             return Err(format!("Request failed with status code {status}"));
         }
         let body = response.into_body().bytes;
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+        if !is_json(&body) {
             return Err("the definition is not valid JSON".to_owned());
         }
         self.definitions.learn(&body, self.clock.now());
@@ -474,6 +475,7 @@ fn outcome(result: &Result<Response<Payload>, Failure>) -> bartizan_telemetry::C
             Cause::TimedOut { .. } | Cause::Deadline => CallOutcome::TimedOut,
             Cause::NoEndpoints(_) => CallOutcome::NoEndpoints,
             Cause::Token(_) => CallOutcome::Credential,
+            Cause::Encoded { .. } => CallOutcome::ServerError,
             Cause::Exchange { .. } | Cause::Host { .. } | Cause::Internal => {
                 CallOutcome::Unreachable
             }

@@ -12,13 +12,13 @@ use http::{Method, request};
 use serde_json::value::RawValue;
 
 use super::{
-    envelope::{self, Envelope},
+    envelope::{self, Envelope, Metadata},
     render::{self, About, BackendFailure, Context},
 };
 use crate::{
     body::Body,
     error::Error,
-    ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
+    ids::{self, X_CORRELATION_ID},
     mcp::{
         Door,
         tool::{self, Called},
@@ -90,11 +90,8 @@ async fn tool(
     dialect: &Dialect<'_>,
 ) -> Response<Body> {
     let metadata = &envelope.metadata;
-    let terms = timeout(metadata.timeout, service.timeout()).and_then(|timeout| {
-        let key = metadata.idempotency_key.as_deref();
-        let key = key.map(|key| header("metadata.idempotencyKey", key));
-        Ok((dialect.received + timeout, key.transpose()?))
-    });
+    let terms = timeout(metadata.timeout, service.timeout())
+        .and_then(|timeout| Ok((dialect.received + timeout, idempotency_key(metadata)?)));
     let (deadline, key) = match terms {
         Ok(terms) => terms,
         Err(error) => return dialect.refuse(&error),
@@ -139,6 +136,14 @@ fn correlation_id<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Cow<'a
         .unwrap_or_else(|| ids::text(headers).to_owned().into())
 }
 
+/// The key that an envelope has, which goes before that of the headers.
+fn idempotency_key(metadata: &Metadata<'_>) -> Result<Option<HeaderValue>, Error> {
+    let key = metadata.idempotency_key.as_deref();
+    let key = key.filter(|key| !key.trim().is_empty());
+    key.map(|key| header("metadata.idempotencyKey", key))
+        .transpose()
+}
+
 /// The call that an envelope asks for, and the time it may take.
 fn outbound(
     service: &Service,
@@ -150,10 +155,7 @@ fn outbound(
     let metadata = &envelope.metadata;
     let path = service.path(&envelope.operation)?;
     let timeout = timeout(metadata.timeout, service.timeout())?;
-    let idempotency_key = match &metadata.idempotency_key {
-        Some(key) => Some(header("metadata.idempotencyKey", key)?),
-        None => headers.get(IDEMPOTENCY_KEY).cloned(),
-    };
+    let idempotency_key = idempotency_key(metadata)?.or_else(|| ids::idempotency_key(headers));
     let agent_id = metadata.agent_id.as_deref().filter(|id| !id.is_empty());
     let trace = ids::trace(headers);
     let parts = Parts {
@@ -292,6 +294,7 @@ impl Dialect<'_> {
         let about = About {
             endpoint: match &failure.cause {
                 Cause::Exchange { endpoint, .. }
+                | Cause::Encoded { endpoint, .. }
                 | Cause::Host { endpoint, .. }
                 | Cause::TimedOut { endpoint, .. } => endpoint,
                 _ => {

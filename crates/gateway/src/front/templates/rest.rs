@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{problem::Problem, visit::Visit};
 use crate::{
     error::Error,
-    ids::{self, IDEMPOTENCY_KEY},
+    ids,
     service::{Form, Outbound, Parts, Payload},
 };
 
@@ -98,7 +98,7 @@ pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<B
     }
     let path = service.path(tool);
     let path = path.map_err(|error| visit.problem(&Error::from(error)))?;
-    let idempotency_key = visit.headers.get(IDEMPOTENCY_KEY).cloned();
+    let idempotency_key = ids::idempotency_key(&visit.headers);
     let trace = ids::trace(&visit.headers);
     let parts = Parts {
         method: Method::POST,

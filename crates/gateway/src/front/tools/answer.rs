@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::{
+    body::is_json,
     error::Error,
     front::detail,
     mcp::tool::Called,
@@ -22,8 +23,7 @@ const LONGEST_TEXT: usize = 10_000;
 pub(super) fn answered(response: &Response<Payload>, now: SystemTime) -> Response<Body> {
     let (status, bytes) = (response.status(), &response.body().bytes);
     if status.is_success() {
-        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
-        if is_json {
+        if is_json(bytes) {
             return detail::bytes(StatusCode::OK, bytes.clone());
         }
         let text = "Backend error: the answer is not valid JSON";
@@ -133,8 +133,7 @@ fn content(result: &Bytes) -> Bytes {
     let Some((quoted, text)) = text.and_then(|raw| Some((raw, edit::text(raw)?))) else {
         return result.clone();
     };
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-    if is_json {
+    if is_json(text.as_bytes()) {
         return Bytes::from(text.into_owned());
     }
     result.slice_ref(quoted.as_bytes())

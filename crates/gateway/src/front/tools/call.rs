@@ -18,7 +18,7 @@ use crate::{
         detail::{self, Detail, Faults},
         docs::tag,
     },
-    ids::{self, IDEMPOTENCY_KEY, X_CORRELATION_ID},
+    ids::{self, X_CORRELATION_ID},
     mcp::{self, Door, tool},
     service::{Form, Outbound, Parts, Service},
     shared::Shared,
@@ -176,7 +176,7 @@ fn outbound(
 ) -> Outbound {
     let trace = ids::trace(headers);
     let request_id = ids::header(headers);
-    let idempotency_key = headers.get(IDEMPOTENCY_KEY).cloned();
+    let idempotency_key = ids::idempotency_key(headers);
     let correlation_id = headers.get(X_CORRELATION_ID).cloned();
     let parts = Parts {
         method: Method::POST,
