@@ -33,6 +33,7 @@ async fn what_a_client_says_to_all_reaches_each_service_in_its_own_session() {
     for (server, session) in servers.iter().zip(["a-0", "b-0"]) {
         let ended = server.hears("DELETE", 1).await;
         assert!(ended.iter().any(|(it, _)| it == session), "{ended:?}");
+        server.was_ended_without_a_body();
     }
 }
 

@@ -123,17 +123,7 @@ async fn a_server_without_a_route_for_streams_keeps_its_sessions() {
 #[tokio::test]
 async fn a_session_whose_server_is_gone_goes_on_at_another_in_whatever_words_that_knows_it_not() {
     for path in ["/mcp", "/mcp/a"] {
-        let mut servers = [Server::start("a").await, Server::start("a").await];
-        for (age, server) in servers.iter().enumerate() {
-            let own = format!("a-{age}");
-            server.upstream.handle(move |request| {
-                match (&*rpc(request), request.header("mcp-session-id")) {
-                    ("initialize" | "server/discover" | "GET", _) => answer("a", age, request),
-                    (_, Some(session)) if session == own => answer("a", age, request),
-                    _ => refusal(request, 400, -32000, "Bad Request: No valid session ID"),
-                }
-            });
-        }
+        let mut servers = two_servers().await;
         let urls: Vec<_> = servers.iter().map(|it| it.upstream.url()).collect();
         let gateway = gateway(&[("a", urls.join(","))]).set("MCP_RETRY_MAX_ATTEMPTS", 2);
         let gateway = gateway.start().await;
@@ -149,4 +139,43 @@ async fn a_session_whose_server_is_gone_goes_on_at_another_in_whatever_words_tha
         let called = client.ask("tools/call", params).await;
         assert!(called["error"].is_null(), "{path}: {called}");
     }
+}
+
+/// It may be kept where it was begun, where nobody comes back to it.
+#[tokio::test]
+async fn a_session_that_goes_on_elsewhere_is_ended_where_it_was_begun() {
+    let mut servers = two_servers().await;
+    let urls: Vec<_> = servers.iter().map(|it| it.upstream.url()).collect();
+    let gateway = gateway(&[("a", urls.join(","))]).set("MCP_RETRY_MAX_ATTEMPTS", 2);
+    let gateway = gateway.start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    client.ask("tools/list", json!({})).await;
+    if servers[1].heard("tools/list").len() == 1 {
+        servers.swap(0, 1);
+    }
+    let [ill, _other] = servers;
+    ill.upstream.handle(|request| match &*rpc(request) {
+        "DELETE" => Reply::status(200),
+        _ => Reply::status(503),
+    });
+    let listed = client.ask("tools/list", json!({})).await;
+    assert!(listed["error"].is_null(), "{listed}");
+    ill.hears("DELETE", 1).await;
+    ill.was_ended_without_a_body();
+}
+
+/// Two instances of one service, of which neither knows the sessions of the other.
+async fn two_servers() -> [Server; 2] {
+    let servers = [Server::start("a").await, Server::start("a").await];
+    for (age, server) in servers.iter().enumerate() {
+        let own = format!("a-{age}");
+        server.upstream.handle(move |request| {
+            match (&*rpc(request), request.header("mcp-session-id")) {
+                ("initialize" | "server/discover" | "GET", _) => answer("a", age, request),
+                (_, Some(session)) if session == own => answer("a", age, request),
+                _ => refusal(request, 400, -32000, "Bad Request: No valid session ID"),
+            }
+        });
+    }
+    servers
 }

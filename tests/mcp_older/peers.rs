@@ -71,6 +71,15 @@ impl Server {
         assert!(in_time.is_ok(), "{method}: {:?}", self.heard(method));
         self.heard(method)
     }
+
+    /// Some servers refuse a body that is said to be JSON and is empty.
+    pub(crate) fn was_ended_without_a_body(&self) {
+        let ends = self.upstream.requests().into_iter();
+        for end in ends.filter(|it| it.method == Method::DELETE) {
+            assert!(end.body.is_empty(), "{end:?}");
+            assert_eq!(end.header("content-type"), None, "{end:?}");
+        }
+    }
 }
 
 /// Null if there is no body.

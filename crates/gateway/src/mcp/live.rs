@@ -7,16 +7,11 @@ use std::sync::{
 
 use bartizan_classify::RequestClass;
 use bartizan_protocol::{
-    Envelope, Kind, Version, edit, error,
-    headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
-    method::PING,
+    Envelope, Kind, Version, edit, error, headers::MCP_SESSION_ID, method::PING,
 };
 use bartizan_transport::{bridge, host::QUIET};
 use bytes::Bytes;
-use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE},
-};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -25,8 +20,7 @@ use super::{
     client::ClientSession,
     lost::{self, Asks, Says},
     probe,
-    raw::{EITHER, EVENTS},
-    refusal::JSON,
+    raw::{self, EITHER},
     subscribed::Subscribed,
     upstream::Introduction,
 };
@@ -69,15 +63,7 @@ impl Live {
 
     /// The headers that make a message one of this session.
     pub(crate) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = Vec::with_capacity(6);
-        headers.extend([(CONTENT_TYPE, JSON), (ACCEPT, EITHER)]);
-        // The version header came with the revision that asks for it.
-        if self.version >= Version::V2025_06_18 {
-            let version = HeaderValue::from_static(self.version.as_str());
-            headers.push((MCP_PROTOCOL_VERSION, version));
-        }
-        headers.extend(self.id.clone().map(|id| (MCP_SESSION_ID, id)));
-        headers
+        raw::legacy_headers(raw::version_of(self.version), EITHER, self.id())
     }
 
     /// Whether the upstream does not say which call its questions are about.
@@ -141,15 +127,9 @@ impl Live {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
+    /// What ends this session.
     pub(super) fn farewell(&self) -> Message {
-        Message {
-            method: Method::DELETE,
-            body: Bytes::new(),
-            class: RequestClass::Idempotent,
-            headers: self.headers(),
-            instance: Some(self.instance()),
-            is_clients: false,
-        }
+        self.bodiless(Method::DELETE)
     }
 
     /// A message of the gateway's own in this session.
@@ -170,17 +150,12 @@ impl Live {
 
     /// A `GET` of this session, for a stream.
     pub(super) fn listen(&self) -> Message {
-        let mut headers = self.headers();
-        headers.retain(|(name, _)| *name != CONTENT_TYPE && *name != ACCEPT);
-        headers.push((ACCEPT, EVENTS));
-        Message {
-            method: Method::GET,
-            body: Bytes::new(),
-            class: RequestClass::Safe,
-            headers,
-            instance: Some(self.instance()),
-            is_clients: false,
-        }
+        self.bodiless(Method::GET)
+    }
+
+    fn bodiless(&self, method: Method) -> Message {
+        let version = raw::version_of(self.version);
+        raw::bodiless(method, version, self.id(), Some(self.instance()))
     }
 }
 
@@ -234,7 +209,7 @@ pub(super) async fn begin(
         method: Method::POST,
         body: request,
         class: RequestClass::Idempotent,
-        headers: vec![(CONTENT_TYPE, JSON), (ACCEPT, EITHER)],
+        headers: raw::legacy_headers(None, EITHER, None),
         instance: door.instance().cloned(),
         is_clients: false,
     };

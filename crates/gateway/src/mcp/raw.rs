@@ -351,7 +351,9 @@ pub(super) async fn end(
     answer(door, door.send(message).await, None).await
 }
 
-fn bodiless(
+/// A message of a session that has no body, nor a type of one: some servers refuse an empty body that
+/// is said to be JSON.
+pub(super) fn bodiless(
     method: Method,
     version: Option<HeaderValue>,
     upstream: Option<&HeaderValue>,
@@ -360,9 +362,9 @@ fn bodiless(
     let mut own = legacy_headers(version, EVENTS, upstream);
     own.retain(|(name, _)| name != CONTENT_TYPE);
     Message {
+        class: RequestClass::from(&method),
         method,
         body: Bytes::new(),
-        class: RequestClass::Idempotent,
         headers: own,
         instance,
         is_clients: false,
@@ -371,6 +373,11 @@ fn bodiless(
 
 fn version(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(MCP_PROTOCOL_VERSION).cloned()
+}
+
+/// The header that tells the revision of a session, which came with the revision that asks for it.
+pub(super) fn version_of(version: Version) -> Option<HeaderValue> {
+    (version >= Version::V2025_06_18).then(|| HeaderValue::from_static(version.as_str()))
 }
 
 pub(super) fn legacy_headers(

@@ -7,7 +7,7 @@ use bartizan_transport::{
     sessions::SessionId,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::{
     Door, Message, Refusal,
@@ -17,7 +17,7 @@ use super::{
     live::Live,
     lost::{self, Asks, Says},
     probe,
-    raw::{self, EITHER, EVENTS},
+    raw::{self, EITHER},
     upstream::{Introduction, UpstreamSession},
 };
 use crate::service::Payload;
@@ -289,7 +289,7 @@ impl Session {
             method: Method::POST,
             body: error::request(&fresh_id(), PING, None),
             class: RequestClass::Safe,
-            headers: self.headers(EITHER),
+            headers: raw::legacy_headers(raw::version_of(self.version), EITHER, self.upstream()),
             instance: Some(self.instance()),
             is_clients: false,
         };
@@ -300,22 +300,13 @@ impl Session {
 
     /// Ends the upstream's session.
     fn farewell(&self) -> Message {
-        Message {
-            method: Method::DELETE,
-            body: Bytes::new(),
-            class: RequestClass::Idempotent,
-            headers: self.headers(EVENTS),
-            instance: Some(self.instance()),
-            is_clients: false,
-        }
-    }
-
-    /// The headers of the gateway's own messages in the upstream's session.
-    fn headers(&self, accept: HeaderValue) -> Vec<(HeaderName, HeaderValue)> {
-        // The version header came with the revision that asks for it.
-        let version = (self.version >= Version::V2025_06_18)
-            .then(|| HeaderValue::from_static(self.version.as_str()));
-        raw::legacy_headers(version, accept, self.upstream())
+        let version = raw::version_of(self.version);
+        raw::bodiless(
+            Method::DELETE,
+            version,
+            self.upstream(),
+            Some(self.instance()),
+        )
     }
 
     /// Notes what the upstream was told to remember, for another session to be told if it takes the
