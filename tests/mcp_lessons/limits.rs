@@ -1,4 +1,4 @@
-//! Sizes, credentials and pages.
+//! Sizes, rates, credentials and pages.
 
 use http::StatusCode;
 use serde_json::json;
@@ -128,6 +128,25 @@ async fn lesson_25_nor_does_a_body_of_no_announced_length_get_through() {
         .await;
     assert_eq!(answer.message()["error"]["code"], 41301, "{answer:?}");
     assert_eq!(answer.message()["id"], 7);
+}
+
+#[tokio::test]
+async fn a_call_above_the_rate_is_told_so_with_the_wait() {
+    let server = saying(|| text("{}")).await;
+    let gateway = variables(&server.url())
+        .set("MCP_SERVICE_X_RATE_LIMIT_RPM", 6)
+        .set("MCP_SERVICE_X_RATE_LIMIT_BURST", 1)
+        .set("MCP_SERVICE_X_RATE_LIMIT_MAX_WAITING", 0)
+        .start()
+        .await;
+    let agent = Agent::new(&gateway);
+    // The first of which begins with a question of the gateway's own.
+    agent.modern("tools/call", json!({"name": "t"})).await;
+    let answer = agent.modern("tools/call", json!({"name": "t"})).await;
+    let error = &answer.message()["error"];
+    assert_eq!(error["code"], 42901, "{answer:?}");
+    let wait = &error["data"]["retryAfter"];
+    assert_eq!(error["message"], format!("rate limited, retry in {wait} s"));
 }
 
 #[tokio::test]

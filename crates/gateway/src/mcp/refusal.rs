@@ -188,7 +188,11 @@ impl Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let retry_after = error.retry_after_seconds();
-        let mut message = error.to_string();
+        // Its own text is of another door, whose clients know it.
+        let mut message = match &error {
+            Error::RateLimited { .. } => "rate limited".to_owned(),
+            _ => error.to_string(),
+        };
         if let Some(seconds) = retry_after {
             message = format!("{message}, retry in {seconds} s");
         }
