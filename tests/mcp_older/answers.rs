@@ -135,6 +135,30 @@ async fn what_is_no_message_is_a_failure_of_the_call() {
     }
 }
 
+/// By the rules of HTTP: seconds, or a date, and no third form.
+#[tokio::test]
+async fn when_a_server_that_is_asked_too_often_wants_to_be_asked_again_is_passed_on() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let says = [
+        ("7", json!(7)),
+        // It has passed: as soon as may be.
+        ("Thu, 01 Jan 2026 00:00:00 GMT", json!(1)),
+        ("+7", json!(null)),
+    ];
+    for (said, wait) in says {
+        server.upstream.handle(move |request| match &*rpc(request) {
+            "tools/call" => Reply::status(429).header("retry-after", said),
+            _ => answer_of_a(request),
+        });
+        let params = json!({ "name": "a__look", "arguments": {} });
+        let answer = client.ask("tools/call", params).await;
+        assert_eq!(answer["error"]["code"], 42_901, "{said}: {answer}");
+        assert_eq!(answer["error"]["data"]["retryAfter"], wait, "{said}");
+    }
+}
+
 /// Media types have no case.
 #[tokio::test]
 async fn a_message_that_is_called_a_text_is_one() {

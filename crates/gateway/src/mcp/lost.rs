@@ -158,11 +158,7 @@ pub(super) fn check(door: &Door, response: &Response<Payload>) -> Result<(), Ref
     if status.is_success() || !status.is_redirection() && says_why {
         return Ok(());
     }
-    Err(Refusal::of_status(
-        door.service.name(),
-        status,
-        response.headers(),
-    ))
+    Err(Refusal::of_status(door, status, response.headers()))
 }
 
 /// Whether a status says that the gateway's own credential is missing, wrong or not enough.

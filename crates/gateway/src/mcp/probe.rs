@@ -169,7 +169,7 @@ async fn ask(door: &Door) -> Result<Found, Refusal> {
         return Err(Refusal::unauthorized(service, status));
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Refusal::of_status(service, status, response.headers()));
+        return Err(Refusal::of_status(door, status, response.headers()));
     }
     let answer = door.final_message(response).await;
     let found = match &answer {

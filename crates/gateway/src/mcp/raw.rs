@@ -422,14 +422,14 @@ async fn answer_with(
     }
     // To wherever it points, it is not for the client to go there.
     if status.is_redirection() {
-        return Refusal::of_status(service, status, response.headers()).response(id);
+        return Refusal::of_status(door, status, response.headers()).response(id);
     }
     let is_stream = is_event_stream(&response);
     // What is no message at all is told as a failure, for there is no other answer to a request. But
     // by this status a client knows that its session is lost.
     let is_lost = status == StatusCode::NOT_FOUND;
     if id.is_some() && !is_lost && !is_stream && !may_be_message(&response) {
-        return Refusal::of_status(service, status, response.headers()).response(id);
+        return Refusal::of_status(door, status, response.headers()).response(id);
     }
     let response = match &response.body().stream {
         Some(stream) if !is_stream => match stream.size_hint().exact() {

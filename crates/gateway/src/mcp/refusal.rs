@@ -1,6 +1,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::body::Body;
+use bartizan_classify::{retry_after, retry_after_seconds};
 use bartizan_protocol::{
     Version,
     error::{self as code, ErrorMessage},
@@ -11,6 +12,7 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
+use super::Door;
 use crate::{
     error::Error,
     service::{Cause, Failure},
@@ -104,15 +106,19 @@ impl Refusal {
         )
     }
 
-    /// The service answered with a status that is no success and said nothing that MCP knows.
-    pub(crate) fn of_status(service: &str, status: StatusCode, headers: &HeaderMap) -> Self {
-        let text = format!("{service} answered with status {}", status.as_u16());
+    /// The service of `door` answered with a status that is no success and said nothing that MCP knows.
+    pub(super) fn of_status(door: &Door, status: StatusCode, headers: &HeaderMap) -> Self {
+        let text = format!(
+            "{} answered with status {}",
+            door.service.name(),
+            status.as_u16()
+        );
         if status != StatusCode::TOO_MANY_REQUESTS {
             return Self::answer(code::BAD_ANSWER, text);
         }
-        let seconds = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+        let wait = retry_after(headers, || door.shared.clock().wall());
         Self {
-            retry_after: seconds.and_then(|it| it.trim().parse().ok()),
+            retry_after: wait.map(retry_after_seconds),
             ..Self::answer(code::RATE_LIMITED, text)
         }
     }
