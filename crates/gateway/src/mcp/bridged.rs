@@ -7,7 +7,7 @@ use bartizan_protocol::{
     Edit, Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID,
     method::NOTIFICATION_PROGRESS,
 };
-use bartizan_transport::bridge::{self, Abilities, Local, Verdict};
+use bartizan_transport::bridge::{self, Abilities, Local, LogLevel, Verdict};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -62,7 +62,6 @@ pub(super) async fn modern(
 /// What a request of 2026-07-28 says of its client.
 pub(super) fn modern_client(envelope: &Envelope<'_>) -> ModernClient {
     let capabilities = envelope.client_capabilities().unwrap_or("{}");
-    let level = envelope.log_level().and_then(edit::text);
     ModernClient {
         introduction: Introduction {
             version: Version::LATEST_LEGACY,
@@ -72,7 +71,7 @@ pub(super) fn modern_client(envelope: &Envelope<'_>) -> ModernClient {
             info: envelope.client_info().unwrap_or(GATEWAY_INFO).into(),
         },
         abilities: Abilities::read(capabilities),
-        log_level: level.and_then(|level| level.parse().ok()),
+        log_level: envelope.log_level().and_then(LogLevel::from_json),
     }
 }
 
@@ -268,10 +267,8 @@ async fn answer_locally(
     match local {
         Local::Ping => {}
         Local::SetLevel => {
-            let level = edit::get(&request.body, &["params", "level"])
-                .and_then(edit::text)
-                .and_then(|level| level.parse().ok());
-            let Some(level) = level else {
+            let level = edit::get(&request.body, &["params", "level"]);
+            let Some(level) = level.and_then(LogLevel::from_json) else {
                 let refusal = Refusal::answer(code::INVALID_PARAMS, "level is none of the eight");
                 return request.refused(&refusal);
             };

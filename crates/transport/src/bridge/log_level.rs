@@ -6,9 +6,9 @@ use bartizan_protocol::edit;
 ///
 /// The older revisions set one level for a session with `logging/setLevel`; 2026-07-28 sets one
 /// for each request, in its `_meta`, and a request without it gets no log messages at all. So
-/// where a server of an older revision logs for a client of the newest one, the bridge asks the
-/// server for the [most verbose](Self::most_verbose) of the levels now wanted and holds each
-/// message against the level of the request it belongs to, with [`LogLevel::admits_message`].
+/// where a server of an older revision logs for a client of the newest one, the server is asked for
+/// everything, and each message is held against the level of the request it belongs to, with
+/// [`LogLevel::admits_message`].
 ///
 /// ```
 /// use bartizan_transport::bridge::LogLevel;
@@ -65,12 +65,6 @@ impl LogLevel {
     pub fn admits_message(wanted: Option<Self>, notification: &[u8]) -> bool {
         let level = edit::get(notification, &["params", "level"]).and_then(Self::from_json);
         Self::admits(wanted, level.unwrap_or(Self::Emergency))
-    }
-
-    /// The level that a shared session must have for all of `wanted` to be served: the least
-    /// grave of them, `None` if none wants any message.
-    pub fn most_verbose(wanted: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
-        wanted.into_iter().flatten().min()
     }
 
     /// The word that stands for this level in messages.
@@ -162,12 +156,5 @@ mod tests {
         assert!(!admits(None, "\"emergency\""));
         assert!(admits(Some(LogLevel::Error), "\"loud\""));
         assert!(!admits(None, "7"));
-    }
-
-    #[test]
-    fn a_session_is_as_verbose_as_its_most_curious_request() {
-        let wanted = [None, Some(LogLevel::Error), Some(LogLevel::Info)];
-        assert_eq!(LogLevel::most_verbose(wanted), Some(LogLevel::Info));
-        assert_eq!(LogLevel::most_verbose([None, None]), None);
     }
 }

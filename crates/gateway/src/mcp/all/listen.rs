@@ -2,7 +2,7 @@ use std::{pin::pin, sync::Arc};
 
 use axum::body::Body;
 use bartizan_protocol::{Envelope, Era, edit, error as code};
-use bartizan_transport::bridge::{self, Listen};
+use bartizan_transport::bridge::{self, Listen, LogLevel};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
@@ -27,8 +27,8 @@ pub(super) async fn set_level(
     client: &Arc<ClientSession>,
     request: &Request,
 ) -> Bytes {
-    let level = edit::get(&request.body, &["params", "level"]).and_then(edit::text);
-    let Some(level) = level.and_then(|level| level.parse().ok()) else {
+    let level = edit::get(&request.body, &["params", "level"]);
+    let Some(level) = level.and_then(LogLevel::from_json) else {
         let refusal = Refusal::answer(code::INVALID_PARAMS, "level is none of the eight");
         return request.refused(&refusal);
     };

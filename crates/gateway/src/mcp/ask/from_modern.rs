@@ -2,7 +2,7 @@
 
 use bartizan_protocol::{
     Envelope, edit,
-    method::{TOOLS_LIST, may_require_input},
+    method::{NOTIFICATION_MESSAGE, TOOLS_LIST, may_require_input},
 };
 use bartizan_transport::bridge::{self, LogLevel, Question, Undeclared};
 use bytes::Bytes;
@@ -123,13 +123,8 @@ fn wants(client: &ModernClient, message: &[u8]) -> bool {
     let Ok(envelope) = Envelope::read(message) else {
         return false;
     };
-    if envelope.method() != Some("notifications/message") {
-        return true;
-    }
-    let level = edit::get(message, &["params", "level"])
-        .and_then(edit::text)
-        .and_then(|level| level.parse().ok());
-    LogLevel::admits(client.log_level, level.unwrap_or(LogLevel::Emergency))
+    envelope.method() != Some(NOTIFICATION_MESSAGE)
+        || LogLevel::admits_message(client.log_level, message)
 }
 
 /// The answer to what an older server may ask of any client.
