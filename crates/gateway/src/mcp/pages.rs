@@ -142,8 +142,7 @@ async fn page(
             .map_err(|error| ListError::Unreadable(error.to_string()))?;
     }
     let request = Request::new(body, id, method);
-    let answer = ask::alone(door, client, &request).await;
-    answer.ok_or_else(|| ListError::Unreadable("no answer".to_owned()))
+    Ok(ask::alone(door, client, &request).await)
 }
 
 fn error_text(answer: &[u8]) -> String {

@@ -65,8 +65,7 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
     let request = Request::new(body, id, method::TOOLS_CALL);
     let client = nobody();
     match door.in_time(ask::alone(door, &client, &request)).await {
-        Ok(Some(response)) => read(&response),
-        Ok(None) => Called::refused(error::BAD_ANSWER, "no answer"),
+        Ok(response) => read(&response),
         Err(refusal) => Called::refused(refusal.code(), refusal.message()),
     }
 }

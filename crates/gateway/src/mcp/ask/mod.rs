@@ -154,14 +154,10 @@ pub(crate) async fn ask(door: &Door, client: &Client, request: &Request, out: &O
 ///
 /// Boxed: to send some calls the gateway asks for lists itself, so this future may hold one of
 /// its own kind.
-pub(super) fn alone(
-    door: &Door,
-    client: &Client,
-    request: &Request,
-) -> BoxFuture<'static, Option<Bytes>> {
+pub(super) fn alone(door: &Door, client: &Client, request: &Request) -> BoxFuture<'static, Bytes> {
     let (door, client, request) = (door.clone(), client.clone(), request.clone());
     let nowhere = Outgoing::nowhere();
-    Box::pin(async move { Some(ask(&door, &client, &request, &nowhere).await) })
+    Box::pin(async move { ask(&door, &client, &request, &nowhere).await })
 }
 
 /// The same message without a member, if it has that.
