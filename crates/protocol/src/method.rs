@@ -164,28 +164,6 @@ pub fn is_modern(method: &str) -> bool {
         )
 }
 
-/// Whether a client of one of the revisions up to 2025-11-25 may send the request `method`.
-#[must_use]
-pub fn is_legacy(method: &str) -> bool {
-    is_list(method)
-        || matches!(
-            method,
-            INITIALIZE
-                | PING
-                | TOOLS_CALL
-                | RESOURCES_READ
-                | RESOURCES_SUBSCRIBE
-                | RESOURCES_UNSUBSCRIBE
-                | PROMPTS_GET
-                | COMPLETION_COMPLETE
-                | LOGGING_SET_LEVEL
-                | TASKS_GET
-                | TASKS_RESULT
-                | TASKS_CANCEL
-                | TASKS_LIST
-        )
-}
-
 /// Whether a modern server may answer `method` with `input_required`.
 #[must_use]
 pub fn may_require_input(method: &str) -> bool {
@@ -227,10 +205,7 @@ mod tests {
             assert!(is_modern(method), "{method}");
         }
         for method in LEGACY_ONLY {
-            assert!(is_legacy(method) && !is_modern(method), "{method}");
-        }
-        for method in [SERVER_DISCOVER, SUBSCRIPTIONS_LISTEN, TASKS_UPDATE] {
-            assert!(!is_legacy(method), "{method}");
+            assert!(!is_modern(method), "{method}");
         }
     }
 
@@ -276,7 +251,7 @@ mod tests {
     #[test]
     fn server_requests_are_none_of_a_modern_client_s() {
         for method in [SAMPLING_CREATE_MESSAGE, ELICITATION_CREATE, ROOTS_LIST] {
-            assert!(!is_modern(method) && !is_legacy(method));
+            assert!(!is_modern(method));
         }
     }
 }

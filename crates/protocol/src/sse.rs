@@ -28,6 +28,6 @@ mod error;
 mod event;
 
 pub use decoder::Decoder;
-pub use encode::{comment, encode, encode_into, message};
+pub use encode::{comment, encode, message};
 pub use error::TooLarge;
 pub use event::Event;

@@ -13,32 +13,31 @@ const FIELDS: usize = 64;
 /// a NUL, cannot be written and is left out rather than let a name forge a line.
 #[must_use]
 pub fn encode(event: &Event) -> Bytes {
-    let mut out = BytesMut::new();
-    encode_into(event, &mut out);
-    out.freeze()
-}
-
-/// Like [`encode`], at the end of a buffer.
-pub fn encode_into(event: &Event, out: &mut BytesMut) {
     let names = [&event.event, &event.id].into_iter().flatten();
-    out.reserve(FIELDS + event.data.len() + names.map(Bytes::len).sum::<usize>());
+    let names: usize = names.map(Bytes::len).sum();
+    let mut out = BytesMut::with_capacity(FIELDS + event.data.len() + names);
     if let Some(name) = &event.event
         && memchr2(b'\r', b'\n', name).is_none()
     {
-        field(b"event: ", name, out);
+        field(b"event: ", name, &mut out);
     }
     if let Some(id) = &event.id
         && memchr3(b'\r', b'\n', 0, id).is_none()
     {
-        field(b"id: ", id, out);
+        field(b"id: ", id, &mut out);
     }
     if let Some(retry) = event.retry {
-        field(b"retry: ", retry.as_millis().to_string().as_bytes(), out);
+        field(
+            b"retry: ",
+            retry.as_millis().to_string().as_bytes(),
+            &mut out,
+        );
     }
     if event.has_data {
-        lines(b"data: ", &event.data, out);
+        lines(b"data: ", &event.data, &mut out);
     }
     out.put_u8(b'\n');
+    out.freeze()
 }
 
 /// The bytes of an event that carries `data` and nothing else.

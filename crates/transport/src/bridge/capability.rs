@@ -104,21 +104,6 @@ pub enum Undeclared {
     Unknown,
 }
 
-impl Undeclared {
-    /// The capabilities that would do, as `requiredCapabilities` of the error `-32021` wants
-    /// them; empty where none would.
-    pub fn required_capabilities(self) -> &'static str {
-        match self {
-            Self::ElicitationForm => r#"{"elicitation":{"form":{}}}"#,
-            Self::ElicitationUrl => r#"{"elicitation":{"url":{}}}"#,
-            Self::Sampling => r#"{"sampling":{}}"#,
-            Self::SamplingTools => r#"{"sampling":{"tools":{}}}"#,
-            Self::Roots => r#"{"roots":{}}"#,
-            Self::NoCallWaits | Self::Unknown => "{}",
-        }
-    }
-}
-
 /// The capabilities of a client of an older revision, for the `_meta` of 2026-07-28.
 ///
 /// Dropped are `tasks` and the tasks extension, which no other era's tasks correspond to, and

@@ -2,13 +2,10 @@
 
 use std::borrow::Cow;
 
-use bartizan_protocol::{
-    edit,
-    error::{self, ErrorMessage, MISSING_CAPABILITY},
-};
+use bartizan_protocol::{edit, error};
 use bytes::Bytes;
 
-use super::{capability::Undeclared, meta::SERVER_INFO, question::Question};
+use super::{meta::SERVER_INFO, question::Question};
 
 /// The answer that puts an older server's questions to a client of 2026-07-28.
 ///
@@ -82,22 +79,6 @@ impl<'a> InputResponses<'a> {
     }
 }
 
-/// The error `-32021` to a client of 2026-07-28 that would have to declare something for its call
-/// to succeed; `id` is the raw id of the call. HTTP status 400.
-pub fn missing_capability(id: &str, missing: Undeclared) -> Bytes {
-    let data = format!(
-        r#"{{"requiredCapabilities":{}}}"#,
-        missing.required_capabilities()
-    );
-    ErrorMessage {
-        id: Some(id),
-        code: MISSING_CAPABILITY,
-        message: &missing.to_string(),
-        data: Some(&data),
-    }
-    .to_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,13 +117,5 @@ mod tests {
         assert!(InputResponses::read(br#"{"params":{"name":"t"}}"#).is_none());
         let odd = InputResponses::read(br#"{"params":{"requestState":7}}"#).unwrap();
         assert_eq!(odd.request_state(), None);
-    }
-
-    #[test]
-    fn what_must_be_declared_is_named() {
-        assert_eq!(
-            missing_capability("1", Undeclared::ElicitationUrl),
-            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32021,"message":"the client did not declare elicitation by url","data":{"requiredCapabilities":{"elicitation":{"url":{}}}}}}"#
-        );
     }
 }

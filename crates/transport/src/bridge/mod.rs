@@ -18,7 +18,7 @@
 //! | answers | [`drop_invalid_tools`], [`answer_to_legacy`] | [`answer_to_modern`] |
 //! | questions of servers | [`InputRequired`], [`read_answer`] | [`Question`], [`input_required`], [`InputResponses`] |
 //! | subscriptions | [`Listen::request`], [`unstamp`] | [`Listen::read`], [`Listen::stamp`] |
-//! | other notifications | [`client_notification`], [`server_notification`] | the same, with [`LogLevel`] |
+//! | notifications of servers | [`server_notification`] | the same, with [`LogLevel`] |
 //!
 //! [`LIMITS`] lists what does not cross whole.
 //!
@@ -73,7 +73,7 @@ pub use handshake::{
     ClientIntroduction, INITIALIZED, discover_result, initialize_request, initialize_result,
 };
 pub use input_required::{InputRequired, InvalidInputRequired, QuestionFailed, read_answer};
-pub use input_responses::{InputResponses, input_required, missing_capability};
+pub use input_responses::{InputResponses, input_required};
 pub use listen::{InvalidListen, Listen, unstamp};
 pub use log_level::{LogLevel, UnknownLogLevel};
 pub use matrix::{Crossing, LIMITS, Limit, Loss};
@@ -83,6 +83,4 @@ pub use request::{
     to_modern as request_to_modern,
 };
 pub use tools::{InvalidTool, drop_invalid_tools};
-pub use verdict::{
-    Local, Route, Verdict, client_notification, from_legacy, from_modern, server_notification,
-};
+pub use verdict::{Local, Route, Verdict, from_legacy, from_modern, server_notification};

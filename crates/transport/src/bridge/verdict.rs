@@ -2,9 +2,8 @@
 
 use bartizan_protocol::method::{
     INITIALIZE, LOGGING_SET_LEVEL, NOTIFICATION_CANCELLED, NOTIFICATION_ELICITATION_COMPLETE,
-    NOTIFICATION_INITIALIZED, NOTIFICATION_PROGRESS, NOTIFICATION_PROMPTS_LIST_CHANGED,
-    NOTIFICATION_RESOURCES_LIST_CHANGED, NOTIFICATION_RESOURCES_UPDATED,
-    NOTIFICATION_ROOTS_LIST_CHANGED, NOTIFICATION_SUBSCRIPTIONS_ACKNOWLEDGED,
+    NOTIFICATION_PROMPTS_LIST_CHANGED, NOTIFICATION_RESOURCES_LIST_CHANGED,
+    NOTIFICATION_RESOURCES_UPDATED, NOTIFICATION_SUBSCRIPTIONS_ACKNOWLEDGED,
     NOTIFICATION_TASKS_STATUS, NOTIFICATION_TOOLS_LIST_CHANGED, PING, RESOURCES_SUBSCRIBE,
     RESOURCES_UNSUBSCRIBE, SERVER_DISCOVER, SUBSCRIPTIONS_LISTEN,
 };
@@ -40,11 +39,10 @@ pub enum Local {
     Discover,
 }
 
-/// Where a notification goes that crosses between eras.
+/// Where a server's notification goes that crosses between eras.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// With the exchange it belongs to: the stream of one request, or, from a client, on to the
-    /// upstream. Methods that neither era defines go this way, untouched.
+    /// With the exchange it belongs to. Methods that neither era defines go this way, untouched.
     Exchange,
     /// To whoever subscribed: a session of the older revisions, or the `subscriptions/listen`
     /// streams of the newest whose filter [matches](super::Listen::matches).
@@ -85,23 +83,6 @@ pub fn from_modern(method: &str) -> Verdict {
         }
         _ if method.starts_with("tasks/") => Verdict::Refuse(TASKS),
         _ => Verdict::Forward,
-    }
-}
-
-/// Where a client's notification goes, in either direction.
-///
-/// A client of an older revision sends `initialized` and `roots/list_changed`, which a server of
-/// 2026-07-28 has no ear for: it asks for roots anew whenever it needs them. Progress that a
-/// client reports on a server's request has no counterpart either, since such a request is, in
-/// the other era, a part of a result.
-pub fn client_notification(method: &str) -> Route {
-    match method {
-        NOTIFICATION_CANCELLED => Route::Cancel,
-        NOTIFICATION_INITIALIZED
-        | NOTIFICATION_PROGRESS
-        | NOTIFICATION_ROOTS_LIST_CHANGED
-        | NOTIFICATION_TASKS_STATUS => Route::Nowhere,
-        _ => Route::Exchange,
     }
 }
 
@@ -192,7 +173,6 @@ mod tests {
         assert_eq!(from_legacy("vendor/thing"), Verdict::Forward);
         assert_eq!(from_modern("vendor/thing"), Verdict::Forward);
         assert_eq!(server_notification("notifications/vendor"), Route::Exchange);
-        assert_eq!(client_notification("notifications/vendor"), Route::Exchange);
     }
 
     #[test]
@@ -207,14 +187,6 @@ mod tests {
         assert_eq!(
             server_notification("notifications/subscriptions/acknowledged"),
             Route::Nowhere
-        );
-        assert_eq!(
-            client_notification("notifications/roots/list_changed"),
-            Route::Nowhere
-        );
-        assert_eq!(
-            client_notification("notifications/cancelled"),
-            Route::Cancel
         );
     }
 }

@@ -4,7 +4,7 @@ use proptest::{
 };
 
 use super::{Bytes, Decoder, Duration, Event, TooLarge};
-use crate::sse::{encode, encode_into};
+use crate::sse::encode;
 
 type Items = Vec<Result<Event, TooLarge>>;
 
@@ -204,7 +204,7 @@ proptest! {
     fn many_events_in_a_row(events in vec(event(), 0..6), cuts in vec(any::<usize>(), 0..9)) {
         let mut stream = bytes::BytesMut::new();
         for event in &events {
-            encode_into(event, &mut stream);
+            stream.extend_from_slice(&encode(event));
         }
         let expected: Items = events.into_iter().filter(|e| *e != Event::default()).map(Ok).collect();
         prop_assert_eq!(chunked(&stream, &cuts, 4096), expected);
