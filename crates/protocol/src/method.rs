@@ -115,12 +115,6 @@ pub fn subject_member(method: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether `method` is applied to something that its parameters name.
-#[must_use]
-pub fn has_subject(method: &str) -> bool {
-    subject_member(method).is_some()
-}
-
 /// Whether sending `method` twice does no harm, so that it may be retried, hedged and coalesced.
 ///
 /// `prompts/get` and `completion/complete` are reads. `tools/call` never is: only trusted
@@ -223,7 +217,6 @@ mod tests {
         }
         for method in MODERN {
             assert!(!is_cacheable(method) || is_safe(method), "{method}");
-            assert!(!is_list(method) || is_cacheable(method), "{method}");
         }
     }
 
@@ -237,14 +230,13 @@ mod tests {
                 _ => None,
             };
             assert_eq!(subject_member(method), expected, "{method}");
-            assert_eq!(has_subject(method), expected.is_some());
         }
     }
 
     #[test]
     fn input_is_required_only_of_methods_with_a_subject() {
         for method in MODERN {
-            assert!(!may_require_input(method) || has_subject(method));
+            assert!(!may_require_input(method) || subject_member(method).is_some());
         }
     }
 

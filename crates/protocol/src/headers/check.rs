@@ -90,7 +90,7 @@ pub fn check(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), HeaderM
         let of_header = read(&MCP_METHOD, value, literal)?;
         same(&MCP_METHOD, &of_header, Some(of_body))?;
     }
-    if !(method::is_modern(of_body) && method::has_subject(of_body)) {
+    if !method::is_modern(of_body) || method::subject_member(of_body).is_none() {
         return Ok(());
     }
     let subject = envelope.subject();
