@@ -208,6 +208,21 @@ async fn calls_beyond_the_limit_are_refused_with_a_time() {
     assert_eq!(refused.json()["error"]["type"], "RateLimited");
 }
 
+/// It is the server's error still, and none of the gateway's.
+#[tokio::test]
+async fn an_error_without_a_code_is_an_answer_that_makes_no_sense() {
+    let server = modern("s", |request, method| {
+        (method == "tools/call").then(|| error(request, &json!({ "message": "odd" })))
+    })
+    .await;
+    let gateway = Registry::of(&[("one", &server.url())]).start().await;
+    let answer = call(&gateway).await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    let json = answer.json();
+    assert_eq!(json["detail"], "odd");
+    assert_eq!(json["error"]["details"]["code"], 50203);
+}
+
 /// Fault 7: a JSON-RPC error and HTTP 500 became HTTP 200 `{"result":"success"}`.
 #[tokio::test]
 async fn fault_7_no_failure_is_a_success() {

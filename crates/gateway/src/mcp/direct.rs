@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bartizan_protocol::{Envelope, edit};
+use bartizan_protocol::{Envelope, edit, error::BAD_ANSWER};
 use bytes::Bytes;
 
 use super::{Door, Refusal, ask, pages, pages::ListError};
@@ -31,7 +31,7 @@ impl RpcError {
         let code = Envelope::read(message).ok().and_then(|it| it.error_code());
         let text = edit::get(message, &["error", "message"]).and_then(edit::text);
         Self {
-            code: code.unwrap_or(bartizan_protocol::error::INTERNAL),
+            code: code.unwrap_or(BAD_ANSWER),
             message: text.map_or_else(|| "no result".to_owned(), Cow::into_owned),
             data: edit::get(message, &["error", "data"]).map(str::to_owned),
         }

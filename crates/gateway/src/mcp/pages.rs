@@ -1,4 +1,4 @@
-use std::{borrow::Cow, collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use bartizan_protocol::{Envelope, edit, error as code, method::list_member};
 use bartizan_transport::bridge::{self, ClientMeta};
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     Door, Refusal,
     ask::{self, Client, Request},
+    direct::RpcError,
 };
 use crate::error::Error;
 
@@ -28,7 +29,7 @@ impl fmt::Display for ListError {
         match self {
             Self::Unasked(error) => error.fmt(f),
             Self::Refused(refusal) => f.write_str(refusal.message()),
-            Self::Answered(message) => f.write_str(&error_text(message)),
+            Self::Answered(message) => f.write_str(&RpcError::read(message).message),
             Self::Unreadable(reason) => f.write_str(reason),
         }
     }
@@ -143,9 +144,4 @@ async fn page(
     }
     let request = Request::new(body, id, method);
     Ok(ask::alone(door, client, &request).await)
-}
-
-fn error_text(answer: &[u8]) -> String {
-    let message = edit::get(answer, &["error", "message"]).and_then(edit::text);
-    message.map_or_else(|| "no result".to_owned(), Cow::into_owned)
 }

@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Door,
-    ask::{self, Client, ModernClient, Request},
+    ask::{self, CALL_ID, Client, ModernClient, Request},
+    direct::RpcError,
     upstream::Introduction,
 };
 
@@ -48,21 +49,20 @@ pub(crate) async fn call(door: &Door, tool: &str, arguments: &str) -> Called {
         r#"{{"name":{},"arguments":{arguments}}}"#,
         edit::string(tool)
     );
-    let id = "\"bartizan-call\"";
     let introduction = Introduction::of_gateway();
     let meta = ClientMeta {
         capabilities: &introduction.capabilities,
         info: Some(&introduction.info),
         log_level: None,
     };
-    let body = error::request(id, method::TOOLS_CALL, Some(&params));
+    let body = error::request(CALL_ID, method::TOOLS_CALL, Some(&params));
     let body = match request_to_modern(&body, &meta) {
         Ok(body) => body,
         Err(error) => {
             return Called::refused(error::INVALID_PARAMS, format!("parameters: {error}"));
         }
     };
-    let request = Request::new(body, id, method::TOOLS_CALL);
+    let request = Request::new(body, CALL_ID, method::TOOLS_CALL);
     let client = nobody();
     match door.in_time(ask::alone(door, &client, &request)).await {
         Ok(response) => read(&response),
@@ -103,11 +103,11 @@ fn read(response: &Bytes) -> Called {
         return Called::refused(error::BAD_ANSWER, "the answer cannot be read");
     };
     let Some(result) = envelope.result() else {
-        let message = edit::get(response, &["error", "message"]).and_then(edit::text);
         let wait = edit::get(response, &["error", "data", "retryAfter"]);
+        let RpcError { code, message, .. } = RpcError::read(response);
         return Called::Refused(Refused {
-            code: envelope.error_code().unwrap_or(error::BAD_ANSWER),
-            message: message.map_or_else(|| "no result".to_owned(), Cow::into_owned),
+            code,
+            message,
             retry_after: wait.and_then(|seconds| seconds.parse().ok()),
         });
     };

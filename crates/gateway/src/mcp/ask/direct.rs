@@ -1,7 +1,7 @@
 //! Requests of callers who speak no MCP: they want the upstream's own words.
 
 use bartizan_protocol::{Envelope, edit, error, method::TOOLS_LIST};
-use bartizan_transport::bridge::{ClientMeta, request_to_modern};
+use bartizan_transport::bridge::{ClientMeta, ResultKind, request_to_modern};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::mcp::{Door, Refusal, probe, talk::Outgoing, tools, upstream::Introduction};
 
-const ID: &str = "\"bartizan-call\"";
+/// The id of a call of somebody who speaks no MCP.
+pub(in crate::mcp) const CALL_ID: &str = "\"bartizan-call\"";
 
 /// Sends a request in the words of whichever era the service of `door` speaks, and gives the
 /// response as it came, a result or an error. Nobody hears what comes before it, and questions
@@ -36,7 +37,11 @@ pub(in crate::mcp) fn direct(
     method: &str,
     params: &str,
 ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
-    let request = Request::new(error::request(ID, method, Some(params)), ID, method);
+    let request = Request::new(
+        error::request(CALL_ID, method, Some(params)),
+        CALL_ID,
+        method,
+    );
     let door = door.clone();
     Box::pin(async move {
         let answer = async {
@@ -65,8 +70,7 @@ async fn to_modern(
     let body = body.map_err(|error| untranslatable(door, &error))?;
     let out = Outgoing::nowhere();
     let response = modern_upstream::exchange(door, body, request, &out).await?;
-    let asks = edit::get(&response, &["result", "resultType"]) == Some("\"input_required\"");
-    if asks {
+    if ResultKind::read(&response) == ResultKind::InputRequired {
         let text = format!(
             "{} asks for input first, which only a client of MCP can give",
             door.service.name()

@@ -24,7 +24,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot::error::RecvError;
 
 pub(super) use self::{
-    direct::direct,
+    direct::{CALL_ID, direct},
     from_modern::answer_locally,
     legacy_upstream::{pooled, progress_token},
     modern_upstream::{discover, fresh_id, mirror},
