@@ -3,12 +3,11 @@ use std::{collections::HashSet, sync::Arc};
 use axum::body::Body;
 use bartizan_protocol::{Era, edit, error as code};
 use bytes::{Buf, BytesMut};
-use futures_util::future::join_all;
 use http::{HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
 
 use super::{
     list::{COMMA, Kind, List, join},
-    shelf::{digest, listed},
+    shelf::listed_by_all,
 };
 use crate::{
     body::Pieces,
@@ -37,14 +36,8 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
             era,
         );
     }
-    let digest = digest(client);
+    let heard = listed_by_all(door, client, kind).await;
     let services = door.shared.places().services();
-    let heard = join_all(
-        services
-            .iter()
-            .map(|service| listed(door.at(service), client, &digest, kind)),
-    )
-    .await;
     let missing = services
         .iter()
         .zip(&heard)

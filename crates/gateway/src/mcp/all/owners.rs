@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 
 use super::{
     list::Kind,
-    shelf::{digest, listed},
+    shelf::{listed, listed_by_all},
 };
 use crate::{
     mcp::{Door, ask::Client},
@@ -14,7 +13,7 @@ use crate::{
 
 /// The tools of the service of `door`, by the names that it knows, as a client may see them.
 pub(super) async fn tools(door: Door, client: &Client) -> Option<Vec<(String, Bytes)>> {
-    let list = listed(door, client, &digest(client), Kind::Tools).await?;
+    let list = listed(door, client, Kind::Tools).await?;
     let items = list.items.iter();
     let tools = items.map(|item| (item.original.as_ref().to_owned(), item.raw.clone()));
     Some(tools.collect())
@@ -22,7 +21,7 @@ pub(super) async fn tools(door: Door, client: &Client) -> Option<Vec<(String, By
 
 /// Whether the service of `door` has a tool of this name; `None` if it never said.
 pub(super) async fn has_tool(door: Door, client: &Client, name: &str) -> Option<bool> {
-    let list = listed(door, client, &digest(client), Kind::Tools).await?;
+    let list = listed(door, client, Kind::Tools).await?;
     Some(list.items.iter().any(|item| &*item.original == name))
 }
 
@@ -33,19 +32,18 @@ pub(super) async fn original(
     list: &str,
     joined: &str,
 ) -> Option<String> {
-    let list = listed(door.clone(), client, &digest(client), Kind::of(list)?).await?;
+    let list = listed(door.clone(), client, Kind::of(list)?).await?;
     let item = list.items.iter().find(|item| &*item.key == joined)?;
     Some(item.original.as_ref().to_owned())
 }
 
 /// The services that may have a resource, the likeliest first.
 pub(super) async fn of_resource(door: &Door, client: &Client, uri: &str) -> Vec<Door> {
-    let services = door.shared.places().services();
-    let listed_at = owners(door, client, Kind::Resources, services, |key| key == uri).await;
+    let listed_at = owners(door, client, Kind::Resources, |key| key == uri).await;
     if let [service] = &listed_at[..] {
         return vec![door.at(service)];
     }
-    let templates = owners(door, client, Kind::Templates, services, |template| {
+    let templates = owners(door, client, Kind::Templates, |template| {
         template
             .split_once('{')
             .is_some_and(|(start, _)| !start.is_empty() && uri.starts_with(start))
@@ -54,7 +52,8 @@ pub(super) async fn of_resource(door: &Door, client: &Client, uri: &str) -> Vec<
     let likely = listed_at.into_iter().chain(templates);
     // A tool's answer may speak of resources that no list has.
     let mut doors: Vec<Door> = Vec::new();
-    for service in likely.chain(services.iter().cloned()) {
+    let all = door.shared.places().services().iter();
+    for service in likely.chain(all.cloned()) {
         if !doors.iter().any(|door| door.service.id() == service.id()) {
             doors.push(door.at(&service));
         }
@@ -64,11 +63,7 @@ pub(super) async fn of_resource(door: &Door, client: &Client, uri: &str) -> Vec<
 
 /// The service that has a resource template.
 pub(super) async fn of_template(door: &Door, client: &Client, template: &str) -> Option<Door> {
-    let services = door.shared.places().services();
-    let owners = owners(door, client, Kind::Templates, services, |key| {
-        key == template
-    })
-    .await;
+    let owners = owners(door, client, Kind::Templates, |key| key == template).await;
     owners.first().map(|service| door.at(service))
 }
 
@@ -76,16 +71,10 @@ async fn owners(
     door: &Door,
     client: &Client,
     kind: Kind,
-    services: &[Arc<Service>],
     is_it: impl Fn(&str) -> bool,
 ) -> Vec<Arc<Service>> {
-    let digest = digest(client);
-    let lists = join_all(
-        services
-            .iter()
-            .map(|service| listed(door.at(service), client, &digest, kind)),
-    );
-    let lists = lists.await;
+    let lists = listed_by_all(door, client, kind).await;
+    let services = door.shared.places().services();
     let owners = services.iter().zip(lists).filter(|(_, list)| {
         list.as_ref()
             .is_some_and(|list| list.items.iter().any(|item| is_it(&item.key)))

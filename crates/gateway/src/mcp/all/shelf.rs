@@ -13,6 +13,7 @@ use bartizan_transport::{
     bridge::CapabilitiesDigest,
     sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
 };
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
@@ -143,7 +144,7 @@ impl Shelf {
 }
 
 /// What tells clients apart to whom a service may say different things.
-pub(super) fn digest(client: &Client) -> CapabilitiesDigest {
+fn digest(client: &Client) -> CapabilitiesDigest {
     CapabilitiesDigest::of(&client.introduction().capabilities)
 }
 
@@ -169,7 +170,22 @@ fn changes(generation: &AtomicU64, own: Option<OwnLists>) -> u64 {
 
 /// The list of one service: what is known if it is fresh, else what the service says now, else
 /// what it said last.
-pub(super) async fn listed(
+pub(super) async fn listed(door: Door, client: &Client, kind: Kind) -> Option<Arc<List>> {
+    listed_as(door, client, &digest(client), kind).await
+}
+
+/// The lists of all services, in their order.
+pub(super) async fn listed_by_all(
+    door: &Door,
+    client: &Client,
+    kind: Kind,
+) -> Vec<Option<Arc<List>>> {
+    let digest = digest(client);
+    let services = door.shared.places().services().iter();
+    join_all(services.map(|service| listed_as(door.at(service), client, &digest, kind))).await
+}
+
+async fn listed_as(
     door: Door,
     client: &Client,
     digest: &CapabilitiesDigest,
@@ -180,25 +196,13 @@ pub(super) async fn listed(
     let lists = shelf.lists(&door, digest, own).ok()?;
     let generation = shelf.generation(&door);
     let known = lists.slots[kind as usize].list.load_full();
-    let now = shelf.clock.now();
-    if let Some(known) = &known
-        && known.generation == changes(&generation, own)
+    let is_current = |list: &Arc<List>| list.generation == changes(&generation, own);
+    let current = known.as_ref().filter(|list| is_current(list)).cloned();
+    if let Some(list) = &current
+        && shelf.clock.now() < list.fresh_until
     {
-        if now < known.fresh_until {
-            return Some(Arc::clone(known));
-        }
-        // Old, but nobody said that it changed: good enough while it is asked for again.
-        let asked = Asked {
-            kind,
-            lists,
-            generation,
-            own,
-        };
-        let asked = tokio::spawn(refresh(door, client.clone(), asked));
-        tell_of_other(asked, client, kind, Some(Arc::clone(known)));
-        return Some(Arc::clone(known));
+        return current;
     }
-    // In a task of its own: whoever gives up waiting leaves the answer to the next.
     let (timeout, name) = (shelf.timeout, Arc::clone(door.service.name()));
     let asked = Asked {
         kind,
@@ -206,7 +210,13 @@ pub(super) async fn listed(
         generation,
         own,
     };
+    // In a task of its own: whoever gives up waiting leaves the answer to the next.
     let mut asked = tokio::spawn(refresh(door, client.clone(), asked));
+    if current.is_some() {
+        // Old, but nobody said that it changed: good enough while it is asked for again.
+        tell_of_other(asked, client, kind, current.clone());
+        return current;
+    }
     match tokio::time::timeout(timeout, &mut asked).await {
         Ok(Ok(Ok(list))) => Some(list),
         Ok(Ok(Err(reason))) => {
