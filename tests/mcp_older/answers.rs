@@ -111,7 +111,11 @@ async fn what_is_no_message_is_a_failure_of_the_call() {
             .header("content-type", "text/html")
             .body("<html>")
     };
+    let odd = Reply::status(200)
+        .header("content-type", "text/event-streams")
+        .body("data: {}\n\n");
     let failures = [
+        (odd, 50_203),
         (html(502), 50_203),
         (html(200), 50_203),
         (Reply::status(200), 50_203),

@@ -23,6 +23,7 @@
 
 mod accept;
 mod check;
+mod media;
 mod param;
 mod schema;
 mod value;
@@ -31,6 +32,7 @@ use http::HeaderName;
 
 pub use accept::{Accepted, accepts};
 pub use check::{HeaderMismatch, HeaderMismatchReason, check};
+pub use media::is_media;
 pub use param::{Param, check_params};
 pub use schema::InvalidParamHeader;
 pub use value::{InvalidHeader, decode, encode};

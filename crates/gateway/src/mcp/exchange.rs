@@ -1,10 +1,13 @@
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use bartizan_clock::Clock;
-use bartizan_protocol::sse::{Decoder, TooLarge};
+use bartizan_protocol::{
+    headers::is_media,
+    sse::{Decoder, TooLarge},
+};
 use bartizan_transport::stream::{Idle, IdleError, IdleLimits};
 use bytes::{Bytes, BytesMut};
-use http::{Response, header::CONTENT_TYPE};
+use http::Response;
 use http_body::Body;
 use thiserror::Error;
 
@@ -64,15 +67,7 @@ impl From<TooLarge> for ExchangeError {
 
 /// Whether an answer is a stream of events, and not one JSON value.
 pub(crate) fn is_event_stream<B>(response: &Response<B>) -> bool {
-    response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| starts_with_ignore_case(value.as_bytes(), b"text/event-stream"))
-}
-
-fn starts_with_ignore_case(text: &[u8], start: &[u8]) -> bool {
-    text.get(..start.len())
-        .is_some_and(|text| text.eq_ignore_ascii_case(start))
+    is_media(response.headers(), "text/event-stream")
 }
 
 impl Exchange {

@@ -8,7 +8,7 @@ use bartizan_protocol::{
     Edit, Envelope, Kind, Version, edit,
     headers::{
         LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION,
-        MCP_SESSION_ID, accepts,
+        MCP_SESSION_ID, accepts, is_media,
     },
     method::SUBSCRIPTIONS_LISTEN,
 };
@@ -261,17 +261,13 @@ fn may_be_message(response: &Response<Payload>) -> bool {
         Some(stream) => stream.size_hint().exact() == Some(0),
         None => payload.bytes.is_empty(),
     };
-    let kind = response.headers().get(CONTENT_TYPE);
-    let essence = kind.map(|kind| kind.as_bytes().split(|byte| *byte == b';').next());
+    let headers = response.headers();
+    // What some servers call their messages, and all proxies their excuses.
+    let is_text = || response.status().is_success() && is_media(headers, "text/plain");
     !is_empty
-        && match essence.flatten().map(<[u8]>::trim_ascii) {
-            None => true,
-            // What some servers call their messages, and all proxies their excuses.
-            Some(kind) if kind.eq_ignore_ascii_case(b"text/plain") => {
-                response.status().is_success()
-            }
-            Some(kind) => kind.eq_ignore_ascii_case(b"application/json"),
-        }
+        && (!headers.contains_key(CONTENT_TYPE)
+            || is_media(headers, "application/json")
+            || is_text())
 }
 
 /// What a `GET` of an older revision asks for: messages that nobody asked for.

@@ -1,8 +1,8 @@
 use std::{fmt, future::poll_fn, pin::Pin, time::Duration};
 
-use bartizan_protocol::sse::Decoder;
+use bartizan_protocol::{headers::is_media, sse::Decoder};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http::Response;
 use http_body::Body;
 use thiserror::Error;
 
@@ -41,7 +41,7 @@ where
 {
     pub(super) fn new(response: Response<B>, limit: usize) -> Self {
         let (parts, body) = response.into_parts();
-        let form = if is(&parts.headers, b"text/event-stream") {
+        let form = if is_media(&parts.headers, "text/event-stream") {
             Form::Events(Box::new(Decoder::new(limit)))
         } else {
             Form::Whole(BytesMut::new())
@@ -130,12 +130,4 @@ where
             }
         }
     }
-}
-
-fn is(headers: &HeaderMap, essence: &[u8]) -> bool {
-    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let mut parts = value.unwrap_or_default().split(|byte| *byte == b';');
-    parts
-        .next()
-        .is_some_and(|part| part.trim_ascii().eq_ignore_ascii_case(essence))
 }

@@ -1,12 +1,9 @@
 use std::{fmt, future::poll_fn, pin::Pin};
 
 use bartizan_clock::Clock;
-use bartizan_protocol::sse::Decoder;
+use bartizan_protocol::{headers::is_media, sse::Decoder};
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_TYPE},
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::ACCEPT};
 use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
@@ -99,7 +96,7 @@ where
             headers: Box::new(parts.headers),
         });
     }
-    if !is_event_stream(&parts.headers) {
+    if !is_media(&parts.headers, "text/event-stream") {
         return Err(SseError::NotAStream);
     }
     let mut body = Box::pin(body);
@@ -126,12 +123,4 @@ where
             None => return Err(SseError::Broken("it ended".to_owned())),
         }
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(HeaderValue::to_str) else {
-        return false;
-    };
-    let kind = value.split(';').next().unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("text/event-stream")
 }
