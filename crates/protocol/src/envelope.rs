@@ -130,6 +130,12 @@ impl<'a> Envelope<'a> {
         self.members.raw(Slot::Id).and_then(Id::new)
     }
 
+    /// The raw JSON of [`Envelope::id`].
+    #[must_use]
+    pub fn raw_id(&self) -> Option<&'a str> {
+        self.id().map(|id| id.as_raw())
+    }
+
     /// The method of a request or notification.
     #[must_use]
     pub fn method(&self) -> Option<&str> {

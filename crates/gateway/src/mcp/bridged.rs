@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bartizan_protocol::{
-    Edit, Envelope, Era, Kind, Version, edit, error as code, headers::MCP_SESSION_ID,
-    method::NOTIFICATION_PROGRESS,
+    Edit, Envelope, Era, Kind, Version, edit, error as code,
+    headers::MCP_SESSION_ID,
+    method::{NOTIFICATION_CANCELLED, NOTIFICATION_PROGRESS, NOTIFICATION_ROOTS_LIST_CHANGED},
 };
 use bartizan_transport::bridge::{self, Abilities, Local, LogLevel, Verdict};
 use bytes::Bytes;
@@ -216,19 +217,19 @@ pub(super) async fn aside(
 ) {
     match envelope.kind() {
         Kind::Response | Kind::Error => {
-            if let Some(id) = envelope.id() {
-                client.answered(id.as_raw(), body.clone());
+            if let Some(id) = envelope.raw_id() {
+                client.answered(id, body.clone());
             }
         }
         Kind::Notification => match envelope.method() {
-            Some("notifications/cancelled") => {
+            Some(NOTIFICATION_CANCELLED) => {
                 if let Some(id) = envelope.request_id() {
                     let reason = edit::get(body, &["params", "reason"]);
                     client.cancel(id.as_raw(), reason);
                 }
             }
             Some(NOTIFICATION_PROGRESS) => progress(door, client, envelope, body).await,
-            Some("notifications/roots/list_changed") => {
+            Some(NOTIFICATION_ROOTS_LIST_CHANGED) => {
                 let upstreams = upstreams(door, client).into_iter();
                 let told = upstreams.map(|(door, session)| {
                     let body = body.clone();

@@ -204,7 +204,7 @@ impl Door {
             return RequestClass::Safe;
         }
         match method {
-            "tools/call" => {
+            method::TOOLS_CALL => {
                 let tool = envelope.subject().unwrap_or_default();
                 let has_key = self.ids.idempotency_key.is_some();
                 match (self.service.class(&tool, has_key), self.service.mcp()) {
@@ -213,7 +213,7 @@ impl Door {
                 }
             }
             // Another session, should one be made in vain, costs nobody anything.
-            "initialize" => RequestClass::Idempotent,
+            method::INITIALIZE => RequestClass::Idempotent,
             _ if method.starts_with("notifications/") => RequestClass::Idempotent,
             _ => RequestClass::Unsafe,
         }

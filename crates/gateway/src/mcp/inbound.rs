@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use bartizan_protocol::{
     Envelope, Era, Version, error as code,
     headers::{self, MCP_METHOD, MCP_PROTOCOL_VERSION},
+    method::INITIALIZE,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -39,7 +40,7 @@ pub(super) fn era(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Era, R
 
 /// Whether this is the one request that only an older revision knows.
 fn begins_a_session(envelope: &Envelope<'_>) -> bool {
-    envelope.method() == Some("initialize")
+    envelope.method() == Some(INITIALIZE)
 }
 
 /// What 2026-07-28 demands of a request before anybody looks at what it asks for.

@@ -38,8 +38,9 @@ mod upstream;
 
 use axum::body::Body;
 use bartizan_protocol::{
-    Batch, Envelope, Era, Kind, Version, edit, headers::MCP_SESSION_ID,
-    method::SUBSCRIPTIONS_LISTEN,
+    Batch, Envelope, Era, Kind, Version, edit,
+    headers::MCP_SESSION_ID,
+    method::{INITIALIZE, SUBSCRIPTIONS_LISTEN},
 };
 use bartizan_transport::bridge;
 use bytes::Bytes;
@@ -74,9 +75,7 @@ pub(crate) async fn message(
     envelope: &Envelope<'_>,
     body: &Bytes,
 ) -> Response<Body> {
-    let id = envelope.id();
-    let refuse =
-        |refusal: Refusal| refusal.response(id.as_ref().map(bartizan_protocol::Id::as_raw));
+    let refuse = |refusal: Refusal| refusal.response(envelope.raw_id());
     match inbound::era(headers, envelope) {
         Err(refusal) => refuse(refusal),
         Ok(Era::Modern) => {
@@ -109,7 +108,7 @@ pub(crate) async fn message(
                 }
                 Err(refusal) => refuse(refusal),
             },
-            None if envelope.method() == Some("initialize") => {
+            None if envelope.method() == Some(INITIALIZE) => {
                 Box::pin(initialize(door, headers, envelope, body)).await
             }
             None => raw::legacy(door, headers, envelope, body, None).await,
@@ -222,12 +221,11 @@ pub(crate) async fn batch(
             Some(id.as_raw().to_owned())
         };
         let (kind, answer) = match Envelope::read(&member) {
-            Ok(envelope) if envelope.method() == Some("initialize") => {
+            Ok(envelope) if envelope.method() == Some(INITIALIZE) => {
                 let text = "initialize must not be part of a batch";
                 let code = bartizan_protocol::error::INVALID_REQUEST;
-                let id = envelope.id();
-                let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
-                (Kind::Request, Refusal::answer(code, text).response(id))
+                let refusal = Refusal::answer(code, text);
+                (Kind::Request, refusal.response(envelope.raw_id()))
             }
             // Boxed: a future that holds one of its own kind has no size.
             Ok(envelope) => (

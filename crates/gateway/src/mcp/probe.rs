@@ -4,6 +4,7 @@ use bartizan_classify::RequestClass;
 use bartizan_protocol::{
     Envelope, Version, edit, error as code,
     headers::{MCP_METHOD, MCP_PROTOCOL_VERSION},
+    method::SERVER_DISCOVER,
 };
 use bytes::Bytes;
 use http::{
@@ -145,7 +146,7 @@ pub(super) fn discover() -> Message {
             (CONTENT_TYPE, JSON),
             (ACCEPT, EITHER),
             (MCP_PROTOCOL_VERSION, version),
-            (MCP_METHOD, HeaderValue::from_static("server/discover")),
+            (MCP_METHOD, HeaderValue::from_static(SERVER_DISCOVER)),
         ],
         instance: None,
         is_clients: false,

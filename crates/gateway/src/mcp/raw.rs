@@ -145,7 +145,7 @@ pub(super) async fn legacy(
 /// The raw id of a request; none of anything else.
 fn id(envelope: &Envelope<'_>) -> Option<Box<str>> {
     envelope.method()?;
-    Some(envelope.id()?.as_raw().into())
+    envelope.raw_id().map(Box::from)
 }
 
 /// The answer to a message; to a request whose client reads streams, as one if it comes late.
@@ -226,8 +226,7 @@ pub(super) async fn initialize(
                 status
             );
             let code = bartizan_protocol::error::BAD_ANSWER;
-            Refusal::answer(code, text)
-                .response(envelope.id().as_ref().map(bartizan_protocol::Id::as_raw))
+            Refusal::answer(code, text).response(envelope.raw_id())
         }
     };
     let own = answer.headers_mut();

@@ -135,11 +135,10 @@ impl Host {
             None if envelope.method() == Some(method::INITIALIZE) => {
                 self.begin(head, &envelope, &body, owner).await
             }
-            None => {
-                let id = envelope.id();
-                let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
-                Ok(answer::bad_request(id, "Mcp-Session-Id is missing"))
-            }
+            None => Ok(answer::bad_request(
+                envelope.raw_id(),
+                "Mcp-Session-Id is missing",
+            )),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bartizan_protocol::error;
+use bartizan_protocol::{error, method::PING};
 use bytes::Bytes;
 
 use super::{Host, HostError, answer, connection::Connection};
@@ -35,7 +35,7 @@ impl Host {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let id = format!(r#""bartizan-ping-{count}""#);
-        let message = error::request(&id, "ping", None);
+        let message = error::request(&id, PING, None);
         let state = &self.0.state;
         let sending = async {
             match connection.link.request(message.clone(), Ids::Keep).await {

@@ -29,8 +29,7 @@ impl Host {
         body: &Bytes,
         owner: u64,
     ) -> Answer {
-        let id = envelope.id();
-        let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
+        let id = envelope.raw_id();
         if envelope.kind() != Kind::Request {
             return Ok(answer::bad_request(id, "initialize is a request"));
         }
@@ -71,8 +70,7 @@ impl Host {
         owner: u64,
     ) -> Answer {
         let state = &self.0.state;
-        let id = envelope.id();
-        let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
+        let id = envelope.raw_id();
         let not_found = |_| Ok(answer::session_not_found(id));
         let Some(usage) = state.session(session, owner) else {
             return not_found(());

@@ -26,8 +26,7 @@ impl Host {
         owner: u64,
     ) -> Answer {
         let state = &self.0.state;
-        let id = envelope.id();
-        let id = id.as_ref().map(bartizan_protocol::Id::as_raw);
+        let id = envelope.raw_id();
         let method = envelope.method().unwrap_or_default();
         // The revision knows no `initialize`, and a server of both eras would begin a session
         // with it on a connection that is for all.

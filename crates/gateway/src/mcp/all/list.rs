@@ -58,10 +58,10 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn of(method: &str) -> Option<Self> {
         Some(match method {
-            "tools/list" => Self::Tools,
-            "prompts/list" => Self::Prompts,
-            "resources/list" => Self::Resources,
-            "resources/templates/list" => Self::Templates,
+            method::TOOLS_LIST => Self::Tools,
+            method::PROMPTS_LIST => Self::Prompts,
+            method::RESOURCES_LIST => Self::Resources,
+            method::RESOURCES_TEMPLATES_LIST => Self::Templates,
             _ => return None,
         })
     }

@@ -1,7 +1,7 @@
 use std::{pin::pin, sync::Arc};
 
 use axum::body::Body;
-use bartizan_protocol::{Envelope, Era, edit, error as code};
+use bartizan_protocol::{Envelope, Era, edit, error as code, method::RESOURCES_UNSUBSCRIBE};
 use bartizan_transport::bridge::{self, Listen, LogLevel};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -65,7 +65,7 @@ pub(super) async fn subscribe(
         let refusal = Refusal::answer(code::INVALID_PARAMS, "uri is required");
         return request.refused(&refusal);
     };
-    if &*request.method == "resources/unsubscribe" {
+    if &*request.method == RESOURCES_UNSUBSCRIBE {
         for service in door.shared.places().services() {
             client.unwatch(service.id(), &uri);
         }

@@ -5,7 +5,6 @@
 //! each service last said, and a service that says nothing costs its own part of them only.
 //! Everything else goes to the one service it is about, with nothing changed but the name.
 
-mod completion;
 mod handshake;
 mod list;
 mod listen;
@@ -20,7 +19,11 @@ mod shelf;
 use std::sync::Arc;
 
 use axum::body::Body;
-use bartizan_protocol::{Envelope, Era, Id, error as code, headers::MCP_SESSION_ID};
+use bartizan_protocol::{
+    Envelope, Era, error as code,
+    headers::MCP_SESSION_ID,
+    method::{INITIALIZE, is_list},
+};
 use bartizan_transport::bridge::{self, Local, Verdict};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -51,8 +54,7 @@ pub(crate) async fn message(
     envelope: &Envelope<'_>,
     body: &Bytes,
 ) -> Response<Body> {
-    let id = envelope.id();
-    let refuse = |refusal: Refusal| refusal.response(id.as_ref().map(Id::as_raw));
+    let refuse = |refusal: Refusal| refusal.response(envelope.raw_id());
     let era = match inbound::era(headers, envelope) {
         Ok(era) => era,
         Err(refusal) => return refuse(refusal),
@@ -63,7 +65,7 @@ pub(crate) async fn message(
             Err(refusal) => refuse(refusal),
         };
     }
-    if envelope.method() == Some("initialize") && !headers.contains_key(MCP_SESSION_ID) {
+    if envelope.method() == Some(INITIALIZE) && !headers.contains_key(MCP_SESSION_ID) {
         return handshake::initialize(door, body, envelope);
     }
     match session(door, headers) {
@@ -169,7 +171,7 @@ async fn forward(
     held: impl Send + 'static,
 ) -> Response<Body> {
     let era = client.era();
-    if bartizan_protocol::method::is_list(&request.method) {
+    if is_list(&request.method) {
         return lists::answer(door, &client, &request).await;
     }
     let (inner, mirrored) = (door.clone(), headers.clone());

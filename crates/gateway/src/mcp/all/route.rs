@@ -1,9 +1,14 @@
 use std::borrow::Cow;
 
-use bartizan_protocol::{edit, error as code};
+use bartizan_protocol::{
+    edit, error as code,
+    method::{
+        COMPLETION_COMPLETE, PROMPTS_GET, PROMPTS_LIST, RESOURCES_READ, TOOLS_CALL, TOOLS_LIST,
+    },
+};
 use bytes::Bytes;
 
-use super::{completion, owners};
+use super::owners;
 use crate::mcp::{
     Door, Refusal,
     ask::{Client, Request},
@@ -21,13 +26,13 @@ pub(super) async fn find(
     request: &Request,
 ) -> Result<(Vec<Door>, Request), Refusal> {
     match &*request.method {
-        "tools/call" => named(door, client, request, "tools/list", &["params", "name"])
+        TOOLS_CALL => named(door, client, request, TOOLS_LIST, &["params", "name"])
             .await
             .map(one),
-        "prompts/get" => named(door, client, request, "prompts/list", &["params", "name"])
+        PROMPTS_GET => named(door, client, request, PROMPTS_LIST, &["params", "name"])
             .await
             .map(one),
-        "resources/read" => {
+        RESOURCES_READ => {
             let uri = text(request, &["params", "uri"])?;
             let doors = owners::of_resource(door, client, &uri).await;
             if doors.is_empty() {
@@ -35,7 +40,7 @@ pub(super) async fn find(
             }
             Ok((doors, request.clone()))
         }
-        "completion/complete" => completion::find(door, client, request).await.map(one),
+        COMPLETION_COMPLETE => completed(door, client, request).await.map(one),
         method => Err(Refusal::new(
             http::StatusCode::NOT_FOUND,
             code::METHOD_NOT_FOUND,
@@ -50,7 +55,7 @@ fn one((door, request): (Door, Request)) -> (Vec<Door>, Request) {
 
 /// The service that a name at `path` begins with, and the request with the name as the service
 /// knows it.
-pub(super) async fn named(
+async fn named(
     door: &Door,
     client: &Client,
     request: &Request,
@@ -86,7 +91,7 @@ pub(super) async fn named(
     ))
 }
 
-pub(super) fn text(request: &Request, path: &[&str]) -> Result<String, Refusal> {
+fn text(request: &Request, path: &[&str]) -> Result<String, Refusal> {
     let text = edit::get(&request.body, path).and_then(edit::text);
     text.map(Cow::into_owned).ok_or_else(|| {
         Refusal::answer(
@@ -94,6 +99,27 @@ pub(super) fn text(request: &Request, path: &[&str]) -> Result<String, Refusal> 
             format!("{} must be a string", path.join(".")),
         )
     })
+}
+
+/// The service whose prompt or resource template is to be completed.
+async fn completed(
+    door: &Door,
+    client: &Client,
+    request: &Request,
+) -> Result<(Door, Request), Refusal> {
+    let path = ["params", "ref", "name"];
+    if edit::get(&request.body, &path).is_some() {
+        return named(door, client, request, PROMPTS_LIST, &path).await;
+    }
+    let uri = text(request, &["params", "ref", "uri"])?;
+    let door = owners::of_template(door, client, &uri).await;
+    let none = || {
+        Refusal::answer(
+            code::INVALID_PARAMS,
+            "no service has this resource template",
+        )
+    };
+    Ok((door.ok_or_else(none)?, request.clone()))
 }
 
 fn unknown_resource(client: &Client, uri: &str) -> Refusal {

@@ -2,7 +2,7 @@
 
 use bartizan_protocol::{
     Envelope, edit,
-    method::{NOTIFICATION_MESSAGE, TOOLS_LIST, may_require_input},
+    method::{NOTIFICATION_MESSAGE, PING, TOOLS_LIST, may_require_input},
 };
 use bartizan_transport::bridge::{self, LogLevel, Question, Undeclared};
 use bytes::Bytes;
@@ -130,7 +130,7 @@ fn wants(client: &ModernClient, message: &[u8]) -> bool {
 /// The answer to what an older server may ask of any client.
 pub(in crate::mcp) fn answer_locally(id: &str, asked: &[u8]) -> Bytes {
     let method = edit::get(asked, &["method"]).and_then(edit::text);
-    if method.as_deref() == Some("ping") {
+    if method.as_deref() == Some(PING) {
         bridge::empty_result(id)
     } else {
         bridge::refusal(id, "this client cannot be asked for that")

@@ -222,7 +222,7 @@ impl Call {
             match envelope.kind() {
                 Kind::Response | Kind::Error => {
                     let id = &self.under_way.id;
-                    let is_other = envelope.id().is_some_and(|it| it.as_raw() != id);
+                    let is_other = envelope.raw_id().is_some_and(|it| it != id);
                     // Whoever refuses the whole request may not have read its id, and have given
                     // the error one of its own, as the Python SDK's `server-error`.
                     let refuses_it = !self.exchange.is_stream() && envelope.kind() == Kind::Error;

@@ -110,7 +110,7 @@ async fn once(
         match heard.kind() {
             Kind::Response | Kind::Error => {
                 // The client asked under an id of its own.
-                if heard.id().is_some_and(|id| id.as_raw() == &*original.id) {
+                if heard.raw_id() == Some(&*original.id) {
                     return Ok(message);
                 }
                 let mut edit = Edit::new(&message);
