@@ -2,7 +2,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use axum::body::Body;
 use bartizan_protocol::{Era, edit, error as code};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
 
 use super::{
@@ -44,7 +44,27 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
         .filter(|(_, list)| list.is_none());
     let missing: Vec<_> = missing.map(|(service, _)| &**service.name()).collect();
     let lists: Vec<_> = heard.iter().flatten().collect();
+    let pieces = message(request, kind, era, &lists, &missing);
+    let mut response = Response::new(Body::new(Pieces::from(pieces)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    if !missing.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&missing.join(", "))
+    {
+        headers.insert(X_MISSING, names);
+    }
+    response
+}
 
+/// The message with all items of these lists, which are not copied: together they may be the largest
+/// answer that there is.
+fn message(
+    request: &Request,
+    kind: Kind,
+    era: Era,
+    lists: &[&Arc<List>],
+    missing: &[&str],
+) -> Vec<Bytes> {
     let mut head = BytesMut::with_capacity(request.id.len() + 64);
     for part in [
         r#"{"jsonrpc":"2.0","id":"#,
@@ -58,9 +78,8 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
     let twice = if kind.has_names() {
         HashSet::new()
     } else {
-        twice(&lists)
+        twice(lists)
     };
-    // The lists are not copied: together they may be the largest answer that there is.
     let mut pieces = Vec::with_capacity(lists.len() + 2);
     pieces.push(head.freeze());
     for list in lists {
@@ -93,15 +112,7 @@ pub(super) async fn answer(door: &Door, client: &Client, request: &Request) -> R
     }
     message.extend_from_slice(b"}}");
     pieces.push(message.freeze());
-    let mut response = Response::new(Body::new(Pieces::from(pieces)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, JSON);
-    if !missing.is_empty()
-        && let Ok(names) = HeaderValue::from_str(&missing.join(", "))
-    {
-        headers.insert(X_MISSING, names);
-    }
-    response
+    pieces
 }
 
 /// What more than one service claims: nobody could say whose it is, so it is nobody's.
