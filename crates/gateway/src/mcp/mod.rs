@@ -6,6 +6,7 @@
 
 pub(crate) mod all;
 mod ask;
+mod batch;
 mod bridged;
 mod call;
 mod client;
@@ -38,20 +39,17 @@ mod upstream;
 
 use axum::body::Body;
 use bartizan_protocol::{
-    Batch, Envelope, Era, Kind, Version, edit,
+    Envelope, Era,
     headers::MCP_SESSION_ID,
     method::{INITIALIZE, SUBSCRIPTIONS_LISTEN},
 };
-use bartizan_transport::bridge;
 use bytes::Bytes;
-use http::{
-    HeaderMap, Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE},
-};
-use http_body_util::BodyExt;
+use http::{HeaderMap, Method, Response};
 
+use self::ask::Request;
 pub(crate) use self::{
     ask::Habits,
+    batch::{To, batch},
     call::{Caller, Door, Message, Witness},
     eras::Eras,
     exchange::{Exchange, is_event_stream},
@@ -62,7 +60,6 @@ pub(crate) use self::{
     tools::Tools,
     upstream::Introduction,
 };
-use self::{ask::Request, refusal::JSON};
 use crate::service::Upstream;
 
 /// Answers one message.
@@ -164,132 +161,4 @@ pub(crate) async fn bodiless(
         session if *method == Method::GET => raw::listen(door, headers, session).await,
         session => raw::end(door, headers, session).await,
     }
-}
-
-/// Whom a message is for.
-#[derive(Clone, Copy)]
-pub(crate) enum To {
-    /// The service of the door.
-    One,
-    /// All of them.
-    All,
-}
-
-/// Answers an array of messages, which 2025-03-26 allowed: one after the other, the responses
-/// together.
-pub(crate) async fn batch(
-    door: &Door,
-    to: To,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Response<Body> {
-    let opened = |token| match to {
-        To::One => Session::open(door, token),
-        To::All => Session::open_at(door, all::EVERYWHERE, token),
-    };
-    let session = headers.get(MCP_SESSION_ID);
-    let session = session.and_then(|token| opened(token).ok());
-    let allowed = session.map_or(Version::V2025_03_26, |session| session.version());
-    if !allowed.allows_batches() {
-        let text = format!("revision {allowed} has no batches: send one message at a time");
-        let code = bartizan_protocol::error::INVALID_REQUEST;
-        return Refusal::new(StatusCode::BAD_REQUEST, code, text).response(None);
-    }
-    let batch = match Batch::read(body) {
-        Ok(batch) => batch,
-        Err(error) => {
-            return Refusal::new(StatusCode::BAD_REQUEST, error.code(), error.to_string())
-                .response(None);
-        }
-    };
-    // No member has a stream of its own, on which its client could be asked.
-    let mut headers = headers.clone();
-    headers.insert(ACCEPT, JSON);
-    let headers = &headers;
-    let limit = door.shared.mcp().max_message_bytes();
-    let several = (batch.iter().count() > 1).then(|| door.for_one_of_several());
-    let door = several.as_ref().unwrap_or(door);
-    let (mut answers, mut bytes) = (Vec::new(), 0);
-    for member in batch.iter() {
-        // No more is asked for than can be answered.
-        if bytes > limit {
-            break;
-        }
-        let member = body.slice_ref(member);
-        let id = || {
-            let id = Envelope::read(&member).ok()?.id()?;
-            Some(id.as_raw().to_owned())
-        };
-        let (kind, answer) = match Envelope::read(&member) {
-            Ok(envelope) if envelope.method() == Some(INITIALIZE) => {
-                let text = "initialize must not be part of a batch";
-                let code = bartizan_protocol::error::INVALID_REQUEST;
-                let refusal = Refusal::answer(code, text);
-                (Kind::Request, refusal.response(envelope.raw_id()))
-            }
-            // Boxed: a future that holds one of its own kind has no size.
-            Ok(envelope) => (
-                envelope.kind(),
-                match to {
-                    To::One => Box::pin(message(door, headers, &envelope, &member)).await,
-                    To::All => Box::pin(all::message(door, headers, &envelope, &member)).await,
-                },
-            ),
-            Err(error) => (
-                Kind::Request,
-                Refusal::answer(error.code(), error.to_string()).response(error.id()),
-            ),
-        };
-        if kind == Kind::Request {
-            let answer = response_in(door, headers, answer).await.unwrap_or_else(|| {
-                let code = bartizan_protocol::error::BAD_ANSWER;
-                Refusal::answer(code, "the answer broke off or is too large")
-                    .to_bytes(id().as_deref())
-            });
-            bytes += answer.len();
-            answers.push(answer);
-        }
-    }
-    match bridge::join_batch(answers, limit) {
-        Ok(Some(joined)) => {
-            let mut response = Response::new(Body::from(joined));
-            response.headers_mut().insert(CONTENT_TYPE, JSON);
-            response
-        }
-        Ok(None) => respond::accepted(),
-        Err(error) => {
-            let code = bartizan_protocol::error::TOO_LARGE;
-            Refusal::answer(code, error.to_string()).response(None)
-        }
-    }
-}
-
-/// The JSON-RPC response in an answer of ours, past all that an event stream says before it. Only
-/// what passes through is one; what its upstream asks there is refused, as nobody else hears it.
-async fn response_in(door: &Door, headers: &HeaderMap, answer: Response<Body>) -> Option<Bytes> {
-    let is_stream = is_event_stream(&answer);
-    let limit = door.shared.mcp().max_message_bytes();
-    let mut body = http_body_util::Limited::new(answer.into_body(), limit);
-    if !is_stream {
-        return Some(body.collect().await.ok()?.to_bytes());
-    }
-    let mut events = bartizan_protocol::sse::Decoder::new(limit);
-    while let Some(frame) = body.frame().await {
-        events.push(frame.ok()?.into_data().unwrap_or_default());
-        for event in events.by_ref() {
-            let said = event.ok()?.data;
-            if said.is_empty() {
-                continue;
-            }
-            if edit::get(&said, &["method"]).is_none() {
-                return Some(said);
-            }
-            if let Some(id) = edit::get(&said, &["id"]) {
-                let refusal = ask::answer_locally(id, &said);
-                let envelope = Envelope::read(&refusal).ok()?;
-                Box::pin(message(door, headers, &envelope, &refusal)).await;
-            }
-        }
-    }
-    None
 }
