@@ -114,6 +114,46 @@ async fn every_member_of_a_batch_is_answered() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_spoils_no_other_of_its_batch() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-03-26").await;
+    let batch = json!([
+        { "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": "look" } },
+        { "jsonrpc": "2.0", "id": 8, "method": "tools/list" }
+    ]);
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/call" => Reply::json(r#"{"jsonrpc":"2.0","id":7,"result":{}}garbage"#),
+        _ => answer_of_a(request),
+    });
+    let answers = client.send(batch).await.json();
+    assert_eq!(answers[0]["error"]["code"], 50_203, "{answers}");
+    assert_eq!(
+        (&answers[0]["id"], &answers[1]["id"]),
+        (&7.into(), &8.into())
+    );
+    assert!(answers[1]["result"]["tools"].is_array(), "{answers}");
+}
+
+#[tokio::test]
+async fn a_batch_in_a_session_that_is_unknown_is_told_so() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    for path in ["/mcp/a", "/mcp"] {
+        let batch = r#"[{"jsonrpc":"2.0","id":8,"method":"tools/list"}]"#;
+        let headers = [
+            ("content-type", "application/json"),
+            ("accept", ACCEPT),
+            ("mcp-session-id", "of-another-time"),
+        ];
+        let request = gateway.request(Method::POST, path, &headers, batch);
+        let answer = gateway.send(request).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.json()["error"]["code"], -32_001, "{path}");
+    }
+}
+
 /// A server that is mounted at `/mcp/` knows no `/mcp`, and nobody here unpacks what it sends.
 #[tokio::test]
 async fn messages_go_to_the_very_path_that_is_configured() {

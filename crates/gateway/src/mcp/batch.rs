@@ -36,8 +36,10 @@ pub(crate) async fn batch(
         To::One => Session::open(door, token),
         To::All => Session::open_at(door, all::EVERYWHERE, token),
     };
-    let session = headers.get(MCP_SESSION_ID);
-    let session = session.and_then(|token| opened(token).ok());
+    let session = match headers.get(MCP_SESSION_ID).map(opened).transpose() {
+        Ok(session) => session,
+        Err(refusal) => return refusal.response(None),
+    };
     let allowed = session.map_or(Version::V2025_03_26, |session| session.version());
     if !allowed.allows_batches() {
         let text = format!("revision {allowed} has no batches: send one message at a time");
@@ -105,7 +107,7 @@ async fn answer_member(door: &Door, to: To, headers: &HeaderMap, member: &Bytes)
     }
     let response = response_in(door, headers, answer).await;
     Some(response.unwrap_or_else(|| {
-        let text = "the answer broke off or is too large";
+        let text = "the answer broke off, is too large or cannot be read";
         Refusal::answer(code::BAD_ANSWER, text).to_bytes(envelope.raw_id())
     }))
 }
@@ -117,7 +119,9 @@ async fn response_in(door: &Door, headers: &HeaderMap, answer: Response<Body>) -
     let limit = door.shared.mcp().max_message_bytes();
     let mut body = Limited::new(answer.into_body(), limit);
     if !is_stream {
-        return Some(body.collect().await.ok()?.to_bytes());
+        let said = body.collect().await.ok()?.to_bytes();
+        // What cannot be read would have the whole batch be so.
+        return Envelope::read(&said).is_ok().then_some(said);
     }
     let mut events = Decoder::new(limit);
     while let Some(frame) = body.frame().await {
