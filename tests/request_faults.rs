@@ -465,9 +465,7 @@ async fn large_bodies_take_up_a_bounded_part_of_the_memory_together() {
         futures_util::future::join_all(calls).await
     };
     let fifth = async {
-        while backend.hits() < 4 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        backend.arrived(4).await;
         let small = gateway.call("getUser").await;
         (gateway.post(large.clone()).await, small)
     };
@@ -591,9 +589,7 @@ async fn a_caller_that_leaves_takes_its_call_along() {
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    while backend.hits() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    backend.arrived(1).await;
     drop(stream);
     let in_flight = async || {
         let metrics = gateway.get("/metrics").await;
@@ -690,9 +686,7 @@ async fn a_drain_finishes_what_was_begun() {
         drop(caller);
         answer
     });
-    while backend.hits() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    backend.arrived(1).await;
     let address = gateway.address;
     let stop = gateway.stopper();
     stop.stop();

@@ -45,13 +45,6 @@ fn before(backend: &Upstream) -> Bartizan {
     Bartizan::sound(&[], &backend.url())
 }
 
-/// Waits until a call has arrived.
-async fn arrival(backend: &Upstream) {
-    while backend.hits() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// Writes to the gateway as no client would, and reads what comes until it closes.
 async fn raw(gateway: &Running, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
@@ -128,7 +121,7 @@ async fn a_signal_lets_calls_under_way_finish() {
         backend.handle(|_| Reply::json("{}").after(Duration::from_millis(500)));
         let gateway = before(&backend).start().await;
         let stop = async {
-            arrival(&backend).await;
+            backend.arrived(1).await;
             gateway.signal(name).await;
             gateway.logs("draining").await;
             let late = TcpStream::connect(gateway.address()).await;
@@ -213,7 +206,7 @@ async fn a_call_that_is_stuck_does_not_keep_it_from_stopping() {
     let body = r#"{"service":"user-service","operation":"getUser"}"#;
     let arguments = ["--max-time", "60", "--data", body, &url];
     let stop = async {
-        arrival(&backend).await;
+        backend.arrived(1).await;
         gateway.stop().await
     };
     let (reply, finished) = tokio::join!(try_curl(&arguments), stop);
@@ -276,7 +269,7 @@ async fn stuck(configure: impl FnOnce(Bartizan) -> Bartizan) -> (Upstream, Runni
         &url,
     ]);
     let call = call.kill_on_drop(true).spawn().unwrap();
-    arrival(&backend).await;
+    backend.arrived(1).await;
     (backend, gateway, call)
 }
 

@@ -154,7 +154,7 @@ struct Shared {
     queue: Mutex<VecDeque<Reply>>,
     asides: Mutex<Vec<(String, Reply)>>,
     handler: Mutex<Handler>,
-    recorded: Mutex<Vec<Recorded>>,
+    recorded: watch::Sender<Vec<Recorded>>,
     connections: Mutex<usize>,
 }
 
@@ -206,7 +206,7 @@ impl Upstream {
             queue: Mutex::default(),
             asides: Mutex::default(),
             handler: Mutex::new(Box::new(handler)),
-            recorded: Mutex::default(),
+            recorded: watch::Sender::default(),
             connections: Mutex::new(0),
         });
         let (stop, stopped) = watch::channel(false);
@@ -276,12 +276,24 @@ impl Upstream {
 
     /// All requests so far, oldest first.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.shared.recorded.lock().clone()
+        self.shared.recorded.borrow().clone()
     }
 
     /// How many requests arrived so far.
     pub fn hits(&self) -> usize {
-        self.shared.recorded.lock().len()
+        self.shared.recorded.borrow().len()
+    }
+
+    /// Waits until so many requests have arrived.
+    ///
+    /// # Panics
+    ///
+    /// When they have not for twenty seconds.
+    pub async fn arrived(&self, number: usize) {
+        let mut recorded = self.shared.recorded.subscribe();
+        let arrived = recorded.wait_for(|requests| requests.len() >= number);
+        let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await;
+        assert!(arrived.is_ok(), "{} of {number} requests", self.hits());
     }
 
     /// How many connections were accepted so far.
@@ -361,7 +373,9 @@ fn reply(shared: &Shared, request: Recorded) -> Reply {
     }
     let queued = shared.queue.lock().pop_front();
     let reply = queued.unwrap_or_else(|| (shared.handler.lock())(&request));
-    shared.recorded.lock().push(request);
+    shared
+        .recorded
+        .send_modify(|requests| requests.push(request));
     reply
 }
 
