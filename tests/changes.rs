@@ -1,10 +1,8 @@
 //! What a change of the configuration or of a registry brings with it, and what it must not.
 
-use std::time::Duration;
-
 use bartizan_gateway::StartError;
 use bartizan_testkit::{Recorded, Reply, TokenIssuer, Upstream};
-use bartizan_tests::{Answer, Files, Running, Variables};
+use bartizan_tests::{Answer, Files, Running, Variables, until};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -390,13 +388,10 @@ async fn counters_go_on_over_a_change_of_their_service() {
             let tokens = counted("bartizan_token_refreshes_total", ",outcome=\"failure\"");
             [transitions.await, tokens.await]
         };
-        let wait = async {
-            while all().await != [turn; 2] {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
-        assert!(waited.is_ok(), "{:?} after {turn}", all().await);
+        until(&format!("{turn} of each"), async || {
+            all().await == [turn; 2]
+        })
+        .await;
     }
 
     // What nobody has looked at before a change is not lost by it, nor is it counted twice where
@@ -426,27 +421,21 @@ async fn a_service_that_is_replaced_is_probed_no_more_and_its_probes_count() {
         let asked = upstream.requests().into_iter();
         asked.filter(|it| it.uri.path() == path).count()
     };
-    let until = async |path: &str, number: usize| {
-        let wait = async {
-            while probes(path) < number {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
-        assert!(waited.is_ok(), "{} of {path}", probes(path));
+    let probed = async |path: &str, number: usize| {
+        until(path, async || probes(path) >= number).await;
     };
     let checks = async |gateway: &Running| {
         let stats = gateway.get("/gateway/stats").await.json();
         stats["health_checker"]["total_checks"].as_u64().unwrap()
     };
     let gateway = variables("/old").start().await;
-    until("/old", 5).await;
+    probed("/old", 5).await;
     let before = checks(&gateway).await;
     assert!(before >= 4);
     assert_eq!(gateway.reload(&variables("/new")).changed, ["pay"]);
-    until("/new", 1).await;
+    probed("/new", 1).await;
     let old = probes("/old");
-    until("/new", 20).await;
+    probed("/new", 20).await;
     // One that was under way may have come a moment late.
     assert!(probes("/old") <= old + 1, "{} after {old}", probes("/old"));
     let new = probes("/new") as u64;

@@ -1,7 +1,7 @@
 //! `/gateway/*` over real sockets: every endpoint, field, status and text of the document, and
 //! the faults of the original that must not come back.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use bartizan_gateway::Gateway;
 use bartizan_mcp_fixture::{Eras, HttpFixture};
@@ -58,18 +58,6 @@ fn detail(answer: &Answer) -> String {
     let json = answer.json();
     let detail = json["detail"].as_str();
     detail.unwrap_or_else(|| panic!("{json}")).to_owned()
-}
-
-/// Asks again and again, as probes and files take their time.
-async fn until(gateway: &Running, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..500 {
-        let json = gateway.get(path).await.json();
-        if is_so(&json) {
-            return json;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {}", gateway.get(path).await.json());
 }
 
 /// A server that answers whatever it is asked.
@@ -325,10 +313,11 @@ async fn an_instance_with_a_ttl_stays_while_it_is_heard_of() {
     assert_eq!(beat.header("x-instance-ttl"), Some("0.5"));
     // Kept in memory, since nobody would take it out of the file.
     assert!(!place.path.exists());
-    until(&gateway, "/gateway/stats", |stats| {
-        stats["registry"]["total_instances"] == 0
-    })
-    .await;
+    gateway
+        .until("/gateway/stats", |stats| {
+            stats["registry"]["total_instances"] == 0
+        })
+        .await;
     let late = gateway.post_to("/gateway/heartbeat/demo/a", "").await;
     assert_eq!(late.status, StatusCode::NOT_FOUND);
     assert_eq!(detail(&late), "Instance not found");
@@ -381,7 +370,7 @@ async fn statistics_have_every_documented_field() {
     let gateway = place.start().await;
     // The original's checks never ran.
     let checked = |stats: &Value| stats["health_checker"]["total_checks"] != 0;
-    let stats = until(&gateway, "/gateway/stats", checked).await;
+    let stats = gateway.until("/gateway/stats", checked).await;
     assert!(stats["gateway"]["uptime_seconds"].is_f64());
     for (place, fields) in [
         (
@@ -503,10 +492,9 @@ async fn fault_6_background_checks_run_and_a_new_instance_is_routable_at_once() 
     gateway.delete("/gateway/deregister/fixture/f").await;
     assert_eq!(call().await.status, StatusCode::NOT_FOUND);
     let health = |json: &Value| json["templates"]["demo"]["instances"][0]["status"].clone();
-    until(&gateway, "/gateway/registry", |json| {
-        health(json) == "healthy"
-    })
-    .await;
+    gateway
+        .until("/gateway/registry", |json| health(json) == "healthy")
+        .await;
 }
 
 #[tokio::test]

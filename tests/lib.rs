@@ -4,7 +4,7 @@
 mod files;
 mod pace;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_config::{Configuration, Errors, Source};
 use bartizan_gateway::{Gateway, Reloaded, StartError};
@@ -131,6 +131,21 @@ impl Stopper {
     pub fn stop(&self) {
         self.0.notify_one();
     }
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+///
+/// When it is not for twenty seconds.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(waited.is_ok(), "never {what}");
 }
 
 /// An answer, read to its end.
@@ -311,13 +326,27 @@ impl Running {
     ///
     /// When it has not for twenty seconds.
     pub async fn until_metric(&self, name: &str, service: &str, value: u64) {
-        let wait = async {
-            while self.metric(name, service, "").await != value {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        until(&format!("{name} of {service} is {value}"), async || {
+            self.metric(name, service, "").await == value
+        })
+        .await;
+    }
+
+    /// Asks for `path` again and again until the answer is so.
+    ///
+    /// # Panics
+    ///
+    /// When it never is.
+    pub async fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut json = Value::Null;
+        for _ in 0..500 {
+            json = self.get(path).await.json();
+            if is_so(&json) {
+                return json;
             }
-        };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), wait).await;
-        waited.unwrap_or_else(|_| panic!("{name} of {service} is never {value}"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never: {json}");
     }
 
     /// What stops it without waiting for the end.

@@ -12,7 +12,7 @@ use std::{
 use bartizan_clock::Clock;
 use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::{Answer, Running, Variables};
+use bartizan_tests::{Answer, Running, Variables, until};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -187,9 +187,10 @@ async fn lesson_09_a_slow_service_delays_a_list_by_no_more_than_its_time() {
         (clock.now() - begun)
     );
     // What it said in the end was not lost.
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let all = ["slow__late", "one__add"];
+    until("the late list", async || tools(&gateway).await.0 == all).await;
     let begun = clock.now();
-    assert_eq!(tools(&gateway).await.0, ["slow__late", "one__add"]);
+    assert_eq!(tools(&gateway).await.0, all);
     assert!(
         (clock.now() - begun) < Duration::from_millis(250),
         "{:?}",

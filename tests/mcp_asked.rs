@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::{Answer, Files, Running, Variables};
+use bartizan_tests::{Answer, Files, Running, Variables, until};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -544,18 +544,14 @@ async fn a_process_that_took_the_place_of_another_asks_the_client() {
         .start()
         .await;
     let answered = async |times: usize| {
-        let answered = async {
-            loop {
-                let text = std::fs::read_to_string(&answers).unwrap_or_default();
-                let read: Vec<_> = text.lines().map(str::to_owned).collect();
-                if read.len() >= times {
-                    return read;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let answered = tokio::time::timeout(PATIENCE, answered).await;
-        answered.unwrap_or_else(|_| panic!("not asked {times} times"))
+        let mut read = Vec::new();
+        until(&format!("answered {times} times"), async || {
+            let text = std::fs::read_to_string(&answers).unwrap_or_default();
+            read = text.lines().map(str::to_owned).collect();
+            read.len() >= times
+        })
+        .await;
+        read
     };
     let client = Client::begin_at(&gateway, "/mcp/p", "2025-06-18", json!({ "roots": {} })).await;
     let roots = json!({ "jsonrpc": "2.0", "id": "q", "result": { "roots": [] } });

@@ -14,7 +14,7 @@ use std::{
 use bartizan_config::{Configuration, Source};
 use bartizan_gateway::Gateway;
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::{Files, Running, Variables};
+use bartizan_tests::{Files, Running, Variables, until};
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -55,16 +55,6 @@ fn variables(files: &Files) -> Variables {
         .set("MCP_SERVICE_ORDERS_TRANSPORT", "rest")
         .set("MCP_SERVICE_ORDERS_HEALTH_PATH", "/health")
         .set("MCP_SERVICE_ORDERS_HEALTH_INTERVAL", 500)
-}
-
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-    assert!(waited.is_ok(), "never {what}");
 }
 
 /// Calls and says where each went.

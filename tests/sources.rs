@@ -1,10 +1,10 @@
 //! Services whose instances are found by a cluster, an engine or a name, through every layer.
 #![cfg(unix)]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use bartizan_testkit::{Cluster, Engine, Refusal, Reply, ScriptServer, Upstream};
-use bartizan_tests::{Running, Variables};
+use bartizan_tests::{Running, Variables, until};
 use serde_json::{Value, json};
 
 /// `users`, found by `discovery`.
@@ -50,22 +50,11 @@ async fn called(gateway: &Running) -> Option<u64> {
 
 /// The number of the only instance that calls reach.
 async fn until_called(gateway: &Running, number: u64) {
-    eventually(&format!("calls reach instance {number} only"), async || {
+    until(&format!("calls reach instance {number} only"), async || {
         let calls = [called(gateway).await, called(gateway).await];
         calls == [Some(number); 2]
     })
     .await;
-}
-
-async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let change = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let patience = Duration::from_secs(30);
-    let changed = tokio::time::timeout(patience, change).await;
-    changed.unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
 const STALE: &str = "bartizan_instances_stale";
@@ -175,7 +164,7 @@ async fn addresses_of_a_name_are_called_by_the_name() {
         .start()
         .await;
     // There may be an address of the other family, where nobody listens.
-    eventually("a call that is answered", async || {
+    until("a call that is answered", async || {
         called(&gateway).await == Some(1)
     })
     .await;

@@ -1,7 +1,7 @@
 //! `/health`, `/tools` and `/tools/{namespace.tool}` over real sockets: every field, status and
 //! text of the document, and the faults of the original that must not come back.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::{Reply, Upstream};
@@ -89,18 +89,6 @@ fn detail(answer: &Answer) -> String {
     let json = answer.json();
     let detail = json["detail"].as_str();
     detail.unwrap_or_else(|| panic!("{json}")).to_owned()
-}
-
-/// Asks again and again, as probes and files take their time.
-async fn until(gateway: &Running, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..500 {
-        let json = gateway.get(path).await.json();
-        if is_so(&json) {
-            return json;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {}", gateway.get(path).await.json());
 }
 
 fn status_is(status: &'static str) -> impl Fn(&Value) -> bool {
@@ -431,7 +419,7 @@ async fn the_documented_list_has_what_is_known_besides() {
     let backend = manifest().await;
     let (_place, gateway) = gateway(&backend).await;
     let is_healthy = |list: &Value| list["tools"][0]["health_status"] == "healthy";
-    let list = until(&gateway, "/tools", is_healthy).await;
+    let list = gateway.until("/tools", is_healthy).await;
     assert_eq!(
         list["tools"][0],
         json!({
@@ -476,7 +464,7 @@ async fn health_counts_backends_and_names_none() {
         .start()
         .await;
     // No key is needed, as health checks of containers have none.
-    let health = until(&gateway, "/health", status_is("healthy")).await;
+    let health = gateway.until("/health", status_is("healthy")).await;
     assert_eq!(
         health,
         json!({"status": "healthy", "backends_total": 2, "backends_healthy": 2,
@@ -485,13 +473,13 @@ async fn health_counts_backends_and_names_none() {
     assert_eq!(gateway.get("/tools").await.status, StatusCode::UNAUTHORIZED);
     assert!(detail(&gateway.post_to(CALL, "{}").await).starts_with("authentication required"));
     sick.kill().await;
-    let health = until(&gateway, "/health", status_is("degraded")).await;
+    let health = gateway.until("/health", status_is("degraded")).await;
     assert_eq!(
         (&health["backends_healthy"], &health["backends_unhealthy"]),
         (&json!(1), &json!(1))
     );
     well.kill().await;
-    until(&gateway, "/health", status_is("unhealthy")).await;
+    gateway.until("/health", status_is("unhealthy")).await;
     let empty = Place::new("version: \"1.0\"\nservers: []\n");
     let gateway = empty.start().await;
     let health = gateway.get("/health").await;
@@ -524,11 +512,11 @@ async fn fault_12_health_is_kept_when_the_registry_is_polled() {
     );
     let place = Place::new(&text);
     let gateway = place.start().await;
-    until(&gateway, "/health", status_is("unhealthy")).await;
+    gateway.until("/health", status_is("unhealthy")).await;
     // A change elsewhere in the file, and several polls of it.
     std::fs::write(&place.path, format!("{text}      - name: another\n")).unwrap();
     let is_there = |list: &Value| list["tools"].as_array().unwrap().len() == 4;
-    let list = until(&gateway, "/tools", is_there).await;
+    let list = gateway.until("/tools", is_there).await;
     assert_eq!(list["tools"][0]["health_status"], "unhealthy");
     for _ in 0..3 {
         gateway.post_to("/gateway/sync", "").await;
@@ -552,28 +540,30 @@ async fn fault_12_the_health_url_is_asked() {
         &format!("    port: {port}\n    health_url: http://127.0.0.1:{port}/own/health\n"),
     );
     let gateway = Place::new(&text).start().await;
-    until(&gateway, "/health", status_is("unhealthy")).await;
+    gateway.until("/health", status_is("unhealthy")).await;
 }
 
 #[tokio::test]
 async fn fault_12_what_cannot_be_reached_gets_no_calls_until_it_is_back() {
     let backend = manifest().await;
     let (_place, gateway) = gateway(&backend).await;
-    until(&gateway, "/tools", |list| {
-        list["tools"][0]["health_status"] == "healthy"
-    })
-    .await;
+    gateway
+        .until("/tools", |list| {
+            list["tools"][0]["health_status"] == "healthy"
+        })
+        .await;
     let address = backend.kill().await;
-    let list = until(&gateway, "/tools", |list| {
-        list["tools"][0]["health_status"] == "unreachable"
-    })
-    .await;
+    let list = gateway
+        .until("/tools", |list| {
+            list["tools"][0]["health_status"] == "unreachable"
+        })
+        .await;
     assert_eq!(list["tools"][0]["name"], "manifest.list_servers");
     let answer = gateway.post_to(CALL, "{}").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.header("retry-after"), Some("1"));
     let back = Upstream::start_at(address, |_| Reply::json("{}")).await;
-    until(&gateway, "/health", status_is("healthy")).await;
+    gateway.until("/health", status_is("healthy")).await;
     assert_eq!(gateway.post_to(CALL, "{}").await.status, StatusCode::OK);
     drop(back);
 }

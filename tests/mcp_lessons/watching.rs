@@ -39,16 +39,8 @@ impl Held {
     }
 
     async fn pen(&self, name: &str) -> Pen {
-        let pen = async {
-            loop {
-                if let Some(pen) = self.0.lock().get(name) {
-                    return pen.clone();
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let pen = tokio::time::timeout(Duration::from_secs(10), pen).await;
-        pen.unwrap_or_else(|_| panic!("no {name} in {self:?}"))
+        bartizan_tests::until(name, async || self.0.lock().contains_key(name)).await;
+        self.0.lock()[name].clone()
     }
 }
 
@@ -158,16 +150,9 @@ impl Older {
 
     /// Writes to the stream of the client whose session was begun as the `number`th.
     async fn pen(&self, number: usize) -> Pen {
-        let session = async {
-            loop {
-                if let Some(session) = self.clients.lock().get(number) {
-                    return session.clone();
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let session = tokio::time::timeout(Duration::from_secs(10), session).await;
-        self.held.pen(&session.expect("a session")).await
+        bartizan_tests::until("a session", async || self.clients.lock().len() > number).await;
+        let session = self.clients.lock()[number].clone();
+        self.held.pen(&session).await
     }
 }
 

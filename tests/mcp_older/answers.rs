@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::Variables;
+use bartizan_tests::{Variables, until};
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::{
@@ -317,13 +317,10 @@ async fn an_answer_arrives_though_the_call_that_it_was_asked_in_is_over() {
         let json = json_of(request);
         json["id"] == "q-1" && json["result"]["roots"][0]["uri"] == "file:///here"
     };
-    let heard = async {
-        while !server.upstream.requests().iter().any(is_it) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let heard = tokio::time::timeout(Duration::from_secs(5), heard).await;
-    assert!(heard.is_ok(), "{said}");
+    until("answered", async || {
+        server.upstream.requests().iter().any(is_it)
+    })
+    .await;
 }
 
 /// RFC 9112, section 6.3: of a length beside chunks, the chunks are right. Sent on, it had the client

@@ -1,15 +1,12 @@
 //! A server and a client of the older revisions, and the gateway between them.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::{Answer, Running, Variables};
+use bartizan_tests::{Answer, Running, Variables, until};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -62,13 +59,7 @@ impl Server {
     }
 
     pub(crate) async fn hears(&self, method: &str, times: usize) -> Vec<(String, Value)> {
-        let heard = async {
-            while self.heard(method).len() < times {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let in_time = tokio::time::timeout(Duration::from_secs(10), heard).await;
-        assert!(in_time.is_ok(), "{method}: {:?}", self.heard(method));
+        until(method, async || self.heard(method).len() >= times).await;
         self.heard(method)
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use bartizan_testkit::{Reply, Upstream};
-use bartizan_tests::Running;
+use bartizan_tests::{Running, until};
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
@@ -281,7 +281,7 @@ async fn d28_instances_that_stay_keep_their_sessions() {
     assert_eq!(count(&one, "initialize"), 1);
     let both = json!([instance("one", &one.url()), instance("other", &other.url())]);
     registry.write(&json!({ "t": { "instances": both } }));
-    crate::server::eventually("the other instance", async || {
+    until("the other instance", async || {
         let answer = call(&gateway).await;
         assert_eq!(answer.status, StatusCode::OK);
         text(&answer) == "other"
@@ -289,7 +289,7 @@ async fn d28_instances_that_stay_keep_their_sessions() {
     .await;
     sequence(&gateway, 10).await;
     registry.write(&json!({ "t": { "instances": [instance("one", &one.url())] } }));
-    crate::server::eventually("the instance to be gone", async || {
+    until("the instance to be gone", async || {
         let health = gateway.get("/mcp/t/health").await.json();
         health["total_instances"] == 1
     })

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use bartizan_mcp_fixture::{Eras, HttpFixture};
 use bartizan_testkit::Upstream;
-use bartizan_tests::Variables;
+use bartizan_tests::{Variables, until};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
     server::{
-        Registry, answer, call, count, eventually, instance, legacy, modern, plain, post,
-        post_with, text,
+        Registry, answer, call, count, instance, legacy, modern, plain, post, post_with, text,
     },
     streaming,
 };
@@ -335,7 +334,7 @@ async fn lists_of_tools_are_kept_until_they_change() {
         "instances": [instance("fs-1", &other.url())],
         "load_balancer": { "strategy": "random" }
     } }));
-    eventually("the other list", async || {
+    until("the other list", async || {
         gateway.get("/mcp/filesystem/tools/list").await.json()["count"] == 0
     })
     .await;
@@ -372,7 +371,7 @@ async fn a_service_that_says_so_has_its_tools_asked_for_again() {
         "jsonrpc": "2.0", "method": "notifications/tools/list_changed",
         "params": { "_meta": { "io.modelcontextprotocol/subscriptionId": listens.json()["id"] } }
     }));
-    eventually("another question", async || listed().await > before).await;
+    until("another question", async || listed().await > before).await;
 }
 
 #[tokio::test]

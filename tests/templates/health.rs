@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bartizan_clock::Clock;
 use bartizan_testkit::{Reply, Upstream};
-use bartizan_tests::Variables;
+use bartizan_tests::{Variables, until};
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::server::{Registry, call, count, eventually, modern, plain};
+use crate::server::{Registry, call, count, modern, plain};
 
 #[tokio::test]
 async fn counts_are_those_after_the_probes() {
@@ -111,7 +111,7 @@ async fn d4_an_open_circuit_keeps_nobody_from_looking() {
         .set("MCP_SERVICE_T_CB_RECOVERY_TIMEOUT", 600_000)
         .start()
         .await;
-    eventually("the circuit to open", async || {
+    until("the circuit to open", async || {
         call(&gateway).await.status == StatusCode::SERVICE_UNAVAILABLE
     })
     .await;

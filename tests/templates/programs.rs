@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bartizan_tests::Running;
+use bartizan_tests::{Running, until};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::{Registry, eventually, post, post_with, text};
+use crate::server::{Registry, post, post_with, text};
 
 /// Tells its process, its directory and a variable to whoever calls it; says something that
 /// belongs to nobody before each answer.
@@ -70,7 +70,7 @@ async fn one_warm_process_serves_all_calls_of_a_caller_and_ends_with_its_instanc
 
     assert!(runs(&first[0]));
     registry.write(&json!({ "t": { "instances": [] } }));
-    eventually("the process to end", async || !runs(&first[0])).await;
+    until("the process to end", async || !runs(&first[0])).await;
     let answer = post(&gateway, "/mcp/t/tools/call", r#"{"name":"x"}"#).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -92,7 +92,7 @@ async fn a_program_that_did_not_come_up_is_not_well() {
         assert_eq!(healthy().await, true, "{command}");
         let answer = post(&gateway, "/mcp/t/tools/call", r#"{"name":"x"}"#).await;
         assert!(!answer.status.is_success());
-        eventually("it to be found out", async || healthy().await == false).await;
+        until("it to be found out", async || healthy().await == false).await;
     }
 }
 

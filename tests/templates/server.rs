@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
@@ -210,14 +209,4 @@ pub fn text(answer: &Answer) -> String {
     let json = answer.json();
     let text = json["content"][0]["text"].as_str();
     text.unwrap_or_else(|| panic!("no text: {json}")).to_owned()
-}
-
-pub async fn eventually(what: &str, mut happened: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
-        if happened().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} did not happen");
 }
