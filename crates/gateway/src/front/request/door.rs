@@ -124,6 +124,13 @@ use crate::{front::docs::tag, shared::Shared};
             ),
         ),
         (
+            status = 503,
+            description = "Too many large requests are under way; for strict callers also what is \
+                unavailable for another reason.",
+            content((schema::Refused), (schema::Problem = "application/problem+json")),
+            headers(("Retry-After" = u64, description = "Seconds.")),
+        ),
+        (
             status = 508,
             description = "The request has been here before: gateways call each other.",
             content((schema::Refused), (schema::Problem = "application/problem+json")),

@@ -133,10 +133,10 @@ pub(super) fn strict_backend_failure(
     )
 }
 
-/// The gateway's own refusal as documented: HTTP 500, whatever it was.
+/// The gateway's own refusal as documented: HTTP 500, but for what is new with this gateway.
 pub(super) fn refusal(error: &Error, now: SystemTime) -> Response<Body> {
     let status = match error {
-        // New with this gateway, so no client expects 500: these say what they are.
+        // No client expects 500 of these, so they say what they are.
         Error::Unauthenticated
         | Error::ForeignPage
         | Error::ForeignHost
