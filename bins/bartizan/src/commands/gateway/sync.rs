@@ -27,10 +27,8 @@ pub(super) async fn sync(source: &cli::Source, arguments: &cli::Sync) -> Result<
             // well; here that is counted which `status` counts.
             let healthy = async || Overview::of(&target).await.map(|it| it.totals().healthy);
             let before = healthy().await?;
-            let body = json!({ "backend": arguments.backend });
-            let path = "/gateway/sync";
             let answer = remote
-                .ask_as_operator(&Method::POST, path, Some(&body))
+                .ask_as_operator(&Method::POST, "/gateway/sync", None)
                 .await?;
             // One source that fails does not keep the others from being looked at.
             if !answer.status.is_success() && !answer.json["before"].is_object() {
