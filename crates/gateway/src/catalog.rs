@@ -33,16 +33,12 @@ impl Catalog {
             let rest = long.strip_prefix(short);
             rest.is_some_and(|rest| rest.starts_with('.'))
         };
-        let mut names = self.iter().map(|service| service.name());
+        let mut names = self.services.iter().map(|service| service.name());
         let found = names.find(|other| continues(other, name) || continues(name, other));
         found.map(Arc::clone)
     }
 
     pub(crate) fn services(&self) -> &[Arc<Service>] {
         &self.services
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.services.iter()
     }
 }

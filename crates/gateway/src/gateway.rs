@@ -139,7 +139,11 @@ impl Gateway {
     #[must_use]
     pub fn services(&self) -> Vec<String> {
         let shared = self.current.load();
-        let names = shared.catalog().iter().map(|service| service.name());
+        let names = shared
+            .catalog()
+            .services()
+            .iter()
+            .map(|service| service.name());
         names.map(ToString::to_string).collect()
     }
 
@@ -217,7 +221,7 @@ impl Gateway {
     pub async fn close(&self) {
         let shared = self.current.load();
         let retiring = self.works.lasting().retiring().services();
-        let services = shared.catalog().iter().chain(&retiring);
+        let services = shared.catalog().services().iter().chain(&retiring);
         let closed = futures_util::future::join_all(services.map(|service| service.close()));
         // Nothing can be done about a process that the kernel waits for itself.
         let _ = tokio::time::timeout(CLOSING, closed).await;

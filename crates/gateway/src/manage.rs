@@ -142,7 +142,7 @@ impl Works {
             return Ok(known.settings());
         }
         let variables = variable_prefix(service);
-        let others = shared.catalog().iter().map(|other| other.name());
+        let others = shared.catalog().services().iter().map(|other| other.name());
         let mut others = others.filter(|other| variable_prefix(other) == variables);
         if let Some(other) = others.find(|other| ***other != *service) {
             return Err(ChangeError::SameVariables {
@@ -233,7 +233,7 @@ impl Works {
 
     /// Has the sources look now that instances of services are found by; why some found nothing.
     async fn look_elsewhere(&self) -> Vec<String> {
-        let services: Vec<_> = self.current().load().catalog().iter().cloned().collect();
+        let services = self.current().load().catalog().services().to_vec();
         let looks = services.into_iter();
         let looks = looks.map(|service| async move { service.look().await });
         let looked = join_all(looks).await.into_iter();
@@ -251,7 +251,7 @@ impl Works {
         let shared = self.current().load();
         let mut totals = Totals::default();
         let mut names = HashSet::new();
-        for service in shared.catalog().iter() {
+        for service in shared.catalog().services() {
             let Some(listing) = service.listing() else {
                 continue;
             };

@@ -136,6 +136,18 @@ impl NotPermitted {
     }
 }
 
+/// Says so if a service has a name that is reserved. It is none of MCP, which the
+/// configuration lets have no such name.
+pub(crate) fn warn_of_name(service: &str) {
+    if RESERVED.contains(&service) {
+        tracing::warn!(
+            service,
+            "this name has another meaning below /mcp/: the service is not served at \
+             /mcp/{{template}}/..., but at /mcp/request"
+        );
+    }
+}
+
 /// Whether an instance may be registered over HTTP by someone who is an operator, or is not.
 ///
 /// An address by name is looked up, because a name is as easily had as a number. What the name

@@ -367,7 +367,7 @@ impl Shared {
         if let Some(stats) = lasting.connections.get() {
             lasting.counters.connections.set(stats.current() as f64);
         }
-        for service in self.catalog.iter() {
+        for service in self.catalog.services() {
             service.measure(stale_files);
         }
         lasting.metrics.render()

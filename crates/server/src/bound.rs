@@ -52,13 +52,12 @@ impl Server {
             listen(address, config).map_err(|cause| BindError::Address { address, cause })
         });
         let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
-        let Some(&(_, local)) = listeners.first() else {
+        if listeners.is_empty() {
             return Err(BindError::NoAddress);
-        };
+        }
         let (listeners, locals) = listeners.into_iter().unzip();
         Ok(Bound {
             listeners,
-            local,
             locals,
             protocols: Protocols::new(config, tls.map(|tls| tls.acceptor(config.http2))),
             config: config.clone(),
@@ -89,7 +88,6 @@ fn listen(address: SocketAddr, config: &ServerConfig) -> io::Result<(TcpListener
 /// A server that listens and does not serve yet.
 pub struct Bound {
     listeners: Vec<TcpListener>,
-    local: SocketAddr,
     locals: Vec<SocketAddr>,
     protocols: Protocols,
     config: ServerConfig,
@@ -112,7 +110,7 @@ impl Bound {
     /// Where it listens; with several addresses, the first.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.locals[0]
     }
 
     /// Where it listens, in the order in which the addresses were given.

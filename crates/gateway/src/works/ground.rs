@@ -6,7 +6,7 @@ use bartizan_config::{Configuration, Errors, GatewaySettings};
 use tokio::task::AbortHandle;
 
 use crate::{
-    BuildError, StartError, front,
+    BuildError, StartError, permit,
     plan::{Plan, Settled},
     registries::{Listing, Registries},
     service::{Hosting, Service},
@@ -65,7 +65,7 @@ impl Ground {
     ) -> Result<Option<Arc<Service>>, BuildError> {
         match self.build(plan, before, lasting) {
             Ok(service) => {
-                front::templates::warn_of_name(&plan.settings.name);
+                permit::warn_of_name(&plan.settings.name);
                 Ok(Some(Arc::new(service)))
             }
             Err(error) if plan.listing.is_some() => {

@@ -127,7 +127,7 @@ async fn taking_over(format: Format, services: usize, instances: usize) {
     let works = start(format, &path);
     let count = || {
         let shared = works.current().load();
-        let services = shared.catalog().iter();
+        let services = shared.catalog().services().iter();
         services.map(|it| it.instances().len()).sum::<usize>()
     };
     assert_eq!(count(), 10_000);

@@ -30,6 +30,7 @@ impl Turn {
         let mut turn = Self::default();
         let mut left: HashMap<_, _> = current
             .catalog()
+            .services()
             .iter()
             .map(|service| (Arc::clone(service.name()), Arc::clone(service)))
             .collect();

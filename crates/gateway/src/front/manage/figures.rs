@@ -50,7 +50,7 @@ impl Figures {
         // First, so that one that is leaving is not counted twice.
         let probed_before = works.lasting().retiring().probed();
         let shared = works.current().load();
-        let services = shared.catalog().iter();
+        let services = shared.catalog().services().iter();
         let listed = services.filter_map(|service| {
             Some(Listed {
                 listing: service.listing()?,
@@ -81,7 +81,7 @@ impl Figures {
 
     /// Calls sent to the instances of all services.
     pub(super) fn total_requests(&self) -> u64 {
-        let services = self.shared.catalog().iter();
+        let services = self.shared.catalog().services().iter();
         services
             .flat_map(|service| service.instances())
             .map(|endpoint| endpoint.requests)
@@ -113,7 +113,7 @@ impl Figures {
 
     pub(super) fn checker(&self) -> CheckerStats {
         let mut probed = self.probed_before;
-        for service in self.shared.catalog().iter() {
+        for service in self.shared.catalog().services() {
             probed.add(service);
         }
         let Probed {

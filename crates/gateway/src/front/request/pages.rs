@@ -119,7 +119,7 @@ fn state_schema() -> Object {
     responses((status = 200, description = "It answers.", body = Health<'_>)),
 )]
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    let services = shared.catalog().iter();
+    let services = shared.catalog().services().iter();
     page(&Health {
         status: "healthy",
         timestamp: date(shared.clock().wall()),
@@ -140,7 +140,7 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
     responses((status = 200, description = "All of them.", body = Services<'_>)),
 )]
 pub(super) async fn services(State(shared): State<Arc<Shared>>) -> Response {
-    let services = shared.catalog().iter();
+    let services = shared.catalog().services().iter();
     page(&Services {
         services: services
             .map(|service| ServiceEntry {

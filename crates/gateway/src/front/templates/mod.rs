@@ -79,18 +79,6 @@ pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {
     Problem::of(None, error).response(shared, "")
 }
 
-/// Says so if a service has a name that this door cannot show. It is none of MCP, which the
-/// configuration lets have no such name.
-pub(crate) fn warn_of_name(service: &str) {
-    if RESERVED.contains(&service) {
-        tracing::warn!(
-            service,
-            "this name has another meaning below /mcp/: the service is not served at \
-             /mcp/{{template}}/..., but at /mcp/request"
-        );
-    }
-}
-
 async fn enter(
     operation: Operation,
     State(shared): State<Arc<Shared>>,

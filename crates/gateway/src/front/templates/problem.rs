@@ -59,11 +59,6 @@ impl Problem {
         }
     }
 
-    /// A member that must be there is not.
-    pub(super) fn missing(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, detail)
-    }
-
     pub(super) fn invalid(fault: Fault) -> Self {
         Self {
             detail: Detail::Invalid(vec![fault]),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bartizan_protocol::edit;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -101,7 +102,8 @@ impl<'a> Named<'a> {
     pub(super) fn read(body: &'a [u8], what: &str) -> Result<Self, Problem> {
         let members = members(body)?;
         let name = text(&members, "name")?.filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| Problem::missing(format!("Missing {what} name")))?;
+        let missing = || Problem::new(StatusCode::BAD_REQUEST, format!("Missing {what} name"));
+        let name = name.ok_or_else(missing)?;
         let arguments = match value(&members, "arguments") {
             None | Some("null") => "{}",
             Some(object) if object.starts_with('{') => object,
@@ -123,7 +125,8 @@ impl<'a> Addressed<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Problem> {
         let members = members(body)?;
         let uri = text(&members, "uri")?.filter(|uri| !uri.is_empty());
-        let uri = uri.ok_or_else(|| Problem::missing("Missing resource uri"))?;
+        let missing = || Problem::new(StatusCode::BAD_REQUEST, "Missing resource uri");
+        let uri = uri.ok_or_else(missing)?;
         Ok(Self { uri })
     }
 }
