@@ -7,7 +7,8 @@ use thiserror::Error;
 use crate::{
     Discover, Instance, InvalidInstance, Resolve, SystemResolver, Watch,
     limit::{Limit, MAX_PER_NAME},
-    schedule::{LookUp, Schedule, Scheduled},
+    looking::Looking,
+    schedule::{LookUp, Schedule},
 };
 
 /// The metadata key under which instances found by DNS carry the name they were found by.
@@ -41,7 +42,7 @@ pub const HOST: &str = "host";
 /// ```
 #[derive(Debug)]
 pub struct Dns {
-    scheduled: Scheduled,
+    looking: Looking,
 }
 
 impl Dns {
@@ -81,13 +82,13 @@ impl Dns {
     ///
     /// Dropping the future leaves the look to be taken.
     pub async fn look(&self) {
-        self.scheduled.looks.look().await;
+        self.looking.looks.look().await;
     }
 }
 
 impl Discover for Dns {
     fn watch(&self) -> Watch {
-        self.scheduled.watch.clone()
+        self.looking.watch.clone()
     }
 }
 
@@ -149,12 +150,12 @@ impl<R: Resolve> DnsBuilder<R> {
             schedule,
             resolver,
         } = self;
-        let scheduled = schedule.spawn(Addresses {
+        let looking = schedule.spawn(Addresses {
             name,
             resolver,
             limit: Limit::new(MAX_PER_NAME, "addresses"),
         })?;
-        Ok(Dns { scheduled })
+        Ok(Dns { looking })
     }
 }
 

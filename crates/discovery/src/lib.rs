@@ -52,6 +52,7 @@ mod instance;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod limit;
+mod looking;
 mod looks;
 mod merged;
 #[cfg(feature = "srv")]

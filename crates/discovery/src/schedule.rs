@@ -3,9 +3,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bartizan_backoff::{Backoff, Jitter, spread};
 use bartizan_clock::Clock;
 use fastrand::Rng;
-use tokio::task::JoinHandle;
 
-use crate::{Discover, Instance, InvalidDns, Publisher, Watch, looks::Looks};
+use crate::{Instance, InvalidDns, Publisher, looking::Looking, looks::Looks};
 
 /// Asks for the instances behind one name.
 pub(crate) trait LookUp: Send + Sync + 'static {
@@ -24,20 +23,6 @@ pub(crate) struct Schedule {
     pub(crate) clock: Clock,
 }
 
-/// Lookups that are under way until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Scheduled {
-    pub(crate) watch: Watch,
-    pub(crate) looks: Arc<Looks>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Scheduled {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Default for Schedule {
     fn default() -> Self {
         Self {
@@ -53,7 +38,7 @@ impl Default for Schedule {
 
 impl Schedule {
     /// Looks up again and again, from now on.
-    pub(crate) fn spawn(self, names: impl LookUp) -> Result<Scheduled, InvalidDns> {
+    pub(crate) fn spawn(self, names: impl LookUp) -> Result<Looking, InvalidDns> {
         if self.interval.is_zero() {
             return Err(InvalidDns::ZeroInterval);
         }
@@ -68,14 +53,9 @@ impl Schedule {
             .jitter(Jitter::Equal)
             .build()
             .map_err(|_| InvalidDns::ZeroInterval)?;
-        let publisher = Publisher::new();
-        let (watch, looks) = (publisher.watch(), Arc::new(Looks::new()));
-        let run = self.run(names, publisher, retry, Arc::clone(&looks));
-        Ok(Scheduled {
-            watch,
-            looks,
-            task: tokio::spawn(run),
-        })
+        Ok(Looking::spawn(|publisher, looks| {
+            self.run(names, publisher, retry, looks)
+        }))
     }
 
     async fn run(

@@ -6,7 +6,8 @@ use http::Uri;
 use crate::{
     Discover, HOST, Instance, InvalidDns, InvalidInstance, Watch,
     limit::{Limit, MAX_PER_NAME},
-    schedule::{LookUp, Schedule, Scheduled},
+    looking::Looking,
+    schedule::{LookUp, Schedule},
 };
 
 /// The instances that the SRV records of a name list, looked up at an interval.
@@ -44,7 +45,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Srv {
-    scheduled: Scheduled,
+    looking: Looking,
 }
 
 /// Finds the SRV records of a name.
@@ -104,13 +105,13 @@ impl Srv {
     ///
     /// Dropping the future leaves the look to be taken.
     pub async fn look(&self) {
-        self.scheduled.looks.look().await;
+        self.looking.looks.look().await;
     }
 }
 
 impl Discover for Srv {
     fn watch(&self) -> Watch {
-        self.scheduled.watch.clone()
+        self.looking.watch.clone()
     }
 }
 
@@ -157,8 +158,8 @@ impl<R: ResolveSrv> SrvBuilder<R> {
     ///
     /// Outside a tokio runtime, as [`tokio::spawn`] does.
     pub fn spawn(self) -> Result<Srv, InvalidDns> {
-        let scheduled = self.schedule.spawn(self.records)?;
-        Ok(Srv { scheduled })
+        let looking = self.schedule.spawn(self.records)?;
+        Ok(Srv { looking })
     }
 }
 

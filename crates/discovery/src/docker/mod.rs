@@ -13,17 +13,16 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tower_service::Service;
 
 use self::follow::Following;
 #[cfg(unix)]
 pub use self::socket::EngineSocket;
 use crate::{
-    Discover, Publisher, Watch,
+    Discover, Watch,
     api::{self, Api},
     limit::{Limit, MAX_PER_SERVICE},
-    looks::Looks,
+    looking::Looking,
 };
 
 /// The metadata that says which container an instance is.
@@ -68,9 +67,7 @@ pub const CONTAINER: &str = "container";
 /// ```
 #[derive(Debug)]
 pub struct Docker {
-    watch: Watch,
-    looks: Arc<Looks>,
-    task: JoinHandle<()>,
+    looking: Looking,
 }
 
 impl Docker {
@@ -112,19 +109,13 @@ impl Docker {
     ///
     /// Dropping the future leaves the look to be taken.
     pub async fn look(&self) {
-        self.looks.look().await;
+        self.looking.looks.look().await;
     }
 }
 
 impl Discover for Docker {
     fn watch(&self) -> Watch {
-        self.watch.clone()
-    }
-}
-
-impl Drop for Docker {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.looking.watch.clone()
     }
 }
 
@@ -192,22 +183,22 @@ impl DockerBuilder {
         }
         let retry = api::retry(self.first_retry, self.last_retry);
         let retry = retry.ok_or(InvalidDocker::Retry)?;
-        let publisher = Publisher::new();
-        let (watch, looks) = (publisher.watch(), Arc::new(Looks::new()));
-        let following = Following {
-            api: self.api,
-            service: self.service,
-            network: self.network,
-            interval: self.interval,
-            retry,
-            clock: self.clock,
-            publisher,
-            looks: Arc::clone(&looks),
-            told: BTreeSet::new(),
-            limit: Limit::new(MAX_PER_SERVICE, "containers"),
-        };
-        let task = tokio::spawn(following.run());
-        Ok(Docker { watch, looks, task })
+        let looking = Looking::spawn(|publisher, looks| {
+            let following = Following {
+                api: self.api,
+                service: self.service,
+                network: self.network,
+                interval: self.interval,
+                retry,
+                clock: self.clock,
+                publisher,
+                looks,
+                told: BTreeSet::new(),
+                limit: Limit::new(MAX_PER_SERVICE, "containers"),
+            };
+            following.run()
+        });
+        Ok(Docker { looking })
     }
 }
 

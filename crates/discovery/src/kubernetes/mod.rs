@@ -13,7 +13,6 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tower_service::Service;
 
 pub use self::{account::ServiceAccount, merge::EndpointPort};
@@ -22,10 +21,10 @@ use self::{
     merge::Common,
 };
 use crate::{
-    Discover, Instance, InvalidInstance, Publisher, Watch,
+    Discover, Instance, InvalidInstance, Watch,
     api::{self, Api},
     limit::{Limit, MAX_PER_SERVICE},
-    looks::Looks,
+    looking::Looking,
 };
 
 /// The metadata that says in which zone an instance is.
@@ -77,9 +76,7 @@ pub const POD: &str = "pod";
 /// ```
 #[derive(Debug)]
 pub struct Kubernetes {
-    watch: Watch,
-    looks: Arc<Looks>,
-    task: JoinHandle<()>,
+    looking: Looking,
 }
 
 impl Kubernetes {
@@ -122,19 +119,13 @@ impl Kubernetes {
     ///
     /// Dropping the future leaves the look to be taken.
     pub async fn look(&self) {
-        self.looks.look().await;
+        self.looking.looks.look().await;
     }
 }
 
 impl Discover for Kubernetes {
     fn watch(&self) -> Watch {
-        self.watch.clone()
-    }
-}
-
-impl Drop for Kubernetes {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.looking.watch.clone()
     }
 }
 
@@ -237,24 +228,24 @@ impl KubernetesBuilder {
         }
         let retry = api::retry(self.first_retry, self.last_retry);
         let retry = retry.ok_or(InvalidKubernetes::Retry)?;
-        let publisher = Publisher::new();
-        let (watch, looks) = (publisher.watch(), Arc::new(Looks::new()));
-        let following = Following {
-            api: self.api,
-            server: self.server,
-            namespace: self.namespace,
-            service: self.service,
-            account: self.account,
-            common: self.common,
-            retry,
-            clock: self.clock,
-            publisher,
-            looks: Arc::clone(&looks),
-            known: Known::default(),
-            limit: Limit::new(MAX_PER_SERVICE, "endpoints"),
-        };
-        let task = tokio::spawn(following.run());
-        Ok(Kubernetes { watch, looks, task })
+        let looking = Looking::spawn(|publisher, looks| {
+            let following = Following {
+                api: self.api,
+                server: self.server,
+                namespace: self.namespace,
+                service: self.service,
+                account: self.account,
+                common: self.common,
+                retry,
+                clock: self.clock,
+                publisher,
+                looks,
+                known: Known::default(),
+                limit: Limit::new(MAX_PER_SERVICE, "endpoints"),
+            };
+            following.run()
+        });
+        Ok(Kubernetes { looking })
     }
 }
 
