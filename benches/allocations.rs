@@ -35,18 +35,6 @@ impl Counter {
 }
 
 impl Instrument for Counter {
-    fn service<S, Req>(
-        &mut self,
-        row: &'static str,
-        service: S,
-        request: impl Fn(usize) -> Req + Sync,
-    ) where
-        S: Service<Req> + Clone + Send,
-        S::Error: Debug,
-    {
-        self.alone(row, service, request);
-    }
-
     fn alone<S, Req>(
         &mut self,
         row: &'static str,

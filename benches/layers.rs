@@ -145,18 +145,6 @@ impl OneThread {
 }
 
 impl Instrument for OneThread {
-    fn service<S, Req>(
-        &mut self,
-        row: &'static str,
-        service: S,
-        request: impl Fn(usize) -> Req + Sync,
-    ) where
-        S: Service<Req> + Clone + Send,
-        S::Error: Debug,
-    {
-        self.alone(row, service, request);
-    }
-
     fn alone<S, Req>(
         &mut self,
         row: &'static str,

@@ -24,7 +24,10 @@ pub(crate) trait Instrument {
         request: impl Fn(usize) -> Req + Sync,
     ) where
         S: Service<Req> + Clone + Send,
-        S::Error: Debug;
+        S::Error: Debug,
+    {
+        self.alone(row, service, request);
+    }
 
     /// A service that cannot be cloned, and so serves one thread only.
     fn alone<S, Req>(
