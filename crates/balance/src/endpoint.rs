@@ -177,3 +177,11 @@ pub struct EndpointSnapshot {
     /// Those of them that failed.
     pub failures: u64,
 }
+
+impl EndpointSnapshot {
+    /// Whether it gets calls while there are others that do.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.ejected_for.is_none() && self.health.is_usable()
+    }
+}

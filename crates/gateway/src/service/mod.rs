@@ -251,10 +251,7 @@ impl Service {
     /// How many instances get calls.
     pub(crate) fn usable_instances(&self) -> usize {
         let endpoints = self.balancer.snapshot();
-        let usable = endpoints
-            .iter()
-            .filter(|endpoint| endpoint.ejected_for.is_none() && endpoint.health.is_usable());
-        usable.count()
+        endpoints.iter().filter(|it| it.is_usable()).count()
     }
 
     /// The instance that a call of this key goes to. It had its turn, so that whoever sends a

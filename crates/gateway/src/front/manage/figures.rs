@@ -92,7 +92,7 @@ impl Figures {
         let templates = self.listed.iter().map(|it| {
             let stats = TemplateStats {
                 total_instances: it.endpoints.len(),
-                healthy_instances: it.endpoints.iter().filter(|it| is_usable(it)).count(),
+                healthy_instances: it.endpoints.iter().filter(|it| it.is_usable()).count(),
                 load_balancer_strategy: strategy(*it.service.settings().strategy),
                 requests_per_instance: requests(&it.endpoints).collect(),
             };
@@ -218,7 +218,7 @@ impl Figures {
         say("consecutive_failures", raw(&summary.consecutive_failures));
         if let Some(endpoint) = endpoint {
             let live = Live {
-                usable: is_usable(endpoint),
+                usable: endpoint.is_usable(),
                 requests: endpoint.requests,
                 failures: endpoint.failures,
                 in_flight: endpoint.in_flight,
@@ -234,10 +234,6 @@ impl Figures {
     fn date(&self, at: Instant) -> String {
         humantime::format_rfc3339_millis(self.wall - (self.now - at)).to_string()
     }
-}
-
-fn is_usable(endpoint: &EndpointSnapshot) -> bool {
-    endpoint.ejected_for.is_none() && endpoint.health.is_usable()
 }
 
 fn requests(endpoints: &[EndpointSnapshot]) -> impl Iterator<Item = (String, u64)> {
