@@ -6,8 +6,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::VIA};
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
 pub(crate) const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest correlation id, agent id and idempotency key accepted, in bytes.
+pub(crate) const MAX_ID_LENGTH: usize = 512;
 
 /// The request id of a request: the caller's own if it is sound, else a new one, which is
 /// written into `headers` for whoever asks later.

@@ -13,6 +13,7 @@ pub(crate) mod tools;
 use std::sync::Arc;
 
 use axum::{Router, body::Body, extract::State};
+use bartizan_config::Strategy;
 use http::{Method, Response, StatusCode, Uri};
 use utoipa::openapi::OpenApi;
 
@@ -41,6 +42,20 @@ pub(crate) fn refusing(path: &str) -> Refuse {
         templates::refuse
     } else {
         |shared, error| request::refuse(shared, error).map(Body::new)
+    }
+}
+
+/// The name of a strategy as registries, and the documents of the gateways, have it.
+fn strategy_name(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::RoundRobin => "round_robin",
+        Strategy::Weighted => "weighted",
+        Strategy::LeastConnections => "least_connections",
+        Strategy::HealthBased => "health_based",
+        Strategy::Random => "random",
+        Strategy::P2c => "p2c",
+        Strategy::P2cEwma => "p2c_ewma",
+        Strategy::ConsistentHash => "consistent_hash",
     }
 }
 

@@ -17,10 +17,9 @@ use super::{
     outbound::{Form, Parts},
 };
 use crate::ids::{
-    IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_CORRELATION_ID, X_REQUEST_ID, joined,
+    IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_AGENT_ID, X_CORRELATION_ID, X_REQUEST_ID, joined,
 };
 
-const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
 const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt");
 

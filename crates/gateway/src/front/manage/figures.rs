@@ -7,7 +7,7 @@ use std::{
 
 use bartizan_balance::EndpointSnapshot;
 use bartizan_clock::Instant;
-use bartizan_config::{Configuration, InstanceSettings, Strategy};
+use bartizan_config::{Configuration, InstanceSettings};
 use bartizan_discovery::{Balancing, Entry};
 use bartizan_health::{Checker, HealthState};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use super::shapes::{
     Template, TemplateStats,
 };
 use crate::{
+    front::strategy_name,
     registries::{self, Listing, Shown},
     retiring::Probed,
     service::Service,
@@ -93,7 +94,7 @@ impl Figures {
             let stats = TemplateStats {
                 total_instances: it.endpoints.len(),
                 healthy_instances: it.endpoints.iter().filter(|it| it.is_usable()).count(),
-                load_balancer_strategy: strategy(*it.service.settings().strategy),
+                load_balancer_strategy: strategy_name(*it.service.settings().strategy),
                 requests_per_instance: requests(&it.endpoints).collect(),
             };
             (it.listing.name.to_string(), stats)
@@ -142,10 +143,10 @@ impl Figures {
 
     pub(super) fn balancer(&self) -> BalancerStats {
         let mut requests_per_instance: BTreeMap<String, u64> = BTreeMap::new();
-        let mut users: HashMap<String, usize> = HashMap::new();
+        let mut users: HashMap<&str, usize> = HashMap::new();
         for it in &self.listed {
             *users
-                .entry(strategy(*it.service.settings().strategy))
+                .entry(strategy_name(*it.service.settings().strategy))
                 .or_default() += 1;
             for (id, count) in requests(&it.endpoints) {
                 *requests_per_instance.entry(id).or_default() += count;
@@ -160,7 +161,7 @@ impl Figures {
             (name, stats)
         });
         BalancerStats {
-            default_strategy: strategy(*self.defaults().strategy),
+            default_strategy: strategy_name(*self.defaults().strategy),
             available_strategies: Balancing::STRATEGIES.to_vec(),
             total_requests: requests_per_instance.values().sum(),
             requests_per_instance,
@@ -187,7 +188,7 @@ impl Figures {
             let template = Template {
                 instances: instances.collect(),
                 load_balancer: LoadBalancer {
-                    strategy: strategy(*settings.strategy),
+                    strategy: strategy_name(*settings.strategy),
                     health_check_interval: interval,
                     max_retries: *settings.retry.max_attempts,
                     pool_size: balancing.and_then(|it| it.pool_size),
@@ -261,11 +262,6 @@ fn source(source: &registries::Source) -> Source {
         instances: state.registry.instance_count(),
         warnings: warnings.map(ToString::to_string).collect(),
     }
-}
-
-/// The name of a strategy as registries have it.
-fn strategy(strategy: Strategy) -> String {
-    strategy.to_string().replace('-', "_")
 }
 
 /// `round_robin` as `RoundRobin`.

@@ -80,7 +80,7 @@ pub(crate) struct TemplateStats {
     /// Those that get calls.
     pub(crate) healthy_instances: usize,
     /// How an instance is chosen.
-    pub(crate) load_balancer_strategy: String,
+    pub(crate) load_balancer_strategy: &'static str,
     /// Calls sent to each instance by its id.
     pub(crate) requests_per_instance: BTreeMap<String, u64>,
 }
@@ -134,7 +134,7 @@ pub(crate) struct CheckerStats {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BalancerStats {
     /// How an instance is chosen where nothing else is said.
-    pub(crate) default_strategy: String,
+    pub(crate) default_strategy: &'static str,
     /// All ways in which one can be chosen.
     pub(crate) available_strategies: Vec<&'static str>,
     /// Calls sent to all instances of registries, repeats included.
@@ -212,7 +212,7 @@ pub(crate) struct Instance {
 #[schema(as = TemplateBalancing)]
 pub(crate) struct LoadBalancer {
     /// How an instance is chosen.
-    pub(crate) strategy: String,
+    pub(crate) strategy: &'static str,
     /// From one probe to the next, in seconds; null if there are none.
     pub(crate) health_check_interval: Option<f64>,
     /// How many more instances a failed call is sent to.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     body::Body,
     error::Error,
-    ids::{self, X_CORRELATION_ID},
+    ids::{self, MAX_ID_LENGTH, X_CORRELATION_ID},
     mcp::{
         Door,
         tool::{self, Called},
@@ -26,9 +26,6 @@ use crate::{
     service::{Cause, Failure, Form, Outbound, Parts, Payload, Service},
     shared::Shared,
 };
-
-/// Longest correlation id, agent id and idempotency key accepted, in bytes.
-const MAX_ID_LENGTH: usize = 512;
 
 /// The answer to a request of which nothing is known but what is wrong with it.
 pub(crate) fn refuse(shared: &Shared, error: &Error) -> Response<Body> {

@@ -24,7 +24,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 pub(crate) use self::routes::routes;
 use self::{problem::Problem, visit::Visit};
-use crate::{error::Error, front::request, ids, permit::RESERVED, shared::Shared};
+use crate::{
+    error::Error,
+    front::{detail, request},
+    ids,
+    permit::RESERVED,
+    shared::Shared,
+};
 
 const X_GATEWAY_VERSION: HeaderName = HeaderName::from_static("x-gateway-version");
 const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
@@ -120,7 +126,7 @@ async fn enter(
     };
     visit.log(operation.path(), &answer);
     let mut response = match answer {
-        Ok(json) => visit.response(json),
+        Ok(json) => detail::bytes(StatusCode::OK, json),
         Err(problem) => problem.response(&shared, visit.request_id()),
     };
     visit.sign(response.headers_mut());

@@ -1,15 +1,18 @@
 use axum::body::Body;
 use bartizan_protocol::error as code;
-use http::{HeaderValue, Response, StatusCode, header::WWW_AUTHENTICATE};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
 use serde_json::value::RawValue;
 
 use super::{
+    VERSION, X_GATEWAY_VERSION,
     types::{Detail, ErrorBody, ErrorObject},
-    visit,
 };
 use crate::{
     error::Error,
-    front::detail::Fault,
+    front::detail::{self, Fault},
     mcp::{ListError, Refusal, direct::RpcError},
     service::Failure,
     shared::Shared,
@@ -185,12 +188,14 @@ impl Problem {
                 request_id: Some(request_id).filter(|id| !id.is_empty()),
             },
         };
-        let body = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = visit::json(body, self.retry_after);
-        *response.status_mut() = self.status;
+        let mut response = detail::json(self.status, &body);
+        let headers = response.headers_mut();
+        headers.insert(X_GATEWAY_VERSION, VERSION);
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
-            let bearer = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

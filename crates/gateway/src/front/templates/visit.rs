@@ -2,31 +2,23 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bartizan_clock::Instant;
-use bartizan_config::Strategy;
+use bartizan_protocol::headers::MCP_SESSION_ID;
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{VERSION, X_GATEWAY_VERSION, problem::Problem, types::GatewayInfo};
 use crate::{
     error::Error,
-    ids::{self, X_CORRELATION_ID},
+    front::strategy_name,
+    ids::{self, MAX_ID_LENGTH, X_AGENT_ID, X_CORRELATION_ID},
     mcp::{Door, Witness},
     service::Service,
     shared::Shared,
 };
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const MCP_SESSION_ID: HeaderName = bartizan_protocol::headers::MCP_SESSION_ID;
-const X_AGENT_ID: HeaderName = HeaderName::from_static("x-agent-id");
 const X_GATEWAY_INFO: HeaderName = HeaderName::from_static("x-gateway-info");
 const X_INSTANCE_ID: HeaderName = HeaderName::from_static("x-instance-id");
 const X_STRATEGY: HeaderName = HeaderName::from_static("x-load-balancer-strategy");
-
-/// Longest agent id accepted, in bytes, as in `/mcp/request`.
-const MAX_ID_LENGTH: usize = 512;
 
 /// One request at this door.
 pub(super) struct Visit {
@@ -140,12 +132,6 @@ impl Visit {
         );
     }
 
-    pub(super) fn response(&self, json: Bytes) -> Response<Body> {
-        let mut response = Response::new(Body::from(json));
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response
-    }
-
     /// Adds what every answer about a template has in its head.
     pub(super) fn sign(&self, headers: &mut HeaderMap) {
         let strategy = HeaderValue::from_static(self.strategy);
@@ -157,30 +143,4 @@ impl Visit {
             headers.insert(X_INSTANCE_ID, instance);
         }
     }
-}
-
-/// A strategy as the document writes it.
-fn strategy_name(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::RoundRobin => "round_robin",
-        Strategy::Weighted => "weighted",
-        Strategy::LeastConnections => "least_connections",
-        Strategy::HealthBased => "health_based",
-        Strategy::Random => "random",
-        Strategy::P2c => "p2c",
-        Strategy::P2cEwma => "p2c_ewma",
-        Strategy::ConsistentHash => "consistent_hash",
-    }
-}
-
-/// A response whose body is JSON.
-pub(super) fn json(body: String, retry_after: Option<u64>) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(X_GATEWAY_VERSION, VERSION);
-    if let Some(seconds) = retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }
