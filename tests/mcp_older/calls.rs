@@ -142,11 +142,7 @@ async fn a_batch_in_a_session_that_is_unknown_is_told_so() {
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;
     for path in ["/mcp/a", "/mcp"] {
         let batch = r#"[{"jsonrpc":"2.0","id":8,"method":"tools/list"}]"#;
-        let headers = [
-            ("content-type", "application/json"),
-            ("accept", ACCEPT),
-            ("mcp-session-id", "of-another-time"),
-        ];
+        let headers = [&ACCEPT[..], &[("mcp-session-id", "of-another-time")]].concat();
         let request = gateway.request(Method::POST, path, &headers, batch);
         let answer = gateway.send(request).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
