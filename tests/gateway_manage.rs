@@ -134,6 +134,22 @@ async fn an_instance_without_an_id_is_called_after_template_and_time() {
 }
 
 #[tokio::test]
+async fn two_gateways_with_one_file_give_no_name_twice() {
+    let place = Place::new(None);
+    let gateways = [place.start().await, place.start().await];
+    for port in 1..=3 {
+        for gateway in &gateways {
+            let endpoint = format!("http://127.0.0.1:{port}");
+            let body = json!({"template_name": "demo", "instance": {"endpoint": endpoint}});
+            let answer = register(gateway, &body).await.json();
+            assert_eq!(answer["replaced"], false, "{answer}");
+        }
+    }
+    let instances = &place.json()["templates"]["demo"]["instances"];
+    assert_eq!(instances.as_array().unwrap().len(), 6, "{instances}");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_registration_is_said_and_changes_nothing() {
     let place = Place::new(None);
     let gateway = place.start().await;

@@ -64,9 +64,9 @@ impl Works {
         ttl: Option<Duration>,
         is_admin: bool,
     ) -> Result<Added, ChangeError> {
-        let name = self.name_instance(service);
-        let (entry, remarks) = Entry::from_json(instance, Some(&name))?;
-        let id = Arc::clone(entry.instance.id());
+        let mut name = self.name_instance(service);
+        let (mut entry, remarks) = Entry::from_json(instance, Some(&name))?;
+        let mut id = Arc::clone(entry.instance.id());
         let configuration = self.configuration();
         let clock = self.lasting().clock();
         permit::check(service, &entry, &configuration.gateway, is_admin, clock).await?;
@@ -87,18 +87,20 @@ impl Works {
         for remark in &remarks {
             tracing::warn!(service, id = &*id, "registration: {remark}");
         }
-        let registries = self.registries();
-        let is_new_guest = !is_admin && self.guests().note(&registries, service, &id);
-        let registered = registries.register(service, entry, ttl).await;
-        let is_no_guest = match &registered {
-            Ok(_) => is_admin,
-            // Unless another guest has registered it meanwhile.
-            Err(_) => is_new_guest && registries.registered(service, &id).is_none(),
+        let replaced = loop {
+            let is_named = *name != *id;
+            match self
+                .register(service, entry, is_named, ttl, is_admin)
+                .await?
+            {
+                Some(replaced) => break replaced,
+                None => {
+                    name = self.name_instance(service);
+                    (entry, _) = Entry::from_json(instance, Some(&name))?;
+                    id = Arc::clone(entry.instance.id());
+                }
+            }
         };
-        if is_no_guest {
-            self.guests().strike(service, &id);
-        }
-        let replaced = registered?;
         self.apply_registries_at_home().await;
         let ttl_seconds = ttl.map(|ttl| ttl.as_secs_f64());
         tracing::info!(
@@ -115,19 +117,44 @@ impl Works {
         })
     }
 
-    /// A name for an instance that has none: its service and the time in seconds, or a later one
-    /// if that is taken.
-    fn name_instance(&self, service: &str) -> String {
-        let shared = self.current().load();
-        let listing = shared.catalog().service(service);
-        let listing = listing.and_then(|service| service.listing());
-        let first = self.unused_second(shared.unix_seconds());
-        let mut names = (first..).map(|second| format!("{service}-{second}"));
-        let is_free = |name: &String| {
-            let taken = listing.as_ref().and_then(|listing| listing.entry(name));
-            taken.is_none()
+    /// Adds an instance, and notes whether it is a guest; true when it takes the place of one with
+    /// its id. One that was not named takes nobody's: `None` when its id is taken.
+    async fn register(
+        &self,
+        service: &str,
+        entry: Entry,
+        is_named: bool,
+        ttl: Option<Duration>,
+        is_admin: bool,
+    ) -> Result<Option<bool>, ChangeError> {
+        let registries = self.registries();
+        let id = Arc::clone(entry.instance.id());
+        if !is_named && registries.has(service, &id) {
+            return Ok(None);
+        }
+        let is_new_guest = !is_admin && self.guests().note(&registries, service, &id);
+        let registered = if is_named {
+            registries.register(service, entry, ttl).await.map(Some)
+        } else {
+            let added = registries.add(service, entry, ttl).await;
+            added.map(|added| added.then_some(false))
         };
-        names.find(is_free).unwrap_or_default()
+        let is_no_guest = match &registered {
+            Ok(Some(_)) => is_admin,
+            // Unless another guest has registered it meanwhile.
+            Ok(None) | Err(_) => is_new_guest && registries.registered(service, &id).is_none(),
+        };
+        if is_no_guest {
+            self.guests().strike(service, &id);
+        }
+        registered
+    }
+
+    /// A name for an instance that has none: its service and the time in seconds, or a later one if
+    /// another was called after that.
+    fn name_instance(&self, service: &str) -> String {
+        let now = self.current().load().unix_seconds();
+        format!("{service}-{}", self.unused_second(now))
     }
 
     /// The settings that a service of that name in a registry has, or would have.

@@ -1,5 +1,6 @@
 //! Each command while no gateway runs.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{Home, REGISTRY};
@@ -226,6 +227,20 @@ async fn an_instance_without_a_name_never_takes_the_place_of_another() {
         let id = instance["id"].as_str().unwrap().strip_prefix("t-").unwrap();
         assert!(id.starts_with(|digit: char| digit.is_ascii_digit()), "{id}");
     }
+}
+
+#[tokio::test]
+async fn many_that_come_at_once_without_names_are_all_there() {
+    let home = Home::new();
+    let register = async |port: u16| {
+        let endpoint = format!("http://localhost:{port}");
+        home.json_of(&["register", "t", "-e", &endpoint]).await
+    };
+    for registered in join_all((1..=6).map(register)).await {
+        assert_eq!(registered["replaced"], false);
+    }
+    let instances = &home.json()["templates"]["t"]["instances"];
+    assert_eq!(instances.as_array().unwrap().len(), 6, "{instances}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Each command with a gateway that runs.
 
 use bartizan_testkit::{Recorded, Reply, Upstream};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -183,6 +184,28 @@ async fn a_program_needs_an_operator_and_an_allowed_command() {
     // Whoever may write the file needs nobody's leave.
     let said = stage.says(&[&other[..], &["--offline"]].concat()).await;
     assert!(said.contains("with the file"), "{said}");
+}
+
+#[tokio::test]
+async fn what_has_no_name_gets_one_from_whoever_writes_it_down() {
+    let stage = Stage::new(r#"{"templates": {}}"#).await;
+    let without_key = |arguments: &[&str]| {
+        let command = stage.command(arguments);
+        command.unset("MCP_GATEWAY_ADMIN_KEYS")
+    };
+    // By this process, which has no operator's key, and by the gateway, all in a moment.
+    let program = without_key(&["register", "t", "-c", "cat"]).run();
+    let endpoints = ["http://localhost:1", "http://localhost:2"];
+    let endpoints = endpoints.map(|it| stage.command(&["register", "t", "-e", it]).run());
+    let all = [
+        vec![said(program.await)],
+        join_all(endpoints).await.into_iter().map(said).collect(),
+    ];
+    for said in all.concat() {
+        assert!(said.starts_with("registered instance t-"), "{said}");
+    }
+    let instances = &stage.home.json()["templates"]["t"]["instances"];
+    assert_eq!(instances.as_array().unwrap().len(), 3, "{instances}");
 }
 
 #[tokio::test]

@@ -93,6 +93,23 @@ async fn an_instance_is_registered_as_a_registry_has_it() {
 }
 
 #[tokio::test]
+async fn an_instance_without_a_name_is_named_by_the_gateway() {
+    let home = Home::new();
+    let gateway = gateway(|request| {
+        (request.uri.path() == "/gateway/register")
+            .then(|| Reply::json(r#"{"instance_id": "t-7", "replaced": false}"#))
+    })
+    .await;
+    let url = gateway.url();
+    let registered = home
+        .json_of(&["register", "t", "-e", "http://a", "--url", &url])
+        .await;
+    assert_eq!(registered["id"], "t-7");
+    let sent = gateway.requests().last().unwrap().json();
+    assert_eq!(sent["instance"].get("id"), None, "{sent}");
+}
+
+#[tokio::test]
 async fn a_key_is_shown_and_an_operators_key_where_one_is_needed() {
     let home = Home::new();
     let gateway =

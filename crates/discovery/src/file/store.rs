@@ -173,6 +173,27 @@ impl RegistryStore {
         .await
     }
 
+    /// Adds an instance as [`register`](RegistryStore::register) does unless the service has one
+    /// with its id, which stays as it is then; false in that case.
+    ///
+    /// Whoever makes up an id tries another one then: nobody else can take it in between.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`] but [`NotFound`](StoreError::NotFound).
+    pub async fn add(&self, service: &str, entry: impl Into<Entry>) -> Result<bool, StoreError> {
+        let (service, entry) = (Arc::<str>::from(service), entry.into());
+        self.change(move |edits, text, root, registry| {
+            let listed = registry.service(&service);
+            if listed.is_some_and(|it| it.entry(entry.instance.id()).is_some()) {
+                return Ok(false);
+            }
+            edit::register(edits, text, root, &service, &entry).map_err(StoreError::Refused)?;
+            Ok(true)
+        })
+        .await
+    }
+
     /// Takes an instance out of a service, and says what it was. A service goes with its last
     /// instance, unless something else is written of it.
     ///

@@ -86,13 +86,7 @@ impl Registries {
         let id = Arc::clone(entry.instance.id());
         match self.written().filter(|_| ttl.is_none()) {
             Some(file) => {
-                let elsewhere = self.files.iter().find(|other| other.lists_any(service));
-                if let Some(other) = elsewhere.filter(|other| other.path != file.path) {
-                    return Err(ChangeError::ListedElsewhere {
-                        service: service.into(),
-                        registry: other.path.display().to_string(),
-                    });
-                }
+                self.check_elsewhere(service, file)?;
                 let replaced = file.store(self.clock).register(service, entry).await?;
                 // The file is as it should be, however long it takes to be read again.
                 let _ = file.source.reload().await;
@@ -118,6 +112,51 @@ impl Registries {
                 }
                 Ok(true)
             }
+        }
+    }
+
+    /// Adds an instance whose id nobody has written, and which takes no other's place: false if
+    /// there is one with its id.
+    ///
+    /// # Errors
+    ///
+    /// As of [`register`](Registries::register).
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`register`](Registries::register).
+    pub(crate) async fn add(
+        &self,
+        service: &str,
+        entry: Entry,
+        ttl: Option<Duration>,
+    ) -> Result<bool, ChangeError> {
+        match self.written().filter(|_| ttl.is_none()) {
+            Some(file) => {
+                self.check_elsewhere(service, file)?;
+                // Others write to the file as well, and it says who was first.
+                let added = file.store(self.clock).add(service, entry).await?;
+                let _ = file.source.reload().await;
+                Ok(added)
+            }
+            None => {
+                self.registrations.register(service, entry, ttl)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// # Errors
+    ///
+    /// When another file than this one lists the service.
+    fn check_elsewhere(&self, service: &str, file: &File) -> Result<(), ChangeError> {
+        let elsewhere = self.files.iter().find(|other| other.lists_any(service));
+        match elsewhere.filter(|other| other.path != file.path) {
+            Some(other) => Err(ChangeError::ListedElsewhere {
+                service: service.into(),
+                registry: other.path.display().to_string(),
+            }),
+            None => Ok(()),
         }
     }
 
@@ -194,6 +233,11 @@ impl Registries {
     /// The file that lists an instance.
     fn listing(&self, service: &str, id: &str) -> Option<&File> {
         self.files.iter().find(|file| file.lists(service, id))
+    }
+
+    /// Whether there is an instance, wherever it is known from.
+    pub(crate) fn has(&self, service: &str, id: &str) -> bool {
+        self.is_listed(service, id) || self.registered(service, id).is_some()
     }
 
     /// Whether a file lists an instance.

@@ -25,24 +25,20 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
     let transport = transport(arguments)?;
     let (mut target, report) = place::find(source, &arguments.place).await?;
     let template = arguments.template.as_str();
-    let id = match &arguments.id {
-        Some(id) => id.clone(),
-        None => free_id(template, &Overview::of(&target).await?),
-    };
-    let instance = Value::Object(instance(arguments, transport, &id));
     let done = match &target {
-        Target::Gateway { remote, .. } => ask(remote, arguments, &instance).await,
-        Target::File { store, .. } => write(source, store, arguments, &instance).await,
+        Target::Gateway { remote, .. } => ask(remote, arguments, transport).await,
+        Target::File { store, .. } => write(source, &target, store, arguments, transport).await,
     };
-    let replaced = match (done, target.writable_without_key()) {
+    let done = match (done, target.writable_without_key()) {
         (Err(Trouble::Forbidden { .. }), Some(store)) if arguments.ttl.is_none() => {
-            let replaced = write(source, &store, arguments, &instance).await?;
+            let done = write(source, &target, &store, arguments, transport).await?;
             let stranger = Some(format!("which {} follows", target.name()));
             target = Target::File { store, stranger };
-            replaced
+            done
         }
         (done, _) => done?,
     };
+    let Done { id, replaced } = done;
     if report.json {
         let members = json!({
             "template": template, "id": id, "transport": transport.as_str(),
@@ -59,9 +55,17 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
     ))
 }
 
-/// Has the gateway add the instance; true when it takes the place of another.
-async fn ask(remote: &Remote, arguments: &Register, instance: &Value) -> Result<bool, Trouble> {
+/// What became of it.
+struct Done {
+    id: String,
+    /// Whether it took the place of one with its id.
+    replaced: bool,
+}
+
+/// Has the gateway add the instance, and name it if nobody has.
+async fn ask(remote: &Remote, arguments: &Register, transport: Transport) -> Result<Done, Trouble> {
     let path = "/gateway/register";
+    let instance = instance(arguments, transport, arguments.id.as_deref());
     let mut body = json!({ "template_name": arguments.template, "instance": instance });
     if let Some(seconds) = arguments.ttl {
         body["ttl"] = seconds.into();
@@ -72,16 +76,22 @@ async fn ask(remote: &Remote, arguments: &Register, instance: &Value) -> Result<
     if !answer.status.is_success() {
         return Err(remote.refused(&answer));
     }
-    Ok(answer.json["replaced"].as_bool().unwrap_or_default())
+    let id = answer.json["instance_id"].as_str();
+    let id = id.or(arguments.id.as_deref()).unwrap_or_default();
+    Ok(Done {
+        id: id.to_owned(),
+        replaced: answer.json["replaced"].as_bool().unwrap_or_default(),
+    })
 }
 
-/// Adds the instance to the file of a registry; true when it takes the place of another.
+/// Adds the instance to the file of a registry, under a name that nothing has if nobody named it.
 async fn write(
     source: &cli::Source,
+    target: &Target,
     store: &RegistryStore,
     arguments: &Register,
-    instance: &Value,
-) -> Result<bool, Trouble> {
+    transport: Transport,
+) -> Result<Done, Trouble> {
     if arguments.ttl.is_some() {
         let text = "a file has no clock: --ttl needs a gateway that runs".to_owned();
         return Err(Trouble::Usage(text));
@@ -90,10 +100,27 @@ async fn write(
     check_name(template)?;
     check_configured(source, &arguments.place, store.path(), template)?;
     check_listed(store, template).await?;
-    let entry = Entry::from_json(&instance.to_string(), None);
-    let (entry, _) = entry.map_err(|error| Trouble::Usage(error.to_string()))?;
-    let replaced = store.register(template, entry).await;
-    replaced.map_err(Trouble::from)
+    let entry = |id: &str| {
+        let instance = Value::Object(instance(arguments, transport, Some(id)));
+        let entry = Entry::from_json(&instance.to_string(), None);
+        entry.map_err(|error| Trouble::Usage(error.to_string()))
+    };
+    if let Some(id) = &arguments.id {
+        let replaced = store.register(template, entry(id)?.0).await?;
+        let id = id.clone();
+        return Ok(Done { id, replaced });
+    }
+    // A gateway may have more than the file says.
+    let known = Overview::of(target).await?;
+    let mut number = 1;
+    loop {
+        let id = documented_id(template, number);
+        if !known.has(template, &id) && store.add(template, entry(&id)?.0).await? {
+            let replaced = false;
+            return Ok(Done { id, replaced });
+        }
+        number += 1;
+    }
 }
 
 /// How the instance is spoken to, which follows from what it is unless it is said.
@@ -193,22 +220,24 @@ fn check_variables(template: &str, listed: &Registry) -> Result<(), Trouble> {
 }
 
 /// The documented id, which names the second, and more if that is taken.
-fn free_id(template: &str, overview: &Overview) -> String {
+fn documented_id(template: &str, number: u64) -> String {
     let now = Clock::default().wall().duration_since(UNIX_EPOCH);
     let seconds = now.map_or(0, |since| since.as_secs());
-    let id = format!("{template}-{seconds}");
-    let more = (2..).map(|number: u64| format!("{id}-{number}"));
-    let mut ids = std::iter::once(id.clone()).chain(more);
-    ids.find(|id| !overview.has(template, id)).unwrap_or(id)
+    match number {
+        1 => format!("{template}-{seconds}"),
+        _ => format!("{template}-{seconds}-{number}"),
+    }
 }
 
 /// The instance as a registry has it.
-fn instance(arguments: &Register, transport: Transport, id: &str) -> Map<String, Value> {
+fn instance(arguments: &Register, transport: Transport, id: Option<&str>) -> Map<String, Value> {
     let mut instance = Map::new();
     let mut add = |name: &str, value: Value| {
         instance.insert(name.to_owned(), value);
     };
-    add("id", id.into());
+    if let Some(id) = id {
+        add("id", id.into());
+    }
     add("template_name", arguments.template.as_str().into());
     add("transport", transport.as_str().into());
     if let Some(endpoint) = &arguments.endpoint {

@@ -63,6 +63,18 @@ async fn instances_come_and_go() {
 }
 
 #[tokio::test]
+async fn what_is_added_takes_nobodys_place() {
+    let it = fixture("");
+    assert!(it.store.add("a", instance("1")).await.unwrap());
+    let text = fs::read_to_string(&it.path).unwrap();
+    let other = instance("1").with_weight(5).unwrap();
+    assert!(!it.store.add("a", other.clone()).await.unwrap());
+    assert_eq!(fs::read_to_string(&it.path).unwrap(), text);
+    assert!(it.store.add("b", other).await.unwrap());
+    assert_eq!(it.store.list().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_file_is_dated_when_it_says_when_it_was_written() {
     let it = fixture(
         r#"{"templates": {}, "last_updated": "x", "metadata": {"last_modified": 1, "version": "2"}}"#,
