@@ -1,6 +1,6 @@
 //! `MCP_GATEWAY_STRICT_STATUS=true`: statuses that say what happened, as problem details.
 
-use bartizan_testkit::{Reply, Upstream};
+use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Answer, Variables};
 use http::StatusCode;
 
@@ -169,6 +169,72 @@ async fn timeouts_and_dead_backends_are_gateway_errors() {
         "NETWORK_ERROR",
         &format!("connect ECONNREFUSED {nobody}"),
     );
+}
+
+/// A server of MCP whose tools answer with `called`.
+async fn mcp_server(called: impl Fn() -> Reply + Send + Sync + 'static) -> Upstream {
+    Upstream::start_with(move |request: &Recorded| {
+        let result = match request.json()["method"].as_str() {
+            Some("server/discover") => {
+                r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete"}"#
+            }
+            Some("tools/call") => return called(),
+            _ => r#"{"tools":[]}"#,
+        };
+        let id = &request.json()["id"];
+        Reply::json(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
+    })
+    .await
+}
+
+fn of_mcp(url: &str) -> Variables {
+    Variables::user_service(url)
+        .set("MCP_GATEWAY_STRICT_STATUS", "true")
+        .user("TRANSPORT", "streamable-http")
+}
+
+#[tokio::test]
+async fn refusals_are_the_same_where_the_service_speaks_mcp() {
+    let server = mcp_server(|| Reply::status(500)).await;
+    let variables = of_mcp(&server.url())
+        .user("RATE_LIMIT_RPM", 1)
+        .user("RATE_LIMIT_BURST", 1);
+    let gateway = variables.start().await;
+    gateway.call("read").await;
+    let answer = gateway.call("read").await;
+    assert_problem(&answer, 429, "MCP_ERROR", "Rate limit queue timeout");
+    assert_eq!(answer.header("x-ratelimit-limit"), Some("1"));
+    let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(answer.json()["retryAfter"], seconds);
+
+    let variables = of_mcp(&server.url()).user("CB_FAILURE_THRESHOLD", 1);
+    let gateway = variables.start().await;
+    gateway.call("read").await;
+    let answer = gateway.call("read").await;
+    let detail = "Circuit breaker open for service user-service";
+    assert_problem(&answer, 503, "MCP_ERROR", detail);
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn failures_are_the_same_where_the_service_speaks_mcp() {
+    let server = mcp_server(Reply::hang).await;
+    let gateway = of_mcp(&server.url()).user("TIMEOUT", 300).start().await;
+    let answer = gateway.call("read").await;
+    assert_problem(&answer, 504, "TIMEOUT_ERROR", "timeout of 300ms exceeded");
+
+    let nobody = Upstream::refusing();
+    let variables = of_mcp(&format!("http://{nobody}")).set("MCP_RETRY_MAX_ATTEMPTS", 0);
+    let answer = variables.start().await.call("read").await;
+    let detail = format!("connect ECONNREFUSED {nobody}");
+    assert_problem(&answer, 502, "NETWORK_ERROR", &detail);
+
+    let server = mcp_server(|| Reply::status(503)).await;
+    let variables = of_mcp(&server.url())
+        .set("MCP_RETRY_MAX_ATTEMPTS", 2)
+        .user("IDEMPOTENT_OPERATIONS", "*");
+    let answer = variables.start().await.call("read").await;
+    assert_eq!(answer.json()["retryCount"], 2, "{}", answer.json());
 }
 
 #[tokio::test]

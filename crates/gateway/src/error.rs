@@ -156,13 +156,11 @@ impl Error {
 
     /// What the failure of a call to `service` is, if the gateway is who refused.
     ///
-    /// # Errors
-    ///
-    /// Gives the failure back when the exchange with the backend failed: that is an answer
-    /// about the backend, which dialects render apart.
-    pub(crate) fn from_failure(service: &Arc<str>, failure: Failure) -> Result<Self, Failure> {
+    /// Nothing when the exchange with the backend failed: that is an answer about the backend,
+    /// which dialects render apart.
+    pub(crate) fn of_failure(service: &Arc<str>, failure: &Failure) -> Option<Self> {
         let service = Arc::clone(service);
-        Ok(match failure.cause {
+        Some(match &failure.cause {
             Cause::RateLimited(limited) => Self::RateLimited {
                 retry_after: limited.retry_after,
                 limit: limited.limit,
@@ -175,7 +173,7 @@ impl Error {
                 service,
                 retry_after: none.retry_after,
             },
-            Cause::Token(ref error) => Self::Credential {
+            Cause::Token(error) => Self::Credential {
                 service,
                 reason: error.to_string(),
                 retry_after: error.retry_after(),
@@ -193,15 +191,15 @@ impl Error {
                 ..
             } => Self::Busy {
                 service,
-                reason,
-                retry_after,
+                reason: Arc::clone(reason),
+                retry_after: *retry_after,
             },
             Cause::Internal => Self::Internal,
             Cause::TimedOut { .. }
             | Cause::Deadline
             | Cause::Encoded { .. }
             | Cause::Exchange { .. }
-            | Cause::Host { .. } => return Err(failure),
+            | Cause::Host { .. } => return None,
         })
     }
 }

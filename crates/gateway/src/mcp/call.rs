@@ -12,7 +12,7 @@ use super::{Exchange, Refusal, tools};
 use crate::{
     error::Error,
     ids::{self, Trace},
-    service::{Form, Outbound, Owner, Parts, Payload, Service, Upstream},
+    service::{Failure, Form, Outbound, Owner, Parts, Payload, Service, Upstream},
     shared::Shared,
 };
 
@@ -59,19 +59,58 @@ pub(crate) struct Door {
     listens: bool,
 }
 
-/// Knows which instance answered last, or failed to.
+/// Knows which instance answered last, or failed to, and what became of the client's own message.
 #[derive(Debug, Default)]
-pub(crate) struct Witness(Mutex<Option<Arc<str>>>);
+pub(crate) struct Witness(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    instance: Option<Arc<str>>,
+    /// How often the client's own message was sent.
+    attempts: u32,
+    /// What kept it, or one that has to come before it, from being answered.
+    failure: Option<Failure>,
+}
 
 impl Witness {
     /// The instance, if one was asked.
     pub(crate) fn instance(&self) -> Option<Arc<str>> {
         // One message at a time is under way for one request, so nobody ever waits.
-        self.0.lock().clone()
+        self.0.lock().instance.clone()
+    }
+
+    /// How often the client's own message was sent.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.0.lock().attempts
+    }
+
+    /// Why there is no answer, if a message got none.
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
+        self.0.lock().failure.take()
     }
 
     pub(crate) fn note(&self, instance: &Arc<str>) {
-        *self.0.lock() = Some(Arc::clone(instance));
+        self.0.lock().instance = Some(Arc::clone(instance));
+    }
+
+    fn answered(&self, payload: &Payload, is_clients: bool) {
+        self.note(&payload.endpoint);
+        if is_clients {
+            let mut seen = self.0.lock();
+            seen.attempts += payload.attempts;
+            seen.failure = None;
+        }
+    }
+
+    fn failed(&self, failure: Failure, is_clients: bool) {
+        if let Some(endpoint) = failure.cause.endpoint() {
+            self.note(endpoint);
+        }
+        let mut seen = self.0.lock();
+        if is_clients {
+            seen.attempts += failure.attempts;
+        }
+        seen.failure = Some(failure);
     }
 }
 
@@ -132,8 +171,13 @@ impl Door {
     /// When there is no instance.
     pub(crate) fn in_turn(mut self, key: u64, witness: &Arc<Witness>) -> Result<Self, Error> {
         self.instance = Some(self.service.choose(key)?);
+        Ok(self.seen_by(witness))
+    }
+
+    /// The same request, of which `witness` hears what becomes.
+    pub(crate) fn seen_by(mut self, witness: &Arc<Witness>) -> Self {
         self.witness = Some(Arc::clone(witness));
-        Ok(self)
+        self
     }
 
     /// Where all messages of this request go as long as they can.
@@ -346,18 +390,24 @@ impl Door {
         let timeout = self.service.timeout();
         let (deadline, priority) = (self.due(), self.priority);
         let terms = (deadline, priority, listens);
+        let is_clients = message.is_clients;
         let outbound = outbound(message, self.caller.owner, terms, &self.ids);
-        let result = self.service.call(outbound).await;
-        if let Some(witness) = &self.witness {
-            let endpoint = match &result {
-                Ok(response) => Some(&response.body().endpoint),
-                Err(failure) => failure.cause.endpoint(),
-            };
-            if let Some(endpoint) = endpoint {
-                witness.note(endpoint);
+        let witness = self.witness.as_ref();
+        match self.service.call(outbound).await {
+            Ok(response) => {
+                if let Some(witness) = witness {
+                    witness.answered(response.body(), is_clients);
+                }
+                Ok(response)
+            }
+            Err(failure) => {
+                let refusal = Refusal::of_failure(self.service.name(), &failure, timeout);
+                if let Some(witness) = witness {
+                    witness.failed(failure, is_clients);
+                }
+                Err(refusal)
             }
         }
-        result.map_err(|failure| Refusal::of_failure(self.service.name(), failure, timeout))
     }
 }
 

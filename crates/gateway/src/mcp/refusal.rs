@@ -124,10 +124,10 @@ impl Refusal {
     }
 
     /// What a call to `service` that got no answer is.
-    pub(crate) fn of_failure(service: &Arc<str>, failure: Failure, timeout: Duration) -> Self {
-        match Error::from_failure(service, failure) {
-            Ok(error) => error.into(),
-            Err(failure) => match failure.cause {
+    pub(crate) fn of_failure(service: &Arc<str>, failure: &Failure, timeout: Duration) -> Self {
+        match Error::of_failure(service, failure) {
+            Some(error) => error.into(),
+            None => match &failure.cause {
                 Cause::TimedOut { limit, .. } => {
                     let after = humantime::format_duration(limit.unwrap_or(timeout));
                     let text = format!("{service} did not answer within {after}");

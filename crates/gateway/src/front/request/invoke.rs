@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bartizan_classify::{retry_after, retry_after_seconds};
 use bartizan_client::ClientError;
 use bartizan_clock::Instant;
+use bartizan_protocol::error as code;
 use bartizan_rate_limit::Priority;
 use bytes::Bytes;
 use http::{Method, request};
@@ -21,7 +22,7 @@ use crate::{
     ids::{self, MAX_ID_LENGTH, X_CORRELATION_ID},
     mcp::{
         Door,
-        tool::{self, Called},
+        tool::{self, Called, Refused},
     },
     service::{Cause, Failure, Form, Outbound, Parts, Payload, Service},
     shared::Shared,
@@ -88,33 +89,76 @@ async fn tool(
 ) -> Response<Body> {
     let metadata = &envelope.metadata;
     let terms = timeout(metadata.timeout, service.timeout())
-        .and_then(|timeout| Ok((dialect.received + timeout, idempotency_key(metadata)?)));
-    let (deadline, key) = match terms {
+        .and_then(|timeout| Ok((timeout, idempotency_key(metadata)?)));
+    let (timeout, key) = match terms {
         Ok(terms) => terms,
         Err(error) => return dialect.refuse(&error),
     };
     let shared = dialect.shared;
     let door = Door::new(shared, service, shared.caller(headers), headers);
+    let deadline = dialect.received + timeout;
+    let witness = Arc::default();
     let door = door.on_terms(priority(metadata.priority), deadline, key);
+    let door = door.seen_by(&witness);
     let arguments = envelope.parameters.map_or("{}", RawValue::get);
-    let place = service.endpoint();
+    let called = tool::call(&door, &envelope.operation, arguments).await;
+    let attempts = witness.attempts().max(1);
+    let instance = witness.instance();
+    let place = instance.map_or_else(|| service.endpoint(), |id| service.place(&id));
     let about = About {
         endpoint: &place,
-        attempts: 1,
+        attempts,
     };
-    let (message, details) = match tool::call(&door, &envelope.operation, arguments).await {
-        Called::Result(result) => return render::success(&dialect.context(), &result, about),
-        Called::Failed(result, message) => (message, Some(result)),
-        Called::Refused(refused) => (refused.message, None),
-    };
-    let failure = BackendFailure {
-        message,
-        details: details.as_deref().map(|result| (StatusCode::OK, result)),
-        strict_status: StatusCode::BAD_GATEWAY,
-        strict_code: "MCP_ERROR",
-        retry_after_seconds: None,
+    let failure = match &called {
+        Called::Result(result) => return render::success(&dialect.context(), result, about),
+        Called::Failed(result, message) => BackendFailure {
+            message: message.clone(),
+            details: Some((StatusCode::OK, result)),
+            strict_status: StatusCode::BAD_GATEWAY,
+            strict_code: "MCP_ERROR",
+            retry_after_seconds: None,
+        },
+        Called::Refused(refused) => {
+            let is_late = refused.code == code::TIMED_OUT;
+            let failure = witness.take_failure();
+            // One that was tried once more, and took too long, is late whatever came before.
+            let failure = failure.filter(|failure| failure.is_timeout() == is_late);
+            let late = || Failure {
+                cause: Cause::Deadline,
+                attempts,
+            };
+            if let Some(failure) = failure.or_else(|| is_late.then(late)) {
+                let attempts = failure.attempts.max(attempts);
+                return dialect.failed(
+                    service,
+                    Failure {
+                        attempts,
+                        ..failure
+                    },
+                    timeout,
+                );
+            }
+            refusal(refused)
+        }
     };
     dialect.backend_failure(&failure, about)
+}
+
+/// What a service said instead of a result, or what became of its answer.
+fn refusal(refused: &Refused) -> BackendFailure<'static> {
+    let (strict_status, strict_code) = match refused.code {
+        code::RATE_LIMITED => (StatusCode::TOO_MANY_REQUESTS, "MCP_ERROR"),
+        code::OVERLOADED => (StatusCode::SERVICE_UNAVAILABLE, "MCP_ERROR"),
+        code::UNREACHABLE | code::TOO_LARGE => (StatusCode::BAD_GATEWAY, "NETWORK_ERROR"),
+        _ => (StatusCode::BAD_GATEWAY, "MCP_ERROR"),
+    };
+    BackendFailure {
+        message: refused.message.clone(),
+        details: None,
+        strict_status,
+        strict_code,
+        retry_after_seconds: refused.retry_after,
+    }
 }
 
 fn priority(asked: Option<envelope::Priority>) -> Priority {
@@ -283,10 +327,9 @@ impl Dialect<'_> {
     }
 
     fn failed(&self, service: &Service, failure: Failure, timeout: Duration) -> Response<Body> {
-        let failure = match Error::from_failure(service.name(), failure) {
-            Ok(error) => return self.refuse(&error),
-            Err(failure) => failure,
-        };
+        if let Some(error) = Error::of_failure(service.name(), &failure) {
+            return self.refuse(&error);
+        }
         let place;
         let about = About {
             endpoint: match &failure.cause {

@@ -120,14 +120,14 @@ impl Problem {
     }
 
     /// An operation of a REST service that got no answer.
-    pub(super) fn of_failure(template: &std::sync::Arc<str>, failure: Failure) -> Self {
-        match Error::from_failure(template, failure) {
-            Ok(error) => Self::of(Some(template), &error),
-            Err(failure) if failure.is_timeout() => {
+    pub(super) fn of_failure(template: &std::sync::Arc<str>, failure: &Failure) -> Self {
+        match Error::of_failure(template, failure) {
+            Some(error) => Self::of(Some(template), &error),
+            None if failure.is_timeout() => {
                 let detail = format!("Request timeout for template '{template}': {failure}");
                 Self::new(StatusCode::GATEWAY_TIMEOUT, detail)
             }
-            Err(failure) => Self::all_failed(template, &failure.to_string()),
+            None => Self::all_failed(template, &failure.to_string()),
         }
     }
 

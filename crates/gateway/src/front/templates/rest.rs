@@ -124,7 +124,7 @@ pub(super) async fn call(visit: &Visit, tool: &str, arguments: &str) -> Result<B
             if let Some(endpoint) = failure.cause.endpoint() {
                 visit.witness.note(endpoint);
             }
-            Err(Problem::of_failure(visit.template(), failure))
+            Err(Problem::of_failure(visit.template(), &failure))
         }
     }
 }

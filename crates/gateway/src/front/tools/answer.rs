@@ -51,16 +51,16 @@ fn passed_on(status: StatusCode) -> StatusCode {
 }
 
 /// A REST backend that gave no answer.
-pub(super) fn failed(service: &Service, failure: Failure) -> Response<Body> {
+pub(super) fn failed(service: &Service, failure: &Failure) -> Response<Body> {
     let name = service.name();
-    let failure = match Error::from_failure(name, failure) {
-        Ok(error @ (Error::CircuitOpen { .. } | Error::NoInstances { .. })) => {
+    match Error::of_failure(name, failure) {
+        Some(error @ (Error::CircuitOpen { .. } | Error::NoInstances { .. })) => {
             let wait = error.retry_after_seconds().or_else(|| next_probe(service));
             return unusable(name, wait);
         }
-        Ok(error) => return detail::error(&error),
-        Err(failure) => failure,
-    };
+        Some(error) => return detail::error(&error),
+        None => {}
+    }
     match &failure.cause {
         Cause::TimedOut { limit, .. } => timed_out(limit.unwrap_or_else(|| service.timeout())),
         Cause::Deadline => timed_out(service.timeout()),

@@ -130,7 +130,7 @@ pub(super) async fn call(
     );
     match result {
         Ok(response) => answer::answered(&response, shared.clock().wall()),
-        Err(failure) => answer::failed(service, failure),
+        Err(failure) => answer::failed(service, &failure),
     }
 }
 
