@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use bartizan_mcp_fixture::{Eras, HttpFixture};
-use bartizan_testkit::{Reply, Upstream};
+use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Answer, Running, Variables};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -668,5 +668,53 @@ async fn tools_of_mcp_are_tools_as_well_and_a_dead_service_costs_its_own_only() 
             why.starts_with("Backend error: dead did not answer"),
             "{why}"
         );
+    }
+}
+
+/// A server of MCP with these tools, each of which answers with its name.
+async fn mcp_server(tools: &'static [&'static str]) -> Upstream {
+    Upstream::start_with(move |request: &Recorded| {
+        let body = request.json();
+        let result = match body["method"].as_str() {
+            Some("server/discover") => json!({
+                "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+                "resultType": "complete",
+            }),
+            Some("tools/list") => {
+                let tool = |name| json!({"name": name, "inputSchema": {"type": "object"}});
+                json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()})
+            }
+            _ => json!({"content": [{"type": "text", "text": body["params"]["name"]}]}),
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": body["id"], "result": result});
+        Reply::json(answer.to_string())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn tools_of_mcp_need_no_name_that_all_services_could_have() {
+    let server = mcp_server(&["my tool", "ok", "list:items"]).await;
+    let mut variables = Variables::default().set("MCP_SERVICES", "n,my__n");
+    for service in ["N", "MY__N"] {
+        let prefix = format!("MCP_SERVICE_{service}");
+        variables = variables
+            .set(&format!("{prefix}_ENDPOINT"), server.url())
+            .set(&format!("{prefix}_TRANSPORT"), "streamable-http");
+    }
+    let gateway = variables.start().await;
+    let list = gateway.get("/tools").await.json();
+    let tools = list["tools"].as_array().unwrap().iter();
+    let mut names: Vec<_> = tools.map(|tool| tool["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let of = |service: &str| ["list:items", "my tool", "ok"].map(|it| format!("{service}.{it}"));
+    assert_eq!(names, [of("my__n"), of("n")].concat());
+    for (path, name) in [
+        ("n.list:items", "list:items"),
+        ("n.my%20tool", "my tool"),
+        ("my__n.ok", "ok"),
+    ] {
+        let answer = gateway.post_to(&format!("/tools/{path}"), "{}").await;
+        assert_eq!(answer.json(), name, "{path}");
     }
 }

@@ -14,7 +14,7 @@ use crate::mcp::{Door, ask::Client, client::ClientSession, pages};
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) items: Vec<Item>,
-    /// All items, with a comma before each.
+    /// All items that go by a name or URI, with a comma before each.
     pub(super) joined: Bytes,
     pub(super) fresh_until: Instant,
     /// The count of changes that the service had announced.
@@ -40,8 +40,9 @@ impl List {
 
 #[derive(Debug)]
 pub(super) struct Item {
-    /// The name or URI that it goes by.
-    pub(super) key: Box<str>,
+    /// The name or URI that it goes by; nothing if it can have no name among all services, and is
+    /// there for those who know it by its own.
+    pub(super) key: Option<Box<str>>,
     /// The name that its service knows.
     pub(super) original: Box<str>,
     pub(super) raw: Bytes,
@@ -104,9 +105,11 @@ impl Kind {
 
 pub(super) const COMMA: &[u8] = b",";
 
-/// Items with a comma before each.
-pub(super) fn join(items: &[&Item]) -> Bytes {
-    let room = items.iter().map(|item| COMMA.len() + item.raw.len());
+/// Items with a comma before each, of those whose name or URI is to be there.
+pub(super) fn join(items: &[Item], is_there: impl Fn(&str) -> bool) -> Bytes {
+    let items = items.iter();
+    let items = items.filter(|item| item.key.as_deref().is_some_and(&is_there));
+    let room = items.clone().map(|item| COMMA.len() + item.raw.len());
     let mut joined = BytesMut::with_capacity(room.sum());
     for item in items {
         joined.extend_from_slice(COMMA);
@@ -128,10 +131,11 @@ pub(super) async fn fetch(door: &Door, client: &Client, kind: Kind) -> Result<Ve
         let Some(item) = item(door, kind, raw) else {
             continue;
         };
-        if keys.insert(item.key.clone()) {
+        let key = item.key.as_ref().unwrap_or(&item.original);
+        if keys.insert(key.clone()) {
             items.push(item);
         } else {
-            let (service, key) = (&**door.service.name(), &*item.key);
+            let (service, key) = (&**door.service.name(), &**key);
             tracing::warn!(service, key, "listed twice; the first counts");
         }
     }
@@ -144,7 +148,7 @@ fn item(door: &Door, kind: Kind, raw: Bytes) -> Option<Item> {
     let original = edit::text(named)?;
     if !kind.has_names() {
         return Some(Item {
-            key: (&*original).into(),
+            key: Some((&*original).into()),
             original: original.into(),
             raw,
         });
@@ -155,12 +159,20 @@ fn item(door: &Door, kind: Kind, raw: Bytes) -> Option<Item> {
     let any = || (kind == Kind::Prompts).then(|| places.join_any(&door.service, &original));
     let Some(joined) = joined.or_else(any) else {
         let (service, name) = (&**door.service.name(), &*original);
-        tracing::warn!(service, name, "no sound name for all services; left out");
-        return None;
+        tracing::warn!(
+            service,
+            name,
+            "no sound name for all services; left out at /mcp"
+        );
+        return Some(Item {
+            key: None,
+            original: original.into(),
+            raw,
+        });
     };
     let renamed = edit::replace(&raw, &[(named, &edit::string(&joined))]).ok()?;
     Some(Item {
-        key: joined.into(),
+        key: Some(joined.into()),
         original: original.into(),
         raw: renamed,
     })

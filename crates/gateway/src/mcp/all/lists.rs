@@ -86,8 +86,7 @@ fn message(
         let mut piece = if twice.is_empty() {
             list.joined.clone()
         } else {
-            let kept = list.items.iter().filter(|it| !twice.contains(&*it.key));
-            join(&kept.collect::<Vec<_>>())
+            join(&list.items, |key| !twice.contains(key))
         };
         if piece.is_empty() {
             continue;
@@ -119,10 +118,11 @@ fn message(
 fn twice(lists: &[&Arc<List>]) -> HashSet<Box<str>> {
     let mut seen = HashSet::new();
     let mut twice = HashSet::new();
-    for item in lists.iter().flat_map(|list| &list.items) {
-        if !seen.insert(&*item.key) && twice.insert(item.key.clone()) {
+    let items = lists.iter().flat_map(|list| &list.items);
+    for uri in items.filter_map(|item| item.key.as_ref()) {
+        if !seen.insert(uri) && twice.insert(uri.clone()) {
             tracing::warn!(
-                uri = &*item.key,
+                uri = &**uri,
                 "several services have this; none does at /mcp"
             );
         }

@@ -33,7 +33,8 @@ pub(super) async fn original(
     joined: &str,
 ) -> Option<String> {
     let list = listed(door.clone(), client, Kind::of(list)?).await?;
-    let item = list.items.iter().find(|item| &*item.key == joined)?;
+    let mut items = list.items.iter();
+    let item = items.find(|item| item.key.as_deref() == Some(joined))?;
     Some(item.original.as_ref().to_owned())
 }
 
@@ -76,8 +77,8 @@ async fn owners(
     let lists = listed_by_all(door, client, kind).await;
     let services = door.shared.places().services();
     let owners = services.iter().zip(lists).filter(|(_, list)| {
-        list.as_ref()
-            .is_some_and(|list| list.items.iter().any(|item| is_it(&item.key)))
+        let mut items = list.iter().flat_map(|list| &list.items);
+        items.any(|item| item.key.as_deref().is_some_and(&is_it))
     });
     owners.map(|(service, _)| Arc::clone(service)).collect()
 }

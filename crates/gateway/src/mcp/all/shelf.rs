@@ -284,7 +284,7 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, 
     }
     let generation = changes(&asked.generation, own(&door, &client));
     let items = list::fetch(&door, &client, asked.kind).await?;
-    let joined = list::join(&items.iter().collect::<Vec<_>>());
+    let joined = list::join(&items, |_| true);
     let list = Arc::new(List {
         items,
         joined,
