@@ -102,6 +102,33 @@ async fn a_success_is_the_documented_envelope() {
 }
 
 #[tokio::test]
+async fn the_endpoint_of_an_instance_with_a_name_is_where_it_is() {
+    let backend = backend().await;
+    let nobody = Upstream::refusing();
+    let instances = json!({"templates": {
+        "users": {"instances": [{"id": "users-1", "endpoint": backend.url()}]},
+        "dead": {"instances": [{"id": "dead-1", "endpoint": format!("http://{nobody}")}]},
+    }});
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.json");
+    std::fs::write(&path, instances.to_string()).unwrap();
+    let variables = Variables::default()
+        .set("MCP_GATEWAY_REGISTRY_FILE", path.display())
+        .set("MCP_RETRY_MAX_ATTEMPTS", 0)
+        .set("MCP_SERVICE_USERS_TRANSPORT", "rest")
+        .set("MCP_SERVICE_DEAD_TRANSPORT", "rest");
+    let gateway = variables.start().await;
+    for (service, endpoint) in [
+        ("users", backend.url()),
+        ("dead", format!("http://{nobody}")),
+    ] {
+        let body = json!({"service": service, "operation": "getUser"});
+        let json = gateway.post(body.to_string()).await.json();
+        assert_eq!(json["metadata"]["serviceEndpoint"], endpoint, "{json}");
+    }
+}
+
+#[tokio::test]
 async fn data_that_is_not_json_is_a_string() {
     let backend = backend().await;
     let gateway = Variables::user_service(&backend.url()).start().await;

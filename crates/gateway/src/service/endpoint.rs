@@ -55,8 +55,7 @@ struct Target {
     host: HeaderValue,
     /// All of it, which is where messages go.
     uri: Uri,
-    /// The instance as configured, for the answer's `serviceEndpoint`.
-    text: Arc<str>,
+    id: Arc<str>,
 }
 
 /// The body of a backend's answer, and where it came from.
@@ -161,7 +160,7 @@ impl Endpoint {
         Self {
             target: Arc::new(Target {
                 base: uri.path().trim_end_matches('/').into(),
-                text: Arc::clone(instance.id()),
+                id: Arc::clone(instance.id()),
                 scheme,
                 authority,
                 host: host_header,
@@ -214,7 +213,7 @@ impl Service<Request<Outbound>> for Endpoint {
     type Future = EndpointFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let endpoint = &self.target.text;
+        let endpoint = &self.target.id;
         self.buffered.poll_ready(cx).map_err(|error| EndpointError {
             endpoint: Arc::clone(endpoint),
             listens: false,
@@ -362,7 +361,7 @@ impl Future for EndpointFuture {
         };
         // The layers outside may go on to wait for something else.
         this.outbound.set_timed(false);
-        let endpoint = Arc::clone(&this.target.text);
+        let endpoint = Arc::clone(&this.target.id);
         Poll::Ready(match result {
             Ok(response) => Ok(response.map(|(bytes, stream)| Payload {
                 bytes,

@@ -74,7 +74,7 @@ pub(super) async fn answer(
     let result = service.call(outbound).await;
     dialect.log(service, &envelope.operation, &result);
     match result {
-        Ok(response) => dialect.answered(&response),
+        Ok(response) => dialect.answered(service, &response),
         Err(failure) => dialect.failed(service, failure, timeout),
     }
 }
@@ -305,10 +305,10 @@ impl Dialect<'_> {
         }
     }
 
-    fn answered(&self, response: &Response<Payload>) -> Response<Body> {
+    fn answered(&self, service: &Service, response: &Response<Payload>) -> Response<Body> {
         let payload = response.body();
         let about = About {
-            endpoint: &payload.endpoint,
+            endpoint: &service.place(&payload.endpoint),
             attempts: payload.attempts,
         };
         let status = response.status();
@@ -330,18 +330,9 @@ impl Dialect<'_> {
         if let Some(error) = Error::of_failure(service.name(), &failure) {
             return self.refuse(&error);
         }
-        let place;
+        let instance = failure.cause.endpoint();
         let about = About {
-            endpoint: match &failure.cause {
-                Cause::Exchange { endpoint, .. }
-                | Cause::Encoded { endpoint, .. }
-                | Cause::Host { endpoint, .. }
-                | Cause::TimedOut { endpoint, .. } => endpoint,
-                _ => {
-                    place = service.endpoint();
-                    &place
-                }
-            },
+            endpoint: &instance.map_or_else(|| service.endpoint(), |id| service.place(id)),
             attempts: failure.attempts,
         };
         let (message, strict_status, strict_code) = match &failure.cause {
