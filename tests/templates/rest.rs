@@ -1,6 +1,6 @@
 //! Services that are plain HTTP, behind the same door.
 
-use bartizan_testkit::{Reply, Upstream};
+use bartizan_testkit::{Recorded, Reply, Upstream};
 use bartizan_tests::{Running, Variables};
 use http::StatusCode;
 use serde_json::json;
@@ -67,6 +67,36 @@ async fn a_call_is_a_post_and_its_answer_a_result() {
     assert!(answer.json().get("structuredContent").is_none());
     let info = &answer.json()["_gateway_info"];
     assert_eq!(info["instance_id"], server.url());
+}
+
+#[tokio::test]
+async fn a_session_keeps_calls_together_and_is_nobody_elses_to_know() {
+    let servers = [Upstream::start().await, Upstream::start().await];
+    for server in &servers {
+        server.aside("/api/definition", Reply::status(404));
+    }
+    let urls = servers.each_ref().map(Upstream::url).join(",");
+    let variables = Variables::user_service(&urls).user("STRATEGY", "consistent-hash");
+    let gateway = variables.start().await;
+    for number in 0..8 {
+        let correlation = format!("corr-{number}");
+        let headers = [
+            ("x-correlation-id", &*correlation),
+            ("mcp-session-id", "sess-1"),
+        ];
+        post_with(&gateway, CALL, &headers, r#"{"name":"getUser"}"#).await;
+    }
+    let long = "c".repeat(513);
+    let headers = [("x-correlation-id", &*long), ("x-request-id", "r-1")];
+    post_with(&gateway, CALL, &headers, r#"{"name":"getUser"}"#).await;
+    let [mut one, other] = servers.each_ref().map(Upstream::requests);
+    assert!(one.len().abs_diff(other.len()) >= 7, "{}", one.len());
+    one.extend(other);
+    let id = |it: &Recorded| it.header("x-correlation-id").unwrap_or_default().to_owned();
+    let mut ids: Vec<_> = one.iter().map(id).collect();
+    ids.sort_unstable();
+    let given = (0..8).map(|number| format!("corr-{number}"));
+    assert_eq!(ids, given.chain(["r-1".to_owned()]).collect::<Vec<_>>());
 }
 
 /// Fault 7 for REST: what a backend refuses is an error of the tool.

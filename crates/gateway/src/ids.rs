@@ -46,6 +46,12 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<HeaderValue> {
     (!key.as_bytes().trim_ascii().is_empty()).then(|| key.clone())
 }
 
+/// The caller's own correlation id, if it is sound.
+pub(crate) fn correlation(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let given = headers.get(X_CORRELATION_ID);
+    given.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH)
+}
+
 pub(crate) fn new_request_id() -> HeaderValue {
     RequestId::random().to_header()
 }

@@ -466,6 +466,7 @@ fn outbound(
         correlation_id: ids.request_id.clone(),
         request_id: ids.request_id.clone(),
         agent_id: None,
+        session: None,
         // It names the client's call, and none of the messages that the call leads to.
         idempotency_key: ids.idempotency_key.clone().filter(|_| message.is_clients),
         trace: ids.trace.clone(),

@@ -8,10 +8,11 @@ use super::{Form, Outbound};
 pub(crate) struct Elsewhere;
 
 impl Affinity<Request<Outbound>> for Elsewhere {
-    /// Calls of one agent stay together; without an agent, those of one correlation.
+    /// Calls of one agent stay together; without an agent, those of one session or correlation.
     fn key(&self, request: &Request<Outbound>) -> Option<u64> {
         let parts = request.body().parts();
-        let key = parts.agent_id.as_ref().unwrap_or(&parts.correlation_id);
+        let key = parts.agent_id.as_ref().or(parts.session.as_ref());
+        let key = key.unwrap_or(&parts.correlation_id);
         Some(bartizan_balance::hash_key(key.as_bytes()))
     }
 

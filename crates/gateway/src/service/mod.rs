@@ -453,6 +453,7 @@ impl Service {
             correlation_id: id.clone(),
             request_id: id,
             agent_id: None::<HeaderValue>,
+            session: None,
             idempotency_key: None,
             trace,
             form: Form::Operation,

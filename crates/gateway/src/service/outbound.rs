@@ -50,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) request_id: HeaderValue,
     pub(crate) correlation_id: HeaderValue,
     pub(crate) agent_id: Option<HeaderValue>,
+    /// What keeps calls together that have no agent, if it is not their correlation. Never sent.
+    pub(crate) session: Option<HeaderValue>,
     pub(crate) idempotency_key: Option<HeaderValue>,
     pub(crate) trace: Trace,
     pub(crate) form: Form,
@@ -173,6 +175,7 @@ pub(crate) mod tests {
             request_id: HeaderValue::from_static("r"),
             correlation_id: HeaderValue::from_static("c"),
             agent_id: None,
+            session: None,
             idempotency_key: None,
             trace: crate::ids::new_trace(),
             form: Form::Operation,

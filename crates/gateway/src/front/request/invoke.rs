@@ -19,7 +19,7 @@ use super::{
 use crate::{
     body::Body,
     error::Error,
-    ids::{self, MAX_ID_LENGTH, X_CORRELATION_ID},
+    ids::{self, MAX_ID_LENGTH},
     mcp::{
         Door,
         tool::{self, Called, Refused},
@@ -173,7 +173,7 @@ fn correlation_id<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Cow<'a
     let given = envelope.metadata.correlation_id.clone();
     let given = given.filter(|id| !id.is_empty());
     given
-        .or_else(|| Some(headers.get(X_CORRELATION_ID)?.to_str().ok()?.into()))
+        .or_else(|| Some(ids::correlation(headers)?.to_str().ok()?.into()))
         .unwrap_or_else(|| ids::text(headers).to_owned().into())
 }
 
@@ -211,6 +211,7 @@ fn outbound(
         agent_id: agent_id
             .map(|id| header("metadata.agentId", id))
             .transpose()?,
+        session: None,
         idempotency_key,
         trace,
         form: Form::Operation,

@@ -10,7 +10,7 @@ use super::{VERSION, X_GATEWAY_VERSION, problem::Problem, types::GatewayInfo};
 use crate::{
     error::Error,
     front::strategy_name,
-    ids::{self, MAX_ID_LENGTH, X_AGENT_ID, X_CORRELATION_ID},
+    ids::{self, MAX_ID_LENGTH, X_AGENT_ID},
     mcp::{Door, Witness},
     service::Service,
     shared::Shared,
@@ -56,19 +56,22 @@ impl Visit {
         given.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH)
     }
 
-    /// What else keeps calls together: the session or correlation that they belong to; else the
-    /// call is alone.
-    pub(super) fn affinity_id(&self) -> HeaderValue {
-        let given = [MCP_SESSION_ID, X_CORRELATION_ID];
-        let mut given = given.iter().filter_map(|name| self.headers.get(name));
-        let given = given.find(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH);
-        given.cloned().unwrap_or_else(|| ids::header(&self.headers))
+    /// The session that the call belongs to for its caller, if it says so.
+    pub(super) fn session(&self) -> Option<&HeaderValue> {
+        let given = self.headers.get(MCP_SESSION_ID);
+        given.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH)
+    }
+
+    /// The caller's id of what the call is part of, or that of the request.
+    pub(super) fn correlation_id(&self) -> HeaderValue {
+        let given = ids::correlation(&self.headers).cloned();
+        given.unwrap_or_else(|| ids::header(&self.headers))
     }
 
     /// What a strategy goes by that keeps calls together.
     pub(super) fn key(&self) -> u64 {
-        let agent = self.agent_id().cloned();
-        let id = agent.unwrap_or_else(|| self.affinity_id());
+        let given = self.agent_id().or_else(|| self.session()).cloned();
+        let id = given.unwrap_or_else(|| self.correlation_id());
         bartizan_balance::hash_key(id.as_bytes())
     }
 

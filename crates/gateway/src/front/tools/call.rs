@@ -18,7 +18,7 @@ use crate::{
         detail::{self, Detail, Faults},
         docs::tag,
     },
-    ids::{self, X_CORRELATION_ID},
+    ids,
     mcp::{self, Door, tool},
     service::{Form, Outbound, Parts, Service},
     shared::Shared,
@@ -177,7 +177,7 @@ fn outbound(
     let trace = ids::trace(headers);
     let request_id = ids::header(headers);
     let idempotency_key = ids::idempotency_key(headers);
-    let correlation_id = headers.get(X_CORRELATION_ID).cloned();
+    let correlation_id = ids::correlation(headers).cloned();
     let parts = Parts {
         method: Method::POST,
         path,
@@ -188,6 +188,7 @@ fn outbound(
         correlation_id: correlation_id.unwrap_or_else(|| request_id.clone()),
         request_id,
         agent_id: None,
+        session: None,
         idempotency_key,
         trace,
         form: Form::Operation,
