@@ -162,6 +162,39 @@ async fn a_name_is_split_at_its_first_dot() {
 }
 
 #[tokio::test]
+async fn a_tool_whose_name_is_that_of_another_is_not_listed() {
+    let [shorter, longer] = [manifest().await, manifest().await];
+    let server = |namespace: &str, at: &Upstream, tools: &str| {
+        let port = at.address().port();
+        format!("- {{namespace: {namespace}, name: 127.0.0.1, port: {port}, tools: [{tools}]}}\n")
+    };
+    let registry = format!(
+        "servers:\n{}{}",
+        server("a", &shorter, "{name: b.c}, {name: b}, {name: b.d}"),
+        server("a.b", &longer, "{name: c}")
+    );
+    let gateway = Place::new(&registry).start().await;
+    let list = gateway.get("/tools").await.json();
+    let tools = list["tools"].as_array().unwrap().iter();
+    let listed: Vec<_> = tools.map(|it| (&it["name"], &it["namespace"])).collect();
+    assert_eq!(
+        listed,
+        [
+            (&json!("a.b"), &json!("a")),
+            (&json!("a.b.c"), &json!("a.b"))
+        ]
+    );
+    gateway.post_to("/tools/a.b.c", "").await;
+    let calls = |at: &Upstream| {
+        at.requests()
+            .iter()
+            .filter(|it| it.method == Method::POST)
+            .count()
+    };
+    assert_eq!((calls(&shorter), calls(&longer)), (0, 1));
+}
+
+#[tokio::test]
 async fn a_name_with_a_dot_is_no_part_of_a_shorter_one() {
     const OPERATOR: &str = "operators-key-0123456789abcdef";
     let [ours, theirs] = [manifest().await, manifest().await];

@@ -138,7 +138,10 @@ pub(super) async fn call(
 /// services have dots. Then the longest is meant, or another service could take calls that are for
 /// one with a longer name; among those that an operator listed, if one of them is, for whoever
 /// registers comes later and may have chosen its name to take calls of theirs.
-fn find<'a, 'n>(shared: &'a Shared, name: &'n str) -> Option<(&'a Arc<Service>, &'n str)> {
+pub(super) fn find<'a, 'n>(
+    shared: &'a Shared,
+    name: &'n str,
+) -> Option<(&'a Arc<Service>, &'n str)> {
     let dots = name.rmatch_indices('.').map(|(at, _)| at);
     let mut meant = dots.filter_map(|at| {
         let (namespace, tool) = (&name[..at], &name[at + 1..]);

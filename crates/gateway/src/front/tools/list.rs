@@ -10,7 +10,10 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::value::RawValue;
 
-use super::shapes::{Tool, Tools};
+use super::{
+    call,
+    shapes::{Tool, Tools},
+};
 use crate::{
     front::{detail, docs::tag},
     mcp::{self, Door},
@@ -42,8 +45,27 @@ use crate::{
 pub(super) async fn tools(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response<Body> {
     let services = shared.catalog().services().iter();
     let lists = join_all(services.map(|service| of_service(&shared, service, &headers)));
-    let tools = lists.await.into_iter().flatten().collect();
+    let tools = lists.await.into_iter().flatten();
+    let tools = tools.filter(|tool| leads_there(&shared, tool)).collect();
     detail::json(StatusCode::OK, &Tools { tools })
+}
+
+/// Whether a call of the tool's name gets to it. One of a service whose name ends sooner does not
+/// if the name of another service is in it.
+fn leads_there(shared: &Shared, tool: &Tool) -> bool {
+    let found = call::find(shared, &tool.name);
+    let leads_there = found.is_some_and(|(service, name)| {
+        **service.name() == *tool.namespace && *name == *tool.tool_name
+    });
+    if !leads_there {
+        let (name, namespace) = (&*tool.name, &*tool.namespace);
+        tracing::warn!(
+            name,
+            namespace,
+            "calls of this name go to another service; left out at /tools"
+        );
+    }
+    leads_there
 }
 
 async fn of_service(
