@@ -162,6 +162,33 @@ async fn a_name_is_split_at_its_first_dot() {
 }
 
 #[tokio::test]
+async fn a_listed_name_may_be_any() {
+    let backend = manifest().await;
+    let port = backend.address().port();
+    let tools = "[{name: with space}, {name: 'get:item'}, {name: 'a?b'}]";
+    let registry =
+        format!("servers:\n- {{namespace: a, name: 127.0.0.1, port: {port}, tools: {tools}}}\n");
+    let gateway = Place::new(&registry).start().await;
+    for (name, path) in [
+        ("with space", "/tools/with%20space"),
+        ("get:item", "/tools/get:item"),
+        ("a?b", "/tools/a%3Fb"),
+    ] {
+        let segment = name.replace(' ', "%20").replace('?', "%3F");
+        let answer = gateway.post_to(&format!("/tools/a.{segment}"), "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{name}");
+        let body = json!({"name": name}).to_string();
+        let answer = gateway.post_to("/mcp/a/tools/call", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{name}");
+        let requests = backend.requests();
+        let calls = requests.iter().filter(|it| it.uri.path() == path);
+        assert_eq!(calls.count(), 2, "{name}");
+    }
+    let unlisted = gateway.post_to("/tools/a.an%20other", "").await;
+    assert_eq!(unlisted.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_tool_whose_name_is_that_of_another_is_not_listed() {
     let [shorter, longer] = [manifest().await, manifest().await];
     let server = |namespace: &str, at: &Upstream, tools: &str| {

@@ -52,7 +52,7 @@ use crate::{
     error::Error,
     ids,
     mcp::{Eras, Habits, Tools},
-    operation::{InvalidOperation, backend_path},
+    operation::{InvalidOperation, backend_path, listed_path},
     registries::{Listing, Roster},
 };
 
@@ -281,13 +281,20 @@ impl Service {
         self.checker.as_deref()
     }
 
-    /// The path of an operation at its instances, if it is plain HTTP.
+    /// The path of an operation at its instances, if it is plain HTTP. What a registry lists may be
+    /// called anything: its name is an operator's word.
     ///
     /// # Errors
     ///
     /// When the operation is none that could be a path.
     pub(crate) fn path(&self, operation: &str) -> Result<PathAndQuery, InvalidOperation> {
-        backend_path(&self.prefix, operation)
+        backend_path(&self.prefix, operation).or_else(|invalid| {
+            let listing = self.listing().ok_or(invalid)?;
+            let is_listed = listing.tools().any(|tool| *tool.name == *operation);
+            is_listed
+                .then(|| listed_path(&self.prefix, operation))
+                .ok_or(invalid)?
+        })
     }
 
     /// Where it is, for people.
