@@ -39,6 +39,33 @@ async fn a_server_that_begins_no_session_costs_each_caller_one_wait() {
     }
 }
 
+/// What is begun or asked for all goes by nobody's patience.
+#[tokio::test]
+async fn a_caller_without_patience_takes_no_service_from_others() {
+    for slow in ["server/discover", "initialize"] {
+        let server = Server::start("a").await;
+        server.upstream.handle(move |request| {
+            let delay = if rpc(request) == slow { 600 } else { 0 };
+            answer_of_a(request).after(Duration::from_millis(delay))
+        });
+        let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+        let call = |timeout: u64| {
+            let call = json!({ "service": "a", "operation": "look", "parameters": {},
+                "metadata": { "timeout": timeout } });
+            gateway.post(call.to_string())
+        };
+        let patient = async {
+            server.hears(slow, 1).await;
+            call(20_000).await
+        };
+        let (impatient, patient) = tokio::join!(call(150), patient);
+        assert_eq!(patient.json()["success"], true, "{slow}: {patient:?}");
+        assert_eq!(server.heard(slow).len(), 1, "{slow}");
+        let said = impatient.message();
+        assert!(said.contains("did not answer within 1"), "{slow}: {said}");
+    }
+}
+
 /// Once more, as the documentation says, however often the server says that it knows no session.
 #[tokio::test]
 async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {

@@ -217,6 +217,15 @@ impl Door {
         }
     }
 
+    /// The same door for what others wait for as well: it goes on no caller's terms.
+    pub(super) fn for_all(&self) -> Self {
+        Self {
+            deadline: None,
+            priority: Priority::Normal,
+            ..self.clone()
+        }
+    }
+
     /// The same door for the gateway itself, on nobody's behalf.
     pub(crate) fn for_house(&self) -> Self {
         let mut door = self.aside();

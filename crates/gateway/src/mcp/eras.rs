@@ -1,10 +1,13 @@
 use std::{
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use bartizan_clock::Instant;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 /// Which eras an upstream speaks, as far as anybody asked: it can be one, the other or both.
 ///
@@ -15,7 +18,7 @@ use tokio::sync::{Mutex, Notify};
 pub(crate) struct Eras {
     modern: Known,
     legacy: Known,
-    asking: Mutex<()>,
+    asking: Arc<Mutex<()>>,
     /// Told when the upstream was found to speak the modern era.
     turned: Notify,
     /// How often nobody answered who was asked.
@@ -156,8 +159,8 @@ impl Eras {
     }
 
     /// Waits for its turn to ask; whoever comes second finds the answer of the first.
-    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.asking.lock().await
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.asking).lock_owned().await
     }
 }
 

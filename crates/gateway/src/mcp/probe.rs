@@ -42,8 +42,15 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
         }
         return Ok(known);
     }
+    // Boxed: done once, and every call would be as large.
+    Box::pin(find_for_all(door, eras)).await
+}
+
+/// Asks, unless somebody does. In a task of its own, which goes by no caller's deadline: whoever gives
+/// up waiting leaves the answer to the others.
+async fn find_for_all(door: &Door, eras: &Eras) -> Result<bool, Refusal> {
     let failures = eras.failures();
-    let _turn = eras.turn().await;
+    let turn = door.in_time(eras.turn()).await?;
     if let Some(known) = eras.modern(door.shared.clock().now()) {
         return Ok(known);
     }
@@ -51,9 +58,18 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
         let text = format!("{} did not answer just now", door.service.name());
         return Err(Refusal::answer(code::UNREACHABLE, text));
     }
-    // Boxed: done once, and every call would be as large.
-    let found = Box::pin(find(door, eras)).await;
-    found.inspect_err(|_| eras.failed())
+    let own = door.for_all();
+    let finds = tokio::spawn(async move {
+        let _turn = turn;
+        let Some(eras) = own.service.mcp().map(Upstream::eras) else {
+            return Ok(false);
+        };
+        find(&own, eras).await.inspect_err(|_| eras.failed())
+    });
+    door.in_time(finds).await?.unwrap_or_else(|_| {
+        let text = format!("{} was not asked", door.service.name());
+        Err(Refusal::answer(code::INTERNAL, text))
+    })
 }
 
 /// Asks, and has nobody wait for it.

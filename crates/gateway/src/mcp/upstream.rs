@@ -186,11 +186,12 @@ impl UpstreamSession {
         if self.client.upgrade().is_some_and(|it| it.has_ended()) {
             return Err(Refusal::session_not_found());
         }
-        let (own, introduction) = (door.clone(), self.introduction.clone());
+        let (own, introduction) = (door.for_all(), self.introduction.clone());
         let (failures, stands_in) = (Arc::clone(&self.failures), self.stands_in);
         let (known, client) = (Arc::clone(&self.known), self.client.clone());
         let tidings = Arc::clone(&self.tidings);
-        // In a task of its own: whoever gives up waiting leaves the session to the next.
+        // In a task of its own, which goes by no caller's deadline: whoever gives up waiting leaves
+        // the session to the others.
         let begins = tokio::spawn(async move {
             let begun = begin(&own, &introduction, stands_in).await;
             let begun = Arc::new(begun.inspect_err(|_| {
@@ -206,7 +207,7 @@ impl UpstreamSession {
             let told = is_told.then(|| Restoring::begin(&own, &begun, &client, &known));
             Ok((begun, told.flatten()))
         });
-        let (begun, told) = begins.await.unwrap_or_else(|_| {
+        let (begun, told) = door.in_time(begins).await?.unwrap_or_else(|_| {
             let text = format!("{} did not begin a session", door.service.name());
             Err(Refusal::answer(error::INTERNAL, text))
         })?;
