@@ -258,6 +258,28 @@ async fn a_server_hears_why_its_answer_is_wanted_no_more() {
     assert_eq!(heard[0].1["reason"], "the user \"changed\" her mind");
 }
 
+/// Or who gives up would leave the place in the queue to a word about what nobody heard of.
+#[tokio::test]
+async fn a_call_that_gives_up_before_it_is_sent_is_not_cancelled() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_RATE_LIMIT_RPM", 6)
+        .set("MCP_SERVICE_A_RATE_LIMIT_BURST", 4)
+        .start()
+        .await;
+    let call = || gateway.call_of("a", "look", 1);
+    // What comes before it takes the rest.
+    assert_eq!(call().await.json()["success"], true);
+    let waiting = "bartizan_rate_limit_waiting";
+    tokio::select! {
+        _ = async { tokio::join!(call(), call()) } => panic!("answers"),
+        () = gateway.until_metric(waiting, "a", 2) => {}
+    }
+    gateway.until_metric(waiting, "a", 0).await;
+    assert!(server.heard("notifications/cancelled").is_empty());
+    assert_eq!(server.heard("tools/call").len(), 1);
+}
+
 /// What it accepts of notifications says nothing of a server that answers no call.
 #[tokio::test]
 async fn a_server_that_answers_no_call_opens_its_circuit_though_it_accepts_that_they_are_cancelled()

@@ -1,4 +1,8 @@
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use bartizan_classify::RequestClass;
 use bartizan_clock::{Clock, Instant};
@@ -57,6 +61,8 @@ pub(crate) struct Door {
     witness: Option<Arc<Witness>>,
     /// Whether nobody calls, and somebody listens.
     listens: bool,
+    /// Told when an instance is given the client's own message.
+    sent: Option<Arc<AtomicBool>>,
 }
 
 /// Knows which instance answered last, or failed to, and what became of the client's own message.
@@ -143,6 +149,7 @@ impl Door {
             instance: None,
             witness: None,
             listens: false,
+            sent: None,
         }
     }
 
@@ -196,6 +203,14 @@ impl Door {
         self.deadline = Some(deadline);
         self.ids.idempotency_key = idempotency_key.or(self.ids.idempotency_key);
         self
+    }
+
+    /// The same request for somebody who wants to know whether an instance is given it.
+    pub(super) fn telling(&self, sent: &Arc<AtomicBool>) -> Self {
+        Self {
+            sent: Some(Arc::clone(sent)),
+            ..self.clone()
+        }
     }
 
     /// The same request at the door of another service.
@@ -400,7 +415,8 @@ impl Door {
         let (deadline, priority) = (self.due(), self.priority);
         let terms = (deadline, priority, listens);
         let is_clients = message.is_clients;
-        let outbound = outbound(message, self.caller.owner, terms, &self.ids);
+        let sent = self.sent.clone().filter(|_| is_clients);
+        let outbound = outbound(message, self.caller.owner, terms, &self.ids, sent);
         let witness = self.witness.as_ref();
         match self.service.call(outbound).await {
             Ok(response) => {
@@ -453,7 +469,7 @@ impl Errand {
         };
         let deadline = self.clock.now() + self.service.timeout();
         let terms = (deadline, Priority::Normal, false);
-        let outbound = outbound(message, self.owner, terms, &ids);
+        let outbound = outbound(message, self.owner, terms, &ids, None);
         let service = Arc::clone(&self.service);
         runtime.spawn(async move { service.call(outbound).await.map(drop) });
     }
@@ -464,6 +480,7 @@ fn outbound(
     owner: Owner,
     (deadline, priority, listens): (Instant, Priority, bool),
     ids: &Ids,
+    sent: Option<Arc<AtomicBool>>,
 ) -> Outbound {
     Outbound::new(Parts {
         method: message.method,
@@ -484,6 +501,7 @@ fn outbound(
             owner,
             instance: message.instance,
             listens,
+            sent,
         },
     })
 }

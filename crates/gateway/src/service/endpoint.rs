@@ -234,6 +234,7 @@ impl Service<Request<Outbound>> for Endpoint {
                 // What comes too late does nothing that nobody waits for.
                 Exchange::Late
             } else {
+                outbound.is_sent();
                 self.exchange(request)
             },
             outbound,

@@ -72,6 +72,8 @@ pub(crate) enum Form {
         instance: Option<Arc<str>>,
         /// Whether it is sent for somebody who only listens.
         listens: bool,
+        /// Told when an instance is given it, if anybody wants to know.
+        sent: Option<Arc<AtomicBool>>,
     },
 }
 
@@ -151,6 +153,16 @@ impl Outbound {
     pub(crate) fn goes_to(&self, endpoint: &Endpoint) {
         if !self.shared.avoids {
             self.shared.tried.lock().insert(endpoint);
+        }
+    }
+
+    /// Notes that an instance is given it.
+    pub(crate) fn is_sent(&self) {
+        if let Form::Message {
+            sent: Some(sent), ..
+        } = &self.parts().form
+        {
+            sent.store(true, Ordering::Relaxed);
         }
     }
 

@@ -1,4 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bartizan_protocol::{
     Edit, Envelope, Kind, edit, error, headers::LAST_EVENT_ID, method::NOTIFICATION_CANCELLED,
@@ -90,6 +96,8 @@ struct UnderWay {
     id: String,
     /// Where it was sent last; nowhere before it was sent, and once it is over.
     live: Mutex<Option<Arc<Live>>>,
+    /// Whether it got there: one that waits for its turn is nobody's to cancel.
+    is_sent: Arc<AtomicBool>,
     given_up: GivenUp,
 }
 
@@ -104,6 +112,9 @@ impl Drop for UnderWay {
         let Some(live) = self.live.get_mut().take() else {
             return;
         };
+        if !self.is_sent.load(Ordering::Relaxed) {
+            return;
+        }
         let cancelled = error::notification(
             NOTIFICATION_CANCELLED,
             Some(&format!(
@@ -152,11 +163,14 @@ impl Call {
             errand: door.errand(),
             id,
             live: Mutex::default(),
+            is_sent: Arc::default(),
             given_up: given_up.clone(),
         };
+        let telling = door.telling(&under_way.is_sent);
         let sent = session
-            .send(door, Asks::of(class), |live| {
+            .send(&telling, Asks::of(class), |live| {
                 *under_way.live.lock() = Some(Arc::clone(live));
+                under_way.is_sent.store(false, Ordering::Relaxed);
                 let mut headers = live.headers();
                 headers.extend(turn.header());
                 Message {
