@@ -8,7 +8,7 @@ use std::{
 use bartizan_clock::Clock;
 use bartizan_testkit::Reply;
 use bartizan_tests::until;
-use http::Method;
+use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::json;
 
@@ -80,6 +80,42 @@ async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
         "params": { "name": "look", "arguments": {} } });
     client.send(call).await;
     assert_eq!(server.heard("tools/call").len(), 2);
+}
+
+/// A server that looks at a session late says to the call under way that there is none.
+#[tokio::test]
+async fn a_session_that_its_client_ends_is_begun_again_for_no_call_under_way() {
+    // In the first session, and in one that took its place.
+    for losses in [0, 1] {
+        let server = Server::start("a").await;
+        let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+        let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+        if losses > 0 {
+            server.forget();
+            client.ask("tools/list", json!({})).await;
+        }
+        server
+            .upstream
+            .handle(move |request| match answer("a", losses, request) {
+                _ if rpc(request) == "tools/call" => {
+                    Reply::status(404).after(Duration::from_millis(500))
+                }
+                reply => reply,
+            });
+        let call = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call",
+            "params": { "name": "look", "arguments": {} } });
+        let ends = async {
+            server.hears("tools/call", 1).await;
+            let session = [("mcp-session-id", &*client.session)];
+            let ends = gateway.request(Method::DELETE, "/mcp/a", &session, "");
+            gateway.send(ends).await
+        };
+        let (called, ended) = tokio::join!(client.send(call), ends);
+        assert_eq!(ended.status, StatusCode::OK, "{losses}: {ended:?}");
+        assert_eq!(called.status, StatusCode::NOT_FOUND, "{losses}: {called:?}");
+        assert_eq!(server.heard("tools/call").len(), 1, "{losses}");
+        assert_eq!(server.heard("initialize").len(), 1 + losses, "{losses}");
+    }
 }
 
 #[tokio::test]

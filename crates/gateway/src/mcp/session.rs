@@ -262,13 +262,19 @@ impl Session {
         let Some(introduction) = self.introduction() else {
             return Ok((response, None));
         };
+        let new = || Arc::new(UpstreamSession::stand_in(introduction));
+        let other = stand_ins.get_or_insert(self.id, &door.caller, new)?;
+        other.take_over();
+        let has_ended = || door.shared.mcp().has_ended(&self.id, &door.caller);
+        // Looked at once it is there, which whoever ends the session removes.
+        if has_ended() {
+            stand_ins.remove(&self.id, &door.caller);
+            return Ok((response, None));
+        }
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a client's session; beginning another"
         );
-        let new = || Arc::new(UpstreamSession::stand_in(introduction));
-        let other = stand_ins.get_or_insert(self.id, &door.caller, new)?;
-        other.take_over();
         if lost::is_elsewhere(&response, &self.instance) {
             // It may be kept where it was begun, and nobody will come back to it.
             door.errand().run(self.farewell());
@@ -278,6 +284,9 @@ impl Session {
         }
         // Once more, and no oftener, whatever comes of it.
         let live = other.live(door).await?;
+        if has_ended() {
+            return Ok((response, None));
+        }
         let response = door.send(message(live.id(), live.instance())).await?;
         let response = lost::look(door, response).await?;
         Ok((response, Some((other, live))))

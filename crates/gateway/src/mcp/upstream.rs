@@ -69,6 +69,8 @@ pub(crate) struct UpstreamSession {
     stands_in: bool,
     /// Whether it has taken the place of the one that it stands in for.
     has_taken_over: AtomicBool,
+    /// Whether its client has ended it.
+    has_ended: AtomicBool,
     live: Arc<Mutex<Option<Arc<Live>>>>,
     /// How often the upstream did not begin one.
     failures: Arc<AtomicU64>,
@@ -85,6 +87,7 @@ impl UpstreamSession {
             client: Weak::new(),
             stands_in: false,
             has_taken_over: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             live: Arc::default(),
             failures: Arc::default(),
             tidings: Arc::new(Tidings::new(None)),
@@ -121,6 +124,12 @@ impl UpstreamSession {
     /// Whether it has taken the place of the session which it stands in for.
     pub(super) fn has_taken_over(&self) -> bool {
         self.has_taken_over.load(Ordering::Relaxed)
+    }
+
+    /// Whether its client has ended it: it does not begin again.
+    pub(super) fn has_ended(&self) -> bool {
+        let client = self.client.upgrade();
+        self.has_ended.load(Ordering::Relaxed) || client.is_some_and(|it| it.has_ended())
     }
 
     /// The session as it is, begun if it was not.
@@ -183,7 +192,7 @@ impl UpstreamSession {
         door: &Door,
         mut place: OwnedMutexGuard<Option<Arc<Live>>>,
     ) -> Result<Arc<Live>, Refusal> {
-        if self.client.upgrade().is_some_and(|it| it.has_ended()) {
+        if self.has_ended() {
             return Err(Refusal::session_not_found());
         }
         let (own, introduction) = (door.for_all(), self.introduction.clone());
@@ -254,9 +263,13 @@ impl UpstreamSession {
         if !goes_again {
             return Ok((response, live));
         }
-        let live = self.replace(door, &live).await?;
-        let response = lost::look(door, door.send(message(&live)).await?).await?;
-        Ok((response, live))
+        let other = self.replace(door, &live).await?;
+        if self.has_ended() {
+            // Meanwhile: what is sent now would be done after the end.
+            return Ok((response, live));
+        }
+        let response = lost::look(door, door.send(message(&other)).await?).await?;
+        Ok((response, other))
     }
 
     /// Whether a message goes once more whose answer left open whether the session is lost: if it is,
@@ -426,6 +439,7 @@ impl UpstreamSession {
 
     /// Tells the upstream that the session is over, if there is one.
     pub(crate) async fn end(&self, door: &Door) {
+        self.has_ended.store(true, Ordering::Relaxed);
         // One that is being begun ends when it is dropped.
         let live = self.live.try_lock().ok().and_then(|mut live| live.take());
         let Some(live) = live else {
