@@ -6,6 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bartizan_testkit::Reply;
@@ -151,4 +152,48 @@ async fn a_prompt_with_any_name_is_listed_and_found() {
     let got = client.ask("prompts/get", json!({ "name": name })).await;
     assert_eq!(got["result"]["messages"], json!([]), "{got}");
     assert_eq!(server.heard("prompts/get")[0].1["name"], "My prompt");
+}
+
+/// Nor does one wait for as many times as others ask who get no answer.
+#[tokio::test]
+async fn a_server_that_lists_no_tools_costs_each_caller_one_wait() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_TIMEOUT", 1_000)
+        .set("MCP_SERVICE_A_CB_FAILURE_THRESHOLD", 1_000)
+        .start()
+        .await;
+    server.upstream.handle(|request| match &*rpc(request) {
+        "tools/list" => Reply::hang(),
+        _ => answer_of_a(request),
+    });
+    let all = futures_util::future::join_all((0..8).map(|_| gateway.get("/mcp/a/tools/list")));
+    let all = tokio::time::timeout(Duration::from_secs(4), all).await;
+    for answer in all.expect("answers in time") {
+        assert!(answer.json()["error"].is_object(), "{answer:?}");
+    }
+    assert_eq!(server.heard("tools/list").len(), 1);
+
+    // It is asked again by who comes later.
+    server.upstream.handle(answer_of_a);
+    let listed = gateway.get("/mcp/a/tools/list").await.json();
+    assert_eq!(listed["count"], 1, "{listed}");
+}
+
+/// What one gave up waiting for is there for the next.
+#[tokio::test]
+async fn a_list_that_takes_long_is_asked_for_once() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| {
+        let delay = if rpc(request) == "tools/list" { 600 } else { 0 };
+        answer_of_a(request).after(Duration::from_millis(delay))
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    tokio::select! {
+        answer = gateway.get("/mcp/a/tools/list") => panic!("{answer:?}"),
+        _ = server.hears("tools/list", 1) => {}
+    }
+    let listed = gateway.get("/mcp/a/tools/list").await.json();
+    assert_eq!(listed["count"], 1, "{listed}");
+    assert_eq!(server.heard("tools/list").len(), 1);
 }

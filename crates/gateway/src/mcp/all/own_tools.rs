@@ -1,22 +1,27 @@
 //! The tools of one service in its own words, for doors that show one service at a time.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use arc_swap::ArcSwapOption;
 use bartizan_clock::Instant;
-use bartizan_protocol::method::TOOLS_LIST;
+use bartizan_protocol::{error, method::TOOLS_LIST};
 use bartizan_transport::sessions::SessionId;
 use bytes::Bytes;
 
 use super::shelf::FRESH;
-use crate::mcp::{Door, Witness, house::key_of, pages, pages::ListError};
+use crate::mcp::{Door, Refusal, Witness, house::key_of, pages, pages::ListError};
 
 /// What a service last said to one caller.
 #[derive(Debug, Default)]
 pub(crate) struct OwnTools {
     known: ArcSwapOption<Known>,
     /// One asks, the others wait for what it hears.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// How often it said nothing.
+    failures: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -35,11 +40,11 @@ struct Known {
 ///
 /// # Errors
 ///
-/// When it says nothing now.
+/// When it says nothing now, or did not to whoever asked it meanwhile.
 ///
 /// # Cancellation
 ///
-/// Dropping the future leaves the question to the next.
+/// Dropping the future leaves the answer to the next.
 pub(crate) async fn own_tools(
     door: &Door,
     key: u64,
@@ -74,21 +79,51 @@ pub(crate) async fn own_tools(
     if let Some(list) = fresh(&own) {
         return Ok(list);
     }
-    let _turn = own.turn.lock().await;
-    if let Some(list) = fresh(&own) {
-        return Ok(list);
-    }
-    let (asked, counted) = (shelf.clock.now(), generation.load(Ordering::Relaxed));
-    let door = door.clone().in_turn(key, witness);
-    let door = door.map_err(ListError::Unasked)?;
-    let items: Arc<[Bytes]> = pages::all(&door, None, TOOLS_LIST).await?.into();
-    own.known.store(Some(Arc::new(Known {
-        items: Arc::clone(&items),
-        instance: witness.instance(),
-        asked,
-        generation: counted,
-    })));
-    Ok(items)
+    let asks = async {
+        let failures = own.failures.load(Ordering::Relaxed);
+        let turn = Arc::clone(&own.turn).lock_owned().await;
+        if let Some(list) = fresh(&own) {
+            return Ok(list);
+        }
+        // One after the other they would wait for as many times as they are.
+        if own.failures.load(Ordering::Relaxed) != failures {
+            let text = format!("{} did not list its tools just now", door.service.name());
+            return Err(ListError::Refused(Refusal::answer(
+                error::UNREACHABLE,
+                text,
+            )));
+        }
+        let (asked, counted) = (shelf.clock.now(), generation.load(Ordering::Relaxed));
+        let asker = door.clone().in_turn(key, witness);
+        let asker = asker.map_err(ListError::Unasked)?;
+        let (own, witness) = (Arc::clone(&own), Arc::clone(witness));
+        // In a task of its own: whoever gives up waiting leaves the answer to the next.
+        let asks = tokio::spawn(async move {
+            let _turn = turn;
+            let items = pages::all(&asker, None, TOOLS_LIST).await;
+            let items: Arc<[Bytes]> = items
+                .inspect_err(|_| {
+                    own.failures.fetch_add(1, Ordering::Relaxed);
+                    // Somebody else may have asked in vain first what comes before a list.
+                    if let (None, Some(picked)) = (witness.instance(), asker.instance()) {
+                        witness.note(picked);
+                    }
+                })?
+                .into();
+            own.known.store(Some(Arc::new(Known {
+                items: Arc::clone(&items),
+                instance: witness.instance(),
+                asked,
+                generation: counted,
+            })));
+            Ok(items)
+        });
+        asks.await.unwrap_or_else(|_| {
+            let text = format!("{} was not asked", door.service.name());
+            Err(ListError::Unreadable(text))
+        })
+    };
+    door.in_time(asks).await.map_err(ListError::Refused)?
 }
 
 /// What a caller's list of one service is kept under.
