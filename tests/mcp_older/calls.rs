@@ -1,6 +1,6 @@
 //! What clients say to all services or to one, and where it goes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bartizan_testkit::Reply;
 use http::{Method, StatusCode};
@@ -220,4 +220,40 @@ async fn a_service_that_is_away_when_a_level_is_set_hears_it_later() {
     server.upstream.handle(answer_of_a);
     client.look("a").await;
     assert_eq!(server.heard_in("a-0", "logging/setLevel"), [level]);
+}
+
+/// Each request of a session looks at it, if only for a moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_client_says_is_not_lost_for_other_requests_of_its_session() {
+    const TIMES: usize = 200;
+
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_RATE_LIMIT_RPM", 600_000)
+        .set("MCP_SERVICE_A_RATE_LIMIT_BURST", 10_000)
+        .start()
+        .await;
+    let gateway = Arc::new(gateway);
+    let begun = Client::begin(&gateway).await;
+    begun.look("a").await;
+    let tasks = (0..8).map(|_| {
+        let (gateway, session) = (Arc::clone(&gateway), begun.session.clone());
+        tokio::spawn(async move {
+            let client = Client {
+                gateway: &gateway,
+                path: "/mcp",
+                session,
+            };
+            let said = json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" });
+            for _ in 0..TIMES {
+                let (said, ()) = tokio::join!(client.send(said.clone()), client.look("a"));
+                assert_eq!(said.status, StatusCode::ACCEPTED);
+            }
+        })
+    });
+    for task in futures_util::future::join_all(tasks).await {
+        task.expect("no panic");
+    }
+    let heard = server.heard_in("a-0", "notifications/roots/list_changed");
+    assert_eq!(heard.len(), 8 * TIMES);
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use bartizan_protocol::{
     Envelope, Version, edit, error,
     method::{LOGGING_SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE},
@@ -71,7 +72,9 @@ pub(crate) struct UpstreamSession {
     has_taken_over: AtomicBool,
     /// Whether its client has ended it.
     has_ended: AtomicBool,
-    live: Arc<Mutex<Option<Arc<Live>>>>,
+    live: Arc<ArcSwapOption<Live>>,
+    /// One begins it, the others wait for what comes of that.
+    turn: Arc<Mutex<()>>,
     /// How often the upstream did not begin one.
     failures: Arc<AtomicU64>,
     tidings: Arc<Tidings>,
@@ -89,6 +92,7 @@ impl UpstreamSession {
             has_taken_over: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             live: Arc::default(),
+            turn: Arc::default(),
             failures: Arc::default(),
             tidings: Arc::new(Tidings::new(None)),
             known: Arc::default(),
@@ -138,39 +142,43 @@ impl UpstreamSession {
     ///
     /// When the upstream does not begin one, or did not for whoever asked it meanwhile.
     pub(crate) async fn live(&self, door: &Door) -> Result<Arc<Live>, Refusal> {
+        if let Some(live) = self.live.load_full() {
+            return Ok(live);
+        }
         let failures = self.failures.load(Ordering::Relaxed);
-        let live = door.in_time(Arc::clone(&self.live).lock_owned()).await?;
-        match &*live {
-            Some(live) => Ok(Arc::clone(live)),
+        let turn = door.in_time(Arc::clone(&self.turn).lock_owned()).await?;
+        match self.live.load_full() {
+            Some(live) => Ok(live),
             // One after the other they would wait for as many times as they are.
             None if self.failures.load(Ordering::Relaxed) != failures => {
                 let text = format!("{} did not begin a session just now", door.service.name());
                 Err(Refusal::answer(error::UNREACHABLE, text))
             }
-            None => self.begun(door, live).await,
+            None => self.begun(door, turn).await,
         }
     }
 
     /// A session in the place of `lost`, which may have been replaced by somebody else already.
     async fn replace(&self, door: &Door, lost: &Arc<Live>) -> Result<Arc<Live>, Refusal> {
-        let mut live = door.in_time(Arc::clone(&self.live).lock_owned()).await?;
-        if let Some(live) = &*live
-            && !Arc::ptr_eq(live, lost)
+        let turn = door.in_time(Arc::clone(&self.turn).lock_owned()).await?;
+        if let Some(live) = self.live.load_full()
+            && !Arc::ptr_eq(&live, lost)
         {
-            return Ok(Arc::clone(live));
+            return Ok(live);
         }
-        *live = None;
+        self.live.store(None);
         self.tidings.lose();
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
         );
-        self.begun(door, live).await
+        self.begun(door, turn).await
     }
 
     /// Whether the session with the upstream is this one, or none that took its place.
     pub(super) async fn is_still(&self, live: &Arc<Live>) -> bool {
-        let now = self.live.lock().await;
+        let _turn = self.turn.lock().await;
+        let now = self.live.load();
         now.as_ref().is_none_or(|now| Arc::ptr_eq(now, live))
     }
 
@@ -185,35 +193,34 @@ impl UpstreamSession {
         self.tidings.is_back(door);
     }
 
-    /// Begins a session in `place`, which is empty: the first, or one that is told what the lost one
-    /// knew. Whoever needed it waits a while for that, and need not stay for it to happen.
-    async fn begun(
-        &self,
-        door: &Door,
-        mut place: OwnedMutexGuard<Option<Arc<Live>>>,
-    ) -> Result<Arc<Live>, Refusal> {
+    /// Begins a session, where there is none: the first, or one that is told what the lost one knew.
+    /// Whoever needed it waits a while for that, and need not stay for it to happen.
+    async fn begun(&self, door: &Door, turn: OwnedMutexGuard<()>) -> Result<Arc<Live>, Refusal> {
         if self.has_ended() {
             return Err(Refusal::session_not_found());
         }
         let (own, introduction) = (door.for_all(), self.introduction.clone());
         let (failures, stands_in) = (Arc::clone(&self.failures), self.stands_in);
         let (known, client) = (Arc::clone(&self.known), self.client.clone());
-        let tidings = Arc::clone(&self.tidings);
+        let (tidings, place) = (Arc::clone(&self.tidings), Arc::clone(&self.live));
         // In a task of its own, which goes by no caller's deadline: whoever gives up waiting leaves
         // the session to the others.
         let begins = tokio::spawn(async move {
+            let _turn = turn;
             let begun = begin(&own, &introduction, stands_in).await;
             let begun = Arc::new(begun.inspect_err(|_| {
                 failures.fetch_add(1, Ordering::Relaxed);
             })?);
-            *place = begun.kept(&own);
-            if place.is_some() {
+            let kept = begun.kept(&own);
+            if kept.is_some() {
                 tidings.has_begun(&own);
             }
             // What the upstream asks first is for the message of the client that one in the place
             // of its own is begun for: that goes first.
-            let is_told = place.is_some() && !stands_in;
+            let is_told = kept.is_some() && !stands_in;
             let told = is_told.then(|| Restoring::begin(&own, &begun, &client, &known));
+            // Last, for whoever finds it there waits for nothing.
+            place.store(kept);
             Ok((begun, told.flatten()))
         });
         let (begun, told) = door.in_time(begins).await?.unwrap_or_else(|_| {
@@ -357,9 +364,12 @@ impl UpstreamSession {
     /// Subscribes to a resource no longer, unless somebody watches it again: in the session as it is,
     /// for another knows nothing of it.
     pub(super) async fn unsubscribe(&self, door: &Door, uri: &str) {
-        let Some(live) = self.live.lock().await.clone() else {
+        // One that is being begun is told what is watched then.
+        let turn = self.turn.lock().await;
+        let Some(live) = self.live.load_full() else {
             return;
         };
+        drop(turn);
         let Ok(mut is_subscribed) = live.hold(door, uri).await else {
             return;
         };
@@ -383,8 +393,7 @@ impl UpstreamSession {
     /// Sends a notification, if the session has begun.
     pub(crate) async fn notify(&self, door: &Door, body: Bytes) {
         // One that is being begun will be asked what there is to know.
-        let live = self.live.try_lock().ok().and_then(|live| live.clone());
-        let Some(live) = live else {
+        let Some(live) = self.live.load_full() else {
             return;
         };
         // Nobody waits for an answer to a notification.
@@ -441,8 +450,7 @@ impl UpstreamSession {
     pub(crate) async fn end(&self, door: &Door) {
         self.has_ended.store(true, Ordering::Relaxed);
         // One that is being begun ends when it is dropped.
-        let live = self.live.try_lock().ok().and_then(|mut live| live.take());
-        let Some(live) = live else {
+        let Some(live) = self.live.swap(None) else {
             return;
         };
         if live.id().is_none() {
