@@ -11,9 +11,12 @@ use bartizan_auth::{
     Grant, OAuth2Config, Secret, Token, TokenCache, TokenError, TokenErrorKind, TokenErrorKind as K,
 };
 use bartizan_clock::Clock;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use scripted::{Reply, Scripted, advance, client_credentials, refresh_token, refuse, settle};
-use tokio::task::JoinHandle;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinHandle,
+};
 
 type Waiter = JoinHandle<Result<Arc<Token>, TokenError>>;
 
@@ -309,15 +312,16 @@ async fn a_client_that_panics_fails_its_flight_only() {
     assert_eq!(token(&cache).await, "access-1");
 }
 
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
 #[test]
 fn a_runtime_that_ends_takes_only_its_own_flight_along() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-    };
     let issuer = Scripted::new();
     issuer.delay(1);
     let cache = issuer.cache();
@@ -333,6 +337,31 @@ fn a_runtime_that_ends_takes_only_its_own_flight_along() {
         advance(1).await;
         assert_eq!(token(&cache).await, "access-2");
     });
+}
+
+#[test]
+fn a_flight_that_its_runtime_never_began_is_none() {
+    let issuer = Scripted::new();
+    let cache = issuer.cache();
+    runtime().block_on(async { assert!(cache.token().now_or_never().is_none()) });
+    assert!(!cache.snapshot().refreshing && issuer.hits() == 0);
+    let second = runtime();
+    second.block_on(async { assert_eq!(token(&cache).await, "access-1") });
+    assert!(!cache.snapshot().refreshing);
+
+    // So is the renewal of a token that is still good, and the replacement of one that is not.
+    second.block_on(async {
+        advance(3599).await;
+        assert_eq!(token(&cache).await, "access-1");
+        assert!(cache.snapshot().refreshing);
+    });
+    drop(second);
+    runtime().block_on(async {
+        advance(3600).await;
+        assert_eq!(token(&cache).await, "access-2");
+        assert!(cache.unauthorized(2));
+    });
+    runtime().block_on(async { assert_eq!(token(&cache).await, "access-3") });
 }
 
 #[tokio::test(start_paused = true)]
@@ -486,7 +515,7 @@ fn rotating(
 
 #[test]
 fn threads_that_race_present_each_refresh_token_once() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()

@@ -29,7 +29,7 @@ impl<S: TokenClient> Shared<S> {
         let mut state = self.state.lock();
         let current = self.current.load_full();
         let is_newer = |token: &Arc<Token>| token.generation() != generation && token.is_valid(now);
-        if current.as_ref().is_some_and(is_newer) || state.flight.is_some() {
+        if current.as_ref().is_some_and(is_newer) || state.flight().is_some() {
             return true;
         }
         let blocked = state.blocked(now);
@@ -63,7 +63,7 @@ impl<S: TokenClient> TokenCache<S> {
         let flight = shared
             .flow
             .as_ref()
-            .and_then(|_| shared.state.lock().flight.clone());
+            .and_then(|_| shared.state.lock().flight().cloned());
         let Some(mut flight) = flight else {
             return self.token().await;
         };

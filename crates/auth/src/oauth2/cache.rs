@@ -129,7 +129,7 @@ impl<S> TokenCache<S> {
         if shared.config.store.is_none() && shared.flow.is_none() {
             return;
         }
-        let flight = shared.state.lock().flight.clone();
+        let flight = shared.state.lock().flight().cloned();
         if let Some(mut flight) = flight {
             // Callers may have been sent away before; it ends when nobody can tell them more.
             while flight.changed().await.is_ok() {}
@@ -146,7 +146,7 @@ impl<S> TokenCache<S> {
             refreshes: state.refreshes,
             failures: state.failures,
             expires_at: current.as_ref().map(|token| token.expires_at()),
-            refreshing: state.flight.is_some(),
+            refreshing: state.flight().is_some(),
             unsaved: self.shared.chain.is_unsaved(),
             last_error: state.last_error(now),
         }

@@ -64,7 +64,7 @@ impl<S> Shared<S> {
     /// Whether nothing can be done about a missing token before a service has asked for it.
     pub(crate) fn is_unchallenged(&self) -> bool {
         let flow = self.flow.as_ref();
-        flow.is_some_and(|flow| !flow.can_grant() && self.state.lock().flight.is_none())
+        flow.is_some_and(|flow| !flow.can_grant() && self.state.lock().flight().is_none())
     }
 
     /// Makes the granted token the current one.
@@ -173,12 +173,12 @@ impl<S: TokenClient> Shared<S> {
         {
             return Boarding::Token(token);
         }
-        if state.flight.is_none() && self.flow.as_ref().is_some_and(|flow| !flow.can_grant()) {
+        if state.flight().is_none() && self.flow.as_ref().is_some_and(|flow| !flow.can_grant()) {
             let unchallenged = AuthorizeError::Unchallenged.into();
             return Boarding::Failed(TokenError::new(unchallenged, Some(Duration::ZERO)));
         }
         if self.flow.is_some()
-            && let Some(flight) = &state.flight
+            && let Some(flight) = state.flight()
         {
             return Boarding::Wait(flight.clone());
         }
@@ -232,13 +232,13 @@ impl<S: TokenClient> Shared<S> {
                 true
             }
             Some(_) => true,
-            None => state.flight.is_some(),
+            None => state.flight().is_some(),
         }
     }
 
     /// The flight under way, or a new one.
     pub(crate) fn flight(self: &Arc<Self>, state: &mut State) -> watch::Receiver<Landing> {
-        if let Some(flight) = &state.flight {
+        if let Some(flight) = state.flight() {
             return flight.clone();
         }
         let (landing, flight) = watch::channel(None);

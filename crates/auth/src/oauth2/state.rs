@@ -12,7 +12,7 @@ pub(crate) type Landing = Option<Result<Arc<Token>, TokenError>>;
 
 /// What a cache knows beside the current token. Read and written around flights only.
 pub(crate) struct State {
-    /// The request for a token that is under way.
+    /// The last request for a token that has not landed.
     pub(crate) flight: Option<watch::Receiver<Landing>>,
     /// The token that a service refused and a flight is to replace. It comes back if the flight
     /// fails: the refusal may have been about one request, and the token good for all others.
@@ -48,6 +48,13 @@ impl State {
             failures_in_a_row: 0,
             refusals: Refusals::default(),
         }
+    }
+
+    /// The request for a token that is under way, unless its task was dropped before it began, as
+    /// one is that is spawned at the end of a runtime: nobody has let go of that.
+    pub(crate) fn flight(&self) -> Option<&watch::Receiver<Landing>> {
+        let flight = self.flight.as_ref();
+        flight.filter(|flight| flight.has_changed().is_ok())
     }
 
     /// Remembers a failure, and for how long.
