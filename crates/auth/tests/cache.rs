@@ -16,6 +16,7 @@ use scripted::{Reply, Scripted, advance, client_credentials, refresh_token, refu
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinHandle,
+    time::timeout,
 };
 
 type Waiter = JoinHandle<Result<Arc<Token>, TokenError>>;
@@ -362,6 +363,28 @@ fn a_flight_that_its_runtime_never_began_is_none() {
         assert!(cache.unauthorized(2));
     });
     runtime().block_on(async { assert_eq!(token(&cache).await, "access-3") });
+}
+
+#[test]
+fn nobody_waits_longer_because_another_runtime_stands_still() {
+    let issuer = Scripted::new();
+    issuer.delay(1);
+    let cache = issuer.cache();
+    let still = runtime();
+    still.block_on(async {
+        drop(wait(&cache));
+        settle().await;
+    });
+    runtime().block_on(async {
+        let start = Clock::tokio().now();
+        let token = timeout(Duration::from_secs(60), cache.token()).await;
+        let error = token.expect("less than a minute").unwrap_err();
+        assert!(matches!(error.kind(), K::TimedOut));
+        assert_eq!(error.retry_after(), Some(Duration::ZERO));
+        let waited = Clock::tokio().now() - start;
+        assert!((5000..5200).contains(&waited.as_millis()), "{waited:?}");
+    });
+    still.block_on(async { assert_eq!(token(&cache).await, "access-1") });
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,11 +64,9 @@ impl<S: TokenClient> TokenCache<S> {
             .flow
             .as_ref()
             .and_then(|_| shared.state.lock().flight().cloned());
-        let Some(mut flight) = flight else {
-            return self.token().await;
-        };
-        let landed = flight.wait_for(Option::is_some).await;
-        let landing = landed.ok().and_then(|landing| landing.clone());
-        landing.unwrap_or_else(|| Err(TokenError::new(TokenErrorKind::Abandoned, None)))
+        match flight {
+            Some(flight) => shared.landed(flight).await,
+            None => self.token().await,
+        }
     }
 }

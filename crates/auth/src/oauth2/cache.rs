@@ -8,7 +8,7 @@ use crate::authorize::Challenge;
 use crate::{Authorize, authorize::Flow};
 
 use super::{
-    OAuth2Config, Token, TokenClient, TokenError, TokenErrorKind,
+    OAuth2Config, Token, TokenClient, TokenError,
     shared::{Boarding, Shared},
 };
 
@@ -176,18 +176,14 @@ impl<S: TokenClient> TokenCache<S> {
         {
             return Ok(token);
         }
-        let mut flight = match self.shared.board() {
+        let flight = match self.shared.board() {
             Boarding::Token(token) => return Ok(token),
             Boarding::Failed(error) => return Err(error),
             Boarding::Wait(flight) => flight,
         };
-        let landed = flight.wait_for(Option::is_some).await;
-        match landed.ok().and_then(|landing| landing.clone()) {
-            Some(Ok(token)) => Ok(token),
-            // A token that a service refused came back; it is better than none.
-            Some(Err(error)) => self.current().ok_or(error),
-            None => Err(TokenError::new(TokenErrorKind::Abandoned, None)),
-        }
+        let landed = self.shared.landed(flight).await;
+        // A token that a service refused came back; it is better than none.
+        landed.or_else(|error| self.current().ok_or(error))
     }
 
     /// Tells the cache that a service answered 401 to the token of this generation; whether a

@@ -4,12 +4,12 @@ use arc_swap::ArcSwapOption;
 use bartizan_clock::{Clock, Instant};
 use fastrand::Rng;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{AuthorizeError, authorize::Flow};
 
 use super::{
-    OAuth2Config, Token, TokenClient, TokenError,
+    OAuth2Config, Token, TokenClient, TokenError, TokenErrorKind,
     chain::Chain,
     exchange::{Granted, Refusal},
     flight,
@@ -41,6 +41,10 @@ pub(crate) enum Boarding {
 
 /// An issuer that says less is asked at most once a second, not once a request.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
+
+/// How much longer callers wait than their flight takes at most. It tells them more when it sends
+/// them away; but its runtime may be one that stands still, and then its timer does.
+const GRACE: Duration = Duration::from_millis(100);
 
 impl<S> Shared<S> {
     pub(crate) fn new(config: OAuth2Config, client: S, clock: Clock) -> Self {
@@ -133,6 +137,22 @@ impl<S> Shared<S> {
             tracing::warn!(service, issuer, %error, "no access token");
         }
         error
+    }
+
+    /// What comes of a flight, for a caller.
+    pub(crate) async fn landed(
+        &self,
+        mut flight: watch::Receiver<Landing>,
+    ) -> Result<Arc<Token>, TokenError> {
+        let patience = self.config.load_timeout.saturating_add(GRACE);
+        let kind = match timeout(patience, flight.wait_for(Option::is_some)).await {
+            Ok(landing) => match landing.ok().and_then(|landing| landing.clone()) {
+                Some(result) => return result,
+                None => TokenErrorKind::Abandoned,
+            },
+            Err(_) => TokenErrorKind::TimedOut,
+        };
+        Err(TokenError::new(kind, Some(Duration::ZERO)))
     }
 
     /// Forgets the token of this generation for good, if it is the current one.
