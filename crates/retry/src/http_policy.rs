@@ -94,7 +94,8 @@ impl<B> HttpPolicy<B> {
 }
 
 impl<B> HttpPolicy<ReplayBody<B>> {
-    /// A policy for bodies that stream, and can be sent again as long as they fit their buffer.
+    /// A policy for bodies that stream, and can be sent again as long as what was read of them fits
+    /// their buffer.
     #[must_use]
     pub fn streaming(clock: Clock) -> Self {
         Self::new(clock).replayable_by(ReplayBody::is_replayable)

@@ -88,9 +88,9 @@ impl<B: Body<Data = Bytes>> ReplayBody<B> {
 
     /// A body that can be sent again while no more than `cap` bytes of it have been read.
     ///
-    /// One that announces to be longer cannot be sent again from the start.
+    /// Of one that announces to be longer nothing is remembered: it can be sent again until the
+    /// first of it has been read.
     pub fn with_cap(body: B, cap: usize) -> Self {
-        let lost = body.size_hint().lower() > cap as u64;
         Self {
             shared: Arc::new(Mutex::new(Shared {
                 body,
@@ -99,7 +99,7 @@ impl<B: Body<Data = Bytes>> ReplayBody<B> {
                 cap,
                 trailers: None,
                 ended: false,
-                lost,
+                lost: false,
                 readers: 0,
                 waker: None,
             })),
@@ -121,8 +121,7 @@ impl<B> ReplayBody<B> {
     fn begin(&mut self) -> Option<u64> {
         let (reader, superseded) = {
             let mut shared = self.shared();
-            // The very first reader needs no memory.
-            if shared.lost && shared.readers > 0 {
+            if shared.lost {
                 return None;
             }
             shared.readers += 1;
@@ -143,7 +142,7 @@ impl<B> ReplayBody<B> {
     fn may_read(&self, shared: &Shared<B>) -> bool {
         match self.reader {
             Some(reader) => reader == shared.readers,
-            None => !shared.lost || shared.readers == 0,
+            None => !shared.lost,
         }
     }
 }
@@ -297,7 +296,9 @@ impl<B: Body<Data = Bytes> + Unpin> Shared<B> {
             return;
         }
         self.buffered = self.buffered.saturating_add(chunk.len());
-        if self.buffered > self.cap || self.chunks.len() == ReplayBody::<B>::MAX_CHUNKS {
+        let announced = self.body.size_hint().lower();
+        let whole = announced.saturating_add(self.buffered as u64);
+        if whole > self.cap as u64 || self.chunks.len() == ReplayBody::<B>::MAX_CHUNKS {
             self.forget();
         } else {
             self.chunks.push(chunk.clone());

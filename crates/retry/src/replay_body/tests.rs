@@ -108,12 +108,19 @@ async fn past_the_cap_the_attempt_goes_on_and_none_can_follow() {
 }
 
 #[tokio::test]
-async fn a_body_announced_too_long_is_sent_once_and_not_remembered() {
-    let body = ReplayBody::with_cap(Full::new(Bytes::from_static(b"123456789")), 8);
-    assert!(!body.is_replayable());
-    let again = body.clone();
-    assert_eq!(body.collect().await.unwrap().to_bytes(), "123456789");
-    let error = again.collect().await.unwrap_err();
+async fn a_body_announced_too_long_is_sent_again_until_it_is_read_and_not_remembered() {
+    let chunks = ["1234", "56789"].map(Bytes::from).into();
+    let announced = true;
+    let first = ReplayBody::with_cap(Chunks { chunks, announced }, 8);
+    let mut second = first.clone();
+    drop(first);
+    let third = second.clone();
+    assert!(third.is_replayable(), "nothing has been read");
+    assert_eq!(next(&mut second).await.unwrap().unwrap(), "1234");
+    assert!(!third.is_replayable());
+    assert_eq!(second.shared().chunks.capacity(), 0);
+    assert_eq!(second.collect().await.unwrap().to_bytes(), "56789");
+    let error = third.collect().await.unwrap_err();
     assert_eq!(error, ReplayError::NotReplayable);
 }
 
@@ -228,8 +235,11 @@ async fn what_is_left_is_known() {
     assert!(empty.clone().is_end_stream());
 }
 
-/// Chunks that are there already.
-struct Chunks(VecDeque<Bytes>);
+/// Chunks that are there already, and whether their length is announced.
+struct Chunks {
+    chunks: VecDeque<Bytes>,
+    announced: bool,
+}
 
 impl Body for Chunks {
     type Data = Bytes;
@@ -239,7 +249,16 @@ impl Body for Chunks {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+        Poll::Ready(self.chunks.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length: usize = self.chunks.iter().map(Bytes::len).sum();
+        if self.announced {
+            SizeHint::with_exact(length as u64)
+        } else {
+            SizeHint::default()
+        }
     }
 }
 
@@ -250,10 +269,11 @@ proptest! {
         chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..12),
         reads in proptest::collection::vec(0_usize..14, 1..5),
         cap in 0_usize..150,
+        announced in any::<bool>(),
     ) {
         let whole = chunks.concat();
         let chunks = chunks.into_iter().map(Bytes::from).collect();
-        let mut kept = ReplayBody::with_cap(Chunks(chunks), cap);
+        let mut kept = ReplayBody::with_cap(Chunks { chunks, announced }, cap);
         let mut cx = Context::from_waker(Waker::noop());
         for frames in reads {
             if !kept.is_replayable() {

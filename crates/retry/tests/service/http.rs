@@ -183,6 +183,20 @@ async fn a_streaming_body_is_sent_again_if_it_fits() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_of_which_nothing_was_read_is_sent_again_however_long() {
+    let sent = AtomicUsize::new(0);
+    let refusing = service_fn(|_: Request<ReplayBody<Full<Bytes>>>| {
+        sent.fetch_add(1, Ordering::SeqCst);
+        ready(Err::<Response<()>, _>(Broken(FaultKind::NotSent)))
+    });
+    let policy = HttpPolicy::streaming(Clock::tokio());
+    let layer = RetryLayer::new(policy, config(3), None, Clock::tokio());
+    let request = post().body(ReplayBody::with_cap(lamps(), 1)).unwrap();
+    layer.layer(refusing).oneshot(request).await.unwrap_err();
+    assert_eq!(sent.load(Ordering::SeqCst), 3);
+}
+
 /// A body that another task writes.
 struct Upload(mpsc::UnboundedReceiver<Bytes>);
 
