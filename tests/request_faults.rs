@@ -48,6 +48,29 @@ async fn retries_are_done_by_the_gateway_and_counted() {
         .map(|r| r.header("x-retry-attempt").map(str::to_owned))
         .collect();
     assert_eq!(attempts, [None, Some("2".to_owned()), Some("3".to_owned())]);
+    let retries = gateway.metric("bartizan_retries_total", "user-service", "");
+    assert_eq!(retries.await, 2);
+}
+
+#[tokio::test]
+async fn a_retry_that_the_limit_refuses_is_none() {
+    let backend = backend().await;
+    backend.reply(Reply::status(503));
+    let gateway = variables(&backend)
+        .user("RATE_LIMIT_RPM", 1)
+        .user("RATE_LIMIT_BURST", 1)
+        .user("RATE_LIMIT_MAX_WAIT", 0)
+        .start()
+        .await;
+    let json = repeatable(&gateway).await.json();
+    assert_eq!(
+        json["error"]["message"],
+        "Request failed with status code 503"
+    );
+    assert_eq!(json["metadata"]["retryCount"], 0);
+    assert_eq!(backend.hits(), 1);
+    let retries = gateway.metric("bartizan_retries_total", "user-service", "");
+    assert_eq!(retries.await, 0);
 }
 
 #[tokio::test]

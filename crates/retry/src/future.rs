@@ -34,7 +34,7 @@ use crate::{
 /// # Cancellation
 ///
 /// Dropping the future drops the attempt in flight or ends the wait. A retry that was withdrawn
-/// from the budget and not sent goes back there.
+/// from the budget and not sent goes back there; one in flight counts as sent.
 ///
 /// # Panics
 ///
@@ -74,13 +74,14 @@ where
         loop {
             if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
                 let result = ready!(attempt.poll(cx));
-                if *this.attempts > 1
-                    && let Some(waiting) = this.waiting
-                    && let Some(before) = waiting.as_mut().unless_sent(this.policy, &result)
-                {
-                    *this.attempts -= 1;
-                    this.policy.on_give_up(GiveUp::Refused);
-                    return finish(this.policy, before, *this.attempts);
+                if *this.attempts > 1 && this.policy.is_refusal(result.as_ref()) {
+                    this.plan.refund();
+                    let kept = this.waiting.as_mut();
+                    if let Some(before) = kept.and_then(|it| it.as_mut().project().result.take()) {
+                        *this.attempts -= 1;
+                        this.policy.on_give_up(GiveUp::Refused);
+                        return finish(this.policy, before, *this.attempts);
+                    }
                 }
                 let Some(class) = this.plan.class else {
                     return finish(this.policy, result, *this.attempts);

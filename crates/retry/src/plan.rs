@@ -56,6 +56,14 @@ impl Plan {
         Ok((self.clock, delay, withdrawal))
     }
 
+    /// Gives back what a retry cost that a layer inside refused.
+    #[cold]
+    pub(crate) fn refund(&self) {
+        if let Some(budget) = self.budget.and_then(Ticket::budget) {
+            budget.refund();
+        }
+    }
+
     /// The request of attempt number `attempt`, taken from `copy` and marked as such, unless its
     /// time is over or it can no longer be sent.
     pub(crate) fn request<P, Req, Res, E>(

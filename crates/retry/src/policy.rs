@@ -41,8 +41,8 @@ pub trait Policy<Req, Res, E> {
     /// Marks a repeated request with the number of its attempt, which is at least 2.
     fn attempt(&self, _request: &mut Req, _attempt: u32) {}
 
-    /// An attempt after the first is about to be sent. Its delay is over, so the number of
-    /// these events is the number of retries that the service saw.
+    /// An attempt after the first is about to be sent, and its delay over. A layer inside may still
+    /// [refuse](Self::is_refusal) it; how many attempts were made, [`finish`](Self::finish) tells.
     fn on_retry(&self, _event: &RetryEvent) {}
 
     /// What to keep of an outcome that called for a retry, now that the retry is sent: what the
@@ -53,8 +53,8 @@ pub trait Policy<Req, Res, E> {
     }
 
     /// Whether the outcome of a retry says only that it was not sent: a layer inside, such as a
-    /// rate limit or a circuit breaker, refused it. The caller learns more from the outcome before.
-    /// Never, unless said otherwise.
+    /// rate limit or a circuit breaker, refused it. The caller learns more from the outcome before,
+    /// and what the retry cost goes back to the budget. Never, unless said otherwise.
     fn is_refusal(&self, _result: Result<&Res, &E>) -> bool {
         false
     }

@@ -1,9 +1,9 @@
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
 use pin_project::pin_project;
 use tokio::time::Sleep;
 
-use crate::{Policy, Reason, RetryBudget};
+use crate::{Reason, RetryBudget};
 
 /// A retry that has been decided on and is not sent yet.
 #[pin_project(project = WaitingProjection)]
@@ -17,26 +17,6 @@ pub(crate) struct Waiting<Res, E> {
     pub(crate) reason: Reason,
     /// Whether the service was found unready once already.
     pub(crate) unready: bool,
-}
-
-impl<Res, E> Waiting<Res, E> {
-    /// The outcome that was kept from before, if that of the retry says only that it was not sent.
-    #[cold]
-    pub(crate) fn unless_sent<P, Req>(
-        self: Pin<&mut Self>,
-        policy: &P,
-        result: &Result<Res, E>,
-    ) -> Option<Result<Res, E>>
-    where
-        P: Policy<Req, Res, E>,
-    {
-        let kept = self.project().result;
-        if policy.is_refusal(result.as_ref()) {
-            kept.take()
-        } else {
-            None
-        }
-    }
 }
 
 /// One retry taken from a budget, given back when it is dropped unspent.

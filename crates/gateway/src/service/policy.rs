@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bartizan_balance::Balancer;
 use bartizan_classify::{Fault, FaultKind, RequestClass};
 use bartizan_clock::Instant;
-use bartizan_retry::{GiveUp, Policy, Reason, RetryEvent, Verdict, http_verdict};
+use bartizan_retry::{GiveUp, Policy, Reason, Verdict, http_verdict};
 use bartizan_telemetry::ServiceMetrics;
 use http::{Response, StatusCode};
 
@@ -79,10 +79,6 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
         );
     }
 
-    fn on_retry(&self, _: &RetryEvent) {
-        self.metrics.retries.increment(1);
-    }
-
     fn keep(
         &self,
         result: Result<Response<Payload>, Failure>,
@@ -110,6 +106,10 @@ impl Policy<Outbound, Response<Payload>, Failure> for CallPolicy {
     }
 
     fn finish(&self, result: &mut Result<Response<Payload>, Failure>, attempts: u32) {
+        // Not when they begin: the service's limit or breaker may still refuse them.
+        if attempts > 1 {
+            self.metrics.retries.increment(u64::from(attempts - 1));
+        }
         match result {
             Ok(response) => response.body_mut().attempts = attempts,
             Err(failure) => failure.attempts = attempts,

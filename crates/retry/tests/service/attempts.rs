@@ -68,6 +68,17 @@ async fn a_retry_that_is_refused_inside_leaves_the_outcome_before_it() {
         assert_eq!(told.gave_up, gave_up);
         assert_eq!(told.finished, [(outcome, attempts)]);
     }
+    for keeps in [true, false] {
+        let rules = Rules {
+            keeps,
+            ..Rules::default()
+        };
+        let budget = RetryBudget::new(1.0, 0, 9, Clock::tokio()).unwrap();
+        budget.deposit();
+        let paying = Some(budget.clone());
+        let _ = call(&rules, config(5), paying, &steps, Call::default()).await;
+        assert_eq!(budget.balance(), 1.0, "one retry of two was sent");
+    }
     // Nothing was sent before it: it is the outcome.
     let rules = Rules {
         keeps: true,
