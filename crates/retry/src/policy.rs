@@ -33,7 +33,8 @@ pub trait Policy<Req, Res, E> {
     }
 
     /// When the caller stops waiting. An absolute time, read from the copy when a retry comes
-    /// into question; no attempt begins at it or after it. None, unless said otherwise.
+    /// into question; no further attempt begins at it or after it. A first attempt that comes too
+    /// late is for a layer outside to refuse. None, unless said otherwise.
     fn deadline(&self, _copy: &Req) -> Option<Instant> {
         None
     }
