@@ -472,6 +472,8 @@ async fn an_open_circuit_is_an_unhealthy_backend() {
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!(wait > 0);
     assert_eq!(gateway.get("/health").await.json()["status"], "unhealthy");
+    let list = gateway.get("/tools").await.json();
+    assert_eq!(list["tools"][0]["health_status"], "unhealthy", "{list}");
 }
 
 #[tokio::test]

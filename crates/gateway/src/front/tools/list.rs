@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{body::Body, extract::State};
 use bartizan_balance::EndpointSnapshot;
+use bartizan_circuit_breaker::State as BreakerState;
 use bartizan_discovery as discovery;
 use bartizan_health::{Checker, Health, HealthState};
 use futures_util::future::join_all;
@@ -152,8 +153,9 @@ impl Standing {
         let states = service.checker().map(Checker::states);
         let states = states.unwrap_or_default().into_iter();
         let states: HashMap<_, _> = states.map(|(target, state)| (target.id, state)).collect();
+        let is_open = service.breaker().state() == BreakerState::Open;
         let words = service.instances().into_iter().map(|endpoint| {
-            let word = word(&endpoint, states.get(&endpoint.id));
+            let word = word(&endpoint, states.get(&endpoint.id), is_open);
             (endpoint.id, word)
         });
         Self(words.collect())
@@ -170,13 +172,15 @@ impl Standing {
     }
 }
 
-fn word(endpoint: &EndpointSnapshot, state: Option<&HealthState>) -> &'static str {
+fn word(endpoint: &EndpointSnapshot, state: Option<&HealthState>, is_open: bool) -> &'static str {
     let is_unreachable = || state.is_some_and(|state| state.summary().unreachable);
     match endpoint.health {
         _ if endpoint.ejected_for.is_some() => "unhealthy",
+        Health::Unhealthy if is_unreachable() => "unreachable",
+        // No call gets there.
+        _ if is_open => "unhealthy",
         Health::Healthy => "healthy",
         Health::Unknown => "unknown",
-        Health::Unhealthy if is_unreachable() => "unreachable",
         Health::Unhealthy => "unhealthy",
     }
 }
