@@ -37,6 +37,107 @@ async fn a_tool_that_fails_for_a_session_of_its_own_runs_once() {
     }
 }
 
+/// It ran, whatever the status of its answer is.
+#[tokio::test]
+async fn a_tool_whose_own_answer_is_a_404_runs_once() {
+    let refusals: [fn(&Recorded) -> Reply; 6] = [
+        |it| {
+            refusal(
+                it,
+                404,
+                -32000,
+                "order placed, but its coupon was not found",
+            )
+        },
+        |it| refusal(it, 404, -32001, "Session not found"),
+        |it| {
+            refusal(
+                it,
+                400,
+                -32001,
+                "card charged, then the checkout session expired",
+            )
+        },
+        |_| Reply::json(r#"{"detail":"no such coupon"}"#).with_status(404),
+        |_| {
+            let error = r#"{"code":-32000,"message":"no such coupon"}"#;
+            let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{error}}}"#);
+            Reply::json(body).with_status(404)
+        },
+        |it| {
+            let result = json!({ "content": [], "isError": true });
+            let body = json!({ "jsonrpc": "2.0", "id": json_of(it)["id"], "result": result });
+            Reply::json(body.to_string()).with_status(404)
+        },
+    ];
+    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+        for (at, failed) in refusals.into_iter().enumerate() {
+            let server = Server::start("a").await;
+            server.upstream.handle(move |request| match &*rpc(request) {
+                "tools/call" => failed(request),
+                _ => answer_of_a(request),
+            });
+            let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+            let client = Client::begin_at(&gateway, path, "2025-06-18").await;
+            client.ask("ping", json!({})).await;
+            let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+                "params": { "name": name, "arguments": {} } });
+            for times in 1..=2 {
+                let answer = client.send(call.clone()).await;
+                assert_ne!(answer.status, StatusCode::NOT_FOUND, "{path} {at}");
+                let calls = server.heard("tools/call");
+                assert_eq!(calls.len(), times, "{path} {at}: {calls:?}");
+                assert!(calls.iter().all(|(session, _)| session == "a-0"));
+            }
+        }
+    }
+}
+
+/// As the SDKs of TypeScript, Python (older and newer), C#, Java and Go have it.
+#[tokio::test]
+async fn a_call_in_a_session_that_is_lost_in_the_words_of_an_sdk_is_sent_again() {
+    let error = |id: &str, code: i64, message: &str| {
+        let error = format!(r#"{{"code":{code},"message":"{message}"}}"#);
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+    };
+    let own = "\"{id}\"";
+    let bodies = [
+        error("null", -32001, "Session not found"),
+        error("null", -32600, "Session not found"),
+        error("\"server-error\"", -32600, "Session not found"),
+        error(own, -32001, "Session not found"),
+        r#"{"jsonRpcError":{"code":-32603,"message":"Session not found: 1"}}"#.to_owned(),
+        "session not found\n".to_owned(),
+    ];
+    let paths = [("/mcp", "a__look"), ("/mcp/a", "look")];
+    for (path, name) in paths {
+        for body in bodies.clone() {
+            let server = Server::start("a").await;
+            let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+            let client = Client::begin_at(&gateway, path, "2025-06-18").await;
+            let params = json!({ "name": name, "arguments": {} });
+            client.ask("tools/call", params.clone()).await;
+            server.forget();
+            let lost = body.clone();
+            server
+                .upstream
+                .handle(move |request| match request.header("mcp-session-id") {
+                    Some("a-0") => {
+                        let id = json_of(request)["id"].to_string();
+                        let body = lost.replace(own, &id);
+                        Reply::json(body).with_status(404)
+                    }
+                    _ => answer("a", 1, request),
+                });
+            let called = client.ask("tools/call", params).await;
+            assert!(called["error"].is_null(), "{path}: {body}: {called}");
+            let sessions = server.heard("tools/call").into_iter();
+            let sessions: Vec<_> = sessions.map(|(session, _)| session).collect();
+            assert_eq!(sessions, ["a-0", "a-0", "a-1"], "{path}: {body}");
+        }
+    }
+}
+
 /// The server says in an answer of success that it does not know the session, or something else of
 /// one: a tool may have run.
 #[tokio::test]

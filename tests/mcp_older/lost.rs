@@ -73,7 +73,7 @@ async fn a_call_whose_session_is_lost_is_sent_once_more_and_no_oftener() {
     let gateway = gateway(&[("a", server.upstream.url())]).start().await;
     let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
     server.upstream.handle(|request| match &*rpc(request) {
-        "tools/call" => Reply::status(404),
+        "tools/call" | "ping" => Reply::status(404),
         _ => answer_of_a(request),
     });
     let call = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call",

@@ -37,7 +37,9 @@ mod message;
 mod status;
 
 pub use message::{ErrorMessage, notification, request, response};
-pub use status::{http_status, is_modern_error, is_session_lost, is_session_unknown};
+pub use status::{
+    http_status, is_modern_error, is_session_lost, is_session_unknown, names_request,
+};
 
 /// The message is not JSON.
 pub const PARSE_ERROR: i64 = -32700;

@@ -81,6 +81,29 @@ async fn a_session_that_is_lost_in_other_words_is_begun_again() {
     }
 }
 
+/// It ran, and its client hears what came of it.
+#[tokio::test(start_paused = true)]
+async fn what_answers_a_request_with_404_is_no_lost_session() {
+    for outcome in [
+        r#""error":{"code":-32000,"message":"order placed, but its coupon was not found"}"#,
+        r#""result":{"content":[]}"#,
+    ] {
+        let service = with_numbered_sessions(move |seen| async move {
+            let id = &seen.json()["id"];
+            json_status(404, format!(r#"{{"jsonrpc":"2.0","id":{id},{outcome}}}"#))
+        });
+        let mut client = Client::of(&service);
+        client.begin().await;
+        client.ask(1, "tools/call", "{}").await;
+        let heard = client.hear().await.to_string();
+        assert!(heard.contains(&outcome[..9]), "{heard}");
+        client.hang_up().await;
+        client.rest().await;
+        assert_eq!(count(&service, "tools/call"), 1, "{outcome}");
+        assert_eq!(count(&service, "initialize"), 1, "{outcome}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_notification_that_is_not_known_loses_no_session() {
     let service = with_numbered_sessions(|seen| async move {

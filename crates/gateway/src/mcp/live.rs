@@ -105,7 +105,7 @@ impl Live {
         let ping = self.aside(error::request(&ask::fresh_id(), PING, None));
         let pinged = async { lost::look(door, door.send(ping).await?).await };
         let pinged = pinged.await;
-        pinged.is_ok_and(|pinged| self.says(&pinged, Asks::Again) == Says::Lost)
+        pinged.is_ok_and(|pinged| self.says(&pinged, Asks::Again) != Says::Nothing)
     }
 
     /// Whether the upstream watches a resource, for one at a time to see and to change.

@@ -100,25 +100,27 @@ pub(super) enum Says {
 
 /// What an answer that was looked into says of a session with `instance`.
 ///
-/// An error in an answer of success may be a tool's own, which ran and has sessions of its own; a
-/// 404 to a `GET` may come of a server that has no such route.
+/// An error that names its request, or comes in an answer of success, may be that of a tool which ran
+/// and has sessions of its own; so may a 404 in words that are no message. A 404 to a `GET` may come
+/// of a server that has no such route.
 pub(super) fn says(response: &Response<Payload>, asks: Asks, instance: &str) -> Says {
     let (status, body) = (response.status(), response.body());
     let is_refused = matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND);
     // An instance that was asked in the place of the one that failed does not know the session, in
     // whatever words it says so.
-    if is_refused && is_elsewhere(response, instance) {
-        return Says::Lost;
-    }
+    let is_elsewhere = is_refused && is_elsewhere(response, instance);
     let told = body.stream.is_none() || status == StatusCode::NOT_FOUND;
-    if !told || !error::is_session_lost(status, &body.bytes) {
+    if !is_elsewhere && (!told || !error::is_session_lost(status, &body.bytes)) {
         return Says::Nothing;
     }
     let is_error = || Envelope::read(&body.bytes).is_ok_and(|it| it.error_code().is_some());
+    let is_unread = !error::names_request(&body.bytes);
+    let is_unknown = || error::is_session_unknown(&body.bytes);
     let is_certain = match asks {
-        Asks::Again => true,
-        Asks::Once | Asks::Nothing => is_refused,
-        Asks::Stream => status != StatusCode::NOT_FOUND || is_error(),
+        Asks::Again => is_elsewhere || is_unread || is_unknown(),
+        Asks::Once => is_refused && is_unread && (is_elsewhere || is_unknown()),
+        Asks::Nothing => is_refused,
+        Asks::Stream => is_elsewhere || status != StatusCode::NOT_FOUND || is_error(),
     };
     if is_certain {
         Says::Lost
@@ -128,13 +130,35 @@ pub(super) fn says(response: &Response<Payload>, asks: Asks, instance: &str) -> 
 }
 
 /// Whether a message goes again whose session an answer called lost *perhaps*, now that a ping says
-/// that it is: what must not be done twice does if the answer said just that.
+/// that it is: what must not be done twice does if the answer said just that, or came of who had not
+/// read the message.
 pub(super) fn goes_again(response: &Response<Payload>, asks: Asks) -> bool {
     match asks {
         Asks::Again | Asks::Stream => true,
-        Asks::Once => error::is_session_unknown(&response.body().bytes),
+        Asks::Once => {
+            let body = &response.body().bytes;
+            !error::names_request(body) || error::is_session_unknown(body)
+        }
         Asks::Nothing => false,
     }
+}
+
+/// An answer in a session that goes on. Its client takes a 404 for the end of its session, and would
+/// say again in another what was done.
+///
+/// # Errors
+///
+/// When there is no message in it.
+pub(super) fn goes_on(
+    door: &Door,
+    asks: Asks,
+    mut response: Response<Payload>,
+) -> Result<Response<Payload>, Refusal> {
+    if response.status() == StatusCode::NOT_FOUND && asks != Asks::Stream {
+        check(door, &response)?;
+        *response.status_mut() = StatusCode::OK;
+    }
+    Ok(response)
 }
 
 /// Whether another instance answered than this one.

@@ -256,7 +256,9 @@ impl Session {
             Says::Perhaps if Box::pin(self.is_forgotten(door)).await => {
                 lost::goes_again(&response, asks)
             }
-            Says::Nothing | Says::Perhaps => return Ok((response, None)),
+            Says::Nothing | Says::Perhaps => {
+                return Ok((lost::goes_on(door, asks, response)?, None));
+            }
         };
         // Without its words nobody can begin a session in the client's name: it will itself.
         let Some(introduction) = self.introduction() else {
@@ -304,7 +306,7 @@ impl Session {
         };
         let pinged = async { lost::look(door, door.send(ping).await?).await };
         let pinged = pinged.await;
-        pinged.is_ok_and(|it| lost::says(&it, Asks::Again, &self.instance) == Says::Lost)
+        pinged.is_ok_and(|it| lost::says(&it, Asks::Again, &self.instance) != Says::Nothing)
     }
 
     /// Ends the upstream's session.

@@ -258,17 +258,16 @@ impl UpstreamSession {
         if response.status().is_client_error() {
             probe::doubt_older(door, response.status(), &response.body().bytes);
         }
-        let goes_again = match live.says(&response, asks) {
-            Says::Nothing => false,
-            Says::Lost => asks != Asks::Nothing,
+        match live.says(&response, asks) {
+            Says::Lost if asks != Asks::Nothing => {}
+            Says::Nothing | Says::Lost => return Ok((response, live)),
             // Boxed: few answers leave it open, and all would be as large.
             Says::Perhaps => {
                 let again = lost::goes_again(&response, asks);
-                Box::pin(self.may_go_again(door, &live, again)).await
+                if !Box::pin(self.may_go_again(door, &live, again)).await {
+                    return Ok((lost::goes_on(door, asks, response)?, live));
+                }
             }
-        };
-        if !goes_again {
-            return Ok((response, live));
         }
         let other = self.replace(door, &live).await?;
         if self.has_ended() {

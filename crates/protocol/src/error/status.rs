@@ -43,11 +43,11 @@ pub fn is_modern_error(code: i64) -> bool {
 /// Whether an answer to a request *within a session* means that the server no longer knows the
 /// session.
 ///
-/// That is HTTP 404, unless its body says that the method is unknown, or a JSON-RPC error −32001 or
-/// −32015 whose message speaks of a session: both codes mean other things, too. Under a status of
-/// success it may be the error of a tool that ran and has sessions of its own, so what must not be
-/// done twice is not to be sent again for that alone. A 404 to a `GET` may come of a server that has no
-/// such route.
+/// That is HTTP 404, unless its body is a result or says that the method is unknown, or a JSON-RPC
+/// error −32001 or −32015 whose message speaks of a session: both codes mean other things, too. An
+/// error that [names the request](names_request), or comes with a status of success, may be that of a
+/// tool that ran and has sessions of its own, so what must not be done twice is not to be sent again
+/// for that alone. A 404 to a `GET` may come of a server that has no such route.
 ///
 /// A session that is lost says nothing about the health of the server, and asking again with the
 /// same session can only fail again: open a new one.
@@ -55,7 +55,7 @@ pub fn is_modern_error(code: i64) -> bool {
 pub fn is_session_lost(status: StatusCode, body: &[u8]) -> bool {
     let code = edit::get(body, &["error", "code"]).and_then(|raw| raw.parse::<i64>().ok());
     if status == StatusCode::NOT_FOUND {
-        return code != Some(METHOD_NOT_FOUND);
+        return code != Some(METHOD_NOT_FOUND) && edit::get(body, &["result"]).is_none();
     }
     if !matches!(
         code,
@@ -80,6 +80,13 @@ pub fn is_session_unknown(body: &[u8]) -> bool {
         "no valid session",
     ];
     message_of(body).is_some_and(|message| WORDS.iter().any(|words| message.contains(words)))
+}
+
+/// Whether an answer names its request: whoever gave it has read that, and may have done what it
+/// asks for. Most SDKs refuse what belongs to no session without a look at the message.
+#[must_use]
+pub fn names_request(body: &[u8]) -> bool {
+    edit::get(body, &["id"]).is_some_and(|id| id != "null")
 }
 
 /// The message of an error, in small letters.
@@ -182,6 +189,8 @@ mod tests {
         assert!(is_session_lost(StatusCode::NOT_FOUND, b""));
         let unknown = br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}"#;
         assert!(!is_session_lost(StatusCode::NOT_FOUND, unknown));
+        let result = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        assert!(!is_session_lost(StatusCode::NOT_FOUND, result));
         assert!(!is_session_lost(StatusCode::UNAUTHORIZED, b""));
     }
 }

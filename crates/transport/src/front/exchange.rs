@@ -2,10 +2,7 @@ use std::time::Duration;
 
 use bartizan_clock::Clock;
 use bartizan_protocol::{
-    Batch, Edit, Envelope, Era, Id, Kind, edit,
-    error::{self, is_session_lost},
-    headers::MCP_SESSION_ID,
-    is_batch, method,
+    Batch, Edit, Envelope, Era, Id, Kind, edit, error, headers::MCP_SESSION_ID, is_batch, method,
 };
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -55,7 +52,7 @@ impl<U: Upstream> Courier<U> {
         let status = response.status();
         if !status.is_success() && is_kept(call, session) {
             let body = self.whole(response).await;
-            if is_session_lost(status, &body) {
+            if is_lost(status, &body) {
                 return Outcome::Lost;
             }
         }
@@ -84,7 +81,7 @@ impl<U: Upstream> Courier<U> {
                 return self.answered(call, session, response).await;
             }
             let body = self.whole(response).await;
-            if is_kept(call, session) && is_session_lost(status, &body) {
+            if is_kept(call, session) && is_lost(status, &body) {
                 return Outcome::Lost;
             }
             let mismatch = Envelope::read(&body)
@@ -191,9 +188,11 @@ impl<U: Upstream> Courier<U> {
 
     /// Hands on a refusal, which must name the request even where the service did not read it.
     async fn refused(&self, call: &Call, status: StatusCode, body: Bytes) {
-        let error = Envelope::read(&body)
-            .ok()
-            .filter(|it| it.kind() == Kind::Error);
+        let said = Envelope::read(&body).ok();
+        let error = said.filter(|it| match it.kind() {
+            Kind::Response => !call.is_batch(),
+            kind => kind == Kind::Error,
+        });
         let message = match error {
             Some(error) if call.is_batch() => {
                 let code = error.error_code().unwrap_or(error::INTERNAL);
@@ -283,6 +282,13 @@ impl<U: Upstream> Courier<U> {
 /// Whether the service keeps a session that this message belongs to.
 fn is_kept(call: &Call, session: Option<&Session>) -> bool {
     call.era == Era::Legacy && !call.is(method::INITIALIZE) && session.is_some_and(Session::is_kept)
+}
+
+/// Whether a refusal says that the session is lost and nothing was done: one that names the request
+/// does only if it says just that.
+fn is_lost(status: StatusCode, body: &[u8]) -> bool {
+    error::is_session_lost(status, body)
+        && (!error::names_request(body) || error::is_session_unknown(body))
 }
 
 /// Notes which responses a batch holds, and takes out what is no message: one that is broken must
