@@ -97,11 +97,6 @@ impl Usage {
         &self.connection
     }
 
-    /// Whether nobody else uses the connection.
-    pub(super) fn is_alone(&self) -> bool {
-        self.connection.users.load(Relaxed) == 1
-    }
-
     /// The server answers: the connection is worth keeping, and its session has begun.
     pub(super) fn prove(&self) {
         if self.connection.proven.load(Relaxed) {

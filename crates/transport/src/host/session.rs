@@ -89,12 +89,10 @@ impl Host {
         let method = envelope.method().unwrap_or_default();
         let after = state.limits.stream_after;
         let begun = Begun::wait(&mut exchange, method, after, state.clock).await;
-        begun.answer(exchange, usage, refused_or, |usage, error| {
-            if is_lost(usage, &error) {
-                not_found(())
-            } else {
-                Err(error.into())
-            }
+        // The server did not see it, or refused it as it has forgotten the session.
+        begun.answer(exchange, usage, refused_or, |_, error| match error {
+            LinkError::Closed { sent: false, .. } => not_found(()),
+            error => Err(error.into()),
         })
     }
 
@@ -120,18 +118,6 @@ impl Host {
         };
         table.end(&connection);
         answer::ok()
-    }
-}
-
-/// Whether a request failed only because the server has forgotten its session.
-///
-/// The one whose message was refused did nothing. If there are others under way, nobody knows
-/// which of them it was.
-fn is_lost(usage: &Usage, error: &LinkError) -> bool {
-    match error {
-        LinkError::Closed { sent: false, .. } => true,
-        LinkError::Closed { reason, .. } => reason.is_session_lost() && usage.is_alone(),
-        _ => false,
     }
 }
 

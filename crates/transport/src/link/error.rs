@@ -32,7 +32,8 @@ pub enum LinkError {
     Closed {
         /// Why.
         reason: WireError,
-        /// Whether the request had been handed to the wire, so that the server may have seen it.
+        /// Whether the request had been handed to the wire, so that the server may have seen it,
+        /// and was not what the server refused.
         sent: bool,
     },
 }

@@ -118,7 +118,8 @@ impl Shared {
     pub(super) fn close(&self, reason: WireError) {
         let slots = self.table.lock().close(reason.clone());
         for slot in slots {
-            let (reason, sent) = (reason.clone(), slot.sent);
+            let sent = slot.sent && !reason.refuses(&slot.entry.wire_id);
+            let reason = reason.clone();
             let closed = LinkError::Closed { reason, sent };
             slot.entry.mailbox.finish(Some(Err(closed)));
         }

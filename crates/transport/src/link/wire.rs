@@ -45,7 +45,8 @@ impl Wire {
 #[error("{reason}")]
 pub struct WireError {
     reason: Arc<str>,
-    session_lost: bool,
+    /// The id of the request that was refused, as JSON.
+    refused: Option<Box<str>>,
 }
 
 impl WireError {
@@ -53,21 +54,21 @@ impl WireError {
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
         Self {
             reason: reason.into(),
-            session_lost: false,
+            refused: None,
         }
     }
 
-    /// An end because the server no longer knows the session, which a new one mends.
-    pub fn session_lost(reason: impl Into<Arc<str>>) -> Self {
+    /// An end because the server refused the `request` of this id, as it no longer knows the
+    /// session, which a new one mends. It did nothing with that request; others may have been accepted.
+    pub fn session_lost(reason: impl Into<Arc<str>>, request: impl Into<Box<str>>) -> Self {
         Self {
-            session_lost: true,
+            refused: Some(request.into()),
             ..Self::new(reason)
         }
     }
 
-    /// Whether the server lives and only has forgotten the session: no failure of the server.
-    #[must_use]
-    pub fn is_session_lost(&self) -> bool {
-        self.session_lost
+    /// Whether the server refused the request with this id, as JSON.
+    pub(super) fn refuses(&self, id: &str) -> bool {
+        self.refused.as_deref() == Some(id)
     }
 }

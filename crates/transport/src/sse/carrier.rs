@@ -205,9 +205,15 @@ where
         let request = post.request.as_deref();
         match posted {
             Posted::Accepted => {}
-            Posted::SessionLost => {
-                return Err(WireError::session_lost("the server has lost the session"));
-            }
+            Posted::SessionLost => match request {
+                Some(request) => {
+                    let reason = "the server has lost the session";
+                    return Err(WireError::session_lost(reason, request));
+                }
+                // It may not know this notification, and answer what it accepted: if the session is
+                // lost, the next request finds out.
+                None => tracing::debug!("the server does not know a notification or an answer"),
+            },
             Posted::Refused(status, wait) => {
                 let code = match status {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => error::CREDENTIAL,
