@@ -36,7 +36,7 @@
 //!
 //! | what arrives | goes to |
 //! |---|---|
-//! | a response | the request with its id |
+//! | a response | the request with its id; one that says that it could not be read has none, and goes to the only request under way |
 //! | `notifications/progress` | the request with its token |
 //! | a notification with a subscription id | the request with that id |
 //! | `notifications/cancelled` | whoever got the server's request that it takes back; the subscription with that id, which ends |

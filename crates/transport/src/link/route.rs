@@ -74,8 +74,10 @@ impl Shared {
         let found = match envelope.id() {
             Some(id) => self.table.lock().answered(&id_key(id)),
             // The server could not read a request, not even its id. With one under way there is
-            // no doubt which.
-            None => self.table.lock().only(),
+            // no doubt which. Any other error may be about a notification, which some servers
+            // answer: that it has no id is one, too, to those that do not know any.
+            None if envelope.error_code() == Some(error::PARSE_ERROR) => self.table.lock().only(),
+            None => None,
         };
         let Some(entry) = found else {
             tracing::debug!("the server answered what nobody waits for");

@@ -77,6 +77,28 @@ async fn an_error_without_an_id_answers_the_only_request() {
     );
 }
 
+/// Nor is it the answer to the call that was sent meanwhile.
+#[tokio::test]
+async fn an_error_about_a_notification_answers_no_request() {
+    let (link, mut end) = linked(4, LinkLimits::default());
+    let mut exchange = link.request(call("1"), Ids::Keep).await.unwrap();
+    hears(&mut end).await;
+    for (code, text) in [
+        (-32601, "Method not found: notifications/initialized"),
+        (-32600, "Invalid Request: id is missing"),
+        (-32603, "Internal error"),
+    ] {
+        let error = format!(r#"{{"code":{code},"message":"{text}"}}"#);
+        says(
+            &end,
+            format!(r#"{{"jsonrpc":"2.0","id":null,"error":{error}}}"#),
+        )
+        .await;
+    }
+    says(&end, answer("1")).await;
+    assert_eq!(response(&mut exchange).await, answer("1"));
+}
+
 #[tokio::test]
 async fn a_batch_is_taken_apart() {
     let (link, mut end) = linked(4, LinkLimits::default());
