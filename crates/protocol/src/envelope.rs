@@ -7,7 +7,7 @@ mod members;
 
 use std::borrow::Cow;
 
-use crate::{method, scan::Scanner};
+use crate::{method, scan::Scanner, syntax_error::SyntaxError};
 
 pub use batch::{Batch, is_batch};
 pub use id::Id;
@@ -65,12 +65,24 @@ impl<'a> Envelope<'a> {
     /// [`InvalidEnvelope`] if `bytes` are not UTF-8, not JSON, nested deeper than 127 levels, not a
     /// JSON-RPC 2.0 message, or ambiguous.
     pub fn read(bytes: &'a [u8]) -> Result<Self, InvalidEnvelope> {
+        let mut scanner = match Scanner::from_bytes(bytes) {
+            Ok(scanner) => scanner,
+            Err(error) => return Err(Self::refuse_bytes(bytes, error)),
+        };
         let mut members = Members::default();
-        let read = Scanner::from_bytes(bytes).and_then(|mut scanner| members.read(&mut scanner));
-        if let Err(error) = read {
+        if let Err(error) = members.read(&mut scanner) {
             return Err(members.refused(error.into()));
         }
         Self::judge(members)
+    }
+
+    /// Refuses what is not UTF-8, naming what it belongs to as far as that can be read.
+    fn refuse_bytes(bytes: &[u8], error: SyntaxError) -> InvalidEnvelope {
+        let text = String::from_utf8_lossy(bytes);
+        let mut members = Members::default();
+        // It is refused for its bytes, whatever else is wrong with it.
+        let _ = members.read(&mut Scanner::new(&text));
+        members.refused(error.into())
     }
 
     fn judge(members: Members<'a>) -> Result<Self, InvalidEnvelope> {

@@ -205,6 +205,13 @@ fn errors_keep_the_id_that_was_read() {
         Envelope::read(b"{\"a\":\"\xff\"}").unwrap_err().to_string(),
         "not json: invalid utf-8 at byte 6"
     );
+    for latin in [
+        &b"{\"id\":7,\"result\":\"\xe9\"}"[..],
+        b"{\"result\":\"\xe9\",\"id\":7}",
+    ] {
+        let error = Envelope::read(latin).unwrap_err();
+        assert_eq!((error.code(), error.id()), (-32700, Some("7")));
+    }
     assert_eq!(Envelope::read(b"").unwrap_err().code(), -32700);
 }
 

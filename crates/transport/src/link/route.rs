@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bartizan_protocol::{Batch, Edit, Envelope, Id, Kind, edit, error, is_batch, method};
 use bytes::Bytes;
@@ -53,12 +53,18 @@ impl Shared {
         let envelope = match Envelope::read(message) {
             Ok(envelope) => envelope,
             Err(error) => {
-                tracing::debug!(reason = %error.reason(), "skipped a line of the server");
                 // The ids of the server's own requests are another matter.
                 let id = error.id().filter(|_| !error.has_method());
                 let entry = id.and_then(|id| self.table.lock().find(&key(id)));
-                if let Some(entry) = entry {
-                    self.end(&entry, Err(LinkError::Unreadable(error.reason())));
+                match entry {
+                    Some(entry) => self.end(&entry, Err(LinkError::Unreadable(error.reason()))),
+                    // Somebody may wait for it, so once is said where all can see it.
+                    None if self.skipped.swap(true, Relaxed) => {
+                        tracing::debug!(reason = %error.reason(), "skipped a message of the server");
+                    }
+                    None => {
+                        tracing::warn!(reason = %error.reason(), "skipped a message of the server");
+                    }
                 }
                 return;
             }

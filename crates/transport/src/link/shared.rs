@@ -1,4 +1,7 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use bartizan_protocol::{
     edit,
@@ -31,6 +34,8 @@ pub(super) struct Shared {
     pub(super) inbox: Arc<Mailbox>,
     /// Why the link has ended, once it has.
     pub(super) closed: watch::Sender<Option<WireError>>,
+    /// Whether anything of the server's was skipped.
+    pub(super) skipped: AtomicBool,
     urgent: Mutex<Urgent>,
     runtime: Handle,
 }
@@ -56,6 +61,7 @@ impl Shared {
             table: Mutex::default(),
             inbox: Arc::new(Mailbox::new(room, false)),
             closed: watch::Sender::new(None),
+            skipped: AtomicBool::new(false),
             urgent: Mutex::default(),
             runtime: Handle::current(),
         }

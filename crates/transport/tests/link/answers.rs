@@ -39,6 +39,20 @@ async fn an_answer_that_cannot_be_read_fails_its_request_only() {
     ));
     says(&end, answer("2")).await;
     assert_eq!(response(&mut second).await, answer("2"));
+    // As servers write that have Latin-1 for their language.
+    for latin in [
+        &b"{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"text\":\"\xE9\"}}"[..],
+        b"{\"jsonrpc\":\"2.0\",\"result\":{\"text\":\"\xE9\"},\"id\":3}",
+    ] {
+        let mut third = link.request(call("3"), Ids::Keep).await.unwrap();
+        hears(&mut end).await;
+        says(&end, Bytes::from_static(latin)).await;
+        let last = tokio::time::timeout(Duration::from_secs(5), third.next()).await;
+        assert!(matches!(
+            last.expect("an end"),
+            Some(Err(LinkError::Unreadable(_)))
+        ));
+    }
 }
 
 #[tokio::test]
