@@ -258,12 +258,18 @@ async fn an_endless_event_is_bounded() {
 
     let (mut wire, stream, _requests) = connected(limits).await;
     tokio::spawn(async move {
-        let _ = stream.send(Ok("data: ".into())).await;
-        while stream.send(Ok(vec![b'x'; 100].into())).await.is_ok() {}
+        let _ = stream.send(Ok("data: {\"id\":1,\"result\":".into())).await;
+        for _ in 0..1000 {
+            let _ = stream.send(Ok(vec![b'x'; 100].into())).await;
+        }
+        let _ = stream.send(Ok("\n\n".into())).await;
+        let _ = stream.send(Ok(sse::message(answer(2).as_bytes()))).await;
     });
-    let end = wire.incoming.recv().await.unwrap().unwrap_err();
-    assert_eq!(end.to_string(), "server-sent event exceeds 1000 bytes");
-    assert_eq!(wire.incoming.recv().await, None);
+    let refused = wire.incoming.recv().await.unwrap().unwrap();
+    assert_eq!(json(&refused)["error"]["code"], 41301);
+    let next = wire.incoming.recv().await.unwrap();
+    assert_eq!(next, Ok(answer(2).into()));
+    assert!(wire.incoming.recv().await.unwrap().is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,6 +372,40 @@ async fn a_refused_message_fails_its_request_only() {
         .await
         .unwrap();
     assert_eq!(fifth.next().await, Some(Ok(answer(5).into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_above_the_limit_fails_its_request_only() {
+    let limits = SseLimits {
+        event_bytes: 1000,
+        ..SseLimits::default()
+    };
+    let (wire, stream, mut requests) = connected(limits).await;
+    let link = Link::new(wire, LinkLimits::default());
+    let mut exchanges = Vec::new();
+    for id in 1..=2 {
+        exchanges.push(link.request(call(id), Ids::Keep).await.unwrap());
+        requests.recv().await.unwrap().answer(202);
+    }
+    let long = "x".repeat(2000);
+    let large = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{long}"}}}}"#);
+    for message in [large, answer(2)] {
+        let event = sse::message(message.as_bytes());
+        stream.send(Ok(event)).await.unwrap();
+    }
+    let refused = json(&exchanges[0].next().await.unwrap().unwrap());
+    assert_eq!(refused["error"]["code"], 41301, "{refused}");
+    assert_eq!(exchanges[1].next().await, Some(Ok(answer(2).into())));
+
+    // Whose it is that does not begin with its id is known as long as there is only one.
+    let mut third = link.request(call(3), Ids::Keep).await.unwrap();
+    requests.recv().await.unwrap().answer(202);
+    let large = format!(r#"{{"jsonrpc":"2.0","result":{{"text":"{long}"}},"id":3}}"#);
+    let event = sse::message(large.as_bytes());
+    stream.send(Ok(event)).await.unwrap();
+    let refused = json(&third.next().await.unwrap().unwrap());
+    assert_eq!(refused["error"]["code"], 41301, "{refused}");
+    assert_eq!(refused["id"], 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,8 @@ use memchr::memchr;
 
 use super::TooLong;
 
+/// How much is told of a line that is too long: the id of a message stands near its beginning.
+const BEGINNING: usize = 512;
 /// What some programs of Windows write before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -21,8 +23,10 @@ pub struct Decoder {
     chunks: VecDeque<Bytes>,
     /// The beginning of a line that continues in the next chunk.
     partial: BytesMut,
-    /// The line is too long: nothing of it is kept.
+    /// The line is too long: nothing more of it is kept.
     skip: bool,
+    /// How the line begins that was too long last.
+    skipped: Bytes,
     /// Nothing has been read yet but what may be the beginning of a byte order mark.
     may_be_marked: bool,
     limit: usize,
@@ -36,6 +40,7 @@ impl Decoder {
             chunks: VecDeque::new(),
             partial: BytesMut::new(),
             skip: false,
+            skipped: Bytes::new(),
             may_be_marked: true,
             limit: max_len,
         }
@@ -59,6 +64,12 @@ impl Decoder {
         message(self.partial.split().freeze())
     }
 
+    /// How the line began that was reported last as too long: its first half kilobyte.
+    #[must_use]
+    pub fn skipped(&self) -> &[u8] {
+        &self.skipped
+    }
+
     fn begin_line(&mut self, piece: &[u8]) -> Result<(), TooLong> {
         if self.skip {
             return Ok(());
@@ -74,7 +85,8 @@ impl Decoder {
         let open = self.partial.len() - usize::from(self.partial.ends_with(b"\r"));
         if open > self.limit {
             self.skip = true;
-            return Err(self.too_long());
+            let line = std::mem::take(&mut self.partial);
+            return Err(self.too_long(&line));
         }
         Ok(())
     }
@@ -97,12 +109,13 @@ impl Decoder {
             line.truncate(line.len() - 1);
         }
         if line.len() > self.limit {
-            return Some(Err(self.too_long()));
+            return Some(Err(self.too_long(&line)));
         }
         message(line).map(Ok)
     }
 
-    fn too_long(&mut self) -> TooLong {
+    fn too_long(&mut self, line: &[u8]) -> TooLong {
+        self.skipped = Bytes::copy_from_slice(&line[..line.len().min(BEGINNING)]);
         // Not `clear`, which would keep the memory for as long as the stream lives.
         self.partial = BytesMut::new();
         TooLong { limit: self.limit }
@@ -227,6 +240,7 @@ mod tests {
             assert!(decoder.partial.capacity() <= 2000);
         }
         assert_eq!(errors, 1, "reported once, and early");
+        assert_eq!(decoder.skipped(), [b'x'; 512]);
     }
 
     #[test]

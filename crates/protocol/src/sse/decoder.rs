@@ -5,6 +5,8 @@ use memchr::{memchr, memchr2};
 
 use super::{Event, TooLarge};
 
+/// How much is told of an event that is too large: the id of a message stands near its beginning.
+const BEGINNING: usize = 512;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads events from the chunks of a stream, in time linear in their length.
@@ -28,8 +30,10 @@ pub struct Decoder {
     partial: BytesMut,
     /// The line is a comment, or of an event that is too large: nothing of it is kept.
     skip_line: bool,
-    /// The event is too large: nothing of it is kept.
+    /// The event is too large: nothing more of it is kept.
     skip_event: bool,
+    /// How the data begins of the event that was too large last.
+    skipped: Bytes,
     /// The sum of the lines of the event under way.
     size: usize,
     limit: usize,
@@ -51,6 +55,7 @@ impl Decoder {
             partial: BytesMut::new(),
             skip_line: false,
             skip_event: false,
+            skipped: Bytes::new(),
             size: 0,
             limit: max_event_bytes,
             event: Event::default(),
@@ -67,6 +72,12 @@ impl Decoder {
         if !chunk.is_empty() {
             self.chunks.push_back(chunk);
         }
+    }
+
+    /// How the data began of the event that was reported last as too large: its first half kilobyte.
+    #[must_use]
+    pub fn skipped(&self) -> &[u8] {
+        &self.skipped
     }
 
     /// Takes the beginning of `chunk` away if it is the byte order mark of the stream.
@@ -101,7 +112,9 @@ impl Decoder {
         }
         if self.size + self.partial.len() + piece.len() > self.limit {
             self.skip_line = true;
-            return Err(self.too_large());
+            let mut line = std::mem::take(&mut self.partial);
+            line.extend_from_slice(&piece[..piece.len().min(BEGINNING)]);
+            return Err(self.too_large(&line));
         }
         self.partial.extend_from_slice(piece);
         Ok(())
@@ -127,7 +140,7 @@ impl Decoder {
         }
         self.size += line.len();
         if self.size > self.limit {
-            return Some(Err(self.too_large()));
+            return Some(Err(self.too_large(&line)));
         }
         self.field(line);
         None
@@ -189,10 +202,18 @@ impl Decoder {
         Some(std::mem::take(&mut self.event))
     }
 
-    fn too_large(&mut self) -> TooLarge {
+    /// Gives the event up, of which `line` came last.
+    fn too_large(&mut self, line: &[u8]) -> TooLarge {
+        let event = std::mem::take(&mut self.event);
+        let data = match line.strip_prefix(b"data:") {
+            _ if !self.joined.is_empty() => &self.joined[..],
+            _ if event.has_data => &event.data[..],
+            Some(data) => data,
+            None => &[],
+        };
+        self.skipped = Bytes::copy_from_slice(&data[..data.len().min(BEGINNING)]);
         self.skip_event = true;
         self.begun = false;
-        self.event = Event::default();
         // Not `clear`, which would keep the memory for as long as the stream lives.
         self.partial = BytesMut::new();
         self.joined = BytesMut::new();

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{
-    link::{Wire, WireEnd, WireError},
-    stdio::{Cause, Child, ExitReport, Handle, Incoming, Outgoing},
+    link::{self, Wire, WireEnd, WireError},
+    stdio::{Cause, Child, ExitReport, Handle, Incoming, Outgoing, StdioError},
 };
 
 /// Messages that wait between link and process, each way. The process has a queue of its own.
@@ -52,6 +52,14 @@ async fn read(
         let end = match item {
             Some(Ok(message)) => {
                 if arrived.send(Ok(message)).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Some(Err(StdioError::TooLong { limit, beginning })) => {
+                if let Some(refusal) = link::too_large(&beginning, limit)
+                    && arrived.send(Ok(refusal)).await.is_err()
+                {
                     return;
                 }
                 continue;

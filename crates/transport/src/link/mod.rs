@@ -36,7 +36,7 @@
 //!
 //! | what arrives | goes to |
 //! |---|---|
-//! | a response | the request with its id; one that says that it could not be read has none, and goes to the only request under way |
+//! | a response | the request with its id; one without an id that says that a request could not be read, or an answer was too large, the only request under way |
 //! | `notifications/progress` | the request with its token |
 //! | a notification with a subscription id | the request with that id |
 //! | `notifications/cancelled` | whoever got the server's request that it takes back; the subscription with that id, which ends |
@@ -69,6 +69,7 @@ mod mailbox;
 mod route;
 mod shared;
 mod table;
+mod too_large;
 mod unsolicited;
 mod wire;
 
@@ -78,5 +79,6 @@ pub use exchange::Exchange;
 pub use ids::Ids;
 pub use limits::LinkLimits;
 pub use link::Link;
+pub(crate) use too_large::too_large;
 pub use unsolicited::Unsolicited;
 pub use wire::{Wire, WireEnd, WireError};

@@ -79,11 +79,14 @@ impl Shared {
     fn response(self: &Arc<Self>, message: &Bytes, envelope: &Envelope<'_>) {
         let found = match envelope.id() {
             Some(id) => self.table.lock().answered(&id_key(id)),
-            // The server could not read a request, not even its id. With one under way there is
-            // no doubt which. Any other error may be about a notification, which some servers
-            // answer: that it has no id is one, too, to those that do not know any.
-            None if envelope.error_code() == Some(error::PARSE_ERROR) => self.table.lock().only(),
-            None => None,
+            // The server could not read a request, not even its id, or its answer is too large to
+            // find one. With one under way there is no doubt which. Any other error may be about a
+            // notification, which some servers answer: that it has no id is one, too, to those that
+            // do not know any.
+            None => match envelope.error_code() {
+                Some(error::PARSE_ERROR | error::TOO_LARGE) => self.table.lock().only(),
+                _ => None,
+            },
         };
         let Some(entry) = found else {
             tracing::debug!("the server answered what nobody waits for");

@@ -18,7 +18,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::post::{Posted, Poster};
-use crate::link::{WireEnd, WireError};
+use crate::link::{self, WireEnd, WireError};
 
 /// How long what was sent last, such as cancellations, may take when the wire is let go.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -87,7 +87,7 @@ where
     /// Ends well when the wire is let go, with an error when the connection is over.
     async fn carry_until(&mut self, end: &mut WireEnd) -> Result<(), WireError> {
         loop {
-            if !self.deliver(&end.incoming).await? {
+            if !self.deliver(&end.incoming).await {
                 return Ok(());
             }
             let may_post = !self.under_way.iter().any(|post| post.first);
@@ -119,17 +119,20 @@ where
     }
 
     /// Hands over the messages that have arrived; false if nobody takes them.
-    async fn deliver(&mut self, incoming: &Incoming) -> Result<bool, WireError> {
-        for event in self.events.by_ref() {
-            let event = event.map_err(|error| WireError::new(error.to_string()))?;
-            if event.kind() != b"message" || event.data.is_empty() {
-                continue;
-            }
-            if incoming.send(Ok(event.data)).await.is_err() {
-                return Ok(false);
+    async fn deliver(&mut self, incoming: &Incoming) -> bool {
+        while let Some(event) = self.events.next() {
+            let message = match event {
+                Ok(event) if event.kind() != b"message" || event.data.is_empty() => None,
+                Ok(event) => Some(event.data),
+                Err(error) => link::too_large(self.events.skipped(), error.limit),
+            };
+            if let Some(message) = message
+                && incoming.send(Ok(message)).await.is_err()
+            {
+                return false;
             }
         }
-        Ok(true)
+        true
     }
 
     /// Begins to post a message. Requests do not wait for each other.

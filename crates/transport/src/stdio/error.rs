@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use bytes::Bytes;
 use thiserror::Error;
 
 /// A child that could not be started.
@@ -42,15 +43,19 @@ pub enum SpawnError {
 #[error("the process takes no more messages")]
 pub struct Closed;
 
-/// What is wrong with the output of a child. The child is stopped.
+/// What is wrong with the output of a child. The child is stopped, unless it is only a message that
+/// is too long.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StdioError {
-    /// A line is longer than [`Limits::max_message_bytes`](super::Limits::max_message_bytes).
+    /// A message is longer than [`Limits::max_message_bytes`](super::Limits::max_message_bytes). It
+    /// is left out, and reading goes on with the next.
     #[error("message exceeds {limit} bytes")]
     TooLong {
         /// The limit, in bytes.
         limit: usize,
+        /// How it begins.
+        beginning: Bytes,
     },
     /// The output ended in the middle of a message.
     #[error("output ended within a message, after {length} bytes of it")]

@@ -10,8 +10,6 @@ pub enum Cause {
     Exited,
     /// It closed its input or its output, lived on, and had to be stopped.
     ClosedPipe,
-    /// It sent a line above the limit and was stopped.
-    LineTooLong,
     /// The runtime ended first, and it was killed with its group.
     Abandoned,
 }

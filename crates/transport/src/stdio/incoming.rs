@@ -1,7 +1,7 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use bartizan_clock::Clock;
-use bartizan_protocol::lines::Decoder;
+use bartizan_protocol::lines::{Decoder, TooLong};
 use bytes::{Bytes, BytesMut};
 use serde_json::value::RawValue;
 use tokio::{io::AsyncReadExt, process::ChildStdout, time::timeout};
@@ -56,7 +56,8 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// [`StdioError`], after which the child is stopped and there is nothing more.
+    /// [`StdioError`], after which the child is stopped and there is nothing more; but for
+    /// [`TooLong`](StdioError::TooLong), after which the next message comes.
     ///
     /// # Cancellation
     ///
@@ -70,10 +71,12 @@ impl Incoming {
                         return Some(Ok(line));
                     }
                     Ok(line) => self.skip(line.len()),
-                    Err(error) => {
-                        self.close(Cause::LineTooLong);
-                        let limit = error.limit;
-                        return Some(Err(StdioError::TooLong { limit }));
+                    Err(TooLong { limit, .. }) => {
+                        let beginning = Bytes::copy_from_slice(self.decoder.skipped());
+                        if shape::begins_message(&beginning) {
+                            return Some(Err(StdioError::TooLong { limit, beginning }));
+                        }
+                        self.skip(limit);
                     }
                 }
             }

@@ -136,23 +136,24 @@ async fn noise_is_skipped_counted_and_logged_once_without_its_content() {
 }
 
 #[tokio::test]
-async fn a_line_above_the_limit_is_an_error_and_the_end() {
+async fn a_message_above_the_limit_is_an_error_and_the_next_one_comes() {
     let small = Limits {
         max_message_bytes: 1000,
         ..limits()
     };
-    let script = "echo '{\"id\":1}'; while :; do printf x; done";
-    let (outgoing, mut incoming, handle) = spawn(&shell(script), &small).unwrap().split();
-    assert!(soon(incoming.next()).await.unwrap().is_ok());
-    let error = soon(incoming.next()).await.unwrap().unwrap_err();
-    assert!(
-        matches!(error, StdioError::TooLong { limit: 1000 }),
-        "{error}"
+    let long = "for i in 1 2 3 4 5 6 7 8 9; do printf %0200d 0; done";
+    let script = format!(
+        "{long}; echo; printf '{{\"id\":1,\"result\":'; {long}; echo '}}'; echo '{{\"id\":2}}'; read -r line"
     );
-    assert!(soon(incoming.next()).await.is_none());
-    assert_eq!(outgoing.send(message("{}")).await, Err(Closed));
-    let report = soon(handle.exited()).await;
-    assert_eq!(report.cause, Cause::LineTooLong);
+    let (_outgoing, mut incoming, handle) = spawn(&shell(&script), &small).unwrap().split();
+    let error = soon(incoming.next()).await.unwrap().unwrap_err();
+    let StdioError::TooLong { limit, beginning } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(limit, 1000);
+    assert!(beginning.starts_with(b"{\"id\":1,"), "{beginning:?}");
+    assert_eq!(soon(incoming.next()).await.unwrap().unwrap(), r#"{"id":2}"#);
+    assert_eq!(handle.skipped_lines(), 1, "the other was none");
 }
 
 #[tokio::test]

@@ -1,0 +1,55 @@
+use bartizan_protocol::{
+    Envelope,
+    error::{self, ErrorMessage},
+};
+use bytes::Bytes;
+
+/// What stands in for a message above `limit` bytes that begins so: the answer, as an error, to
+/// whoever waits for it. None if it is no answer.
+pub(crate) fn too_large(beginning: &[u8], limit: usize) -> Option<Bytes> {
+    tracing::warn!(limit, "skipped a message of the server that is too large");
+    // It cannot be read, as it has no end.
+    let (id, has_method) = match Envelope::read(beginning) {
+        Ok(_) => return None,
+        Err(error) => (error.id().map(Box::<str>::from), error.has_method()),
+    };
+    let says = |name: &[u8]| beginning.windows(name.len()).any(|it| it == name);
+    if has_method || says(b"\"params\"") || id.is_none() && !says(b"\"result\"") {
+        return None;
+    }
+    let refusal = ErrorMessage {
+        // Without one, it goes to the only request under way.
+        id: id.as_deref(),
+        code: error::TOO_LARGE,
+        message: &format!("the answer is larger than {limit} bytes"),
+        data: None,
+    };
+    Some(refusal.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_large;
+
+    #[test]
+    fn only_an_answer_is_answered() {
+        let text = |beginning: &str| {
+            let refusal = too_large(beginning.as_bytes(), 9)?;
+            Some(String::from_utf8(refusal.into()).unwrap())
+        };
+        let refused = |id: &str| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":41301,"message":"the answer is larger than 9 bytes"}}}}"#
+            )
+        };
+        assert_eq!(
+            text(r#"{"jsonrpc":"2.0","id":"a","result":{"x"#),
+            Some(refused(r#""a""#))
+        );
+        assert_eq!(text(r#"{"result":{"x"#), Some(refused("null")));
+        assert_eq!(text(r#"{"jsonrpc":"2.0","id":1,"method":"x","pa"#), None);
+        assert_eq!(text(r#"{"method":"notifications/x","params":{"#), None);
+        assert_eq!(text(r#"{"jsonrpc":"2.0","params":{"result":1,"x"#), None);
+        assert_eq!(text("xxxx"), None);
+    }
+}
