@@ -6,7 +6,7 @@ use bartizan_testkit::Reply;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::peers::{ACCEPT, Client, Server, answer_of_a, gateway, rpc};
+use crate::peers::{ACCEPT, Client, Server, answer, answer_of_a, gateway, rpc};
 
 #[tokio::test]
 async fn what_a_client_says_to_all_reaches_each_service_in_its_own_session() {
@@ -256,4 +256,31 @@ async fn what_a_client_says_is_not_lost_for_other_requests_of_its_session() {
     }
     let heard = server.heard_in("a-0", "notifications/roots/list_changed");
     assert_eq!(heard.len(), 8 * TIMES);
+}
+
+/// Each was answered before the next, though the server takes longer to begin a session.
+#[tokio::test]
+async fn a_server_hears_levels_in_the_order_in_which_they_were_said() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| {
+        let takes_its_time = rpc(request) == "initialize";
+        answer_of_a(request).after(Duration::from_secs(if takes_its_time { 2 } else { 0 }))
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    let levels = ["debug", "info", "error"].map(|level| json!({ "level": level }));
+    for level in &levels {
+        client.ask("logging/setLevel", level.clone()).await;
+    }
+    // What was said and taken back before the server listened need not be said at all.
+    server.hears("logging/setLevel", 2).await;
+    let heard = server.heard_in("a-0", "logging/setLevel");
+    assert_eq!(heard, [levels[0].clone(), levels[2].clone()]);
+
+    // And so does the session that takes the place of this one.
+    server.forget();
+    server.upstream.handle(|request| answer("a", 1, request));
+    client.look("a").await;
+    let told = server.hears("logging/setLevel", 3).await;
+    assert_eq!(told[2], ("a-1".to_owned(), levels[2].clone()));
 }

@@ -41,7 +41,8 @@ pub(crate) struct ClientSession {
     only_listens: bool,
     modern_capabilities: String,
     abilities: Abilities,
-    log_level: Mutex<Option<LogLevel>>,
+    /// With how often it said so.
+    log_level: Mutex<(Option<LogLevel>, u64)>,
     questions: Questions,
     under_way: Mutex<HashMap<Box<str>, oneshot::Sender<Reason>>>,
     upstreams: Mutex<HashMap<u64, Arc<UpstreamSession>>>,
@@ -101,11 +102,19 @@ impl ClientSession {
 
     /// Which log messages it wants.
     pub(crate) fn log_level(&self) -> Option<LogLevel> {
-        *self.log_level.lock()
+        self.log_level.lock().0
     }
 
-    pub(crate) fn set_log_level(&self, level: LogLevel) {
-        *self.log_level.lock() = Some(level);
+    /// Notes which log messages it wants; how often it has said so with that.
+    pub(crate) fn set_log_level(&self, level: LogLevel) -> u64 {
+        let mut said = self.log_level.lock();
+        *said = (Some(level), said.1 + 1);
+        said.1
+    }
+
+    /// How often it has said which log messages it wants.
+    pub(crate) fn levels_said(&self) -> u64 {
+        self.log_level.lock().1
     }
 
     /// The session with an upstream that belongs to this client alone.

@@ -81,6 +81,8 @@ pub(crate) struct UpstreamSession {
     known: Arc<Known>,
     attendance: SyncMutex<Weak<Attendance>>,
     turns: Arc<Turns>,
+    /// Held by whoever tells it a level, so that the last one told is the last one said.
+    levels: Mutex<()>,
 }
 
 impl UpstreamSession {
@@ -98,6 +100,7 @@ impl UpstreamSession {
             known: Arc::default(),
             attendance: SyncMutex::default(),
             turns: Arc::default(),
+            levels: Mutex::default(),
         }
     }
 
@@ -437,12 +440,24 @@ impl UpstreamSession {
 
     /// Has the upstream send the log messages that `params` ask for, in this session and in those
     /// that take its place; whether it answered.
-    pub(crate) async fn set_level(&self, door: &Door, params: &str) -> bool {
+    async fn set_level(&self, door: &Door, params: &str) -> bool {
         let answer = self.request(door, LOGGING_SET_LEVEL, params).await;
         if answer.is_some() {
             self.known.set_level(params.into());
         }
         answer.is_some()
+    }
+
+    /// Has the upstream send the log messages that `params` ask for, which its client said as the
+    /// `said`th word of its on that, now or in the session that is begun next. Nothing if it has said
+    /// another since: whoever brings that waits for this.
+    pub(crate) async fn tell_level(&self, door: &Door, params: Arc<str>, said: u64) {
+        let _turn = self.levels.lock().await;
+        let client = self.client.upgrade();
+        if client.is_some_and(|it| it.levels_said() == said) && !self.set_level(door, &params).await
+        {
+            self.note(Told::Level(params));
+        }
     }
 
     /// Tells the upstream that the session is over, if there is one.

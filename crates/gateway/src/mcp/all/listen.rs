@@ -32,11 +32,18 @@ pub(super) async fn set_level(
         let refusal = Refusal::answer(code::INVALID_PARAMS, "level is none of the eight");
         return request.refused(&refusal);
     };
-    client.set_log_level(level);
+    let said = client.set_log_level(level);
     let params: Arc<str> = edit::get(&request.body, &["params"]).unwrap_or("{}").into();
     let services = door.shared.places().services().iter();
     let told: Vec<_> = services
-        .map(|service| tell_level(door.at(service), Arc::clone(client), Arc::clone(&params)))
+        .map(|service| {
+            tell_level(
+                door.at(service),
+                Arc::clone(client),
+                Arc::clone(&params),
+                said,
+            )
+        })
         .map(tokio::spawn)
         .collect();
     // One that takes long hears it later, and holds nobody up.
@@ -44,13 +51,19 @@ pub(super) async fn set_level(
     bridge::empty_result(&request.id)
 }
 
-async fn tell_level(door: Door, client: Arc<ClientSession>, params: Arc<str>) {
+async fn tell_level(door: Door, client: Arc<ClientSession>, params: Arc<str>, said: u64) {
     // An upstream of 2026-07-28 hears the level with every request, and one that says nothing now
     // in the session that is begun with it next.
     match probe::speaks_modern(&door).await {
         Ok(true) => {}
-        Ok(false) if client.upstream(&door).set_level(&door, &params).await => {}
-        Ok(false) | Err(_) => client.upstream(&door).note(Told::Level(params)),
+        Ok(false) => {
+            let session = client.upstream(&door);
+            session.tell_level(&door, params, said).await;
+        }
+        Err(_) if client.levels_said() == said => {
+            client.upstream(&door).note(Told::Level(params));
+        }
+        Err(_) => {}
     }
 }
 
