@@ -99,9 +99,9 @@ pub struct MergedBuilder {
 }
 
 impl MergedBuilder {
-    /// One more source, which counts less than those before it. It must be kept by whoever made
-    /// it; when it is dropped, what it said last stays.
-    pub fn source(mut self, name: impl Into<Arc<str>>, source: impl Discover) -> Self {
+    /// One more source, which counts less than those before it. Whoever made it keeps it; when it
+    /// is dropped, what it said last stays.
+    pub fn source(mut self, name: impl Into<Arc<str>>, source: &(impl Discover + ?Sized)) -> Self {
         self.sources.push((name.into(), source.watch()));
         self
     }

@@ -253,8 +253,8 @@ async fn one_source_does_not_take_out_what_another_has() {
         .unwrap();
     file.reload().await.unwrap();
     let merged = Merged::builder()
-        .source("file", file.service("high-performance"))
-        .source("registered", registrations.service("high-performance"))
+        .source("file", &file.service("high-performance"))
+        .source("registered", &registrations.service("high-performance"))
         .spawn();
     let mut watch = bartizan_discovery::Discover::watch(&merged);
     assert_eq!(ids(&watch.current()), ["hp-1", "manual"]);

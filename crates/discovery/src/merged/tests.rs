@@ -130,7 +130,7 @@ async fn registrations_merge_with_a_fixed_list() {
     let registered = registrations.service("users");
     let merged = Merged::builder()
         .source("fixed", &fixed)
-        .source("live", registered)
+        .source("live", &registered)
         .spawn();
     let mut watch = merged.watch();
     registrations
