@@ -9,7 +9,7 @@ use ahash::RandomState;
 use bartizan_clock::Instant;
 use parking_lot::{MappedMutexGuard, MutexGuard};
 
-use crate::{pace::Pace, shard::Shard, slot::Slot};
+use crate::{DEFAULT_MAX_KEYS, pace::Pace, shard::Shard, slot::Slot};
 
 /// The buckets of all keys, up to a cap; idle ones are evicted little by little.
 pub(crate) struct KeyMap<K> {
@@ -24,12 +24,18 @@ pub(crate) struct KeyMap<K> {
     sweeps: Pace,
     /// When they are besides, as new keys find no room.
     pressed_sweeps: Pace,
+    /// How many are then.
+    pressed_shards: usize,
     /// Which shard is swept next, counted up for ever.
     sweep_next: AtomicUsize,
 }
 
 /// Enough that threads rarely meet, and that a shard of a full map is swept in microseconds.
 const SHARDS: usize = 64;
+
+/// How many keys are looked at for a new key that finds no room: as many as a shard has of a map
+/// with the default cap. Where there can be no more, that is all of them.
+const PRESSED_KEYS: usize = DEFAULT_MAX_KEYS / SHARDS;
 
 /// The time in which every shard is swept once.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -47,6 +53,7 @@ impl<K> KeyMap<K> {
             max_keys,
             sweeps: Pace::new(SWEEP, SHARDS as u32, now),
             pressed_sweeps: Pace::new(PRESSED_SWEEP, SHARDS as u32, now),
+            pressed_shards: (SHARDS * PRESSED_KEYS / max_keys.max(1)).clamp(1, SHARDS),
             sweep_next: AtomicUsize::new(0),
         }
     }
@@ -125,7 +132,11 @@ impl<K: Eq + Hash> KeyMap<K> {
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         let full = self.len() >= self.max_keys;
-        if self.sweeps.is_due(now) || (full && self.pressed_sweeps.is_due(now)) {
+        if full && self.pressed_sweeps.is_due(now) {
+            for _ in 0..self.pressed_shards {
+                self.sweep(now);
+            }
+        } else if self.sweeps.is_due(now) {
             self.sweep(now);
         }
         MutexGuard::try_map(self.shard(hash).lock(), |keys| {

@@ -18,10 +18,11 @@ pub const DEFAULT_MAX_KEYS: usize = 65_536;
 /// Clones share all of them.
 ///
 /// Keys do not stay for ever. A key whose bucket is full and for which nobody waits is as good
-/// as one that was never seen, and is evicted within half a minute: each call may have to sweep
-/// one sixty-fourth of the keys, never more. There are never more keys than the cap; keys
-/// beyond it share one overflow bucket of the same quota, so that a flood of made-up keys gets
-/// neither memory nor one burst for each. Keys that were known before the flood keep theirs.
+/// as one that was never seen, and is evicted within half a minute of steady calls, two a second
+/// or more: each may have to sweep one sixty-fourth of the keys, or a thousand where a new one
+/// finds no room, never more. There are never more keys than the cap; keys beyond it share one
+/// overflow bucket of the same quota, so that a flood of made-up keys gets neither memory nor one
+/// burst for each. Keys that were known before the flood keep theirs.
 ///
 /// ```
 /// use bartizan_clock::Clock;
@@ -160,8 +161,8 @@ impl<K: Eq + Hash> KeyedRateLimiter<K> {
         }
     }
 
-    /// What the limiter of this key looks like now; `None` if it has none, which is as good as
-    /// full.
+    /// What the limiter of this key looks like now; `None` if it has none: then it gets a full one,
+    /// or shares [`overflow`](Self::overflow) where there is no room.
     #[must_use]
     pub fn snapshot<Q>(&self, key: &Q) -> Option<Snapshot>
     where

@@ -133,6 +133,24 @@ async fn room_is_made_for_a_new_key_when_others_are_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn few_known_keys_that_are_idle_keep_no_new_one_out() {
+    for cap in [1, 4, 10, 50, 100, 1_000] {
+        let keyed = keyed(cap);
+        let cap = cap as u64;
+        for key in 0..cap {
+            keyed.check(&key).unwrap();
+        }
+        advance(SECOND * 3600).await;
+        for key in cap..2 * cap {
+            keyed.check(&key).unwrap();
+            assert!(keyed.snapshot(&key).is_some(), "key {key} of {cap}");
+            advance(SECOND / 10).await;
+        }
+        assert_eq!(keyed.overflow().tokens, 2, "{cap}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_room_for_any_key_all_share_one_bucket() {
     let keyed = keyed(0);
     let passed = (0..10).filter(|key| keyed.check(key).is_ok()).count();
