@@ -1,21 +1,47 @@
+use std::fmt;
+
 use bartizan_classify::{Fault, FaultKind};
 use thiserror::Error;
 
 use crate::TokenError;
 
 /// Why a request through an [`Auth`](crate::Auth) service failed.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
     /// There was no access token to send; the service was not asked.
-    #[error("no access token for the service: {0}")]
-    Token(#[source] TokenError),
+    Token(TokenError),
     /// The request has no place for the API key; the service was not asked.
-    #[error(transparent)]
-    Unplaceable(#[from] Unplaceable),
+    Unplaceable(Unplaceable),
     /// What the service inside failed with, untouched.
-    #[error(transparent)]
     Inner(E),
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(error) => write!(f, "no access token for the service: {error}"),
+            Self::Unplaceable(error) => error.fmt(f),
+            Self::Inner(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The source is that of the error inside, whose own text is in this one's.
+impl<E: std::error::Error> std::error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Token(error) => error.source(),
+            Self::Unplaceable(error) => error.source(),
+            Self::Inner(error) => error.source(),
+        }
+    }
+}
+
+impl<E> From<Unplaceable> for Error<E> {
+    fn from(error: Unplaceable) -> Self {
+        Self::Unplaceable(error)
+    }
 }
 
 impl<E: Fault> Fault for Error<E> {

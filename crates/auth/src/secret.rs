@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     fmt,
     fs::File,
     hint,
@@ -7,7 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// A text that must not be seen: a token, a key, a password.
@@ -103,15 +103,13 @@ impl PartialEq for Secret {
 impl Eq for Secret {}
 
 /// A file that no secret could be read from.
-#[derive(Debug, Error)]
-#[error("{reason}: {}", path.display())]
+#[derive(Debug)]
 pub struct SecretFileError {
     path: PathBuf,
-    #[source]
     reason: Reason,
 }
 
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 enum Reason {
     #[error("the secret file cannot be read")]
     Unreadable(#[source] io::Error),
@@ -131,10 +129,20 @@ impl SecretFileError {
     }
 }
 
+impl fmt::Display for SecretFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.path.display())
+    }
+}
+
+impl Error for SecretFileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.reason.source()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
-
     use super::*;
 
     fn read(content: &[u8]) -> Result<Secret, SecretFileError> {
@@ -170,6 +178,9 @@ mod tests {
         assert!(read(&[b'a'; 64 * 1024 + 1]).is_err());
         let missing = Secret::from_file("/nonexistent/token").unwrap_err();
         assert_eq!(missing.path(), Path::new("/nonexistent/token"));
+        assert!(missing.to_string().contains("cannot be read"));
+        let source = missing.source().unwrap();
+        assert!(source.is::<io::Error>(), "nothing is said twice: {source}");
     }
 
     #[test]

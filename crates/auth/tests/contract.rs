@@ -268,6 +268,13 @@ async fn without_a_token_the_service_is_not_asked() {
         "no access token for the service: the token endpoint refused with status 400: invalid_client"
     );
     assert_eq!(probe.state().calls(), 0);
+
+    // What is in its text is not its source as well.
+    issuer.otherwise(Reply::Break);
+    let service = layer(&issuer.cache()).layer(probe);
+    let error = service.oneshot(get()).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "connection reset");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub fn parse_endpoints(text: &str) -> Result<Vec<Instance>, InvalidEndpoints> {
 }
 
 fn parse_entry(entry: &str, position: usize) -> Result<Instance, InvalidEndpoints> {
-    let invalid = |source| InvalidEndpoints::Instance { position, source };
+    let invalid = |reason| InvalidEndpoints::Instance { position, reason };
     if entry.is_empty() {
         return Err(InvalidEndpoints::EmptyEntry { position });
     }
@@ -90,12 +90,12 @@ pub enum InvalidEndpoints {
         position: usize,
     },
     /// An entry is not a valid instance.
-    #[error("endpoint {position}: {source}")]
+    #[error("endpoint {position}: {reason}")]
     Instance {
         /// Which entry.
         position: usize,
         /// What is wrong with it.
-        source: InvalidInstance,
+        reason: InvalidInstance,
     },
     /// An entry has a parameter other than `weight` and `id`.
     #[error("endpoint {position}: unknown parameter `{name}`, expected `weight` or `id`")]
@@ -175,6 +175,8 @@ mod tests {
         ] {
             let error = parse_endpoints(text).unwrap_err();
             assert_eq!(error.to_string(), message, "{text:?}");
+            let source = std::error::Error::source(&error);
+            assert!(source.is_none(), "nothing is said twice: {text:?}");
         }
     }
 

@@ -140,7 +140,7 @@ impl RegistryStore {
                 let root = parse_json(text)?;
                 from_node(&root, text)
             };
-            registry(body(&text).1).map_err(|source| invalid(&path, source))
+            registry(body(&text).1).map_err(|reason| invalid(&path, reason))
         })
         .await
     }
@@ -272,9 +272,9 @@ impl RegistryStore {
             .blocking(move || target(&given, may_be_missing))
             .await?;
         let guard = lock::lock(path.clone(), self.wait, self.clock).await;
-        let guard = guard.map_err(|source| StoreError::Io {
+        let guard = guard.map_err(|reason| StoreError::Io {
             path: lock::of(&path),
-            source,
+            reason,
         })?;
         let guard = guard.ok_or_else(|| StoreError::Locked {
             path: lock::of(&path),
@@ -298,7 +298,7 @@ impl RegistryStore {
             Ok(result) => result,
             Err(error) => Err(StoreError::Io {
                 path: self.path.to_path_buf(),
-                source: io::Error::other(error),
+                reason: io::Error::other(error),
             }),
         }
     }
@@ -309,9 +309,9 @@ fn target(path: &Path, may_be_missing: bool) -> Result<PathBuf, StoreError> {
     if !may_be_missing && path.try_exists().is_ok_and(|is_there| !is_there) {
         return Err(missing(path));
     }
-    found(path).map_err(|source| StoreError::Io {
+    found(path).map_err(|reason| StoreError::Io {
         path: path.to_path_buf(),
-        source,
+        reason,
     })
 }
 
@@ -345,8 +345,8 @@ fn rewrite<T>(
 ) -> Result<T, StoreError> {
     let whole = text_of(path, may_be_missing)?;
     let (mark, text) = body(&whole);
-    let root = parse_json(text).map_err(|source| invalid(path, source))?;
-    let registry = from_node(&root, text).map_err(|source| invalid(path, source))?;
+    let root = parse_json(text).map_err(|reason| invalid(path, reason))?;
+    let registry = from_node(&root, text).map_err(|reason| invalid(path, reason))?;
     let mut edits = Edits::default();
     let result = edit(&mut edits, text, &root, &registry)?;
     if edits.is_empty() {
@@ -361,12 +361,12 @@ fn rewrite<T>(
         let too_long = format!("it would be longer than {MAX_FILE_BYTES} bytes, and not be read");
         return Err(StoreError::Io {
             path: path.to_path_buf(),
-            source: io::Error::other(too_long),
+            reason: io::Error::other(too_long),
         });
     }
-    replace(path, content.as_bytes()).map_err(|source| StoreError::Io {
+    replace(path, content.as_bytes()).map_err(|reason| StoreError::Io {
         path: path.to_path_buf(),
-        source,
+        reason,
     })?;
     Ok(result)
 }
@@ -379,17 +379,17 @@ fn text_of(path: &Path, may_be_missing: bool) -> Result<String, StoreError> {
             return Ok(EMPTY.into());
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(path)),
-        Err(source) => {
+        Err(reason) => {
             return Err(StoreError::Io {
                 path: path.to_path_buf(),
-                source,
+                reason,
             });
         }
     };
-    utf8(&bytes).map_err(|source| invalid(path, source))?;
+    utf8(&bytes).map_err(|reason| invalid(path, reason))?;
     String::from_utf8(bytes).map_err(|error| StoreError::Io {
         path: path.to_path_buf(),
-        source: io::Error::other(error),
+        reason: io::Error::other(error),
     })
 }
 
@@ -405,10 +405,10 @@ fn missing(path: &Path) -> StoreError {
     }
 }
 
-fn invalid(path: &Path, source: impl Into<InvalidRegistry>) -> StoreError {
+fn invalid(path: &Path, reason: impl Into<InvalidRegistry>) -> StoreError {
     StoreError::Invalid {
         path: path.to_path_buf(),
-        source: source.into(),
+        reason: reason.into(),
     }
 }
 

@@ -10,12 +10,12 @@ use crate::InvalidRegistry;
 #[non_exhaustive]
 pub enum StoreError {
     /// The file is there and cannot be used, so it is not written to either.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: InvalidRegistry,
+        reason: InvalidRegistry,
     },
     /// The file is not there, and [must be](crate::RegistryStore::may_be_missing).
     #[error(
@@ -46,11 +46,11 @@ pub enum StoreError {
         id: Arc<str>,
     },
     /// The file or its directory cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        reason: io::Error,
     },
 }

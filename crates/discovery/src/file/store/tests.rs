@@ -111,6 +111,8 @@ async fn a_broken_file_is_never_written_to() {
             let error = result.unwrap_err();
             assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
             assert!(error.to_string().contains("line 1, column "), "{error}");
+            let source = std::error::Error::source(&error);
+            assert!(source.is_none(), "nothing is said twice: {error}");
         }
         assert_eq!(fs::read_to_string(&it.path).unwrap(), text);
     }
