@@ -13,8 +13,10 @@ pub(crate) fn too_large(beginning: &[u8], limit: usize) -> Option<Bytes> {
         Ok(_) => return None,
         Err(error) => (error.id().map(Box::<str>::from), error.has_method()),
     };
-    let says = |name: &[u8]| beginning.windows(name.len()).any(|it| it == name);
-    if has_method || says(b"\"params\"") || id.is_none() && !says(b"\"result\"") {
+    let at = |name: &[u8]| beginning.windows(name.len()).position(|it| it == name);
+    let (result, params) = (at(b"\"result\""), at(b"\"params\""));
+    let asks = has_method || params.is_some_and(|params| result.is_none_or(|it| params < it));
+    if asks || id.is_none() && result.is_none() {
         return None;
     }
     let refusal = ErrorMessage {
@@ -46,6 +48,7 @@ mod tests {
             text(r#"{"jsonrpc":"2.0","id":"a","result":{"x"#),
             Some(refused(r#""a""#))
         );
+        assert_eq!(text(r#"{"id":1,"result":{"params":"x"#), Some(refused("1")));
         assert_eq!(text(r#"{"result":{"x"#), Some(refused("null")));
         assert_eq!(text(r#"{"jsonrpc":"2.0","id":1,"method":"x","pa"#), None);
         assert_eq!(text(r#"{"method":"notifications/x","params":{"#), None);

@@ -112,14 +112,15 @@ async fn write(
     }
     // A gateway may have more than the file says.
     let known = Overview::of(target).await?;
-    let mut number = 1;
+    let documented = documented_id(template);
+    let (mut id, mut number) = (documented.clone(), 1);
     loop {
-        let id = documented_id(template, number);
         if !known.has(template, &id) && store.add(template, entry(&id)?.0).await? {
             let replaced = false;
             return Ok(Done { id, replaced });
         }
         number += 1;
+        id = format!("{documented}-{number}");
     }
 }
 
@@ -219,14 +220,11 @@ fn check_variables(template: &str, listed: &Registry) -> Result<(), Trouble> {
     })
 }
 
-/// The documented id, which names the second, and more if that is taken.
-fn documented_id(template: &str, number: u64) -> String {
+/// The documented id, which names the second.
+fn documented_id(template: &str) -> String {
     let now = Clock::default().wall().duration_since(UNIX_EPOCH);
     let seconds = now.map_or(0, |since| since.as_secs());
-    match number {
-        1 => format!("{template}-{seconds}"),
-        _ => format!("{template}-{seconds}-{number}"),
-    }
+    format!("{template}-{seconds}")
 }
 
 /// The instance as a registry has it.
