@@ -284,3 +284,26 @@ async fn a_server_hears_levels_in_the_order_in_which_they_were_said() {
     let told = server.hears("logging/setLevel", 3).await;
     assert_eq!(told[2], ("a-1".to_owned(), levels[2].clone()));
 }
+
+/// Only its answer says what it is called.
+#[tokio::test]
+async fn a_session_that_begins_for_a_client_who_has_left_is_ended() {
+    let server = Server::start("a").await;
+    server.upstream.handle(|request| {
+        let takes_its_time = rpc(request) == "initialize";
+        answer_of_a(request).after(Duration::from_millis(if takes_its_time { 500 } else { 0 }))
+    });
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    tokio::select! {
+        client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18") => panic!("{}", client.session),
+        _ = server.hears("initialize", 1) => {}
+    }
+    let ended = server.hears("DELETE", 1).await;
+    assert_eq!(ended[0].0, "a-0");
+
+    // One who stays has another.
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    client.ask("tools/list", json!({})).await;
+    assert_eq!(server.heard("initialize").len(), 2);
+    assert_eq!(server.heard("DELETE").len(), 1);
+}

@@ -649,6 +649,31 @@ async fn a_client_that_vanishes_ends_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_begins_at_the_last_moment_is_ended() {
+    let answers = Arc::new(Notify::new());
+    let own = Arc::clone(&answers);
+    let service = Scripted::new(move |seen| {
+        let answers = Arc::clone(&own);
+        async move {
+            if seen.what() != "initialize" {
+                return agreeable(seen).await;
+            }
+            answers.notified().await;
+            initialized("s1", &seen.json())
+        }
+    });
+    let mut client = Client::of(&service);
+    client
+        .ask(0, "initialize", r#"{"protocolVersion":"2025-11-25"}"#)
+        .await;
+    service.arrived("initialize", 1).await;
+    answers.notify_one();
+    client.stop();
+    assert_eq!(client.rest().await.1, End::Told);
+    assert_eq!(service.names(), ["initialize", "DELETE"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_handshake_ends_the_first_session() {
     let service = Scripted::with_sessions(agreeable);
     let mut client = Client::of(&service);

@@ -35,6 +35,7 @@ mod tidings;
 pub(crate) mod tool;
 mod tools;
 mod turns;
+mod unclaimed;
 mod upstream;
 
 use axum::body::Body;

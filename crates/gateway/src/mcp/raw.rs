@@ -36,6 +36,7 @@ use super::{
     refusal::JSON,
     session::Session,
     turns,
+    unclaimed::{Unclaimed, UnlessSent},
 };
 use crate::service::{Payload, Upstream};
 
@@ -185,13 +186,17 @@ pub(super) struct Begun {
 /// # Errors
 ///
 /// When no answer came.
+///
+/// # Cancellation
+///
+/// Dropping the future ends the session, once its name is known.
 pub(super) async fn initialize(
     door: &Door,
     headers: &HeaderMap,
     envelope: &Envelope<'_>,
     body: &Bytes,
 ) -> Result<Begun, Refusal> {
-    let body = &in_known_words(body);
+    let body = in_known_words(body);
     let message = Message {
         method: Method::POST,
         body: body.clone(),
@@ -200,23 +205,36 @@ pub(super) async fn initialize(
         instance: None,
         is_clients: true,
     };
-    let response = door.send(message).await?;
-    let upstream = response.headers().get(MCP_SESSION_ID).cloned();
-    let instance = Arc::clone(&response.body().endpoint);
-    let status = response.status();
-    if lost::is_credential(status) {
-        return Err(Refusal::unauthorized(door.service.name(), status));
-    }
-    let said = door.final_message(response).await;
-    let is_result = said
-        .as_deref()
-        .and_then(|said| Envelope::read(said).ok())
-        .is_some_and(|said| said.result().is_some());
-    if !is_result {
-        probe::doubt_older(door, status, said.as_deref().unwrap_or_default());
-    }
-    let token = said.as_deref().filter(|_| is_result).zip(upstream);
-    let token = token.and_then(|(said, id)| Session::begin(door, body, said, &id, &instance));
+    let sent = Arc::default();
+    let own = door.telling(&sent);
+    // In a task of its own: only the answer says what a session is called that its client does not
+    // wait for.
+    let begins = tokio::spawn(async move {
+        let response = own.send(message).await?;
+        let upstream = response.headers().get(MCP_SESSION_ID).cloned();
+        let instance = Arc::clone(&response.body().endpoint);
+        let status = response.status();
+        if lost::is_credential(status) {
+            return Err(Refusal::unauthorized(own.service.name(), status));
+        }
+        let said = own.final_message(response).await;
+        let is_result = said
+            .as_deref()
+            .and_then(|said| Envelope::read(said).ok())
+            .is_some_and(|said| said.result().is_some());
+        if !is_result {
+            probe::doubt_older(&own, status, said.as_deref().unwrap_or_default());
+        }
+        let token = said.as_deref().filter(|_| is_result).zip(upstream);
+        let token = token.and_then(|(said, id)| Session::begin(&own, &body, said, &id, &instance));
+        Ok((status, said, is_result, Unclaimed::new(own, token)))
+    });
+    let task = begins.abort_handle();
+    let _unless_sent = UnlessSent { task, sent };
+    let (status, said, is_result, unclaimed) = begins.await.unwrap_or_else(|_| {
+        let text = format!("{} did not begin a session", door.service.name());
+        Err(Refusal::answer(bartizan_protocol::error::INTERNAL, text))
+    })?;
     let mut answer = match said {
         Some(said) => Response::new(Body::from(said)),
         None => {
@@ -231,7 +249,7 @@ pub(super) async fn initialize(
     };
     let own = answer.headers_mut();
     own.insert(CONTENT_TYPE, JSON);
-    if let Some(token) = token {
+    if let Some(token) = unclaimed.claim() {
         own.insert(MCP_SESSION_ID, token);
     }
     Ok(Begun {

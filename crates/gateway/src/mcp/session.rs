@@ -310,7 +310,7 @@ impl Session {
     }
 
     /// Ends the upstream's session.
-    fn farewell(&self) -> Message {
+    pub(super) fn farewell(&self) -> Message {
         let version = raw::version_of(self.version);
         raw::bodiless(
             Method::DELETE,

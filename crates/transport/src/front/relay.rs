@@ -220,7 +220,13 @@ impl<U: Upstream> Relay<U> {
 
     /// Gives up what is under way and ends the session.
     async fn close(mut self) {
-        self.tasks.shutdown().await;
+        self.tasks.abort_all();
+        while let Some(ended) = self.tasks.join_next().await {
+            // One may have begun at the last moment.
+            if let Ok(Outcome::Begun(session)) = ended {
+                self.session = Some(session);
+            }
+        }
         let Some(session) = self.session.filter(Session::is_kept) else {
             return;
         };

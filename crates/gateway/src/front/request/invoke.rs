@@ -75,7 +75,7 @@ pub(super) async fn answer(
     dialect.log(service, &envelope.operation, &result);
     match result {
         Ok(response) => dialect.answered(service, &response),
-        Err(failure) => dialect.failed(service, failure, timeout),
+        Err(failure) => dialect.failed(service, &failure, timeout),
     }
 }
 
@@ -128,15 +128,11 @@ async fn tool(
                 attempts,
             };
             if let Some(failure) = failure.or_else(|| is_late.then(late)) {
-                let attempts = failure.attempts.max(attempts);
-                return dialect.failed(
-                    service,
-                    Failure {
-                        attempts,
-                        ..failure
-                    },
-                    timeout,
-                );
+                let failure = Failure {
+                    attempts: failure.attempts.max(attempts),
+                    ..failure
+                };
+                return dialect.failed(service, &failure, timeout);
             }
             refusal(refused)
         }
@@ -327,8 +323,8 @@ impl Dialect<'_> {
         self.backend_failure(&failure, about)
     }
 
-    fn failed(&self, service: &Service, failure: Failure, timeout: Duration) -> Response<Body> {
-        if let Some(error) = Error::of_failure(service.name(), &failure) {
+    fn failed(&self, service: &Service, failure: &Failure, timeout: Duration) -> Response<Body> {
+        if let Some(error) = Error::of_failure(service.name(), failure) {
             return self.refuse(&error);
         }
         let instance = failure.cause.endpoint();
