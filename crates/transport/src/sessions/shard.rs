@@ -6,7 +6,7 @@ use std::{
 use bartizan_clock::Instant;
 use parking_lot::RwLock;
 
-use super::{SessionId, SessionLimits, entry::Entry};
+use super::{SessionId, entry::Entry};
 
 /// A part of the sessions, under a lock of its own.
 ///
@@ -61,18 +61,18 @@ impl<T> Shard<T> {
         }
     }
 
-    /// Takes out all sessions whose time is over.
-    pub(super) fn take_over(&self, now: Instant, limits: &SessionLimits) -> Vec<Arc<Entry<T>>> {
+    /// Takes out all sessions that are to be ended, which nobody can change meanwhile.
+    pub(super) fn take_all(&self, end: impl Fn(&Entry<T>) -> bool) -> Vec<Arc<Entry<T>>> {
         let mut sessions = self.sessions.write();
-        let over = sessions.extract_if(|_, entry| entry.is_over(now, limits));
-        let over = over.map(|(_, entry)| entry).collect();
+        let ended = sessions.extract_if(|_, entry| end(entry));
+        let ended = ended.map(|(_, entry)| entry).collect();
         // What a flood of sessions left behind is given back; a quarter keeps ordinary changes of
         // their number from reallocating.
         if sessions.len() < sessions.capacity() / 4 {
             let len = sessions.len();
             sessions.shrink_to(len * 2);
         }
-        over
+        ended
     }
 
     /// Calls back with each session that nobody uses, and since when.

@@ -146,12 +146,20 @@ impl<T> Sessions<T> {
     ///
     /// To be called once in a while if there may be nobody who uses the table.
     pub fn sweep(&self, now: Instant) -> usize {
-        let table = &*self.0;
-        table
-            .shards
-            .iter()
-            .map(|shard| table.sweep(shard, now))
-            .sum()
+        self.0.end_all(|entry| entry.is_over(now, &self.0.limits))
+    }
+
+    /// Ends all sessions for which such a thing is kept, those in use included, and returns their
+    /// number.
+    pub fn end_those(&self, is_one: impl Fn(&T) -> bool) -> usize {
+        self.0.end_all(|entry| is_one(&entry.value))
+    }
+
+    /// Ends the session that was idle for longest; whether there was one.
+    ///
+    /// For who bounds how much sessions keep, and not only how many there are.
+    pub fn end_longest_idle(&self) -> bool {
+        self.0.evict(self.0.clock.now())
     }
 
     /// How many sessions there are, those whose time is over but that were not found yet included.
@@ -272,14 +280,18 @@ impl<T> Table<T> {
     fn sweep_due(&self, now: Instant) {
         for _ in 0..self.sweeps.due_parts(now) {
             let next = self.next_sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;
-            self.sweep(&self.shards[next], now);
+            self.end(&self.shards[next], |entry| entry.is_over(now, &self.limits));
         }
     }
 
-    fn sweep(&self, shard: &Shard<T>, now: Instant) -> usize {
-        let over = shard.take_over(now, &self.limits);
-        over.iter().for_each(|entry| self.forget(entry));
-        over.len()
+    fn end_all(&self, end: impl Fn(&Entry<T>) -> bool) -> usize {
+        self.shards.iter().map(|shard| self.end(shard, &end)).sum()
+    }
+
+    fn end(&self, shard: &Shard<T>, end: impl Fn(&Entry<T>) -> bool) -> usize {
+        let ended = shard.take_all(end);
+        ended.iter().for_each(|entry| self.forget(entry));
+        ended.len()
     }
 }
 

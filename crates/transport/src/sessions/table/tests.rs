@@ -197,6 +197,28 @@ async fn the_longest_idle_makes_room() {
     assert_eq!(audit(&sessions), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn sessions_are_ended_for_what_they_keep() {
+    let sessions = sessions(5, 5);
+    for number in 1..=5 {
+        drop(sessions.insert(id(number), &[1], number).unwrap());
+        advance(Duration::from_secs(1)).await;
+    }
+    let held = sessions.get(&id(4), &[1]).unwrap();
+    assert_eq!(sessions.end_those(|number| number % 2 == 0), 2);
+    assert_eq!(*held, 4);
+    assert!(sessions.get(&id(4), &[1]).is_none(), "one in use, too");
+    assert_eq!(audit(&sessions), 3);
+
+    let third = sessions.get(&id(3), &[1]).unwrap();
+    assert!(sessions.end_longest_idle());
+    assert!(sessions.get(&id(1), &[1]).is_none());
+    assert!(sessions.end_longest_idle());
+    assert!(!sessions.end_longest_idle(), "it is in use");
+    drop(third);
+    assert_eq!(audit(&sessions), 1);
+}
+
 /// One look through a large table finds several; they must still go in turn.
 #[tokio::test(start_paused = true)]
 async fn those_that_make_room_go_in_turn() {
