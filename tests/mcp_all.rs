@@ -89,10 +89,20 @@ fn gateway(services: &[(&str, &str)]) -> Variables {
     variables
 }
 
-async fn ask(gateway: &Running, method: &str, mut params: Value) -> Answer {
+async fn ask(gateway: &Running, method: &str, params: Value) -> Answer {
+    ask_as(gateway, &json!({}), method, params).await
+}
+
+/// Asks as a client that can do this.
+async fn ask_as(
+    gateway: &Running,
+    capabilities: &Value,
+    method: &str,
+    mut params: Value,
+) -> Answer {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {}
+        "io.modelcontextprotocol/clientCapabilities": capabilities
     });
     let name = params["name"].as_str().map(str::to_owned);
     let mut headers = vec![
@@ -265,6 +275,77 @@ async fn lesson_11_an_error_is_not_an_empty_list() {
         asked.load(Ordering::SeqCst) > before,
         "it was never asked again"
     );
+}
+
+/// How often a server was asked for its tools.
+fn lists(server: &Upstream) -> usize {
+    let requests = server.requests();
+    let lists = requests.iter().filter(|it| method(it) == "tools/list");
+    lists.count()
+}
+
+#[tokio::test]
+async fn services_that_stay_keep_their_lists_when_others_change() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let is_away = Arc::clone(&hangs);
+    let away = Upstream::start_with(move |request| match method(request).as_str() {
+        "tools/list" => {
+            let wait = Duration::from_secs(if is_away.load(Ordering::SeqCst) {
+                60
+            } else {
+                0
+            });
+            answer(request, json!({ "tools": [tool("kept")] })).after(wait)
+        }
+        _ => other(request),
+    })
+    .await;
+    let (one, two) = (server(&["add"]).await, server(&["sub"]).await);
+    let services = [("one", one.url()), ("away", away.url()), ("two", two.url())];
+    let services: Vec<_> = services.iter().map(|(name, url)| (*name, &**url)).collect();
+    let variables = gateway(&services[..2]);
+    let gateway = variables.start().await;
+    let names = async || tools(&gateway).await.0;
+    assert_eq!(names().await, ["one__add", "away__kept"]);
+    hangs.store(true, Ordering::SeqCst);
+
+    gateway.reload(&variables);
+    assert_eq!(names().await, ["one__add", "away__kept"]);
+    gateway.reload(&self::gateway(&services));
+    assert_eq!(names().await, ["one__add", "away__kept", "two__sub"]);
+    assert_eq!((lists(&one), lists(&away)), (1, 1), "nothing had changed");
+
+    // With other settings it is another service, which has said nothing.
+    let variables = variables.set("MCP_SERVICE_AWAY_TIMEOUT", 20_000);
+    gateway.reload(&variables);
+    assert_eq!(names().await, ["one__add"]);
+    // Names that clients know by another separator would lead nowhere.
+    let variables = variables.set("MCP_TOOL_SEPARATOR", "--");
+    gateway.reload(&variables);
+    assert_eq!(names().await, ["one--add"]);
+    // Whoever answers elsewhere may say something else.
+    gateway.reload(&variables.set("MCP_SERVICE_ONE_ENDPOINT", two.url()));
+    assert_eq!(names().await, ["one--sub"]);
+}
+
+#[tokio::test]
+async fn clients_have_lists_of_their_own_by_what_servers_may_ask_of_them() {
+    let server = server(&["look"]).await;
+    let gateway = gateway(&[("eyes", &server.url())]).start().await;
+    let of_number = |number: usize| json!({ "experimental": { "x": number }, "y": number });
+    let same = (0..5).map(|number| (of_number(number), 1));
+    let others = [
+        (json!({ "roots": {} }), 2),
+        (json!({ "roots": { "z": 1 } }), 2),
+        (json!({ "extensions": { "com.example/ui": {} } }), 3),
+        (json!({}), 3),
+    ];
+    for (capabilities, asked) in same.chain(others) {
+        let listed = ask_as(&gateway, &capabilities, "tools/list", json!({})).await;
+        let name = &listed.json()["result"]["tools"][0]["name"];
+        assert_eq!(name, "eyes__look", "{capabilities}");
+        assert_eq!(lists(&server), asked, "{capabilities}");
+    }
 }
 
 #[tokio::test]

@@ -150,7 +150,6 @@ pub(crate) struct Shared {
     catalog: Catalog,
     mcp: House,
     places: Places,
-    shelf: Shelf,
     cors: Cors,
     api_keys: Box<[Secret]>,
     admin_keys: Box<[Secret]>,
@@ -169,7 +168,6 @@ impl Shared {
         settings: &GatewaySettings,
         catalog: Catalog,
         mcp: House,
-        shelf: Shelf,
     ) -> Self {
         let keys = |keys: &Option<Setting<Vec<Secret>>>| {
             let keys = keys.as_ref();
@@ -182,7 +180,6 @@ impl Shared {
             places: Places::new(catalog.services(), &settings.mcp.separator),
             catalog,
             mcp,
-            shelf,
             cors: cors(&settings.cors_origins),
             api_keys: keys(&settings.api_keys),
             admin_keys: keys(&settings.admin_keys),
@@ -261,7 +258,7 @@ impl Shared {
     }
 
     pub(crate) fn shelf(&self) -> &Shelf {
-        &self.shelf
+        self.mcp.shelf()
     }
 
     /// Who sent a request, as far as its key tells.

@@ -78,9 +78,8 @@ impl Works {
         let services = services.collect::<Result<Vec<_>, _>>()?;
         let services = services.into_iter().flatten().collect();
         let house = House::new(&configuration.gateway, lasting.clock())?;
-        let shelf = house.shelf(*configuration.gateway.mcp.list_timeout)?;
         let (catalog, to_all) = (Catalog::new(services), Arc::clone(&lasting));
-        let shared = Shared::new(to_all, &configuration.gateway, catalog, house, shelf);
+        let shared = Shared::new(to_all, &configuration.gateway, catalog, house);
         let works = Arc::new(Self {
             lasting,
             tls,
@@ -217,7 +216,6 @@ impl Works {
         let guests = self.guests.leave_out(&mut plans, &next.registries);
         let turn = Turn::new(&current, &next, &self.lasting, plans, stays)?;
         let house = current.mcp().renewed(settings)?;
-        let shelf = house.shelf(*settings.mcp.list_timeout)?;
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }
@@ -237,12 +235,15 @@ impl Works {
         reloaded.needs_restart = needs_restart;
         for service in &services {
             service.fetch_tokens_by(&next.client);
+            // Elsewhere it may list something else.
+            let has_moved = reloaded.moved.iter().any(|name| **name == **service.name());
+            if has_moved && let Some(mcp) = service.mcp() {
+                mcp.watch().doubt();
+            }
         }
         let lasting = Arc::clone(&self.lasting);
-        let shared = Shared::new(lasting, settings, Catalog::new(services), house, shelf);
-        self.current.swap(shared).shelf().retire();
-        self.lasting.turn(&self.current.load());
-        self.unmeasure(&gone);
+        let shared = Shared::new(lasting, settings, Catalog::new(services), house);
+        self.put(shared, &gone);
         take_out(guests, &next.registries);
         self.registries.store(Arc::clone(&next.registries));
         next.following = ground.following.take();
@@ -269,11 +270,9 @@ impl Works {
         let guests = self.guests.leave_out(&mut plans, &ground.registries);
         take_out(guests, &ground.registries);
         let turn = Turn::new(&current, &ground, &self.lasting, plans, |_| true);
-        let shelf = current.mcp().shelf(*configuration.gateway.mcp.list_timeout);
-        let (turn, shelf) = match (turn, shelf) {
-            (Ok(turn), Ok(shelf)) => (turn, shelf),
-            (Err(error), _) => return unchanged(&error),
-            (_, Err(error)) => return unchanged(&error),
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(error) => return unchanged(&error),
         };
         let Turn {
             services,
@@ -285,12 +284,19 @@ impl Works {
         if reloaded.changes_services() {
             let (settings, lasting) = (&configuration.gateway, Arc::clone(&self.lasting));
             let catalog = Catalog::new(services);
-            let next = Shared::new(lasting, settings, catalog, current.mcp().clone(), shelf);
-            self.current.swap(next).shelf().retire();
-            self.lasting.turn(&self.current.load());
-            self.unmeasure(&gone);
+            let next = Shared::new(lasting, settings, catalog, current.mcp().clone());
+            self.put(next, &gone);
         }
         (reloaded, gone)
+    }
+
+    /// Puts a snapshot in the place of the current one, which has these services no more.
+    fn put(&self, next: Shared, gone: &[Arc<Service>]) {
+        self.current.swap(next);
+        let current = self.current.load();
+        self.lasting.turn(&current);
+        current.shelf().forget(gone);
+        self.unmeasure(gone);
     }
 
     /// Refreshes from now on whenever a registry changes.
@@ -335,7 +341,7 @@ impl Works {
 impl Drop for Works {
     fn drop(&mut self) {
         let current = self.current.load();
-        current.shelf().retire();
+        current.shelf().forget(current.catalog().services());
         current.mcp().retire();
     }
 }

@@ -313,10 +313,9 @@ impl Door {
 
     /// Has the lists of the service asked for anew. Before a client hears of it, who then asks.
     pub(super) fn doubt_lists(&self) {
-        // Of the snapshot that counts now: whoever listens may have begun under another.
-        let latest = self.shared.latest();
-        let shared = latest.as_ref().unwrap_or(&self.shared);
-        shared.shelf().doubt(&self.service);
+        if let Some(mcp) = self.service.mcp() {
+            mcp.watch().doubt();
+        }
     }
 
     /// The same of a change that one session alone may know of.

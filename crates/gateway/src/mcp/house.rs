@@ -51,6 +51,7 @@ pub(crate) struct House {
     pool: Table<UpstreamSession>,
     parked: Sessions<Parked>,
     ended: Sessions<()>,
+    shelf: Shelf,
     keep_alive: KeepAliveInterval,
     max_message_bytes: usize,
     max_stream_bytes: u64,
@@ -89,6 +90,11 @@ impl House {
             pool: Table::new(limits(idle), clock)?,
             parked: Sessions::new(limits(PARKED), clock)?,
             ended: Sessions::new(ended, clock)?,
+            shelf: Shelf::new(
+                *mcp.list_timeout,
+                limits(SessionLimits::default().idle),
+                clock,
+            )?,
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
@@ -96,8 +102,8 @@ impl House {
         })
     }
 
-    /// The same sessions under other settings: keys, hosts and sizes. How many sessions there may
-    /// be, and for how long, stays as it was.
+    /// The same sessions and lists under other settings: keys, hosts, sizes and times. How many
+    /// sessions there may be, and for how long, stays as it was.
     ///
     /// # Errors
     ///
@@ -107,25 +113,12 @@ impl House {
         Ok(Self {
             keys: keys(settings)?.unwrap_or_else(|| self.keys.clone()),
             origin: origin(settings, self.on_loopback)?,
+            shelf: self.shelf.renewed(*mcp.list_timeout),
             keep_alive: KeepAliveInterval::new(*mcp.keep_alive).unwrap_or_default(),
             max_message_bytes: *settings.max_response_bytes,
             max_stream_bytes: *mcp.max_stream_bytes as u64,
             ..self.clone()
         })
-    }
-
-    /// Where the lists of services are kept, under the limits of sessions.
-    ///
-    /// # Errors
-    ///
-    /// When the limits allow nothing.
-    pub(crate) fn shelf(&self, timeout: Duration) -> Result<Shelf, InvalidHouse> {
-        let limits = *self.parked.limits();
-        let limits = SessionLimits {
-            idle: SessionLimits::default().idle,
-            ..limits
-        };
-        Ok(Shelf::new(timeout, limits, self.clock)?)
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -155,6 +148,11 @@ impl House {
     /// Calls that wait for a client's answer.
     pub(crate) fn parked(&self) -> &Sessions<Parked> {
         &self.parked
+    }
+
+    /// Where the lists of services are kept, under the limits of sessions.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// Notes that a client ended its session, so that nobody revives it.
@@ -212,6 +210,7 @@ impl House {
         self.clients.0.sweep(now);
         self.parked.sweep(now);
         self.ended.sweep(now);
+        self.shelf.sweep(now);
     }
 }
 

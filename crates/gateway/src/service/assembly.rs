@@ -51,7 +51,7 @@ use super::{
     stream::UntilStreamEnd,
 };
 use crate::{
-    mcp::{Eras, Habits, Tools},
+    mcp::{Eras, Habits, Tools, all::Watch},
     plan::Plan,
     registries::{Listing, Roster},
     shared::Lasting,
@@ -313,6 +313,7 @@ pub(super) fn assemble_found(
             eras: Eras::default(),
             tools: Tools::new(*mcp.trust_annotations),
             habits: Habits::default(),
+            watch: Watch::default(),
             stream_idle_timeout: *mcp.stream_idle_timeout,
         }),
         name,

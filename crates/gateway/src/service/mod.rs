@@ -51,7 +51,7 @@ use crate::{
     body::is_json,
     error::Error,
     ids,
-    mcp::{Eras, Habits, Tools},
+    mcp::{Eras, Habits, Tools, all::Watch},
     operation::{InvalidOperation, backend_path, listed_path},
     registries::{Listing, Roster},
 };
@@ -116,6 +116,7 @@ pub(crate) struct Upstream {
     eras: Eras,
     tools: Tools,
     habits: Habits,
+    watch: Watch,
     stream_idle_timeout: Duration,
 }
 
@@ -132,6 +133,11 @@ impl Upstream {
     /// What it asks its clients things about.
     pub(crate) fn habits(&self) -> &Habits {
         &self.habits
+    }
+
+    /// What is known of its lists.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// How long a stream of an answer may be silent.

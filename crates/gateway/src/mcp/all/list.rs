@@ -5,9 +5,10 @@ use std::{
 
 use bartizan_clock::Instant;
 use bartizan_protocol::{edit, error, method};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
+use super::shelf::Held;
 use crate::mcp::{Door, ask::Client, client::ClientSession, pages};
 
 /// A list, as it was at one time.
@@ -21,6 +22,8 @@ pub(super) struct List {
     pub(super) generation: u64,
     /// Who was told that it is another than what they were served.
     pub(super) told: Mutex<Vec<Weak<ClientSession>>>,
+    /// What it takes of the shelf.
+    pub(super) _held: Held,
 }
 
 impl List {
@@ -45,7 +48,16 @@ pub(super) struct Item {
     pub(super) key: Option<Box<str>>,
     /// The name that its service knows.
     pub(super) original: Box<str>,
+    /// In a list a part of what is joined.
     pub(super) raw: Bytes,
+}
+
+impl Item {
+    /// About how many bytes it is.
+    pub(super) fn size(&self) -> usize {
+        let key = self.key.as_ref().map_or(0, |key| key.len());
+        size_of::<Self>() + key + self.original.len() + COMMA.len() + self.raw.len()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +128,22 @@ pub(super) fn join(items: &[Item], is_there: impl Fn(&str) -> bool) -> Bytes {
         joined.extend_from_slice(&item.raw);
     }
     joined.freeze()
+}
+
+/// Joins items and has each be a part of that, so that none is kept twice, nor the answer that it
+/// came in.
+pub(super) fn gather(items: &mut [Item]) -> Bytes {
+    let joined = join(items, |_| true);
+    let mut rest = joined.clone();
+    for item in items {
+        if item.key.is_none() {
+            item.raw = Bytes::copy_from_slice(&item.raw);
+            continue;
+        }
+        rest.advance(COMMA.len());
+        item.raw = rest.split_to(item.raw.len());
+    }
+    joined
 }
 
 /// Everything in a list, under the names that it has among all services.

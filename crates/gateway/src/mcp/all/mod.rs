@@ -32,7 +32,7 @@ pub(crate) use self::{
     offers::{offers, tools},
     own_tools::own_tools,
     places::Places,
-    shelf::Shelf,
+    shelf::{Shelf, Watch},
 };
 use super::{
     Door, Refusal, Session,

@@ -8,11 +8,10 @@ use std::sync::{
 use arc_swap::ArcSwapOption;
 use bartizan_clock::Instant;
 use bartizan_protocol::{error, method::TOOLS_LIST};
-use bartizan_transport::sessions::SessionId;
 use bytes::Bytes;
 
-use super::shelf::FRESH;
-use crate::mcp::{Door, Refusal, Witness, house::key_of, pages, pages::ListError};
+use super::shelf::{FRESH, Held, generation};
+use crate::mcp::{Door, Refusal, Witness, pages, pages::ListError};
 
 /// What a service last said to one caller.
 #[derive(Debug, Default)]
@@ -32,6 +31,8 @@ struct Known {
     asked: Instant,
     /// The count of changes that the service had announced.
     generation: u64,
+    /// What it takes of the shelf.
+    _held: Held,
 }
 
 /// All tools of the door's service: what it said within the last minute if it has not announced a
@@ -51,7 +52,7 @@ pub(crate) async fn own_tools(
     witness: &Arc<Witness>,
 ) -> Result<Arc<[Bytes]>, ListError> {
     let shelf = door.shared.shelf();
-    let generation = shelf.generation(door);
+    let generation = generation(door);
     let fresh = |own: &OwnTools| {
         let known = own.known.load();
         let known = known.as_ref()?;
@@ -67,15 +68,8 @@ pub(crate) async fn own_tools(
         }
         Some(Arc::clone(&known.items))
     };
-    let (id, principal) = (place(door), door.caller.principal());
-    let own = match shelf.own.get(&id, principal) {
-        Some(own) => Arc::clone(&own),
-        // Without room, or if somebody else was faster, it is asked for in vain at worst.
-        None => match shelf.own.insert(id, principal, Arc::default()) {
-            Ok(own) => Arc::clone(&own),
-            Err(_) => Arc::default(),
-        },
-    };
+    // Without room, or if somebody else was faster, it is asked for in vain at worst.
+    let own = shelf.own(door).unwrap_or_default();
     if let Some(list) = fresh(&own) {
         return Ok(list);
     }
@@ -96,7 +90,7 @@ pub(crate) async fn own_tools(
         let (asked, counted) = (shelf.clock.now(), generation.load(Ordering::Relaxed));
         let asker = door.clone().in_turn(key, witness);
         let asker = asker.map_err(ListError::Unasked)?;
-        let (own, witness) = (Arc::clone(&own), Arc::clone(witness));
+        let (own, witness, shelf) = (Arc::clone(&own), Arc::clone(witness), shelf.clone());
         // In a task of its own: whoever gives up waiting leaves the answer to the next.
         let asks = tokio::spawn(async move {
             let _turn = turn;
@@ -115,7 +109,9 @@ pub(crate) async fn own_tools(
                 instance: witness.instance(),
                 asked,
                 generation: counted,
+                _held: shelf.hold(items.iter().map(Bytes::len).sum()),
             })));
+            shelf.make_room();
             Ok(items)
         });
         asks.await.unwrap_or_else(|_| {
@@ -124,9 +120,4 @@ pub(crate) async fn own_tools(
         })
     };
     door.in_time(asks).await.map_err(ListError::Refused)?
-}
-
-/// What a caller's list of one service is kept under.
-fn place(door: &Door) -> SessionId {
-    key_of((door.service.id(), door.caller.principal()))
 }

@@ -44,6 +44,11 @@ impl Places {
         &self.services
     }
 
+    /// What stands between the name of a service and those of its tools.
+    pub(crate) fn separator(&self) -> &str {
+        self.namespace.separator()
+    }
+
     /// The name that a tool or prompt of `service` goes by, if it can have one.
     pub(super) fn join(&self, service: &Service, name: &str) -> Option<String> {
         self.namespace.join(&prefix(service.name()), name).ok()
@@ -51,7 +56,7 @@ impl Places {
 
     /// The name that a prompt of `service` goes by whose own is none that a tool could have.
     pub(super) fn join_any(&self, service: &Service, name: &str) -> String {
-        let (prefix, separator) = (prefix(service.name()), self.namespace.separator());
+        let (prefix, separator) = (prefix(service.name()), self.separator());
         format!("{prefix}{separator}{name}")
     }
 

@@ -1,47 +1,52 @@
 use std::{
-    collections::HashMap,
+    hash::Hash,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use bartizan_clock::Clock;
+use bartizan_clock::{Clock, Instant};
+use bartizan_protocol::edit;
 use bartizan_transport::{
-    bridge::CapabilitiesDigest,
-    sessions::{InvalidLimits, SessionId, SessionLimits, Sessions},
+    bridge::{Abilities, CapabilitiesDigest},
+    sessions::{InvalidLimits, Session, SessionLimits, Sessions},
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use super::{
-    list::{self, Kind, List},
+    list::{self, Item, Kind, List},
     own_tools::OwnTools,
 };
 use crate::{
     mcp::{
-        Door, Refusal, ask::Client, client::ClientSession, follow, house, tidings::OwnLists,
+        Door, ask::Client, client::ClientSession, follow, house, tidings::OwnLists,
         upstream::Introduction,
     },
-    service::Service,
+    service::{Service, Upstream},
 };
 
 /// How long a list is taken for what its service would say now, if the service does not say
 /// itself that it changed.
 pub(super) const FRESH: Duration = Duration::from_secs(60);
 
+/// The most bytes of all lists together, as many as large requests may have.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+
 /// What services said when they were last asked for their lists, by service, caller and what
 /// the caller's client can do.
-#[derive(Debug)]
+///
+/// Clones share the lists.
+#[derive(Clone, Debug)]
 pub(crate) struct Shelf {
-    lists: Sessions<Arc<Lists>>,
-    /// Tools as services list them themselves.
-    pub(super) own: Sessions<Arc<OwnTools>>,
-    /// Nothing once the snapshot that the shelf is part of has been replaced.
-    watches: Mutex<Option<HashMap<u64, Arc<Watch>>>>,
+    lists: Sessions<Lists>,
+    /// How many bytes all lists have, and may have.
+    bytes: Arc<AtomicUsize>,
+    max_bytes: usize,
     timeout: Duration,
     pub(super) clock: Clock,
 }
@@ -49,7 +54,11 @@ pub(crate) struct Shelf {
 /// The lists of one service.
 #[derive(Debug, Default)]
 struct Lists {
+    /// The number of its service.
+    service: u64,
     slots: [Slot; 4],
+    /// Tools as the service lists them itself.
+    own: Arc<OwnTools>,
 }
 
 #[derive(Debug, Default)]
@@ -59,12 +68,82 @@ struct Slot {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// Counts bytes among those of all lists for as long as it is there.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Counts the changes that a service announces.
 #[derive(Debug)]
-struct Watch {
+pub(crate) struct Watch {
+    /// What its lists are known by, and no other's: not those of one that has its name, either.
+    number: u64,
     generation: Arc<AtomicU64>,
-    /// Listens for as long as it is here.
-    _listener: Arc<ClientSession>,
+    /// Locked when somebody asks for a list, and when the service goes.
+    listening: Mutex<Listening>,
+}
+
+#[derive(Debug, Default)]
+struct Listening {
+    /// Listens for as long as it is here, from when somebody asks for a list.
+    listener: Option<Arc<ClientSession>>,
+    /// Whether the service is gone.
+    is_over: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            number: fastrand::u64(..),
+            generation: Arc::default(),
+            listening: Mutex::default(),
+        }
+    }
+}
+
+impl Watch {
+    /// Takes note that the service said so.
+    pub(crate) fn doubt(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Listens to the service no more. Who listens holds the service, which holds this: only this
+    /// lets go of all three.
+    fn end(&self) {
+        let listener = {
+            let mut listening = self.listening.lock();
+            listening.is_over = true;
+            listening.listener.take()
+        };
+        drop(listener);
+    }
+
+    fn is_over(&self) -> bool {
+        self.listening.lock().is_over
+    }
+}
+
+/// How often the door's service said that something changed; listens from the first time on.
+pub(super) fn generation(door: &Door) -> Arc<AtomicU64> {
+    let Some(watch) = door.service.mcp().map(Upstream::watch) else {
+        return Arc::default();
+    };
+    let mut listening = watch.listening.lock();
+    // Calls that began before the service was gone end without listening.
+    if listening.listener.is_none() && !listening.is_over {
+        let listener = Arc::new(ClientSession::listener(Introduction::of_gateway()));
+        follow::attend(&door.for_house(), &listener);
+        listening.listener = Some(listener);
+    }
+    Arc::clone(&watch.generation)
 }
 
 impl Shelf {
@@ -80,11 +159,19 @@ impl Shelf {
     ) -> Result<Self, InvalidLimits> {
         Ok(Self {
             lists: Sessions::new(limits, clock)?,
-            own: Sessions::new(limits, clock)?,
-            watches: Mutex::new(Some(HashMap::new())),
+            bytes: Arc::default(),
+            max_bytes: MAX_BYTES,
             timeout,
             clock,
         })
+    }
+
+    /// The same lists under another timeout.
+    pub(crate) fn renewed(&self, timeout: Duration) -> Self {
+        Self {
+            timeout,
+            ..self.clone()
+        }
     }
 
     /// The longest that a caller waits for a service that the answer is not all about.
@@ -92,67 +179,81 @@ impl Shelf {
         self.timeout
     }
 
-    fn lists(
-        &self,
-        door: &Door,
-        digest: &CapabilitiesDigest,
-        own: Option<OwnLists>,
-    ) -> Result<Arc<Lists>, Refusal> {
-        let id = key(door, digest, own);
+    /// The tools of the door's service in its own words, as far as this caller was told of them.
+    pub(super) fn own(&self, door: &Door) -> Option<Arc<OwnTools>> {
+        Some(Arc::clone(&self.lists(door, ())?.own))
+    }
+
+    /// What the door's service said to this caller, `what` being all else that may matter to it.
+    /// Nothing if there is no room.
+    fn lists(&self, door: &Door, what: impl Hash) -> Option<Session<Lists>> {
+        let watch = door.service.mcp()?.watch();
         let principal = door.caller.principal();
+        let id = house::key_of((watch.number, principal, what));
         if let Some(lists) = self.lists.get(&id, principal) {
-            return Ok(Arc::clone(&lists));
+            return Some(lists);
         }
-        let lists = self.lists.insert(id, principal, Arc::default());
-        lists
-            .map(|lists| Arc::clone(&lists))
-            .map_err(|error| house::no_room(&error))
-    }
-
-    /// Listens to no service any more. Who listens holds the snapshot, which holds the shelf: only
-    /// this lets go of all three.
-    pub(crate) fn retire(&self) {
-        let watches = self.watches.lock().take();
-        drop(watches);
-    }
-
-    /// Takes note that the service said so.
-    pub(in crate::mcp) fn doubt(&self, service: &Service) {
-        let watches = self.watches.lock();
-        if let Some(watch) = watches.as_ref().and_then(|it| it.get(&service.id())) {
-            watch.generation.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How often the service said that something changed; listens from the first time on.
-    pub(super) fn generation(&self, door: &Door) -> Arc<AtomicU64> {
-        let mut watches = self.watches.lock();
-        let Some(watches) = &mut *watches else {
-            // Calls that began before the change of configuration end without listening.
-            return Arc::default();
+        let lists = Lists {
+            service: watch.number,
+            ..Lists::default()
         };
-        let watch = watches.entry(door.service.id()).or_insert_with(|| {
-            let listener = Arc::new(ClientSession::listener(Introduction::of_gateway()));
-            follow::attend(&door.for_house(), &listener);
-            Arc::new(Watch {
-                generation: Arc::default(),
-                _listener: listener,
-            })
-        });
-        Arc::clone(&watch.generation)
+        let lists = self.lists.insert(id, principal, lists).ok()?;
+        // Looked at once it is there: who forgets it may have looked before.
+        if watch.is_over() {
+            self.lists.remove(&id, principal);
+        }
+        Some(lists)
+    }
+
+    /// Counts bytes of a list that is kept.
+    pub(super) fn hold(&self, bytes: usize) -> Held {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Held {
+            bytes,
+            all: Arc::clone(&self.bytes),
+        }
+    }
+
+    /// Forgets the lists that nobody asked for for longest, until the others have room.
+    pub(super) fn make_room(&self) {
+        while self.bytes.load(Ordering::Relaxed) > self.max_bytes && self.lists.end_longest_idle() {
+        }
+    }
+
+    /// Forgets the lists of services that are gone, and listens to them no more.
+    pub(crate) fn forget(&self, gone: &[Arc<Service>]) {
+        let watches = gone.iter().filter_map(|service| service.mcp());
+        let watches = watches.map(Upstream::watch);
+        let numbers: Vec<_> = watches.inspect(|it| it.end()).map(|it| it.number).collect();
+        if !numbers.is_empty() {
+            let is_gone = |lists: &Lists| numbers.contains(&lists.service);
+            self.lists.end_those(is_gone);
+        }
+    }
+
+    /// Forgets the lists that nobody asked for for long.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.lists.sweep(now);
     }
 }
 
-/// What tells clients apart to whom a service may say different things.
-fn digest(client: &Client) -> CapabilitiesDigest {
-    CapabilitiesDigest::of(&client.introduction().capabilities)
+/// What tells clients apart to whom a service may list different things: what it may ask of them,
+/// and the extensions that they know. Nothing else that they say of themselves has lists of its own.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Kin {
+    abilities: Abilities,
+    extensions: Option<CapabilitiesDigest>,
 }
 
-/// What a caller's list of one service is kept under. A session in which the service said that its
-/// lists have changed may have lists of its own.
-fn key(door: &Door, digest: &CapabilitiesDigest, own: Option<OwnLists>) -> SessionId {
-    let (service, caller) = (door.service.id(), door.caller.principal());
-    house::key_of((service, caller, digest.as_bytes(), own.map(|own| own.key)))
+impl Kin {
+    fn of(client: &Client) -> Self {
+        let capabilities = &client.introduction().capabilities;
+        let extensions = edit::get(capabilities.as_bytes(), &["extensions"]);
+        Self {
+            abilities: Abilities::read(capabilities),
+            extensions: extensions.map(CapabilitiesDigest::of),
+        }
+    }
 }
 
 /// Lists that only the session of this client may have.
@@ -171,7 +272,7 @@ fn changes(generation: &AtomicU64, own: Option<OwnLists>) -> u64 {
 /// The list of one service: what is known if it is fresh, else what the service says now, else
 /// what it said last.
 pub(super) async fn listed(door: Door, client: &Client, kind: Kind) -> Option<Arc<List>> {
-    listed_as(door, client, &digest(client), kind).await
+    listed_as(door, client, Kin::of(client), kind).await
 }
 
 /// The lists of all services, in their order.
@@ -180,21 +281,19 @@ pub(super) async fn listed_by_all(
     client: &Client,
     kind: Kind,
 ) -> Vec<Option<Arc<List>>> {
-    let digest = digest(client);
+    let kin = Kin::of(client);
     let services = door.shared.places().services().iter();
-    join_all(services.map(|service| listed_as(door.at(service), client, &digest, kind))).await
+    join_all(services.map(|service| listed_as(door.at(service), client, kin, kind))).await
 }
 
-async fn listed_as(
-    door: Door,
-    client: &Client,
-    digest: &CapabilitiesDigest,
-    kind: Kind,
-) -> Option<Arc<List>> {
+async fn listed_as(door: Door, client: &Client, kin: Kin, kind: Kind) -> Option<Arc<List>> {
     let shelf = door.shared.shelf();
     let own = own(&door, client);
-    let lists = shelf.lists(&door, digest, own).ok()?;
-    let generation = shelf.generation(&door);
+    // A session in which the service said that its lists have changed may have lists of its own;
+    // and names in lists have the separator in them.
+    let separator = door.shared.places().separator();
+    let lists = shelf.lists(&door, (kin, own.map(|own| own.key), separator))?;
+    let generation = generation(&door);
     let known = lists.slots[kind as usize].list.load_full();
     let is_current = |list: &Arc<List>| list.generation == changes(&generation, own);
     let current = known.as_ref().filter(|list| is_current(list)).cloned();
@@ -263,7 +362,8 @@ fn tell_of_other(
 /// A list that is asked for.
 struct Asked {
     kind: Kind,
-    lists: Arc<Lists>,
+    /// In use, so that what is put there stays.
+    lists: Session<Lists>,
     generation: Arc<AtomicU64>,
     /// As of when it was asked for.
     own: Option<OwnLists>,
@@ -283,9 +383,11 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, 
         return Ok(now);
     }
     let generation = changes(&asked.generation, own(&door, &client));
-    let items = list::fetch(&door, &client, asked.kind).await?;
-    let joined = list::join(&items, |_| true);
+    let mut items = list::fetch(&door, &client, asked.kind).await?;
+    let joined = list::gather(&mut items);
+    let shelf = door.shared.shelf();
     let list = Arc::new(List {
+        _held: shelf.hold(items.iter().map(Item::size).sum()),
         items,
         joined,
         fresh_until: door.shared.clock().now() + FRESH,
@@ -296,6 +398,55 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, 
     let key = |own: Option<OwnLists>| own.map(|own| own.key);
     if key(own(&door, &client)) == key(asked.own) {
         slot.list.store(Some(Arc::clone(&list)));
+        shelf.make_room();
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_that_nobody_asks_for_make_room_for_others() {
+        let limits = SessionLimits::default();
+        let shelf = Shelf::new(Duration::ZERO, limits, Clock::tokio()).unwrap();
+        let shelf = Shelf {
+            max_bytes: 1000,
+            ..shelf
+        };
+        let id = |number| house::key_of(number);
+        let put = async |number: u64, bytes| {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let lists = shelf.lists.insert(id(number), b"", Lists::default());
+            let lists = lists.unwrap();
+            let list = List {
+                items: Vec::new(),
+                joined: Bytes::new(),
+                fresh_until: shelf.clock.now(),
+                generation: 0,
+                told: Mutex::default(),
+                _held: shelf.hold(bytes),
+            };
+            lists.slots[0].list.store(Some(Arc::new(list)));
+            shelf.make_room();
+        };
+        let there = || {
+            let is_there = |number: &u64| shelf.lists.get(&id(*number), b"").is_some();
+            (0..5).filter(is_there).collect::<Vec<_>>()
+        };
+        for number in 0..3 {
+            put(number, 400).await;
+        }
+        assert_eq!(there(), [1, 2]);
+        // One that is too large for all of them together stays for as long as it is in use.
+        put(3, 2000).await;
+        assert_eq!(there(), [3]);
+        put(4, 400).await;
+        assert_eq!(there(), [4]);
+        shelf.lists.end_those(|_| true);
+        assert_eq!(shelf.bytes.load(Ordering::Relaxed), 0);
+    }
 }
