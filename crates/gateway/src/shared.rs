@@ -57,7 +57,7 @@ pub(crate) struct Lasting {
     listening: watch::Sender<Listening>,
     retiring: Arc<Retiring>,
     room: Arc<Room>,
-    /// The snapshot that was put in place last, once there was another than the first.
+    /// The snapshot that was put in place last.
     turns: watch::Sender<Weak<Shared>>,
 }
 
@@ -160,6 +160,8 @@ pub(crate) struct Shared {
     docs: bool,
     max_body_bytes: usize,
     body_read_timeout: Duration,
+    /// The same without services.
+    staying: OnceLock<Arc<Self>>,
 }
 
 impl Shared {
@@ -188,7 +190,30 @@ impl Shared {
             docs: *settings.docs,
             max_body_bytes: *settings.max_body_bytes,
             body_read_timeout: *settings.body_read_timeout,
+            staying: OnceLock::new(),
         }
+    }
+
+    /// The same without services, for whoever stays when another snapshot takes the place of this
+    /// one.
+    pub(crate) fn for_staying(self: &Arc<Self>) -> Arc<Self> {
+        if self.catalog.services().is_empty() {
+            return Arc::clone(self);
+        }
+        let make = || {
+            Arc::new(Self {
+                lasting: Arc::clone(&self.lasting),
+                catalog: Catalog::new(Vec::new()),
+                mcp: self.mcp.clone(),
+                places: Places::new(&[], self.places.separator()),
+                cors: self.cors.clone(),
+                api_keys: self.api_keys.clone(),
+                admin_keys: self.admin_keys.clone(),
+                staying: OnceLock::new(),
+                ..**self
+            })
+        };
+        Arc::clone(self.staying.get_or_init(make))
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
@@ -204,7 +229,7 @@ impl Shared {
         self.lasting.turns.subscribe()
     }
 
-    /// The snapshot that counts now, if it is another than this one.
+    /// The snapshot that counts now, as long as there is a gateway.
     pub(crate) fn latest(&self) -> Option<Arc<Self>> {
         self.lasting.turns.borrow().upgrade()
     }

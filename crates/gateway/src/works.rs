@@ -93,6 +93,7 @@ impl Works {
             registries: ArcSwap::new(Arc::clone(&ground.registries)),
             ground: Mutex::new(ground),
         });
+        works.lasting.turn(&works.current.load());
         works.follow(&mut works.ground.lock());
         Ok(works)
     }

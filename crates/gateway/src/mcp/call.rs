@@ -161,11 +161,19 @@ impl Door {
         door
     }
 
+    /// The same door for whoever stays when other services come: theirs are not kept.
+    pub(super) fn for_staying(&self) -> Self {
+        Self {
+            shared: self.shared.for_staying(),
+            ..self.clone()
+        }
+    }
+
     /// The same door for somebody who only listens.
     pub(super) fn for_listening(&self) -> Self {
         Self {
             listens: true,
-            ..self.clone()
+            ..self.for_staying()
         }
     }
 

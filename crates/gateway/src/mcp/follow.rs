@@ -19,17 +19,23 @@ use super::{
     lost,
     news::{Attendance, Pause, Watched, listening, next},
     probe,
-    turns::all_changed,
+    turns::{all_changed, gone},
 };
 
-/// Has the client hear the news of the door's service from now on.
+/// Has the client hear the news of the door's service from now on, for as long as it is there.
 pub(super) fn attend(door: &Door, client: &Arc<ClientSession>) {
     client.attend(door.service.id(), |attendance| {
         if attendance.is_some_and(|it| !it.is_over() && it.is_of(&door.service)) {
             return None;
         }
         let wanted = Wanted::new(client, door.service.id());
-        let task = follow(door.for_listening(), Arc::downgrade(client), wanted);
+        let (gone, staying, client) = (gone(door), door.for_listening(), Arc::downgrade(client));
+        let task = async move {
+            tokio::select! {
+                () = follow(staying, client, wanted) => {}
+                () = gone => {}
+            }
+        };
         Some(Attendance::begin(Arc::downgrade(&door.service), task))
     });
 }

@@ -138,6 +138,9 @@ async fn keep(mut door: Door, client: Weak<ClientSession>) {
         };
         let (before, now) = (known(&door.shared), known(&shared));
         door.shared = shared;
+        if let Some(service) = door.shared.places().services().first() {
+            door = door.at(service);
+        }
         if before == now {
             continue;
         }
@@ -223,4 +226,49 @@ pub(super) fn changed_for(listen: &Listen) -> impl Iterator<Item = Bytes> {
         let is_wanted = listen.matches(envelope.method()?, None);
         is_wanted.then(|| listen.stamp(&message).ok()).flatten()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_config::{Configuration, Source};
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::{mcp::Introduction, works::Works};
+
+    #[tokio::test]
+    async fn who_stays_keeps_nothing_of_the_snapshot_that_it_came_under() {
+        let configuration = |services: &str| {
+            let source = Source::from_iter([
+                ("MCP_SERVICES", services),
+                ("MCP_RETRY_MAX_ATTEMPTS", "0"),
+                ("MCP_SERVICE_GOES_TRANSPORT", "streamable-http"),
+                ("MCP_SERVICE_GOES_ENDPOINT", "http://127.0.0.1:1"),
+                ("MCP_SERVICE_STAYS_TRANSPORT", "streamable-http"),
+                ("MCP_SERVICE_STAYS_ENDPOINT", "http://127.0.0.1:1"),
+            ]);
+            Configuration::parse(&source).expect("a configuration")
+        };
+        let works = Works::start(&configuration("goes,stays")).expect("a gateway");
+        // The news of all services, and of one.
+        let clients = [(); 2].map(|()| Arc::new(ClientSession::new(Introduction::of_gateway())));
+        let (snapshot, gone) = {
+            let shared = works.current().load();
+            let goes = shared.catalog().service("goes").expect("a service");
+            let caller = shared.caller(&HeaderMap::new());
+            let door = Door::new(&shared, goes, caller, &HeaderMap::new());
+            attend_all(&door, &clients[0]);
+            follow::attend(&door, &clients[1]);
+            (Arc::downgrade(&shared), Arc::downgrade(goes))
+        };
+        tokio::time::sleep(2 * SETTLE).await;
+        drop(works.renew(&configuration("stays")).expect("a change"));
+        for _ in 0..100 {
+            if snapshot.strong_count() == 0 && gone.strong_count() == 0 {
+                break;
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+        assert_eq!((snapshot.strong_count(), gone.strong_count()), (0, 0));
+    }
 }

@@ -124,7 +124,7 @@ pub(super) async fn listen(
         // A session of its own, as the stream is one of its own.
         let listener = Gathering {
             client: Arc::new(ClientSession::listener(introduction)),
-            door: door.clone(),
+            door: door.for_staying(),
         };
         let (mut heard, _) = listener.client.news();
         out.say(listen.acknowledged()).await;
@@ -138,6 +138,8 @@ pub(super) async fn listen(
             }
         }
         let mut leaves = pin!(door.shared.until_listeners_go());
+        // What was there when the stream began is not kept for as long as it lasts.
+        drop(door);
         loop {
             let message = tokio::select! {
                 message = news::next(&mut heard) => message,
