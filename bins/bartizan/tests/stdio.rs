@@ -26,14 +26,18 @@ async fn fixture() -> String {
 }
 
 /// A file of servers with these names, all at `url`.
-fn with_servers(arguments: &[&str], names: &[&str], url: &str) -> Bartizan {
-    let arguments = [&["stdio", "--mcp-config", "servers.json"], arguments].concat();
+fn servers(names: &[&str], url: &str) -> String {
     let servers: serde_json::Map<_, _> = names
         .iter()
         .map(|name| ((*name).to_owned(), json!({ "type": "http", "url": url })))
         .collect();
-    let file = json!({ "mcpServers": servers }).to_string();
-    Bartizan::new(&arguments).file("servers.json", &file)
+    json!({ "mcpServers": servers }).to_string()
+}
+
+/// One that starts with such a file.
+fn with_servers(arguments: &[&str], names: &[&str], url: &str) -> Bartizan {
+    let arguments = [&["stdio", "--mcp-config", "servers.json"], arguments].concat();
+    Bartizan::new(&arguments).file("servers.json", &servers(names, url))
 }
 
 /// A client and the process that it started.
@@ -104,6 +108,10 @@ impl Client {
         let tools = tools.unwrap_or_else(|| panic!("{answer}"));
         let name = |tool: &Value| tool["name"].as_str().unwrap().to_owned();
         tools.iter().map(name).collect()
+    }
+
+    async fn offers(&mut self, tool: &str) -> bool {
+        self.tools().await.iter().any(|it| it == tool)
     }
 
     /// Says no more and waits for the end.
@@ -277,6 +285,27 @@ async fn a_signal_ends_it_while_its_input_is_open() {
         let ended = timeout(Duration::from_secs(5), client.child.wait()).await;
         let status = ended.expect("it ends soon").unwrap();
         assert_eq!(status.code(), Some(0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn other_servers_count_while_the_client_stays() {
+    let url = fixture().await;
+    for watches in [true, false] {
+        let bartizan = with_servers(&[], &["a", "b"], &url);
+        let bartizan = bartizan.set("MCP_GATEWAY_WATCH_FILES", watches);
+        let (file, beside) = (bartizan.path("servers.json"), bartizan.path("beside"));
+        let mut client = Client::start(bartizan);
+        client.begin().await;
+        assert!(client.offers("b__test_simple_text").await);
+        std::fs::write(&beside, servers(&["a", "c"], &url)).unwrap();
+        std::fs::rename(beside, file).unwrap();
+        if !watches {
+            signal(&client.child, "HUP").await;
+        }
+        let others = async { while !client.offers("c__test_simple_text").await {} };
+        timeout(PATIENCE, others).await.expect("the other servers");
+        assert!(client.hang_up().await.status.success());
     }
 }
 

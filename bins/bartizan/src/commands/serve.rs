@@ -3,7 +3,7 @@ use bartizan_gateway::Gateway;
 use super::{
     Failure, configuration, descriptors,
     gateway::PidFile,
-    reload::{self, Hangups},
+    reload::{Hangups, keep_up},
     run, start_logs, told_to_stop,
     watch::Watched,
     workers,
@@ -49,15 +49,10 @@ pub(super) fn serve_as(source: &Source, pid_file: Option<PidFile>) -> Result<(),
                 tracing::warn!(%error, "the pid file cannot be written");
             }
         }
-        let told = tokio::spawn(hangups.reload(gateway.clone()));
-        let watching = settings
-            .watch_files
-            .then(|| tokio::spawn(reload::when_changed(gateway.clone(), watched)));
+        let watched = settings.watch_files.then_some(watched);
+        let keeping_up = keep_up(&gateway, hangups, watched);
         let drained = gateway.serve_until(bound, stop, cut).await;
-        told.abort();
-        if let Some(watching) = watching {
-            watching.abort();
-        }
+        drop(keeping_up);
         tracing::info!(
             finished = drained.finished,
             aborted = drained.aborted,

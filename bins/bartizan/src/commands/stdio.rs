@@ -1,9 +1,14 @@
 use std::{net::Ipv4Addr, time::Duration};
 
-use bartizan_config::{Configuration, Origin, Setting, Source};
+use bartizan_config::{Configuration, Errors, Origin, Setting};
 use bartizan_gateway::{Gateway, StdioError};
 
-use super::{Failure, runtime, start_logs, told_to_stop, variables};
+use super::{
+    Failure,
+    reload::{Hangups, keep_up},
+    runtime, start_logs, told_to_stop, variables,
+    watch::Watched,
+};
 use crate::{cli, stdin};
 
 /// How long the processes of services may take to end, all in all: clients get impatient after
@@ -19,11 +24,18 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 ///
 /// The log goes to standard error, and nothing is listened on.
 pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), Failure> {
-    let configuration = unbound(variables(source)?)?;
+    // Looked at before they are read, so that no change falls between the two.
+    let watched = Watched::new(source.files());
+    let configuration = unbound(source)?;
     start_logs(&configuration)?;
     let runtime = runtime()?;
     let served = runtime.block_on(async {
+        let hangups = Hangups::listen();
         let gateway = Gateway::new(&configuration)?;
+        let source = source.clone();
+        let gateway = gateway.configured_by(move || unbound(&source));
+        let watched = configuration.gateway.watch_files.then_some(watched);
+        let keeping_up = keep_up(&gateway, hangups, watched);
         let services = gateway.services().len();
         tracing::info!(services, "serving standard input");
         let (input, output) = (stdin::read(), tokio::io::stdout());
@@ -33,6 +45,7 @@ pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), F
             StdioError::Output(error) => Failure::Output(error),
             other => Failure::Stdio(other),
         });
+        drop(keeping_up);
         // What has not ended by then is killed with the runtime.
         let _ = tokio::time::timeout(ENDING, gateway.close()).await;
         served
@@ -45,7 +58,8 @@ pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), F
 /// The configuration without what is about being reached over the network, which is not wrong
 /// here and not right either: the client is whoever started the process. It has less patience
 /// than what starts daemons, and so have processes of services.
-fn unbound(source: Source) -> Result<Configuration, Failure> {
+fn unbound(source: &cli::Source) -> Result<Configuration, Errors> {
+    let source = variables(source)?;
     let source = source.with_text("MCP_GATEWAY_INSECURE_BIND=true", "bartizan stdio")?;
     let mut configuration = Configuration::parse(&source)?;
     let about_the_port = |text: &str| text.starts_with("listening on ");
