@@ -5,6 +5,9 @@ use std::{
     sync::Arc,
 };
 
+/// Below this, a value such as `1` or `true` says nothing, and replacing it would garble the rest.
+const SECRET_BYTES: usize = 6;
+
 /// A program to run as an MCP server: its arguments, its environment and where it runs.
 ///
 /// The child sees the variables given here and no others: those [inherited](Command::inherited)
@@ -93,7 +96,7 @@ impl Command {
     }
 
     /// Texts that are secrets, besides the values of variables: parts of the arguments, say. They are
-    /// replaced in what is kept of the child's standard error as those are.
+    /// replaced in what is kept of the child's standard error as those are, however short they are.
     pub fn hidden<T: Into<OsString>>(mut self, texts: impl IntoIterator<Item = T>) -> Self {
         self.hidden.extend(texts.into_iter().map(Into::into));
         self
@@ -141,11 +144,10 @@ impl Command {
         let set = self.env.iter();
         let set = set.map(|(name, value)| (name.as_os_str(), value.as_os_str()));
         let redacted = OsStr::new("redacted");
-        set.chain(
-            self.hidden
-                .iter()
-                .map(move |text| (redacted, text.as_os_str())),
-        )
+        let hidden = self.hidden.iter();
+        let hidden = hidden.map(move |text| (redacted, text.as_os_str()));
+        set.filter(|(_, value)| value.len() >= SECRET_BYTES)
+            .chain(hidden.filter(|(_, text)| !text.is_empty()))
     }
 }
 

@@ -2,9 +2,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{Command, Limits};
 
-/// Below this, a value such as `1` or `true` says nothing, and replacing it would garble the rest.
-const SECRET_BYTES: usize = 6;
-
 /// The end of what a child wrote to its standard error.
 ///
 /// Servers print tokens and what they are asked there. So it is kept for the operator who asks why
@@ -25,7 +22,6 @@ impl StderrTail {
     pub(super) fn new(command: &Command, limits: &Limits) -> Self {
         let mut secrets: Vec<_> = command
             .secrets()
-            .filter(|(_, value)| value.len() >= SECRET_BYTES)
             .map(|(name, value)| {
                 (
                     name.to_string_lossy().into_owned(),
@@ -157,6 +153,14 @@ mod tests {
         tail.push(b"using sk-12");
         tail.push(b"3456, then sk-1234567890; 1");
         assert_eq!(tail.render(), "using [TOKEN], then [LONGER]; 1");
+    }
+
+    #[test]
+    fn texts_that_are_hidden_are_replaced_however_short() {
+        let command = Command::new("x").env("DEBUG", "true").hidden(["pw12", ""]);
+        let mut tail = tail(&command, 1000, 10);
+        tail.push(b"debug is true, password is pw12");
+        assert_eq!(tail.render(), "debug is true, password is [redacted]");
     }
 
     proptest! {
