@@ -261,7 +261,25 @@ async fn what_is_about_the_network_does_not_matter() {
     assert!(!client.tools().await.is_empty());
     let finished = client.hang_up().await;
     assert!(finished.status.success());
-    assert!(!finished.stderr.contains("listening"), "{finished:?}");
+    for about_the_port in ["listening", "MCP_ALLOWED_HOSTS"] {
+        assert!(!finished.stderr.contains(about_the_port), "{finished:?}");
+    }
+
+    // What `serve` would refuse.
+    let bartizan = with_servers(&[], &["fx"], &url)
+        .set("PORT", "abc")
+        .set("HOST", "example")
+        .set("MCP_GATEWAY_PORT", "abc")
+        .set("MCP_GATEWAY_HOST", "gateway.example")
+        .set("MCP_GATEWAY_TLS_CERT_FILE", "missing")
+        .set("MCP_GATEWAY_API_KEYS_FILE", "missing")
+        .set("MCP_GATEWAY_ADMIN_KEYS", "changeme")
+        .set("MCP_GATEWAY_ALLOWED_COMMANDS", "npx");
+    let mut client = Client::start(bartizan);
+    client.begin().await;
+    let finished = client.hang_up().await;
+    assert!(finished.status.success(), "{finished:?}");
+    assert!(!finished.stderr.contains("WARN"), "{finished:?}");
 
     let bartizan = with_servers(&[], &["fx"], &url)
         .set("MCP_GATEWAY_API_KEYS", "0123456789abcdef0123456789abcdef");

@@ -1,4 +1,4 @@
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use bartizan_config::{Configuration, Errors, Origin, Setting};
 use bartizan_gateway::{Gateway, StdioError};
@@ -55,24 +55,33 @@ pub(crate) fn stdio(source: &cli::Source, service: Option<&str>) -> Result<(), F
     served
 }
 
-/// The configuration without what is about being reached over the network, which is not wrong
-/// here and not right either: the client is whoever started the process. It has less patience
-/// than what starts daemons, and so have processes of services.
+/// What is about being reached over the network, which is not wrong here and not right either:
+/// the client is whoever started the process.
+const OF_THE_PORT: [&str; 11] = [
+    "HOST",
+    "PORT",
+    "MCP_GATEWAY_HOST",
+    "MCP_GATEWAY_PORT",
+    "MCP_GATEWAY_TLS_CERT_FILE",
+    "MCP_GATEWAY_TLS_KEY_FILE",
+    "MCP_GATEWAY_API_KEYS",
+    "MCP_GATEWAY_API_KEYS_FILE",
+    "MCP_GATEWAY_ADMIN_KEYS",
+    "MCP_GATEWAY_ADMIN_KEYS_FILE",
+    "MCP_GATEWAY_ALLOWED_COMMANDS",
+];
+
+/// The configuration without that. A client has less patience than what starts daemons, and so
+/// have processes of services.
 fn unbound(source: &cli::Source) -> Result<Configuration, Errors> {
-    let source = variables(source)?;
-    let source = source.with_text("MCP_GATEWAY_INSECURE_BIND=true", "bartizan stdio")?;
-    let mut configuration = Configuration::parse(&source)?;
-    let about_the_port = |text: &str| text.starts_with("listening on ");
-    configuration
-        .warnings
-        .retain(|warning| !about_the_port(&warning.to_string()));
-    let gateway = &mut configuration.gateway;
-    gateway.host = Setting::new(
-        Ipv4Addr::LOCALHOST.into(),
-        Origin::Default("nothing is listened on"),
-    );
-    gateway.api_keys = None;
-    gateway.tls = None;
-    gateway.mcp.stop_grace = Setting::new(STOP_GRACE, Origin::Default("clients kill soon"));
+    // Blank counts as not set.
+    let variables = OF_THE_PORT
+        .iter()
+        .fold(variables(source)?, |variables, it| {
+            variables.with_flag("bartizan stdio", it, "")
+        });
+    let mut configuration = Configuration::parse(&variables)?;
+    let stop_grace = Setting::new(STOP_GRACE, Origin::Default("clients kill soon"));
+    configuration.gateway.mcp.stop_grace = stop_grace;
     Ok(configuration)
 }
