@@ -404,6 +404,21 @@ async fn callers_come_in_over_tls_in_both_versions() {
     assert!(plain.is_err(), "{plain:?}");
 }
 
+#[tokio::test]
+async fn a_renewed_certificate_is_told_of() {
+    let backend = backend().await;
+    let gateway = before(&backend)
+        .set("MCP_GATEWAY_TLS_CERT_FILE", "ours.pem")
+        .set("MCP_GATEWAY_TLS_KEY_FILE", "ours.key");
+    issue(&gateway.path(""), "ours", &["127.0.0.1"]);
+    let gateway = gateway.start().await;
+    gateway.signal("HUP").await;
+    gateway.logs("read again, nothing changed").await;
+    issue(gateway.directory(), "ours", &["127.0.0.1"]);
+    gateway.signal("HUP").await;
+    gateway.logs("1 unchanged; another certificate").await;
+}
+
 /// A backend that speaks TLS and answers which version of HTTP was spoken and who called.
 fn tls_backend(directory: &Path, name: &str, http2: bool) -> SocketAddr {
     let file = directory.join(name);

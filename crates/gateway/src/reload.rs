@@ -40,6 +40,8 @@ pub struct Reloaded {
     pub moved: Vec<String>,
     /// Services that go on as they were.
     pub unchanged: Vec<String>,
+    /// Whether callers are shown another certificate than before.
+    pub other_certificate: bool,
     /// What has changed in the configuration and does not count before a restart.
     pub needs_restart: Vec<&'static str>,
 }
@@ -52,7 +54,10 @@ impl Reloaded {
 
     /// Whether all services go on as they were, and all that changed counts.
     fn changes_nothing(&self) -> bool {
-        !self.changes_services() && self.moved.is_empty() && self.needs_restart.is_empty()
+        !self.changes_services()
+            && self.moved.is_empty()
+            && !self.other_certificate
+            && self.needs_restart.is_empty()
     }
 }
 
@@ -67,6 +72,9 @@ impl fmt::Display for Reloaded {
             self.moved.len(),
             self.unchanged.len()
         )?;
+        if self.other_certificate {
+            f.write_str("; another certificate")?;
+        }
         if !self.needs_restart.is_empty() {
             write!(
                 f,

@@ -217,9 +217,10 @@ impl Works {
         let guests = self.guests.leave_out(&mut plans, &next.registries);
         let turn = Turn::new(&current, &next, &self.lasting, plans, stays)?;
         let house = current.mcp().renewed(settings)?;
-        if let Some(tls) = &self.tls {
-            tls.reload()?;
-        }
+        let other_certificate = match &self.tls {
+            Some(tls) => tls.reload()?,
+            None => false,
+        };
         let needs_restart = needs_restart(&self.started, settings);
 
         // From here on nothing fails.
@@ -233,6 +234,7 @@ impl Works {
             gone,
             ..
         } = turn.taken();
+        reloaded.other_certificate = other_certificate;
         reloaded.needs_restart = needs_restart;
         for service in &services {
             service.fetch_tokens_by(&next.client);

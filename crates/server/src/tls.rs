@@ -1,5 +1,5 @@
 use std::{
-    fmt, fs,
+    fmt, fs, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -53,17 +53,18 @@ impl Tls {
         })
     }
 
-    /// Reads both files again; handshakes from now on show the new certificate.
+    /// Reads both files again; handshakes from now on show what they hold. Says whether that is
+    /// another certificate than before.
     ///
     /// Reads files on the calling thread.
     ///
     /// # Errors
     ///
     /// As [`from_pem_files`](Self::from_pem_files); the old certificate then stays.
-    pub fn reload(&self) -> Result<(), InvalidTls> {
-        let fresh = read(&self.certificate.chain, &self.certificate.key)?;
-        *self.certificate.current.write() = Arc::new(fresh);
-        Ok(())
+    pub fn reload(&self) -> Result<bool, InvalidTls> {
+        let fresh = Arc::new(read(&self.certificate.chain, &self.certificate.key)?);
+        let before = mem::replace(&mut *self.certificate.current.write(), Arc::clone(&fresh));
+        Ok(fresh.cert != before.cert)
     }
 
     pub(crate) fn acceptor(&self, http2: bool) -> TlsAcceptor {

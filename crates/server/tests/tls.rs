@@ -154,7 +154,8 @@ async fn a_new_certificate_without_a_restart() {
 
     let new = issue(directory.path());
     connect(&server, new.cert.der(), &[]).await.unwrap_err();
-    tls.reload().unwrap();
+    assert!(tls.reload().unwrap());
+    assert!(!tls.reload().unwrap(), "it is the same");
     connect(&server, new.cert.der(), &[]).await.unwrap();
     connect(&server, old.cert.der(), &[]).await.unwrap_err();
 
