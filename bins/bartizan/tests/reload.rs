@@ -287,4 +287,6 @@ async fn what_may_say_why_is_said_beside_what_is_wrong() {
     let meant = "did you mean MCP_SERVICE_ONE_ENDPOINT?";
     assert!(odd["msg"].as_str().unwrap().ends_with(meant), "{json}");
     gateway.logs(meant).await;
+    // Whoever looks for the line has all of it.
+    gateway.logs("error=Configuration errors: ").await;
 }

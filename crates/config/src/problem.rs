@@ -43,7 +43,8 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong with a configuration, at once.
 ///
-/// Prints as a heading and one line a problem. Values of secrets are never among it.
+/// Prints as a heading and one line a problem, or with `{:#}` on one line, for a log. Values of
+/// secrets are never among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     problems: Vec<Problem>,
@@ -92,8 +93,12 @@ impl Errors {
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Configuration errors:")?;
-        for problem in &self.problems {
-            write!(f, "\n  - {problem}")?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            match (f.alternate(), index) {
+                (false, _) => write!(f, "\n  - {problem}")?,
+                (true, 0) => write!(f, " {problem}")?,
+                (true, _) => write!(f, "; {problem}")?,
+            }
         }
         Ok(())
     }
@@ -136,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_problems_are_listed_under_one_heading() {
+    fn all_problems_are_listed_under_one_heading_or_on_one_line() {
         let errors = Errors::new(vec![
             Problem::new("Max delay must be positive").detail("MCP_RETRY_MAX_DELAY is \"0\""),
             Problem::new("At least one service must be configured"),
@@ -146,6 +151,11 @@ mod tests {
             "Configuration errors:\n  \
              - Max delay must be positive (MCP_RETRY_MAX_DELAY is \"0\")\n  \
              - At least one service must be configured"
+        );
+        assert_eq!(
+            format!("{errors:#}"),
+            "Configuration errors: Max delay must be positive (MCP_RETRY_MAX_DELAY is \"0\"); \
+             At least one service must be configured"
         );
     }
 

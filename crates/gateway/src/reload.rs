@@ -141,7 +141,7 @@ impl Works {
         let read = tokio::task::spawn_blocking(move || works.read());
         let configuration = read.await.map_err(|_| ReloadError::Interrupted)?;
         let configuration = configuration.inspect_err(|error| {
-            tracing::error!(%error, "configuration not changed");
+            tracing::error!(error = %format_args!("{error:#}"), "configuration not changed");
             if let ReloadError::Configuration(errors) = error {
                 for warning in errors.warnings() {
                     tracing::warn!("{warning}");
@@ -157,7 +157,7 @@ impl Works {
         let known = self.configuration();
         let renewed = self.renew(configuration);
         let (reloaded, gone) = renewed.inspect_err(|error| {
-            tracing::error!(%error, "configuration not changed");
+            tracing::error!(error = %format_args!("{error:#}"), "configuration not changed");
         })?;
         let patience = *configuration.gateway.drain_timeout;
         let lasting = self.lasting();
