@@ -168,6 +168,8 @@ async fn a_program_needs_an_operator_and_an_allowed_command() {
     let said = said(without_key(&register).run().await);
     assert!(said.contains("with the file"), "{said}");
     assert!(said.contains("follows"), "{said}");
+    let status = stage.json_of(&["status"]).await;
+    assert_eq!(status["instances"][0]["id"], "x", "it is there at once");
     stage.says(&["deregister", "t", "x"]).await;
 
     stage.says(&register).await;

@@ -32,6 +32,13 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
     let done = match (done, target.writable_without_key()) {
         (Err(Trouble::Forbidden { .. }), Some(store)) if arguments.ttl.is_none() => {
             let done = write(source, &target, &store, arguments, transport).await?;
+            if let Target::Gateway { remote, .. } = &target {
+                // It looks by itself a moment later, but who asks next finds the instance.
+                let body = json!({});
+                let _ = remote
+                    .ask_as_operator(&Method::POST, "/gateway/sync", Some(&body))
+                    .await;
+            }
             let stranger = Some(format!("which {} follows", target.name()));
             target = Target::File { store, stranger };
             done
