@@ -33,7 +33,7 @@ pub(crate) struct Start {
     /// The port to listen on [default: MCP_GATEWAY_PORT, or 8080]
     #[arg(long, short)]
     pub(crate) port: Option<u16>,
-    /// The registry [default: MCP_GATEWAY_REGISTRY_FILE, or ~/.mcp/gateway_registry.json]
+    /// The registry [default: the configured one, or ~/.mcp/gateway_registry.json]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) registry: Option<PathBuf>,
     /// Look at all sources of instances from the start, which is always done
@@ -66,7 +66,7 @@ pub(crate) struct Start {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which gateway")]
 pub(crate) struct Place {
-    /// The registry [default: MCP_GATEWAY_REGISTRY_FILE, or ~/.mcp/gateway_registry.json]
+    /// The registry [default: the configured one, or ~/.mcp/gateway_registry.json]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) registry: Option<PathBuf>,
     /// The gateway [default: the one that runs with this registry, or at MCP_GATEWAY_HOST and _PORT]
