@@ -284,6 +284,10 @@ async fn a_second_signal_ends_the_drain() {
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
         let log = &finished.stderr;
         assert!(log.contains("stopped finished=0 aborted=1"), "{log}");
+        assert!(
+            log.contains("connections cut: told to cut them aborted=1"),
+            "{log}"
+        );
     }
 }
 

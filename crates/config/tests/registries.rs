@@ -478,6 +478,7 @@ fn what_operators_may_do_over_http_is_said() {
             "an-operator-s-key-1, an-operator-s-key-2",
         ),
         ("MCP_GATEWAY_ALLOWED_COMMANDS", "npx, /usr/bin/python3"),
+        ("MCP_GATEWAY_MAX_CONCURRENT_CHECKS", "4"),
         ("DIALECT", "004"),
     ])
     .unwrap();
@@ -493,6 +494,10 @@ fn what_operators_may_do_over_http_is_said() {
         rows.contains("2 [redacted]") && !rows.contains("operator-s"),
         "{rows}"
     );
+    // They count without a registry, too.
+    for row in ["programs", "probes at once"] {
+        assert!(rows.contains(row), "{rows}");
+    }
     let none = with(&[]).unwrap().gateway;
     assert!(none.admin_keys.is_none() && none.instances.allowed_commands.is_empty());
     assert_eq!(*none.dialect, Dialect::Both);

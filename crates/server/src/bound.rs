@@ -243,21 +243,24 @@ impl Bound {
         info!(open, "draining");
         connections.decide_all(Verdict::Finish);
         let mut time_is_up = pin!(async {
-            if !is_cut {
-                let _ = tokio::time::timeout(self.config.drain_timeout, cut).await;
+            let cut = tokio::time::timeout(self.config.drain_timeout, cut);
+            if is_cut || cut.await.is_ok() {
+                "told to cut them"
+            } else {
+                "exchanges did not end in time"
             }
         });
-        let aborted = loop {
+        let (aborted, reason) = loop {
             tokio::select! {
                 biased;
-                () = connections.emptied() => break 0,
-                () = &mut time_is_up => break connections.count(),
+                () = connections.emptied() => break (0, ""),
+                reason = &mut time_is_up => break (connections.count(), reason),
                 // Clients that are slow with a header are still cut off.
                 _ = sweeps.tick() => connections.sweep(),
             }
         };
         if aborted > 0 {
-            warn!(aborted, "connections cut: exchanges did not end in time");
+            warn!(aborted, "connections cut: {reason}");
         }
         Drained {
             finished: open - aborted,

@@ -52,7 +52,7 @@ pub(super) fn service_rows(rows: &mut Rows, source: &InstanceSource) {
     }
 }
 
-/// What holds for services that registries list, if there are any.
+/// What holds for services that registries list, as far as it counts.
 pub(super) fn gateway_rows(
     rows: &mut Rows,
     instances: &InstanceSettings,
@@ -65,25 +65,25 @@ pub(super) fn gateway_rows(
             path.display().to_string()
         });
     }
-    let Some(registry) = registries.first() else {
-        return;
-    };
-    rows.time(REGISTRY, "looked at every", &registry.poll_interval);
-    rows.time(
-        REGISTRY,
-        "servers probed every",
-        &instances.rest_health_interval,
-    );
-    rows.time(
-        REGISTRY,
-        "instances probed every",
-        &instances.health_interval,
-    );
-    rows.time(REGISTRY, "probe timeout", &instances.health_timeout);
+    if let Some(registry) = registries.first() {
+        rows.time(REGISTRY, "looked at every", &registry.poll_interval);
+        rows.time(
+            REGISTRY,
+            "servers probed every",
+            &instances.rest_health_interval,
+        );
+        rows.time(
+            REGISTRY,
+            "instances probed every",
+            &instances.health_interval,
+        );
+        rows.time(REGISTRY, "probe timeout", &instances.health_timeout);
+        rows.shown(REGISTRY, "strategy", &instances.strategy);
+        rows.shown(REGISTRY, "retries", &instances.max_retries);
+        rows.time(REGISTRY, "timeout", &instances.request_timeout);
+    }
+    // Those of configured services as well, and of what registers itself without a file.
     rows.shown(REGISTRY, "probes at once", &instances.max_concurrent_checks);
-    rows.shown(REGISTRY, "strategy", &instances.strategy);
-    rows.shown(REGISTRY, "retries", &instances.max_retries);
-    rows.time(REGISTRY, "timeout", &instances.request_timeout);
     rows.add(REGISTRY, "programs", &instances.allowed_commands, |all| {
         if all.is_empty() {
             "none may be registered".to_owned()

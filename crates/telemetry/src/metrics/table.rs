@@ -40,7 +40,7 @@ families! {
     RETRIES = Counter "bartizan_retries_total" ["service"] "Attempts after the first.";
     BUDGET_EXHAUSTED = Counter "bartizan_retry_budget_exhausted_total" ["service"] "Retries not made because retries were too large a share of the traffic.";
     QUEUED = Gauge "bartizan_rate_limit_waiting" ["service"] "Calls waiting for a token.";
-    TOKENS = Gauge "bartizan_rate_limit_tokens" ["service"] "Tokens in the bucket.";
+    TOKENS = Gauge "bartizan_rate_limit_tokens" ["service"] "Tokens in the bucket; 1000000 where there is no limit.";
     BREAKER = Gauge "bartizan_circuit_breaker_state" ["service"] "0 closed, 1 half-open, 2 open.";
     TRANSITIONS = Counter "bartizan_circuit_breaker_transitions_total" ["service, to"] "Changes of the circuit breaker's state.";
     EJECTIONS = Counter "bartizan_ejections_total" ["service"] "Instances set aside as outliers.";
