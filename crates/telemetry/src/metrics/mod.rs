@@ -50,7 +50,7 @@ const MAX_SERVICES: usize = 2_048;
 /// How many of them may be passing ones, whose names are had for the asking.
 const MAX_PASSING: usize = 512;
 
-/// The label of the others, which is no name that a service can have.
+/// The label of the others. A service of that name is one of them.
 const OTHERS: &str = "(others)";
 
 impl Metrics {
@@ -93,7 +93,8 @@ impl Metrics {
     /// The metrics of a service: at zero the first time, and the same ones every time after.
     ///
     /// The name becomes a label, of which the first 128 characters count. A registry never
-    /// forgets a service: those after the first 2,048 share the metrics of `(others)`.
+    /// forgets a service: those after the first 2,048 share the counts of `(others)`, and have no
+    /// gauges of what each of them is.
     #[must_use]
     pub fn service(&self, name: &str) -> ServiceMetrics {
         /// Longer than any name that a configuration accepts.
@@ -112,6 +113,9 @@ impl Metrics {
     }
 
     fn has_room_for(&self, service: &str) -> bool {
+        if service == OTHERS {
+            return false;
+        }
         let services = self.services.lock();
         let mut services = services.unwrap_or_else(PoisonError::into_inner);
         services.admit(service, self.passing)
@@ -343,12 +347,24 @@ mod tests {
         }
         let page = metrics.render();
         let named = |name: &str| page.matches(&format!("service=\"{name}\"")).count();
-        assert_eq!(named("(others)"), named("service-0"));
+        // All but the gauges of what a single service is.
+        assert_eq!(named("(others)") + 6, named("service-0"));
         assert_eq!(named(&format!("service-{MAX_SERVICES}")), 0);
         // Who was there first comes back to what is its own.
         metrics.service("service-0").retries.increment(1);
         drop(first);
         assert!(metrics.render().contains("service=\"service-0\"} 1"));
+    }
+
+    #[test]
+    fn nobody_is_called_what_the_others_are() {
+        let metrics = Metrics::new();
+        let service = metrics.service("(others)");
+        service.retries.increment(1);
+        service.circuit_breaker_state.set(2.0);
+        let page = metrics.render();
+        assert!(page.contains("bartizan_retries_total{service=\"(others)\"} 1"));
+        assert!(!page.contains("bartizan_circuit_breaker_state{"), "{page}");
     }
 
     #[test]

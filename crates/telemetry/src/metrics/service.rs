@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{Metrics, table};
+use super::{Metrics, OTHERS, table};
 
 /// What became of a call, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,11 @@ impl ServiceMetrics {
     pub(super) fn new(metrics: &Metrics, name: &str) -> Self {
         let service = [("service", name)];
         let with = |label, value| [("service", name), (label, value)];
+        // Services that share a gauge would each set it to what they are themselves.
+        let state = |family| match name {
+            OTHERS => Gauge::noop(),
+            _ => metrics.gauge(family, &service),
+        };
         Self {
             calls: CallOutcome::ALL
                 .map(|(_, outcome)| metrics.counter(&table::CALLS, &with("outcome", outcome))),
@@ -89,15 +94,15 @@ impl ServiceMetrics {
             in_flight: metrics.gauge(&table::IN_FLIGHT, &service),
             retries: metrics.counter(&table::RETRIES, &service),
             retry_budget_exhausted: metrics.counter(&table::BUDGET_EXHAUSTED, &service),
-            rate_limit_waiting: metrics.gauge(&table::QUEUED, &service),
-            rate_limit_tokens: metrics.gauge(&table::TOKENS, &service),
-            circuit_breaker_state: metrics.gauge(&table::BREAKER, &service),
+            rate_limit_waiting: state(&table::QUEUED),
+            rate_limit_tokens: state(&table::TOKENS),
+            circuit_breaker_state: state(&table::BREAKER),
             circuit_breaker_transitions: ["closed", "half_open", "open"]
                 .map(|to| metrics.counter(&table::TRANSITIONS, &with("to", to))),
             ejections: metrics.counter(&table::EJECTIONS, &service),
-            instances_usable: metrics.gauge(&table::USABLE, &service),
-            instances: metrics.gauge(&table::INSTANCES, &service),
-            instances_stale: metrics.gauge(&table::STALE, &service),
+            instances_usable: state(&table::USABLE),
+            instances: state(&table::INSTANCES),
+            instances_stale: state(&table::STALE),
             health_probes: ["alive", "dead"]
                 .map(|outcome| metrics.counter(&table::PROBES, &with("outcome", outcome))),
             health_transitions: ["healthy", "unhealthy"]

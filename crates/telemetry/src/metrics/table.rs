@@ -76,8 +76,8 @@ pub fn reference_markdown() -> String {
          \n\
          A series stays for as long as the process runs, also that of a service that is gone, whose \
          gauges are 0 then. So 2,048 services have series of their own, and no more than 512 of these are \
-         services that no file and no variable names, as those that registered themselves are; calls of \
-         the rest are counted under `(others)`.\n",
+         services that no file and no variable names, as those that registered themselves are; what the \
+         rest do is counted under `(others)`, where `bartizan_service_in_flight` is the only gauge.\n",
     );
     out
 }
