@@ -34,10 +34,8 @@ pub(super) async fn register(source: &cli::Source, arguments: &Register) -> Resu
             let done = write(source, &target, &store, arguments, transport).await?;
             if let Target::Gateway { remote, .. } = &target {
                 // It looks by itself a moment later, but who asks next finds the instance.
-                let body = json!({});
-                let _ = remote
-                    .ask_as_operator(&Method::POST, "/gateway/sync", Some(&body))
-                    .await;
+                let sync = remote.ask_as_operator(&Method::POST, "/gateway/sync", None);
+                let _ = sync.await;
             }
             let stranger = Some(format!("which {} follows", target.name()));
             target = Target::File { store, stranger };
