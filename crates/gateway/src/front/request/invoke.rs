@@ -127,11 +127,8 @@ async fn tool(
                 cause: Cause::Deadline,
                 attempts,
             };
-            if let Some(failure) = failure.or_else(|| is_late.then(late)) {
-                let failure = Failure {
-                    attempts: failure.attempts.max(attempts),
-                    ..failure
-                };
+            if let Some(mut failure) = failure.or_else(|| is_late.then(late)) {
+                failure.attempts = failure.attempts.max(attempts);
                 return dialect.failed(service, &failure, timeout);
             }
             refusal(refused)

@@ -48,7 +48,7 @@ pub(super) struct Item {
     pub(super) key: Option<Box<str>>,
     /// The name that its service knows.
     pub(super) original: Box<str>,
-    /// In a list a part of what is joined.
+    /// In a list a part of what is joined, if it has a name there.
     pub(super) raw: Bytes,
 }
 
@@ -136,12 +136,12 @@ pub(super) fn gather(items: &mut [Item]) -> Bytes {
     let joined = join(items, |_| true);
     let mut rest = joined.clone();
     for item in items {
-        if item.key.is_none() {
+        if item.key.is_some() {
+            rest.advance(COMMA.len());
+            item.raw = rest.split_to(item.raw.len());
+        } else {
             item.raw = Bytes::copy_from_slice(&item.raw);
-            continue;
         }
-        rest.advance(COMMA.len());
-        item.raw = rest.split_to(item.raw.len());
     }
     joined
 }
