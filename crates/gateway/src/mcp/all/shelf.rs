@@ -2,7 +2,7 @@ use std::{
     hash::Hash,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,32 @@ struct Slot {
     list: ArcSwapOption<List>,
     /// One asks, the others wait for what it hears.
     turn: Arc<tokio::sync::Mutex<()>>,
+    failing: Arc<Failing>,
+}
+
+/// What came of asking in vain.
+#[derive(Debug, Default)]
+struct Failing {
+    /// How often nothing came.
+    failures: AtomicU64,
+    /// It has been said that nothing comes.
+    is_said: AtomicBool,
+}
+
+/// The most characters of what a service says instead of a list that the log has.
+const LONGEST_REASON: usize = 200;
+
+impl Failing {
+    /// Says that there is no list; aloud only the first time in a row, for there may be many who ask.
+    fn complain(&self, service: &str, kind: Kind, reason: &str) {
+        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let list = kind.method();
+        if self.is_said.swap(true, Ordering::Relaxed) {
+            tracing::debug!(service, list, reason, "no list");
+        } else {
+            tracing::warn!(service, list, reason, "no list");
+        }
+    }
 }
 
 /// Counts bytes among those of all lists for as long as it is there.
@@ -303,6 +329,7 @@ async fn listed_as(door: Door, client: &Client, kin: Kin, kind: Kind) -> Option<
         return current;
     }
     let (timeout, name) = (shelf.timeout, Arc::clone(door.service.name()));
+    let failing = Arc::clone(&lists.slots[kind as usize].failing);
     let asked = Asked {
         kind,
         lists,
@@ -317,19 +344,9 @@ async fn listed_as(door: Door, client: &Client, kin: Kin, kind: Kind) -> Option<
         return current;
     }
     match tokio::time::timeout(timeout, &mut asked).await {
-        Ok(Ok(Ok(list))) => Some(list),
-        Ok(Ok(Err(reason))) => {
-            tracing::warn!(service = &*name, list = kind.method(), reason, "no list");
-            known
-        }
-        Ok(Err(_)) => known,
+        Ok(asked) => asked.ok().flatten().or(known),
         Err(_) => {
-            tracing::warn!(
-                service = &*name,
-                list = kind.method(),
-                ?timeout,
-                "no list in time"
-            );
+            failing.complain(&name, kind, &format!("nothing within {timeout:?}"));
             tell_of_other(asked, client, kind, known.clone());
             known
         }
@@ -338,7 +355,7 @@ async fn listed_as(door: Door, client: &Client, kin: Kin, kind: Kind) -> Option<
 
 /// Tells a client on its stream that it was `served` another list than comes of what is `asked`.
 fn tell_of_other(
-    asked: JoinHandle<Result<Arc<List>, String>>,
+    asked: JoinHandle<Option<Arc<List>>>,
     client: &Client,
     kind: Kind,
     served: Option<Arc<List>>,
@@ -349,7 +366,7 @@ fn tell_of_other(
     };
     let client = Arc::downgrade(client);
     tokio::spawn(async move {
-        let Ok(Ok(list)) = asked.await else {
+        let Ok(Some(list)) = asked.await else {
             return;
         };
         let is_other = served.is_none_or(|served| served.joined != list.joined);
@@ -369,8 +386,9 @@ struct Asked {
     own: Option<OwnLists>,
 }
 
-async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, String> {
+async fn refresh(door: Door, client: Client, asked: Asked) -> Option<Arc<List>> {
     let slot = &asked.lists.slots[asked.kind as usize];
+    let failures = slot.failing.failures.load(Ordering::Relaxed);
     let before = slot.list.load_full();
     let told = changes(&asked.generation, asked.own);
     let _turn = slot.turn.lock().await;
@@ -380,10 +398,22 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, 
         && before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
         && now.generation >= told
     {
-        return Ok(now);
+        return Some(now);
+    }
+    // One after the other they would ask for as many times as they are.
+    if slot.failing.failures.load(Ordering::Relaxed) != failures {
+        return None;
     }
     let generation = changes(&asked.generation, own(&door, &client));
-    let mut items = list::fetch(&door, &client, asked.kind).await?;
+    let items = list::fetch(&door, &client, asked.kind).await;
+    let mut items = items
+        .inspect_err(|reason| {
+            let name = door.service.name();
+            slot.failing.failures.fetch_add(1, Ordering::Relaxed);
+            slot.failing.complain(name, asked.kind, reason);
+        })
+        .ok()?;
+    slot.failing.is_said.store(false, Ordering::Relaxed);
     let joined = list::gather(&mut items);
     let shelf = door.shared.shelf();
     let list = Arc::new(List {
@@ -400,7 +430,7 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Result<Arc<List>, 
         slot.list.store(Some(Arc::clone(&list)));
         shelf.make_room();
     }
-    Ok(list)
+    Some(list)
 }
 
 #[cfg(test)]
