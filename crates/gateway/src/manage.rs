@@ -72,7 +72,9 @@ impl Works {
         permit::check(service, &entry, &configuration.gateway, is_admin, clock).await?;
         let settings = self.settings_of(service)?;
         if !is_admin {
-            if ttl.is_none() || self.is_operators(service, &id) {
+            // A name that was made up takes nobody's place, whoever has it.
+            let is_named = *name != *id;
+            if ttl.is_none() || is_named && self.is_operators(service, &id) {
                 self.leave_to_operators()?;
             }
             if sends_credential(&settings) {

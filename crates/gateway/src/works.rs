@@ -238,12 +238,8 @@ impl Works {
         reloaded.needs_restart = needs_restart;
         for service in &services {
             service.fetch_tokens_by(&next.client);
-            // Elsewhere it may list something else.
-            let has_moved = reloaded.moved.iter().any(|name| **name == **service.name());
-            if has_moved && let Some(mcp) = service.mcp() {
-                mcp.watch().doubt();
-            }
         }
+        doubt_moved(&services, &reloaded);
         let lasting = Arc::clone(&self.lasting);
         let shared = Shared::new(lasting, settings, Catalog::new(services), house);
         self.put(shared, &gone);
@@ -283,6 +279,7 @@ impl Works {
             gone,
             ..
         } = turn.taken();
+        doubt_moved(&services, &reloaded);
         // Where only instances came or went, the snapshot is what it was.
         if reloaded.changes_services() {
             let (settings, lasting) = (&configuration.gateway, Arc::clone(&self.lasting));
@@ -357,8 +354,16 @@ fn take_out(guests: Vec<Guest>, registries: &Registries) {
     }
 }
 
+/// Has the lists asked for anew of services that are elsewhere now, where they may list other things.
+fn doubt_moved(services: &[Arc<Service>], reloaded: &Reloaded) {
+    let has_moved = |it: &&Arc<Service>| reloaded.moved.iter().any(|name| **name == **it.name());
+    for mcp in services.iter().filter(has_moved).filter_map(|it| it.mcp()) {
+        mcp.watch().doubt();
+    }
+}
+
 fn unchanged(error: &dyn fmt::Display) -> (Reloaded, Vec<Arc<Service>>) {
-    tracing::error!(%error, "services not changed");
+    tracing::error!(error = format!("{error:#}"), "services not changed");
     (Reloaded::default(), Vec::new())
 }
 

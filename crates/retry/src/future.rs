@@ -74,21 +74,22 @@ where
         loop {
             if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
                 let result = ready!(attempt.poll(cx));
-                if *this.attempts > 1 && this.policy.is_refusal(result.as_ref()) {
+                let mut sent = *this.attempts;
+                if sent > 1 && this.policy.is_refusal(result.as_ref()) {
+                    sent -= 1;
                     this.plan.refund();
                     let kept = this.waiting.as_mut();
                     if let Some(before) = kept.and_then(|it| it.as_mut().project().result.take()) {
-                        *this.attempts -= 1;
                         this.policy.on_give_up(GiveUp::Refused);
-                        return finish(this.policy, before, *this.attempts);
+                        return finish(this.policy, before, sent);
                     }
                 }
                 let Some(class) = this.plan.class else {
-                    return finish(this.policy, result, *this.attempts);
+                    return finish(this.policy, result, sent);
                 };
                 let verdict = this.policy.verdict(class, result.as_ref());
                 let Verdict::Retry { after, reason } = verdict else {
-                    return finish(this.policy, result, *this.attempts);
+                    return finish(this.policy, result, sent);
                 };
                 let copy = this.copy.as_ref();
                 match this.plan.prepare(this.policy, copy, *this.attempts, after) {
@@ -105,7 +106,7 @@ where
                     }
                     Err(why) => {
                         this.policy.on_give_up(why);
-                        return finish(this.policy, result, *this.attempts);
+                        return finish(this.policy, result, sent);
                     }
                 }
             }

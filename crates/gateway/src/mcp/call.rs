@@ -8,6 +8,7 @@ use bartizan_classify::RequestClass;
 use bartizan_clock::{Clock, Instant};
 use bartizan_protocol::{Envelope, Kind, error::TIMED_OUT, method};
 use bartizan_rate_limit::Priority;
+use bartizan_transport::stream::IdleLimits;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, uri::PathAndQuery};
 use parking_lot::Mutex;
@@ -115,6 +116,9 @@ impl Witness {
         let mut seen = self.0.lock();
         if is_clients {
             seen.attempts += failure.attempts;
+        } else if seen.attempts > 0 {
+            // What is asked after the client's own message says nothing of that.
+            return;
         }
         seen.failure = Some(failure);
     }
@@ -345,7 +349,11 @@ impl Door {
         let house = self.shared.mcp();
         let silence = self.service.mcp().map(Upstream::stream_idle_timeout);
         let silence = silence.unwrap_or(Duration::MAX);
-        Exchange::new(response, house.max_message_bytes(), silence, house.clock())
+        let limits = IdleLimits {
+            silence,
+            in_all: self.service.timeout(),
+        };
+        Exchange::new(response, house.max_message_bytes(), limits, house.clock())
     }
 
     /// The response that ends an answer to one of the gateway's own requests, past all that

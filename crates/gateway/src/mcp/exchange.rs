@@ -23,7 +23,7 @@ pub(crate) struct Exchange {
     body: Option<Pin<Box<Idle<Stream>>>>,
     form: Form,
     limit: usize,
-    silence: Duration,
+    limits: IdleLimits,
     clock: Clock,
     last_event_id: Option<Bytes>,
     retry: Option<Duration>,
@@ -42,6 +42,8 @@ pub(crate) enum ExchangeError {
     Interrupted(#[from] StreamError),
     #[error("nothing came for {}", humantime::format_duration(*.limit))]
     Silent { limit: Duration },
+    #[error("not all came within {}", humantime::format_duration(*.limit))]
+    Slow { limit: Duration },
     #[error("the answer is larger than {limit} bytes")]
     TooLarge { limit: usize },
 }
@@ -51,6 +53,7 @@ impl From<IdleError<StreamError>> for ExchangeError {
         match error {
             IdleError::Inner(error) => Self::Interrupted(error),
             IdleError::Silent { limit } => Self::Silent { limit },
+            IdleError::Slow { limit } => Self::Slow { limit },
             // No other reason is known.
             _ => Self::Silent {
                 limit: Duration::ZERO,
@@ -77,14 +80,18 @@ impl Exchange {
     }
 
     /// Reads `response`; no message of it may have more than `limit` bytes, and nothing of it
-    /// may keep its reader waiting for longer than `silence`.
+    /// may keep its reader waiting for longer than `limits` say, of which a stream of events goes by
+    /// that on silence only.
     pub(crate) fn new(
         response: Response<Payload>,
         limit: usize,
-        silence: Duration,
+        mut limits: IdleLimits,
         clock: Clock,
     ) -> Self {
         let is_stream = is_event_stream(&response);
+        if is_stream {
+            limits = IdleLimits::silence(limits.silence);
+        }
         let payload = response.into_body();
         let form = if is_stream {
             let mut events = Decoder::new(limit);
@@ -93,13 +100,12 @@ impl Exchange {
         } else {
             Form::Whole(BytesMut::from(payload.bytes))
         };
-        let limits = IdleLimits::silence(silence);
         let body = payload.stream;
         Self {
             body: body.map(|stream| Box::pin(Idle::new(stream, limits, clock))),
             form,
             limit,
-            silence,
+            limits,
             clock,
             last_event_id: None,
             retry: None,
@@ -182,7 +188,7 @@ impl Exchange {
         Self {
             last_event_id: self.last_event_id.clone(),
             retry: self.retry,
-            ..Self::new(response, self.limit, self.silence, self.clock)
+            ..Self::new(response, self.limit, self.limits, self.clock)
         }
     }
 

@@ -93,11 +93,31 @@ impl Live {
             return Says::Nothing;
         }
         let says = lost::says(response, asks, &self.instance);
-        // Another instance may not know it where the one that began it does.
-        if says == Says::Lost && !lost::is_elsewhere(response, &self.instance) {
+        // Another instance may not know it where the one that began it does; and what refuses an answer
+        // may be about the question.
+        let is_over = says == Says::Lost && asks != Asks::Nothing;
+        if is_over && !lost::is_elsewhere(response, &self.instance) {
             self.set_over();
         }
         says
+    }
+
+    /// What came of a message that was sent once more, in this session: there is no third time.
+    ///
+    /// # Errors
+    ///
+    /// As [`lost::goes_on`].
+    pub(super) fn sent_again(
+        &self,
+        door: &Door,
+        asks: Asks,
+        response: Response<Payload>,
+    ) -> Result<Response<Payload>, Refusal> {
+        match self.says(&response, asks) {
+            Says::Lost => Ok(response),
+            Says::Perhaps if lost::goes_again(&response, asks) => Ok(response),
+            Says::Nothing | Says::Perhaps => lost::goes_on(door, asks, response),
+        }
     }
 
     /// Whether the upstream says of a ping that it does not know the session.

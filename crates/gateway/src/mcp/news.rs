@@ -16,7 +16,7 @@ use bartizan_protocol::{Envelope, Era, Kind, edit, error as code};
 use bartizan_transport::{
     bridge::Listen,
     sessions::SessionId,
-    stream::{EventStream, set_headers},
+    stream::{EventStream, IdleLimits, set_headers},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -148,7 +148,7 @@ pub(super) fn listening(door: &Door, response: Response<Payload>) -> Exchange {
     Exchange::new(
         response,
         house.max_message_bytes(),
-        LISTENING,
+        IdleLimits::silence(LISTENING),
         house.clock(),
     )
 }

@@ -451,13 +451,10 @@ async fn answer_with(
             }
             Some(_) => response,
             // What turns out to be too large can only be told as long as nothing was.
-            None => {
-                let whole = door.in_time(lost::whole(door, response)).await;
-                match whole.and_then(|whole| whole) {
-                    Ok(response) => response,
-                    Err(refusal) => return refusal.response(id),
-                }
-            }
+            None => match lost::whole(door, response).await {
+                Ok(response) => response,
+                Err(refusal) => return refusal.response(id),
+            },
         },
         _ => response,
     };

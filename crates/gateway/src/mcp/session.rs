@@ -282,7 +282,7 @@ impl Session {
             door.errand().run(self.farewell());
         }
         if !goes_again {
-            return Ok((response, None));
+            return Ok((lost::goes_on(door, asks, response)?, None));
         }
         // Once more, and no oftener, whatever comes of it.
         let live = other.live(door).await?;
@@ -291,6 +291,7 @@ impl Session {
         }
         let response = door.send(message(live.id(), live.instance())).await?;
         let response = lost::look(door, response).await?;
+        let response = live.sent_again(door, asks, response)?;
         Ok((response, Some((other, live))))
     }
 
@@ -329,7 +330,12 @@ impl Session {
             let introduction = self.introduction()?;
             let new = || Arc::new(UpstreamSession::stand_in(introduction));
             // Without room for it, another session will know less.
-            stand_ins.get_or_insert(self.id, &door.caller, new).ok()
+            let other = stand_ins.get_or_insert(self.id, &door.caller, new).ok();
+            // Looked at once it is there, which whoever ends the session removes.
+            if door.shared.mcp().has_ended(&self.id, &door.caller) {
+                stand_ins.remove(&self.id, &door.caller);
+            }
+            other
         });
         if let Some(other) = other {
             other.note(told);

@@ -230,6 +230,10 @@ impl UpstreamSession {
             let text = format!("{} did not begin a session", door.service.name());
             Err(Refusal::answer(error::INTERNAL, text))
         })?;
+        if self.has_ended() {
+            // Meanwhile: nothing is to be done after the end.
+            return Err(Refusal::session_not_found());
+        }
         if let Some(told) = told {
             tokio::select! {
                 _ = told => {}
@@ -263,7 +267,8 @@ impl UpstreamSession {
         }
         match live.says(&response, asks) {
             Says::Lost if asks != Asks::Nothing => {}
-            Says::Nothing | Says::Lost => return Ok((response, live)),
+            Says::Lost => return Ok((response, live)),
+            Says::Nothing => return Ok((lost::goes_on(door, asks, response)?, live)),
             // Boxed: few answers leave it open, and all would be as large.
             Says::Perhaps => {
                 let again = lost::goes_again(&response, asks);
@@ -278,7 +283,7 @@ impl UpstreamSession {
             return Ok((response, live));
         }
         let response = lost::look(door, door.send(message(&other)).await?).await?;
-        Ok((response, other))
+        Ok((other.sent_again(door, asks, response)?, other))
     }
 
     /// Whether a message goes once more whose answer left open whether the session is lost: if it is,

@@ -234,7 +234,7 @@ impl Service<Request<Outbound>> for Endpoint {
                 // What comes too late does nothing that nobody waits for.
                 Exchange::Late
             } else {
-                outbound.is_sent();
+                outbound.note_sent();
                 self.exchange(request)
             },
             outbound,

@@ -157,7 +157,7 @@ impl Outbound {
     }
 
     /// Notes that an instance is given it.
-    pub(crate) fn is_sent(&self) {
+    pub(crate) fn note_sent(&self) {
         if let Form::Message {
             sent: Some(sent), ..
         } = &self.parts().form

@@ -55,7 +55,7 @@ async fn a_retry_that_is_refused_inside_leaves_the_outcome_before_it() {
     let steps = [BROKEN, BUSY, REJECTED];
     for (keeps, outcome, attempts, gave_up) in [
         (true, BUSY, 2, &[GiveUp::Refused][..]),
-        (false, REJECTED, 3, &[]),
+        (false, REJECTED, 2, &[]),
     ] {
         let rules = Rules {
             keeps,

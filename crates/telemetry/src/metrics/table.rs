@@ -37,7 +37,7 @@ families! {
     CALLS = Counter "bartizan_service_calls_total" ["service, outcome"] "Calls to a service, by what became of them after all retries.";
     DURATION = Histogram "bartizan_service_call_duration_seconds" ["service"] "Time of a call from the gateway's receiving it, waits and retries included.";
     IN_FLIGHT = Gauge "bartizan_service_in_flight" ["service"] "Calls under way, waiting ones included.";
-    RETRIES = Counter "bartizan_retries_total" ["service"] "Attempts after the first.";
+    RETRIES = Counter "bartizan_retries_total" ["service"] "Attempts after the first, of calls whose callers stayed.";
     BUDGET_EXHAUSTED = Counter "bartizan_retry_budget_exhausted_total" ["service"] "Retries not made because retries were too large a share of the traffic.";
     QUEUED = Gauge "bartizan_rate_limit_waiting" ["service"] "Calls waiting for a token.";
     TOKENS = Gauge "bartizan_rate_limit_tokens" ["service"] "Tokens in the bucket; 1000000 where there is no limit.";
@@ -69,7 +69,7 @@ pub fn reference_markdown() -> String {
     }
     out.push_str(
         "\nOutcomes of `bartizan_service_calls_total`: `success`, `client_error` (4xx of the backend), \
-         `server_error` (5xx), `timed_out`, `unreachable` (no answer), and, refused by the gateway \
+         `server_error` (5xx, or compressed without being asked), `timed_out`, `unreachable` (no answer), and, refused by the gateway \
          without asking the backend, `rate_limited`, `circuit_open`, `no_endpoints`, `credential`. A call \
          whose caller went away counts as `cancelled`. What the gateway asks MCP servers by itself, such \
          as which revisions they speak, counts as calls do.\n\

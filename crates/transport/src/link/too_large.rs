@@ -14,7 +14,8 @@ pub(crate) fn too_large(beginning: &[u8], limit: usize) -> Option<Bytes> {
         Err(error) => (error.id().map(Box::<str>::from), error.has_method()),
     };
     let at = |name: &[u8]| beginning.windows(name.len()).position(|it| it == name);
-    let (result, params) = (at(b"\"result\""), at(b"\"params\""));
+    let result = at(b"\"result\"").or_else(|| at(b"\"error\""));
+    let params = at(b"\"params\"");
     let asks = has_method || params.is_some_and(|params| result.is_none_or(|it| params < it));
     if asks || id.is_none() && result.is_none() {
         return None;
@@ -50,6 +51,7 @@ mod tests {
         );
         assert_eq!(text(r#"{"id":1,"result":{"params":"x"#), Some(refused("1")));
         assert_eq!(text(r#"{"result":{"x"#), Some(refused("null")));
+        assert_eq!(text(r#"{"error":{"x"#), Some(refused("null")));
         assert_eq!(text(r#"{"jsonrpc":"2.0","id":1,"method":"x","pa"#), None);
         assert_eq!(text(r#"{"method":"notifications/x","params":{"#), None);
         assert_eq!(text(r#"{"jsonrpc":"2.0","params":{"result":1,"x"#), None);

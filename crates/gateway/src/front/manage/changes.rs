@@ -405,6 +405,7 @@ pub(super) async fn reload(
                 changed: reloaded.changed,
                 moved: reloaded.moved,
                 unchanged: reloaded.unchanged,
+                other_certificate: reloaded.other_certificate,
                 needs_restart: reloaded.needs_restart,
             };
             detail::json(StatusCode::OK, &answer)

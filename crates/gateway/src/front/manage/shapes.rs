@@ -342,6 +342,8 @@ pub(crate) struct Reloaded {
     pub(crate) moved: Vec<String>,
     /// Services that go on as they were.
     pub(crate) unchanged: Vec<String>,
+    /// Whether another certificate is shown from here on.
+    pub(crate) other_certificate: bool,
     /// What has changed and does not count before a restart.
     pub(crate) needs_restart: Vec<&'static str>,
 }

@@ -60,7 +60,7 @@ fn leads_there(shared: &Shared, tool: &Tool) -> bool {
     });
     if !leads_there {
         let (name, namespace) = (&*tool.name, &*tool.namespace);
-        tracing::warn!(
+        tracing::debug!(
             name,
             namespace,
             "calls of this name go to another service; left out at /tools"

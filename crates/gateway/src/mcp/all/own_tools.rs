@@ -68,7 +68,7 @@ pub(crate) async fn own_tools(
         }
         Some(Arc::clone(&known.items))
     };
-    // Without room, or if somebody else was faster, it is asked for in vain at worst.
+    // Without room it is asked for in vain at worst.
     let own = shelf.own(door).unwrap_or_default();
     if let Some(list) = fresh(&own) {
         return Ok(list);
@@ -95,21 +95,23 @@ pub(crate) async fn own_tools(
         let asks = tokio::spawn(async move {
             let _turn = turn;
             let items = pages::all(&asker, None, TOOLS_LIST).await;
-            let items: Arc<[Bytes]> = items
-                .inspect_err(|_| {
-                    own.failures.fetch_add(1, Ordering::Relaxed);
-                    // Somebody else may have asked in vain first what comes before a list.
-                    if let (None, Some(picked)) = (witness.instance(), asker.instance()) {
-                        witness.note(picked);
-                    }
-                })?
-                .into();
+            let items = items.inspect_err(|_| {
+                own.failures.fetch_add(1, Ordering::Relaxed);
+                // Somebody else may have asked in vain first what comes before a list.
+                if let (None, Some(picked)) = (witness.instance(), asker.instance()) {
+                    witness.note(picked);
+                }
+            })?;
+            // Copies, or whole pages would be kept with them.
+            let items = items.iter().map(|item| Bytes::copy_from_slice(item));
+            let items: Arc<[Bytes]> = items.collect();
+            let size = |item: &Bytes| size_of::<Bytes>() + item.len();
             own.known.store(Some(Arc::new(Known {
                 items: Arc::clone(&items),
                 instance: witness.instance(),
                 asked,
                 generation: counted,
-                _held: shelf.hold(items.iter().map(Bytes::len).sum()),
+                _held: shelf.hold(items.iter().map(size).sum()),
             })));
             shelf.make_room();
             Ok(items)

@@ -94,7 +94,7 @@ struct UnderWay {
     errand: Errand,
     /// The request's id at the upstream, where several clients share a session.
     id: String,
-    /// Where it was sent last; nowhere before it was sent, and once it is over.
+    /// Where it goes, or went last; nowhere once it is over.
     live: Mutex<Option<Arc<Live>>>,
     /// Whether it got there: one that waits for its turn is nobody's to cancel.
     is_sent: Arc<AtomicBool>,

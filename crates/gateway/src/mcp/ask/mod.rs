@@ -203,7 +203,7 @@ pub(super) fn broken_off(door: &Door, error: Option<ExchangeError>) -> Refusal {
         Some(error @ ExchangeError::TooLarge { .. }) => {
             Refusal::answer(code::TOO_LARGE, format!("{service}: {error}"))
         }
-        Some(error @ ExchangeError::Silent { .. }) => {
+        Some(error @ (ExchangeError::Silent { .. } | ExchangeError::Slow { .. })) => {
             Refusal::answer(code::TIMED_OUT, format!("{service}: {error}"))
         }
         Some(error @ ExchangeError::Interrupted(_)) => {
