@@ -294,7 +294,7 @@ async fn an_instance_that_is_spoken_to_otherwise_changes_nothing_for_others() {
         "clientInfo": { "name": "t", "version": "1" } } });
     let is_limited = async || {
         let answer = gateway.post_to("/mcp/it", initialize.to_string()).await;
-        String::from_utf8_lossy(&answer.body).contains("Rate limit")
+        String::from_utf8_lossy(&answer.body).contains("rate limited")
     };
     let mut tries = 0;
     while !is_limited().await {
