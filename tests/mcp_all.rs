@@ -162,7 +162,7 @@ async fn tools_go_by_the_names_of_their_services_and_calls_find_them() {
 #[tokio::test]
 async fn lesson_08_a_service_that_is_down_costs_its_own_tools_and_is_named() {
     let one = server(&["add"]).await;
-    let nobody = format!("http://{}", Upstream::nobody().await);
+    let nobody = format!("http://{}", Upstream::nobody());
     let gateway = gateway(&[("one", &one.url()), ("gone", &nobody)])
         .start()
         .await;

@@ -137,7 +137,7 @@ async fn a_refusal_with_a_date_is_repeated_for_every_class() {
 
 #[tokio::test]
 async fn a_call_that_never_left_is_repeated_for_every_class() {
-    let nobody = Upstream::nobody().await;
+    let nobody = Upstream::nobody();
     let gateway = Variables::user_service(&format!("http://{nobody}"))
         .set("MCP_RETRY_INITIAL_DELAY", 150)
         .set("MCP_RETRY_STRATEGY", "linear")
@@ -723,7 +723,7 @@ async fn several_endpoints_share_the_calls() {
 
 #[tokio::test]
 async fn a_dead_endpoint_costs_a_retry_and_then_nothing() {
-    let (alive, dead) = (backend().await, Upstream::nobody().await);
+    let (alive, dead) = (backend().await, Upstream::nobody());
     let gateway = Variables::user_service(&format!("{}, http://{dead}", alive.url()))
         .set("MCP_RETRY_INITIAL_DELAY", 1)
         .user("RATE_LIMIT_BURST", 100)

@@ -632,7 +632,7 @@ async fn fault_12_what_cannot_be_reached_gets_no_calls_until_it_is_back() {
 
 #[tokio::test]
 async fn fault_12_a_connection_that_fails_is_503() {
-    let nobody = Upstream::nobody().await;
+    let nobody = Upstream::nobody();
     let place = Place::new(&documented(nobody.port(), ""));
     let gateway = place
         .variables()

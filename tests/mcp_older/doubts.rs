@@ -93,6 +93,35 @@ async fn a_tool_whose_own_answer_is_a_404_runs_once() {
     }
 }
 
+/// Its client would take a 404 for the end of its own session, and say again in another what was done.
+#[tokio::test]
+async fn the_answer_of_a_tool_that_ran_while_its_session_was_lost_is_one() {
+    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+        let server = Server::start("a").await;
+        let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+        let client = Client::begin_at(&gateway, path, "2025-06-18").await;
+        client.ask("ping", json!({})).await;
+        server.upstream.handle(|request| match &*rpc(request) {
+            "tools/call" => refusal(
+                request,
+                404,
+                -32000,
+                "order placed, but no coupon was found",
+            ),
+            "ping" => Reply::status(404),
+            _ => answer_of_a(request),
+        });
+        for times in 1..=2 {
+            let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+                "params": { "name": name, "arguments": {} } });
+            let answer = client.send(call).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path} {times}");
+            assert_eq!(answer.json()["error"]["code"], -32000, "{path} {times}");
+            assert_eq!(server.heard("tools/call").len(), times, "{path}");
+        }
+    }
+}
+
 /// As the SDKs of TypeScript, Python (older and newer), C#, Java and Go have it.
 #[tokio::test]
 async fn a_call_in_a_session_that_is_lost_in_the_words_of_an_sdk_is_sent_again() {

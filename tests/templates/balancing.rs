@@ -13,7 +13,7 @@ use crate::server::{
 };
 
 async fn nobody() -> String {
-    format!("http://{}", Upstream::nobody().await)
+    format!("http://{}", Upstream::nobody())
 }
 
 /// The instances that so many calls went to, one after the other.

@@ -142,7 +142,7 @@ async fn no_instance_is_unavailable_for_now() {
 
 #[tokio::test]
 async fn an_instance_that_cannot_be_had_is_a_bad_gateway() {
-    let nobody = format!("http://{}", Upstream::nobody().await);
+    let nobody = format!("http://{}", Upstream::nobody());
     for path in ["tools/call", "tools/list", "resources/list"] {
         // Each with a circuit of its own.
         let gateway = Registry::of(&[("one", &nobody)]).start().await;
@@ -360,7 +360,7 @@ async fn d6_an_instance_that_wants_a_credential_is_healthy_and_says_so() {
 #[tokio::test]
 async fn d8_a_bad_template_costs_the_others_nothing() {
     let server = plain("good").await;
-    let nobody = format!("http://{}", Upstream::nobody().await);
+    let nobody = format!("http://{}", Upstream::nobody());
     let registry = Registry::new(&json!({
         "bad": { "instances": [crate::server::instance("b", &nobody)] },
         "t": { "instances": [crate::server::instance("g", &server.url())] }

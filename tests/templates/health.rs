@@ -14,7 +14,7 @@ use crate::server::{Registry, call, count, modern, plain};
 #[tokio::test]
 async fn counts_are_those_after_the_probes() {
     let (one, other) = (plain("one").await, plain("other").await);
-    let dead = format!("http://{}", Upstream::nobody().await);
+    let dead = format!("http://{}", Upstream::nobody());
     let instances = [
         ("fs-1", &*one.url()),
         ("fs-2", &*other.url()),

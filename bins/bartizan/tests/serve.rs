@@ -352,7 +352,7 @@ async fn pipe(path: &Path) {
 #[tokio::test]
 async fn it_serves_on_when_nobody_reads_its_log() {
     let backend = backend().await;
-    let address = Upstream::nobody().await;
+    let address = Upstream::nobody();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let (mut child, _directory) = before(&backend)
@@ -532,7 +532,7 @@ async fn confidants(format: &str, backend: &Upstream, issuer: &TokenIssuer) -> R
         .set("MCP_SERVICE_TLS_KEYED_API_KEY_IN", "query")
         .set(
             "MCP_SERVICE_DOWN_ENDPOINT",
-            format!("http://{}", Upstream::nobody().await),
+            format!("http://{}", Upstream::nobody()),
         )
         .set("MCP_SERVICE_DOWN_AUTH_TYPE", "bearer")
         .set("MCP_SERVICE_DOWN_TOKEN", "s3cr3t-down");

@@ -208,7 +208,7 @@ async fn every_way_in_which_an_issuer_fails_is_told_apart() {
         let error = error.unwrap_err();
         assert!(check(error.kind()), "{reply:?} gave {error:?}");
     }
-    let nobody = format!("http://{}/token", Upstream::nobody().await);
+    let nobody = format!("http://{}/token", Upstream::nobody());
     let config = OAuth2Config::builder(nobody.parse().unwrap(), refresh());
     let error = cache(config).token().await.unwrap_err();
     assert!(matches!(error.kind(), TokenErrorKind::Transport(_)));

@@ -48,7 +48,7 @@ async fn read_head(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn refused() {
-    let nobody = Upstream::nobody().await;
+    let nobody = Upstream::nobody();
     let error = client().send(get(format!("http://{nobody}/"))).await;
     let error = error.unwrap_err();
     assert_eq!(error.fault(), FaultKind::NotSent);

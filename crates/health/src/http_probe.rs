@@ -161,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_answer_is_unreachable_and_says_why() {
-        let nobody = Upstream::nobody().await;
+        let nobody = Upstream::nobody();
         let result = http_probe()
             .probe(&target(&format!("http://{nobody}")))
             .await;

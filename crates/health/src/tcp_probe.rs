@@ -42,7 +42,7 @@ mod tests {
     async fn who_accepts_is_alive() {
         let upstream = Upstream::start().await;
         assert_eq!(probe(&upstream.url()).await, ProbeResult::Alive);
-        let nobody = Upstream::nobody().await;
+        let nobody = Upstream::nobody();
         assert!(!probe(&format!("http://{nobody}")).await.is_alive());
     }
 

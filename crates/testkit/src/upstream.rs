@@ -1,5 +1,5 @@
 use std::{
-    collections::VecDeque, convert::Infallible, fmt, net::SocketAddr, sync::Arc, time::Duration,
+    collections::VecDeque, convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Duration,
 };
 
 use bytes::Bytes;
@@ -166,6 +166,9 @@ pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
+    /// Has the port as well, where the system allows it, for when the listener is gone: a connection
+    /// of anybody's that came to have it would keep the next server from it for a minute.
+    place: Option<TcpSocket>,
 }
 
 impl Upstream {
@@ -196,12 +199,10 @@ impl Upstream {
         address: SocketAddr,
         handler: impl Fn(&Recorded) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address)
-            .await
-            .expect("a free loopback port");
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let socket = bound(address).expect("a free loopback port");
+        let address = socket.local_addr().expect("a bound socket has an address");
+        let place = bound(address).ok();
+        let listener = socket.listen(1024).expect("a port that nobody listens at");
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             asides: Mutex::default(),
@@ -215,6 +216,7 @@ impl Upstream {
             address,
             shared,
             stop,
+            place,
         }
     }
 
@@ -238,13 +240,13 @@ impl Upstream {
     /// # Panics
     ///
     /// When no loopback port can be bound.
-    pub async fn nobody() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free loopback port");
-        listener
-            .local_addr()
-            .expect("a bound listener has an address")
+    #[must_use]
+    pub fn nobody() -> SocketAddr {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = bound(any).expect("a free loopback port");
+        let address = socket.local_addr().expect("a bound socket has an address");
+        Box::leak(Box::new(socket));
+        address
     }
 
     /// Where it listens.
@@ -302,9 +304,10 @@ impl Upstream {
     }
 
     /// Closes the listener and every connection, in the middle of whatever they do.
-    pub async fn kill(self) -> SocketAddr {
+    pub async fn kill(mut self) -> SocketAddr {
         let _ = self.stop.send(true);
         self.stop.closed().await;
+        Box::leak(Box::new(self.place.take()));
         self.address
     }
 }
@@ -322,6 +325,14 @@ impl fmt::Debug for Upstream {
             .field("hits", &self.hits())
             .finish_non_exhaustive()
     }
+}
+
+/// A socket with this address, which others may have that do not listen.
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {

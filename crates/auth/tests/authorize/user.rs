@@ -126,7 +126,7 @@ async fn a_connection_that_says_nothing_delays_nobody() {
 #[tokio::test]
 async fn the_callback_may_have_a_port_of_its_own() {
     let (_server, resource, browser) = cast().await;
-    let port = bartizan_testkit::Upstream::nobody().await.port();
+    let port = bartizan_testkit::Upstream::nobody().port();
     let callback = LoopbackCallback::on_port(port);
     let builder = Authorize::authorization_code(resource.url(), callback, browser.clone());
     assert_eq!(Caller::new(builder).call(&resource).await, 200);

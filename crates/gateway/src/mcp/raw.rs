@@ -86,6 +86,10 @@ pub(super) async fn modern(
             if response.status().is_client_error() {
                 let response = lost::look(&own_door, response).await?;
                 probe::doubt_newer(&own_door, &response);
+                // There is no session whose loss a client could see in a status.
+                if own_id.is_some() {
+                    lost::check(&own_door, &response)?;
+                }
                 return Ok(response);
             }
             Ok(response)

@@ -77,7 +77,7 @@ async fn what_is_no_server_of_mcp_is_dead_as_one() {
     upstream.handle(|_| Reply::status(503));
     let found = probe(MCP, &upstream.url(), None).await;
     assert_eq!(found, ProbeResult::dead("answered 503"));
-    let nobody = format!("http://{}", Upstream::nobody().await);
+    let nobody = format!("http://{}", Upstream::nobody());
     let found = probe(MCP, &nobody, None).await;
     assert!(matches!(found, ProbeResult::Unreachable(_)), "{found:?}");
 }
@@ -99,7 +99,7 @@ async fn what_speaks_something_else_is_connected_to() {
     let upstream = Upstream::start().await;
     let uri = upstream.url().replace("http:", "tcp:");
     assert_eq!(probe(MCP, &uri, None).await, ProbeResult::Alive);
-    let nobody = format!("tcp://{}", Upstream::nobody().await);
+    let nobody = format!("tcp://{}", Upstream::nobody());
     assert!(!probe(MCP, &nobody, None).await.is_alive());
 }
 
