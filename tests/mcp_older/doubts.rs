@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::peers::{Client, Server, answer, answer_of_a, gateway, json_of, rpc};
 
+/// Where a client may be, and what the tool is called there.
+const DOORS: [(&str, &str); 2] = [("/mcp", "a__look"), ("/mcp/a", "look")];
+
 fn refusal(request: &Recorded, status: u16, code: i64, message: &str) -> Reply {
     let error = json!({ "code": code, "message": message });
     let body = json!({ "jsonrpc": "2.0", "id": json_of(request)["id"], "error": error });
@@ -17,7 +20,7 @@ fn refusal(request: &Recorded, status: u16, code: i64, message: &str) -> Reply {
 /// It ran, and the session that it speaks of is one of its own.
 #[tokio::test]
 async fn a_tool_that_fails_for_a_session_of_its_own_runs_once() {
-    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+    for (path, name) in DOORS {
         let server = Server::start("a").await;
         server.upstream.handle(|request| match &*rpc(request) {
             "tools/call" => refusal(request, 200, -32001, "browser session closed"),
@@ -70,7 +73,7 @@ async fn a_tool_whose_own_answer_is_a_404_runs_once() {
             Reply::json(body.to_string()).with_status(404)
         },
     ];
-    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+    for (path, name) in DOORS {
         for (at, failed) in refusals.into_iter().enumerate() {
             let server = Server::start("a").await;
             server.upstream.handle(move |request| match &*rpc(request) {
@@ -96,7 +99,7 @@ async fn a_tool_whose_own_answer_is_a_404_runs_once() {
 /// Its client would take a 404 for the end of its own session, and say again in another what was done.
 #[tokio::test]
 async fn the_answer_of_a_tool_that_ran_while_its_session_was_lost_is_one() {
-    for (path, name) in [("/mcp", "a__look"), ("/mcp/a", "look")] {
+    for (path, name) in DOORS {
         let server = Server::start("a").await;
         let gateway = gateway(&[("a", server.upstream.url())]).start().await;
         let client = Client::begin_at(&gateway, path, "2025-06-18").await;
@@ -138,8 +141,7 @@ async fn a_call_in_a_session_that_is_lost_in_the_words_of_an_sdk_is_sent_again()
         r#"{"jsonRpcError":{"code":-32603,"message":"Session not found: 1"}}"#.to_owned(),
         "session not found\n".to_owned(),
     ];
-    let paths = [("/mcp", "a__look"), ("/mcp/a", "look")];
-    for (path, name) in paths {
+    for (path, name) in DOORS {
         for body in bodies.clone() {
             let server = Server::start("a").await;
             let gateway = gateway(&[("a", server.upstream.url())]).start().await;
@@ -171,12 +173,12 @@ async fn a_call_in_a_session_that_is_lost_in_the_words_of_an_sdk_is_sent_again()
 /// one: a tool may have run.
 #[tokio::test]
 async fn a_call_after_a_loss_that_looks_like_a_failure_finds_another_session() {
-    let paths = [("/mcp", "a__look"), ("/mcp/a", "look")];
     let ways = [
         ("Session not found", true),
         ("checkout session closed", false),
     ];
-    for ((path, name), (words, is_plain)) in paths.iter().flat_map(|it| ways.map(|way| (*it, way)))
+    for ((path, name), (words, is_plain)) in
+        DOORS.into_iter().flat_map(|it| ways.map(|way| (it, way)))
     {
         let server = Server::start("a").await;
         let gateway = gateway(&[("a", server.upstream.url())]).start().await;
