@@ -91,43 +91,6 @@ where
     Done,
 }
 
-impl<Inner, S, B> ResponseFuture<Inner, S, B>
-where
-    Inner: Service<Request<B>>,
-{
-    /// A call that is under way; a 401 concerns us if the service was `shown` a token.
-    pub(crate) fn calling(future: Inner::Future, shown: Option<Shown<Inner, S, B>>) -> Self {
-        Self {
-            state: State::Calling { future, shown },
-        }
-    }
-
-    /// A call to be made when there is a token.
-    pub(crate) fn waiting(
-        cache: TokenCache<S>,
-        first: Again<Inner, B>,
-        copy: Option<Request<B>>,
-    ) -> Self
-    where
-        S: TokenClient,
-    {
-        Self {
-            state: State::Waiting(Box::new(Waiting {
-                token: fetch(&cache),
-                cache,
-                first,
-                copy,
-            })),
-        }
-    }
-
-    pub(crate) fn failed(error: Error<Inner::Error>) -> Self {
-        Self {
-            state: State::Failed(error),
-        }
-    }
-}
-
 impl<Inner, S, B, ResBody> Future for ResponseFuture<Inner, S, B>
 where
     Inner: Service<Request<B>, Response = Response<ResBody>> + Clone,
@@ -255,6 +218,25 @@ impl<Inner, S, B> Waiting<Inner, S, B>
 where
     Inner: Service<Request<B>> + Clone,
 {
+    /// A call to be made when there is a token. Made out of line, and so handed over in a box: a
+    /// future that comes back from there is written twice, by every call.
+    #[cold]
+    pub(crate) fn boxed(
+        cache: TokenCache<S>,
+        first: Again<Inner, B>,
+        copy: Option<Request<B>>,
+    ) -> Box<Self>
+    where
+        S: TokenClient,
+    {
+        Box::new(Self {
+            token: fetch(&cache),
+            cache,
+            first,
+            copy,
+        })
+    }
+
     fn call(mut self, token: &Token) -> State<Inner, S, B> {
         self.first.show(token);
         self.call_shown(token.generation())

@@ -8,8 +8,8 @@ use http::{Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
 use crate::{
-    ByMethod, Credential, Error, NoClient, RepeatPolicy, ResponseFuture, TokenCache, TokenClient,
-    future::{Again, Shown, State},
+    ByMethod, Credential, Error, NoClient, RepeatPolicy, ResponseFuture, TokenClient,
+    future::{Again, Shown, State, Waiting},
     layer::Settings,
 };
 
@@ -36,33 +36,6 @@ impl<Inner, S, P> Auth<Inner, S, P> {
     /// The service inside.
     pub fn inner(&self) -> &Inner {
         &self.inner
-    }
-
-    /// Sends `request` when there is a token, by the service that has been made ready; at once if
-    /// only the service can say how to get one.
-    #[cold]
-    fn wait<B>(
-        &mut self,
-        cache: TokenCache<S>,
-        mut request: Request<B>,
-        copy: Option<Request<B>>,
-    ) -> ResponseFuture<Inner, S, B>
-    where
-        Inner: Service<Request<B>> + Clone,
-        S: TokenClient,
-    {
-        if cache.shared().is_unchallenged() {
-            request.headers_mut().remove(AUTHORIZATION);
-            let shown = Shown {
-                cache,
-                generation: 0,
-                again: Again::by(&self.inner, copy),
-            };
-            return ResponseFuture::calling(self.inner.call(request), Some(shown));
-        }
-        let unready = self.inner.clone();
-        let service = mem::replace(&mut self.inner, unready);
-        ResponseFuture::waiting(cache, Again { service, request }, copy)
     }
 }
 
@@ -94,16 +67,29 @@ where
             Credential::None => None,
             Credential::Bearer(it) | Credential::ApiKey(it) | Credential::Basic(it) => {
                 if let Err(error) = it.apply(&mut request) {
-                    return ResponseFuture::failed(error.into());
+                    return ResponseFuture {
+                        state: State::Failed(error.into()),
+                    };
                 }
                 None
             }
             Credential::OAuth2(cache) => {
                 let generation = cache.show(request.headers_mut());
                 let copy = self.policy.copy(&request);
-                let Some(generation) = generation else {
-                    let cache = cache.clone();
-                    return self.wait(cache, request, copy);
+                let generation = match generation {
+                    Some(generation) => generation,
+                    None if cache.shared().is_unchallenged() => {
+                        request.headers_mut().remove(AUTHORIZATION);
+                        0
+                    }
+                    None => {
+                        let unready = self.inner.clone();
+                        let service = mem::replace(&mut self.inner, unready);
+                        let first = Again { service, request };
+                        return ResponseFuture {
+                            state: State::Waiting(Waiting::boxed(cache.clone(), first, copy)),
+                        };
+                    }
                 };
                 Some(Shown {
                     cache: cache.clone(),

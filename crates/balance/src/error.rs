@@ -6,22 +6,32 @@ use thiserror::Error;
 /// No endpoint can take the request: there are none, or none may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no endpoint is available")]
-#[non_exhaustive]
 pub struct NoEndpoints {
-    /// When the first ejected endpoint returns, if that is what is missing.
-    pub retry_after: Option<Duration>,
+    /// In nanoseconds. Beside a `Duration`, whose fraction of a second is half a word, responses
+    /// are copied in pieces that the next layer cannot load at once.
+    wait: Option<u64>,
 }
 
 impl NoEndpoints {
-    pub(crate) fn new(retry_after: Option<Duration>) -> Self {
-        Self { retry_after }
+    /// Nobody returns by waiting.
+    pub(crate) const FOR_GOOD: Self = Self { wait: None };
+
+    /// The first to return does so after so many nanoseconds.
+    pub(crate) const fn for_nanos(wait: u64) -> Self {
+        Self { wait: Some(wait) }
+    }
+
+    /// When the first ejected endpoint returns, if that is what is missing.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.wait.map(Duration::from_nanos)
     }
 }
 
 impl Fault for NoEndpoints {
     fn fault(&self) -> FaultKind {
         FaultKind::Rejected {
-            retry_after: self.retry_after,
+            retry_after: self.retry_after(),
         }
     }
 }

@@ -100,7 +100,7 @@ impl<T> Fleet<T> {
     ) -> Result<P, NoEndpoints> {
         let set = self.set.load();
         if set.entries.is_empty() {
-            return Err(NoEndpoints::new(None));
+            return Err(NoEndpoints::FOR_GOOD);
         }
         let admit = Admit {
             usable_only: self.standing.unusable.load(Ordering::Relaxed) != 0
@@ -166,8 +166,10 @@ impl<T> Fleet<T> {
         };
         again().or_else(anyone).ok_or_else(|| {
             let next = self.standing.next_return.load(Ordering::Relaxed);
-            let wait = Instant::from_nanos(next) - self.clock.now();
-            NoEndpoints::new((next != u64::MAX).then_some(wait))
+            if next == u64::MAX {
+                return NoEndpoints::FOR_GOOD;
+            }
+            NoEndpoints::for_nanos(next.saturating_sub(self.clock.now().as_nanos()))
         })
     }
 

@@ -48,6 +48,17 @@ impl<T, Req, E> Unready<T, Req, E>
 where
     T: Service<Req, Error = E>,
 {
+    #[cold]
+    fn boxed(service: T, request: Req, readiness: Poll<Result<(), E>>) -> Box<Self> {
+        Box::new(match readiness {
+            Poll::Ready(Err(error)) => Self::Failed(Some(error)),
+            _ => Self::Waiting {
+                service,
+                request: Some(request),
+            },
+        })
+    }
+
     fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<T::Future, E>> {
         match self {
             Self::Waiting { service, request } => {
@@ -76,7 +87,7 @@ impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
             Poll::Ready(Ok(())) => State::Calling {
                 response: service.call(request),
             },
-            unready => Self::unready(service, request, unready),
+            unready => State::Unready(Unready::boxed(service, request, unready)),
         };
         Self {
             state,
@@ -86,21 +97,7 @@ impl<T: Service<Req> + Clone, Req, C, K> ResponseFuture<T, Req, C, K> {
         }
     }
 
-    #[cold]
-    fn unready(
-        service: T,
-        request: Req,
-        readiness: Poll<Result<(), T::Error>>,
-    ) -> State<T, Req, T::Future, T::Error> {
-        State::Unready(Box::new(match readiness {
-            Poll::Ready(Err(error)) => Unready::Failed(Some(error)),
-            _ => Unready::Waiting {
-                service,
-                request: Some(request),
-            },
-        }))
-    }
-
+    #[inline(always)]
     pub(crate) fn rejected(error: NoEndpoints, classify: C, track: K) -> Self {
         Self {
             state: State::Rejected(error),

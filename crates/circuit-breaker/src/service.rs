@@ -7,7 +7,7 @@ use std::{
 use bartizan_classify::Classify;
 use tower_service::Service;
 
-use crate::{CircuitBreaker, CircuitOpen, Error, ResponseFuture, future::Entry};
+use crate::{CircuitBreaker, CircuitOpen, Error, Permit, ResponseFuture, future::Entry};
 
 /// A service whose calls are admitted by a [`CircuitBreaker`].
 ///
@@ -89,46 +89,39 @@ where
     // through memory is copied at every layer.
     #[inline(always)]
     fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(admission) = self.breaker.admit_if_plain()
-            && mem::take(&mut self.inner_is_ready)
-        {
-            return ResponseFuture {
-                future: Some(self.inner.call(request)),
-                entry: Entry::Admitted(self.breaker.plain_permit(admission)),
-                classifier: self.classifier.clone(),
-            };
+        let entry = match self.breaker.admit_if_plain() {
+            Some(admission) if mem::take(&mut self.inner_is_ready) => {
+                Entry::Admitted(self.breaker.plain_permit(admission))
+            }
+            _ => match self.admit_by_state() {
+                Ok(permit) => Entry::Admitted(permit),
+                Err(open) => Entry::Rejected(open),
+            },
+        };
+        let classifier = self.classifier.clone();
+        let future = match &entry {
+            Entry::Admitted(_) => Some(self.inner.call(request)),
+            Entry::Rejected(_) | Entry::Settled => None,
+        };
+        ResponseFuture {
+            future,
+            entry,
+            classifier,
         }
-        self.call_by_state(request)
     }
 }
 
 impl<S, C> CircuitBreakerService<S, C> {
-    /// A call that is not simply admitted by a closed circuit. Apart from the others, as a permit
-    /// that may be of either kind is copied to where it stays.
+    /// Admits a call that is not simply admitted by a closed circuit.
     #[cold]
-    fn call_by_state<Request>(&mut self, request: Request) -> ResponseFuture<S::Future, C>
-    where
-        S: Service<Request>,
-        C: Clone,
-    {
-        let open = match self.breaker.try_acquire() {
-            Ok(permit) if mem::take(&mut self.inner_is_ready) => {
-                return ResponseFuture {
-                    future: Some(self.inner.call(request)),
-                    entry: Entry::Admitted(permit),
-                    classifier: self.classifier.clone(),
-                };
-            }
-            // The permit goes back at once.
-            Ok(_) => CircuitOpen {
-                retry_after: Duration::ZERO,
-            },
-            Err(open) => open,
-        };
-        ResponseFuture {
-            future: None,
-            entry: Entry::Rejected(open),
-            classifier: self.classifier.clone(),
+    fn admit_by_state(&mut self) -> Result<Permit, CircuitOpen> {
+        let permit = self.breaker.try_acquire()?;
+        if mem::take(&mut self.inner_is_ready) {
+            return Ok(permit);
         }
+        // The permit goes back at once.
+        Err(CircuitOpen {
+            retry_after: Duration::ZERO,
+        })
     }
 }

@@ -171,7 +171,7 @@ impl Error {
             },
             Cause::NoEndpoints(none) => Self::NoInstances {
                 service,
-                retry_after: none.retry_after,
+                retry_after: none.retry_after(),
             },
             Cause::Token(error) => Self::Credential {
                 service,

@@ -49,24 +49,14 @@ pub(crate) struct WaitingCall<S, Req> {
     request: Option<Req>,
 }
 
-impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
-    pub(crate) fn waiting(acquire: Acquire, service: S, request: Req) -> Self {
-        let call = Box::new(WaitingCall {
+impl<S, Req> WaitingCall<S, Req> {
+    #[cold]
+    pub(crate) fn boxed(acquire: Acquire, service: S, request: Req) -> Box<Self> {
+        Box::new(Self {
             acquire,
             service,
             request: Some(request),
-        });
-        Self {
-            response: None,
-            state: State::Waiting { call },
-        }
-    }
-
-    pub(crate) fn refused(limited: RateLimited) -> Self {
-        Self {
-            response: None,
-            state: State::Refused { limited },
-        }
+        })
     }
 }
 

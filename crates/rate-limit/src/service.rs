@@ -72,11 +72,18 @@ where
                     state: future::State::Calling,
                 }
             }
-            State::Decided(Err(limited)) => ResponseFuture::refused(limited),
+            State::Decided(Err(limited)) => ResponseFuture {
+                response: None,
+                state: future::State::Refused { limited },
+            },
             State::Queued(_) | State::Done => {
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(acquire, ready, request)
+                let call = future::WaitingCall::boxed(acquire, ready, request);
+                ResponseFuture {
+                    response: None,
+                    state: future::State::Waiting { call },
+                }
             }
         }
     }

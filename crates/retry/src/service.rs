@@ -38,23 +38,6 @@ impl<P, S> Retry<P, S> {
 }
 
 impl<P: Clone, S> Retry<P, S> {
-    /// A call that is not repeated, whatever becomes of it.
-    #[cold]
-    fn once<Req>(&mut self, request: Req) -> ResponseFuture<P, S, Req>
-    where
-        S: Service<Req>,
-    {
-        ResponseFuture {
-            attempt: Some(self.inner.call(request)),
-            copy: None,
-            spare: Spare::None,
-            plan: self.plan(None),
-            policy: self.policy.clone(),
-            attempts: 1,
-            waiting: None,
-        }
-    }
-
     #[inline(always)]
     fn plan(&self, class: Option<RequestClass>) -> Plan {
         Plan {
@@ -86,19 +69,22 @@ where
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
-        if self.config.max_attempts() == 1 {
-            return self.once(request);
-        }
+        let repeats = self.config.max_attempts() > 1;
         ResponseFuture {
-            copy: self.policy.replay(&request),
-            plan: self.plan(Some(self.policy.class(&request))),
-            // A later attempt's service has a readiness of its own; this is the instance that
-            // was made ready.
-            attempt: Some(self.inner.call(request)),
-            spare: self.prototype.spare(&self.inner),
+            copy: match repeats {
+                true => self.policy.replay(&request),
+                false => None,
+            },
+            plan: self.plan(repeats.then(|| self.policy.class(&request))),
+            spare: match repeats {
+                true => self.prototype.spare(&self.inner),
+                false => Spare::None,
+            },
             policy: self.policy.clone(),
             attempts: 1,
             waiting: None,
+            // By the instance that was made ready; a later attempt's has a readiness of its own.
+            attempt: Some(self.inner.call(request)),
         }
     }
 }

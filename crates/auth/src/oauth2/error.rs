@@ -9,40 +9,53 @@ use crate::AuthorizeError;
 ///
 /// All who waited for the same token get the same error, and so does whoever asks while it is
 /// remembered. It never quotes a response or a secret.
-#[derive(Clone, Debug)]
-pub struct TokenError {
+#[derive(Clone)]
+pub struct TokenError(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     kind: TokenErrorKind,
     retry_after: Option<Duration>,
 }
 
 impl TokenError {
     pub(crate) fn new(kind: TokenErrorKind, retry_after: Option<Duration>) -> Self {
-        Self { kind, retry_after }
+        Self(Arc::new(Inner { kind, retry_after }))
     }
 
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> &TokenErrorKind {
-        &self.kind
+        &self.0.kind
     }
 
     /// When the issuer will be asked again at the earliest; `None` when it will not be
     /// ([`TokenErrorKind::is_terminal`]).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
+    }
+}
+
+impl fmt::Debug for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, retry_after } = &*self.0;
+        f.debug_struct("TokenError")
+            .field("kind", kind)
+            .field("retry_after", retry_after)
+            .finish()
     }
 }
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        self.0.kind.fmt(f)
     }
 }
 
 impl Error for TokenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.kind.source()
+        self.0.kind.source()
     }
 }
 

@@ -144,7 +144,7 @@ impl Fault for Failure {
             Cause::CircuitOpen(open) => rejected(Some(open.retry_after)),
             Cause::Token(error) => rejected(error.retry_after()),
             Cause::Internal | Cause::Encoded { .. } => FaultKind::Caller,
-            Cause::NoEndpoints(none) => rejected(none.retry_after),
+            Cause::NoEndpoints(none) => rejected(none.retry_after()),
             Cause::Exchange { error, .. } => error.fault(),
             Cause::Host { error, .. } => host_fault(error),
         }

@@ -271,7 +271,7 @@ impl Service {
             .choose(Some(key))
             .map_err(|none| Error::NoInstances {
                 service: Arc::clone(&self.name),
-                retry_after: none.retry_after,
+                retry_after: none.retry_after(),
             })
     }
 
