@@ -1,13 +1,12 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
 
 use bartizan_clock::Instant;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::Notify;
+
+use super::single_flight::SingleFlight;
 
 /// Which eras an upstream speaks, as far as anybody asked: it can be one, the other or both.
 ///
@@ -18,11 +17,9 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 pub(crate) struct Eras {
     modern: Known,
     legacy: Known,
-    asking: Arc<Mutex<()>>,
+    asking: SingleFlight,
     /// Told when the upstream was found to speak the modern era.
     turned: Notify,
-    /// How often nobody answered who was asked.
-    failures: AtomicU64,
     /// Until when it is not asked for what may be its client's fault, in nanoseconds of the
     /// gateway's clock.
     unquestioned: AtomicU64,
@@ -148,19 +145,9 @@ impl Eras {
         self.legacy.set(said(answer), now + BELIEVE_NO);
     }
 
-    /// How often the upstream was asked in vain. Whoever waited for somebody else's answer and
-    /// finds this changed need not ask again.
-    pub(crate) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Waits for its turn to ask; whoever comes second finds the answer of the first.
-    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.asking).lock_owned().await
+    /// For whoever asks which it speaks.
+    pub(crate) fn asking(&self) -> &SingleFlight {
+        &self.asking
     }
 }
 

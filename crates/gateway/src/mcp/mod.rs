@@ -29,6 +29,7 @@ mod refusal;
 mod respond;
 mod restoring;
 mod session;
+mod single_flight;
 mod subscribed;
 mod talk;
 mod tidings;

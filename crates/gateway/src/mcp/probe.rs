@@ -12,7 +12,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 
-use super::{Door, Eras, Message, Refusal, lost, raw::EITHER, refusal::JSON};
+use super::{Door, Eras, Message, Refusal, lost, raw::EITHER, refusal::JSON, single_flight::Turn};
 use crate::service::{Payload, Upstream};
 
 /// A `server/discover` of the gateway's own.
@@ -49,22 +49,22 @@ pub(super) async fn speaks_modern(door: &Door) -> Result<bool, Refusal> {
 /// Asks, unless somebody does. In a task of its own, which goes by no caller's deadline: whoever gives
 /// up waiting leaves the answer to the others.
 async fn find_for_all(door: &Door, eras: &Eras) -> Result<bool, Refusal> {
-    let failures = eras.failures();
-    let turn = door.in_time(eras.turn()).await?;
-    if let Some(known) = eras.modern(door.shared.clock().now()) {
-        return Ok(known);
-    }
-    if eras.failures() != failures {
-        let text = format!("{} did not answer just now", door.service.name());
-        return Err(Refusal::answer(code::UNREACHABLE, text));
-    }
+    let heard = || eras.modern(door.shared.clock().now());
+    let flight = match door.in_time(eras.asking().turn(heard)).await? {
+        Turn::Heard(is_modern) => return Ok(is_modern),
+        Turn::InVain => {
+            let text = format!("{} did not answer just now", door.service.name());
+            return Err(Refusal::answer(code::UNREACHABLE, text));
+        }
+        Turn::Ask(flight) => flight,
+    };
     let own = door.for_all();
     let finds = tokio::spawn(async move {
-        let _turn = turn;
         let Some(eras) = own.service.mcp().map(Upstream::eras) else {
             return Ok(false);
         };
-        find(&own, eras).await.inspect_err(|_| eras.failed())
+        let found = find(&own, eras).await;
+        found.inspect_err(|_| flight.failed())
     });
     door.in_time(finds).await?.unwrap_or_else(|_| {
         let text = format!("{} was not asked", door.service.name());

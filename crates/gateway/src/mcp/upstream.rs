@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use bartizan_transport::bridge;
 use bytes::Bytes;
 use http::Response;
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast};
 
 use super::{
     Door, Message, Refusal,
@@ -27,6 +27,7 @@ use super::{
     news::Attendance,
     probe,
     restoring::Restoring,
+    single_flight::{Flight, SingleFlight, Turn},
     tidings::{OwnLists, Tidings},
 };
 use crate::service::Payload;
@@ -73,10 +74,7 @@ pub(crate) struct UpstreamSession {
     /// Whether its client has ended it.
     has_ended: AtomicBool,
     live: Arc<ArcSwapOption<Live>>,
-    /// One begins it, the others wait for what comes of that.
-    turn: Arc<Mutex<()>>,
-    /// How often the upstream did not begin one.
-    failures: Arc<AtomicU64>,
+    beginning: SingleFlight,
     tidings: Arc<Tidings>,
     known: Arc<Known>,
     attendance: SyncMutex<Weak<Attendance>>,
@@ -94,8 +92,7 @@ impl UpstreamSession {
             has_taken_over: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             live: Arc::default(),
-            turn: Arc::default(),
-            failures: Arc::default(),
+            beginning: SingleFlight::default(),
             tidings: Arc::new(Tidings::new(None)),
             known: Arc::default(),
             attendance: SyncMutex::default(),
@@ -148,39 +145,38 @@ impl UpstreamSession {
         if let Some(live) = self.live.load_full() {
             return Ok(live);
         }
-        let failures = self.failures.load(Ordering::Relaxed);
-        let turn = door.in_time(Arc::clone(&self.turn).lock_owned()).await?;
-        match self.live.load_full() {
-            Some(live) => Ok(live),
-            // One after the other they would wait for as many times as they are.
-            None if self.failures.load(Ordering::Relaxed) != failures => {
-                let text = format!("{} did not begin a session just now", door.service.name());
-                Err(Refusal::answer(error::UNREACHABLE, text))
-            }
-            None => self.begun(door, turn).await,
+        let turn = self.beginning.turn(|| self.live.load_full());
+        match door.in_time(turn).await? {
+            Turn::Heard(live) => Ok(live),
+            Turn::InVain => Err(not_begun(door)),
+            Turn::Ask(flight) => self.begun(door, flight).await,
         }
     }
 
     /// A session in the place of `lost`, which may have been replaced by somebody else already.
     async fn replace(&self, door: &Door, lost: &Arc<Live>) -> Result<Arc<Live>, Refusal> {
-        let turn = door.in_time(Arc::clone(&self.turn).lock_owned()).await?;
-        if let Some(live) = self.live.load_full()
-            && !Arc::ptr_eq(&live, lost)
-        {
-            return Ok(live);
-        }
+        let other = || {
+            self.live
+                .load_full()
+                .filter(|live| !Arc::ptr_eq(live, lost))
+        };
+        let flight = match door.in_time(self.beginning.turn(other)).await? {
+            Turn::Heard(live) => return Ok(live),
+            Turn::InVain => return Err(not_begun(door)),
+            Turn::Ask(flight) => flight,
+        };
         self.live.store(None);
         self.tidings.lose();
         tracing::info!(
             service = &**door.service.name(),
             "the upstream lost a session; beginning another"
         );
-        self.begun(door, turn).await
+        self.begun(door, flight).await
     }
 
     /// Whether the session with the upstream is this one, or none that took its place.
     pub(super) async fn is_still(&self, live: &Arc<Live>) -> bool {
-        let _turn = self.turn.lock().await;
+        let _flight = self.beginning.next().await;
         let now = self.live.load();
         now.as_ref().is_none_or(|now| Arc::ptr_eq(now, live))
     }
@@ -198,22 +194,19 @@ impl UpstreamSession {
 
     /// Begins a session, where there is none: the first, or one that is told what the lost one knew.
     /// Whoever needed it waits a while for that, and need not stay for it to happen.
-    async fn begun(&self, door: &Door, turn: OwnedMutexGuard<()>) -> Result<Arc<Live>, Refusal> {
+    async fn begun(&self, door: &Door, flight: Flight) -> Result<Arc<Live>, Refusal> {
         if self.has_ended() {
             return Err(Refusal::session_not_found());
         }
         let (own, introduction) = (door.for_all(), self.introduction.clone());
-        let (failures, stands_in) = (Arc::clone(&self.failures), self.stands_in);
+        let stands_in = self.stands_in;
         let (known, client) = (Arc::clone(&self.known), self.client.clone());
         let (tidings, place) = (Arc::clone(&self.tidings), Arc::clone(&self.live));
         // In a task of its own, which goes by no caller's deadline: whoever gives up waiting leaves
         // the session to the others.
         let begins = tokio::spawn(async move {
-            let _turn = turn;
             let begun = begin(&own, &introduction, stands_in).await;
-            let begun = Arc::new(begun.inspect_err(|_| {
-                failures.fetch_add(1, Ordering::Relaxed);
-            })?);
+            let begun = Arc::new(begun.inspect_err(|_| flight.failed())?);
             let kept = begun.kept(&own);
             if kept.is_some() {
                 tidings.has_begun(&own);
@@ -224,6 +217,7 @@ impl UpstreamSession {
             let told = is_told.then(|| Restoring::begin(&own, &begun, &client, &known));
             // Last, for whoever finds it there waits for nothing.
             place.store(kept);
+            drop(flight);
             Ok((begun, told.flatten()))
         });
         let (begun, told) = door.in_time(begins).await?.unwrap_or_else(|_| {
@@ -372,11 +366,11 @@ impl UpstreamSession {
     /// for another knows nothing of it.
     pub(super) async fn unsubscribe(&self, door: &Door, uri: &str) {
         // One that is being begun is told what is watched then.
-        let turn = self.turn.lock().await;
+        let flight = self.beginning.next().await;
         let Some(live) = self.live.load_full() else {
             return;
         };
-        drop(turn);
+        drop(flight);
         let Ok(mut is_subscribed) = live.hold(door, uri).await else {
             return;
         };
@@ -479,6 +473,11 @@ impl UpstreamSession {
         // Whether it listens is its own affair: it will have forgotten the session some day.
         let _ = door.send(live.farewell()).await;
     }
+}
+
+fn not_begun(door: &Door) -> Refusal {
+    let text = format!("{} did not begin a session just now", door.service.name());
+    Refusal::answer(error::UNREACHABLE, text)
 }
 
 const ALL_LEVELS: &str = r#"{"level":"debug"}"#;

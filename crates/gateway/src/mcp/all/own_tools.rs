@@ -1,9 +1,6 @@
 //! The tools of one service in its own words, for doors that show one service at a time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use arc_swap::ArcSwapOption;
 use bartizan_clock::Instant;
@@ -11,16 +8,17 @@ use bartizan_protocol::{error, method::TOOLS_LIST};
 use bytes::Bytes;
 
 use super::shelf::{FRESH, Held, generation};
-use crate::mcp::{Door, Refusal, Witness, pages, pages::ListError};
+use crate::mcp::{
+    Door, Refusal, Witness, pages,
+    pages::ListError,
+    single_flight::{SingleFlight, Turn},
+};
 
 /// What a service last said to one caller.
 #[derive(Debug, Default)]
 pub(crate) struct OwnTools {
     known: ArcSwapOption<Known>,
-    /// One asks, the others wait for what it hears.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    /// How often it said nothing.
-    failures: AtomicU64,
+    asking: SingleFlight,
 }
 
 #[derive(Debug)]
@@ -74,29 +72,24 @@ pub(crate) async fn own_tools(
         return Ok(list);
     }
     let asks = async {
-        let failures = own.failures.load(Ordering::Relaxed);
-        let turn = Arc::clone(&own.turn).lock_owned().await;
-        if let Some(list) = fresh(&own) {
-            return Ok(list);
-        }
-        // One after the other they would wait for as many times as they are.
-        if own.failures.load(Ordering::Relaxed) != failures {
-            let text = format!("{} did not list its tools just now", door.service.name());
-            return Err(ListError::Refused(Refusal::answer(
-                error::UNREACHABLE,
-                text,
-            )));
-        }
+        let flight = match own.asking.turn(|| fresh(&own)).await {
+            Turn::Heard(list) => return Ok(list),
+            Turn::InVain => {
+                let text = format!("{} did not list its tools just now", door.service.name());
+                let refusal = Refusal::answer(error::UNREACHABLE, text);
+                return Err(ListError::Refused(refusal));
+            }
+            Turn::Ask(flight) => flight,
+        };
         let (asked, counted) = (shelf.clock.now(), generation.load(Ordering::Relaxed));
         let asker = door.clone().in_turn(key, witness);
         let asker = asker.map_err(ListError::Unasked)?;
         let (own, witness, shelf) = (Arc::clone(&own), Arc::clone(witness), shelf.clone());
         // In a task of its own: whoever gives up waiting leaves the answer to the next.
         let asks = tokio::spawn(async move {
-            let _turn = turn;
             let items = pages::all(&asker, None, TOOLS_LIST).await;
             let items = items.inspect_err(|_| {
-                own.failures.fetch_add(1, Ordering::Relaxed);
+                flight.failed();
                 // Somebody else may have asked in vain first what comes before a list.
                 if let (None, Some(picked)) = (witness.instance(), asker.instance()) {
                     witness.note(picked);
@@ -114,6 +107,7 @@ pub(crate) async fn own_tools(
                 _held: shelf.hold(items.iter().map(size).sum()),
             })));
             shelf.make_room();
+            drop(flight);
             Ok(items)
         });
         asks.await.unwrap_or_else(|_| {

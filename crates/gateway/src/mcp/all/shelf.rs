@@ -24,7 +24,12 @@ use super::{
 };
 use crate::{
     mcp::{
-        Door, ask::Client, client::ClientSession, follow, house, tidings::OwnLists,
+        Door,
+        ask::Client,
+        client::ClientSession,
+        follow, house,
+        single_flight::{SingleFlight, Turn},
+        tidings::OwnLists,
         upstream::Introduction,
     },
     service::{Service, Upstream},
@@ -64,17 +69,14 @@ struct Lists {
 #[derive(Debug, Default)]
 struct Slot {
     list: ArcSwapOption<List>,
-    /// One asks, the others wait for what it hears.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    asking: SingleFlight,
     failing: Arc<Failing>,
 }
 
-/// What came of asking in vain.
+/// What has been said of asking in vain.
 #[derive(Debug, Default)]
 struct Failing {
-    /// How often nothing came.
-    failures: AtomicU64,
-    /// It has been said that nothing comes.
+    /// That nothing comes.
     is_said: AtomicBool,
 }
 
@@ -388,28 +390,28 @@ struct Asked {
 
 async fn refresh(door: Door, client: Client, asked: Asked) -> Option<Arc<List>> {
     let slot = &asked.lists.slots[asked.kind as usize];
-    let failures = slot.failing.failures.load(Ordering::Relaxed);
     let before = slot.list.load_full();
     let told = changes(&asked.generation, asked.own);
-    let _turn = slot.turn.lock().await;
     // Somebody else's answer is as good, if it came while this one waited and is no older than
     // what this one was told.
-    if let Some(now) = slot.list.load_full()
-        && before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
-        && now.generation >= told
-    {
-        return Some(now);
-    }
-    // One after the other they would ask for as many times as they are.
-    if slot.failing.failures.load(Ordering::Relaxed) != failures {
-        return None;
-    }
+    let is_heard = |now: &Arc<List>| {
+        let is_new = before
+            .as_ref()
+            .is_none_or(|before| !Arc::ptr_eq(before, now));
+        is_new && now.generation >= told
+    };
+    let heard = || slot.list.load_full().filter(is_heard);
+    let flight = match slot.asking.turn(heard).await {
+        Turn::Heard(list) => return Some(list),
+        Turn::InVain => return None,
+        Turn::Ask(flight) => flight,
+    };
     let generation = changes(&asked.generation, own(&door, &client));
     let items = list::fetch(&door, &client, asked.kind).await;
     let mut items = items
         .inspect_err(|reason| {
             let name = door.service.name();
-            slot.failing.failures.fetch_add(1, Ordering::Relaxed);
+            flight.failed();
             slot.failing.complain(name, asked.kind, reason);
         })
         .ok()?;
@@ -430,6 +432,7 @@ async fn refresh(door: Door, client: Client, asked: Asked) -> Option<Arc<List>> 
         slot.list.store(Some(Arc::clone(&list)));
         shelf.make_room();
     }
+    drop(flight);
     Some(list)
 }
 
