@@ -39,6 +39,30 @@ async fn a_server_that_begins_no_session_costs_each_caller_one_wait() {
     }
 }
 
+/// Calls that lose their session together ask together for another.
+#[tokio::test]
+async fn a_server_that_begins_no_other_session_is_asked_once_for_all_calls_under_way() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())]).start().await;
+    let client = Client::begin(&gateway).await;
+    client.look("a").await;
+    let begun = server.heard("initialize").len();
+    server.upstream.handle(|request| match &*rpc(request) {
+        "initialize" => Reply::status(503).after(Duration::from_millis(500)),
+        "tools/call" => Reply::status(404).after(Duration::from_millis(100)),
+        _ => Reply::status(404),
+    });
+    let calls = (2..8).map(|id| {
+        client.send(json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": "a__look", "arguments": {} } }))
+    });
+    for answer in futures_util::future::join_all(calls).await {
+        assert!(answer.json()["error"].is_object(), "{answer:?}");
+    }
+    assert_eq!(server.heard("tools/call").len(), 1 + 6);
+    assert_eq!(server.heard("initialize").len(), begun + 1);
+}
+
 /// What is begun or asked for all goes by nobody's patience.
 #[tokio::test]
 async fn a_caller_without_patience_takes_no_service_from_others() {
