@@ -44,10 +44,13 @@ impl<S: TokenClient> Flight<'_, S> {
         let now = self.clock.now();
         let just_refreshed = memory.refreshed.is_some_and(|at| now - at < REFRESHED);
         if memory.saved.refresh.is_some() && !challenge.insufficient_scope && !just_refreshed {
-            memory.refreshed = Some(now);
             match self.refresh(&found, &mut memory).await {
                 Err(refusal) if refusal.kind.is_terminal() => {}
-                settled => return settled,
+                settled => {
+                    // What brought no token says nothing of the next.
+                    self.flow.memory.lock().refreshed = settled.is_ok().then_some(now);
+                    return settled;
+                }
             }
         }
         self.ask(&found, &mut memory, scopes).await

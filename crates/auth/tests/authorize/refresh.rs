@@ -127,3 +127,20 @@ async fn a_forgotten_client_is_registered_again() {
     }
     assert_eq!(browser.opened()[1]["client_id"], "access-client-2");
 }
+
+#[tokio::test]
+async fn an_issuer_that_is_down_for_a_moment_costs_no_consent() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 86400, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    resource.guard(|guard| guard.good = "access-2".into());
+    server.script(|it| it.refuse = vec![(503, "temporarily_unavailable")]);
+    assert_eq!(caller.call(&resource).await, 401);
+    while caller.call(&resource).await != 200 {
+        tokio::task::yield_now().await;
+    }
+    let grants = ["authorization_code", "refresh_token", "refresh_token"];
+    assert_eq!(server.grants(), grants);
+    assert_eq!(browser.times(), 1);
+}
