@@ -140,7 +140,7 @@ impl<S: TokenClient> Flight<'_, S> {
         if !server.pkce {
             return Err(AuthorizeError::NoPkce.into());
         }
-        if !self.flow.admit_consent(self.clock.now()) {
+        if !self.flow.may_ask(self.clock.now()) {
             return Err(AuthorizeError::TooOften.into());
         }
         let (state, pkce) = (nonce()?, Pkce::new()?);
@@ -172,6 +172,7 @@ impl<S: TokenClient> Flight<'_, S> {
         let issuer = &*server.issuer;
         tracing::info!(issuer, scopes, "asking a user for authorization");
         user_agent.open(page.as_str()).map_err(nowhere)?;
+        self.flow.asked(self.clock.now());
 
         let answer = timeout(self.config.user_timeout, listening.query).await;
         let answer = answer.map_err(|_| AuthorizeError::Unanswered)?;

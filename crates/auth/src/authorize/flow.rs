@@ -112,8 +112,8 @@ impl Flow {
             })
     }
 
-    /// Whether a user may be asked now; counts it if so.
-    pub(super) fn admit_consent(&self, now: Instant) -> bool {
+    /// Whether a user may be asked now.
+    pub(super) fn may_ask(&self, now: Instant) -> bool {
         let mut consents = self.consents.lock();
         while consents
             .front()
@@ -121,11 +121,12 @@ impl Flow {
         {
             consents.pop_front();
         }
-        let admitted = consents.len() < MAX_CONSENTS;
-        if admitted {
-            consents.push_back(now);
-        }
-        admitted
+        consents.len() < MAX_CONSENTS
+    }
+
+    /// Takes note that a user was asked.
+    pub(super) fn asked(&self, now: Instant) {
+        self.consents.lock().push_back(now);
     }
 }
 
@@ -159,7 +160,14 @@ mod tests {
             .client_secret(Secret::new("s"));
         let flow = Flow::new(authorize.build().unwrap());
         let minute = |n: u64| Instant::from_nanos(0) + Duration::from_secs(60 * n);
-        let admitted = [0, 1, 2, 3, 9, 10, 10, 11, 30].map(|n| flow.admit_consent(minute(n)));
+        let ask = |now| {
+            let may = flow.may_ask(now);
+            if may {
+                flow.asked(now);
+            }
+            may
+        };
+        let admitted = [0, 1, 2, 3, 9, 10, 10, 11, 30].map(|n| ask(minute(n)));
         assert_eq!(
             admitted,
             [true, true, true, false, false, true, false, true, true]

@@ -1,11 +1,16 @@
 //! What users do.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{convert::Infallible, io, sync::atomic::Ordering, time::Duration};
 
 use bartizan_auth::{
-    Authorize, AuthorizeError, BrowserCommand, InvalidAuthorize, LoopbackCallback, UserAgent,
+    Authorize, AuthorizeError, BrowserCommand, Callback, CallbackFuture, InvalidAuthorize,
+    Listening, LogAddress, LoopbackCallback, TokenCache, TokenErrorKind, UserAgent,
 };
-use http_body_util::BodyExt;
+use bartizan_clock::Clock;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
 
 use crate::stage::{Caller, cast, user, visit};
 
@@ -165,4 +170,43 @@ async fn a_user_that_cannot_be_asked_is_not_waited_for() {
     let caller = Caller::new(builder);
     assert_eq!(caller.call(&resource).await, 401);
     assert_eq!(caller.error(), Some(AuthorizeError::Callback));
+}
+
+/// A place that nobody can be sent back to.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Callback for Nowhere {
+    fn listen<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> CallbackFuture<'a, Listening> {
+        Box::pin(async { Err(io::ErrorKind::AddrInUse.into()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_was_never_asked_was_not_asked_too_often() {
+    let host = "https://api.example";
+    let server = tower::service_fn(move |request: Request<Full<Bytes>>| async move {
+        let metadata = request.uri().path() == "/.well-known/oauth-authorization-server";
+        let answer = metadata.then(|| {
+            json!({
+                "issuer": host,
+                "authorization_endpoint": format!("{host}/authorize"),
+                "token_endpoint": format!("{host}/token"),
+                "code_challenge_methods_supported": ["S256"],
+            })
+        });
+        let body = Full::<Bytes>::from(json!(answer).to_string());
+        Ok::<_, Infallible>(Response::new(body))
+    });
+    let authorize = Authorize::authorization_code(host, Nowhere, LogAddress).build();
+    let cache = TokenCache::authorize(authorize.unwrap(), server, Clock::tokio());
+    for attempt in 0..5 {
+        assert!(cache.unauthorized(0));
+        let error = cache.token().await.unwrap_err();
+        let TokenErrorKind::Authorize(reason) = error.kind() else {
+            panic!("{error:?}");
+        };
+        assert_eq!(*reason, AuthorizeError::Callback, "{attempt}");
+        tokio::time::sleep(error.retry_after().unwrap()).await;
+    }
 }
