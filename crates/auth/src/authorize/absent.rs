@@ -19,6 +19,10 @@ impl Flow {
         match *self {}
     }
 
+    pub(crate) fn can_refresh(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn admits(&self, _: &Challenge) -> bool {
         match *self {}
     }

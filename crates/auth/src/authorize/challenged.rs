@@ -14,6 +14,11 @@ impl TokenErrorKind {
     pub(crate) fn is_unchallenged(&self) -> bool {
         matches!(self, Self::Authorize(AuthorizeError::Unchallenged))
     }
+
+    /// Whether asking a user again soon would only bother.
+    pub(crate) fn is_tiresome(&self) -> bool {
+        matches!(self, Self::Authorize(error) if error.is_tiresome())
+    }
 }
 
 impl<S: TokenClient> Shared<S> {
@@ -32,14 +37,19 @@ impl<S: TokenClient> Shared<S> {
         if current.as_ref().is_some_and(is_newer) || state.flight().is_some() {
             return true;
         }
-        let blocked = state.blocked(now);
+        let wider = challenge.insufficient_scope;
+        let blocked = if wider {
+            state.blocked(now)
+        } else {
+            self.blocked(&state, now)
+        };
         if blocked.is_some_and(|error| !error.kind().is_unchallenged())
             || !flow.admits(&challenge)
             || !state.admit_refusal(now, &self.config.failure_pause)
         {
             return false;
         }
-        let (issuer, wider) = (self.issuer(), challenge.insufficient_scope);
+        let issuer = self.issuer();
         tracing::info!(
             issuer,
             generation,

@@ -68,6 +68,11 @@ impl Flow {
         memory.found.is_some() && silent
     }
 
+    /// Whether a user's authorization brings a token without the user being asked.
+    pub(crate) fn can_refresh(&self) -> bool {
+        matches!(self.config.way, Way::User { .. }) && self.can_grant()
+    }
+
     /// Whether it makes sense to ask for what a service wants: a wider scope only if it was not
     /// asked for before.
     pub(crate) fn admits(&self, challenge: &Challenge) -> bool {
@@ -102,8 +107,8 @@ impl Flow {
             .run(challenge)
             .await
             .map_err(|refusal| match refusal.kind {
-                TokenErrorKind::Authorize(error) if error.is_tiresome() => Refusal {
-                    kind: TokenErrorKind::Authorize(error),
+                kind if kind.is_tiresome() => Refusal {
+                    kind,
                     retry_after: Some(TIRESOME),
                 },
                 // Another authorization can help where another configuration could elsewhere.

@@ -71,6 +71,14 @@ impl<S> Shared<S> {
         flow.is_some_and(|flow| !flow.can_grant() && self.state.lock().flight().is_none())
     }
 
+    /// The failure that keeps the issuer from being asked for such a token as there was. That a user
+    /// gave no wider one is none, where this one is had without asking.
+    pub(crate) fn blocked(&self, state: &State, now: Instant) -> Option<TokenError> {
+        let can_refresh = || self.flow.as_ref().is_some_and(|flow| flow.can_refresh());
+        let blocked = state.blocked(now);
+        blocked.filter(|error| !error.kind().is_tiresome() || !can_refresh())
+    }
+
     /// Makes the granted token the current one.
     pub(crate) fn succeed(&self, granted: Granted, sent: Instant) -> Arc<Token> {
         let now = self.clock.now();
@@ -202,7 +210,7 @@ impl<S: TokenClient> Shared<S> {
         {
             return Boarding::Wait(flight.clone());
         }
-        if let Some(error) = state.blocked(now) {
+        if let Some(error) = self.blocked(&state, now) {
             return Boarding::Failed(error);
         }
         Boarding::Wait(self.flight(&mut state))
@@ -223,7 +231,7 @@ impl<S: TokenClient> Shared<S> {
             let mut state = self.state.lock();
             let current = self.current.load();
             if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, token)) {
-                if state.blocked(now).is_some() {
+                if self.blocked(&state, now).is_some() {
                     token.renewal.rearm(state.renew_at());
                 } else {
                     self.flight(&mut state);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_auth::AuthorizeError;
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -99,4 +100,46 @@ async fn a_service_widens_its_own_scope() {
         .map(|form| form["scope"].clone())
         .collect();
     assert_eq!(scopes, ["read", "read write"]);
+}
+
+#[tokio::test]
+async fn what_a_user_declines_costs_nothing_that_was_granted() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    server.script(|it| {
+        it.code = false;
+        it.redirect.push(("error", "access_denied".into()));
+    });
+    assert_eq!(caller.call(&resource).await, 403);
+    assert!(matches!(
+        caller.error(),
+        Some(AuthorizeError::Declined { .. })
+    ));
+    assert_eq!(caller.call(&resource).await, 403);
+    assert_eq!(browser.times(), 2, "not at once again");
+    resource.guard(|guard| guard.scope = None);
+    assert!(caller.cache.invalidate(1), "as if it had expired");
+    assert_eq!(caller.call(&resource).await, 200);
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+    assert_eq!(browser.times(), 2);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced_although_a_wider_one_was_declined() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    server.script(|it| {
+        it.code = false;
+        it.redirect.push(("error", "access_denied".into()));
+    });
+    assert_eq!(caller.call(&resource).await, 403);
+    resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
+    assert_eq!(caller.call(&resource).await, 200);
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
 }
