@@ -281,6 +281,8 @@ async fn a_rotated_refresh_token_is_not_lost_to_a_slow_answer() {
     assert_eq!(issuer.hits(), 1);
     advance(5).await;
     assert_eq!(token(&cache).await, "access-1");
+    let snapshot = cache.snapshot();
+    assert_eq!((snapshot.refreshes, snapshot.failures), (1, 0));
     issuer.delay(0);
     advance(60).await;
     assert_eq!(token(&cache).await, "access-2");
@@ -296,6 +298,7 @@ async fn an_answer_that_never_comes_frees_the_flight() {
     let cache = issuer.cache_of(refresh_token("r1"));
     cache.token().await.unwrap_err();
     advance(30).await;
+    assert_eq!(cache.snapshot().failures, 1);
     issuer.delay(0);
     advance(3).await;
     assert!(!cache.snapshot().refreshing);

@@ -127,10 +127,13 @@ impl<S> Shared<S> {
     pub(crate) fn fail(&self, refusal: &Refusal, may_follow: bool) -> TokenError {
         let now = self.clock.now();
         let mut state = self.state.lock();
-        let error = state.fail(refusal, now, &self.config.failure_pause);
-        if !may_follow {
+        let pause = &self.config.failure_pause;
+        let error = if may_follow {
+            state.delay(refusal, now, pause)
+        } else {
             state.flight = None;
-        }
+            state.fail(refusal, now, pause)
+        };
         if let Some(refused) = state.refused.take() {
             self.current.store(Some(refused));
         }

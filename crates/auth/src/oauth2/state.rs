@@ -57,11 +57,18 @@ impl State {
         flight.filter(|flight| flight.has_changed().is_ok())
     }
 
-    /// Remembers a failure, and for how long.
+    /// Remembers the failure of an attempt, and for how long.
     pub(crate) fn fail(&mut self, refusal: &Refusal, now: Instant, pause: &Backoff) -> TokenError {
+        let error = self.delay(refusal, now, pause);
         self.failures += 1;
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-        let delay = pause.delay(self.failures_in_a_row, &mut self.random);
+        error
+    }
+
+    /// Remembers in the same way why nothing has come of an attempt that goes on.
+    pub(crate) fn delay(&mut self, refusal: &Refusal, now: Instant, pause: &Backoff) -> TokenError {
+        let failures = self.failures_in_a_row.saturating_add(1);
+        let delay = pause.delay(failures, &mut self.random);
         let asked = refusal.retry_after.unwrap_or_default();
         let delay = delay.max(asked.min(MAX_RETRY_AFTER));
         let until = (!refusal.kind.is_terminal()).then(|| now + delay);
