@@ -21,8 +21,9 @@ use crate::{
 /// A token that is refused so soon after it was refreshed needs more than another refresh.
 const REFRESHED: Duration = Duration::from_secs(60);
 
-/// A token asks for no more scopes than this.
-const MAX_SCOPES: usize = 64;
+/// A token asks for no more scopes than this: as many as are read from a list, and as many again that
+/// the operator, a step-up and we ourselves want on top.
+const MAX_SCOPES: usize = 128;
 
 /// One way to one token.
 pub(super) struct Flight<'a, S> {

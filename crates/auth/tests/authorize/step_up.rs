@@ -143,3 +143,17 @@ async fn a_revoked_token_is_replaced_although_a_wider_one_was_declined() {
     assert_eq!(caller.call(&resource).await, 200);
     assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
 }
+
+#[tokio::test]
+async fn a_service_with_many_scopes_is_asked_for_some() {
+    let (server, resource, browser) = cast().await;
+    let many: Vec<_> = (0..100).map(|number| format!("scope{number}")).collect();
+    resource.guard(|guard| guard.metadata["scopes_supported"] = json!(many));
+    server.script(|it| it.metadata = json!({"scopes_supported": ["offline_access"]}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200, "{:?}", caller.error());
+    let page = browser.opened().remove(0);
+    assert!(page["scope"].ends_with(" offline_access"));
+    demand(&resource, &server, "write");
+    assert_eq!(caller.call(&resource).await, 200, "{:?}", caller.error());
+}
