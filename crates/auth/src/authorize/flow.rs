@@ -87,7 +87,7 @@ impl Flow {
 
     /// How long a flight may go on when all callers have been sent away.
     pub(crate) fn longest(&self) -> Duration {
-        self.config.user_timeout + EXCHANGES
+        self.config.user_timeout.saturating_add(EXCHANGES)
     }
 
     /// Fetches a token.

@@ -52,7 +52,9 @@ async fn nobody_answers_for_ever() {
 async fn callers_do_not_wait_as_long_as_users_take() {
     let (_server, resource, browser) = cast().await;
     browser.stays.store(1, Ordering::SeqCst);
-    let builder = user(&resource, &browser).load_timeout(Duration::from_millis(200));
+    let builder = user(&resource, &browser)
+        .user_timeout(Duration::MAX)
+        .load_timeout(Duration::from_millis(200));
     let caller = Caller::new(builder);
     assert_eq!(caller.call(&resource).await, 401);
     assert_eq!(caller.error(), Some(AuthorizeError::Awaiting));
