@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    challenge::scopes,
+    challenge::is_scope,
     client::{Client, Proof},
     document::{object, text},
 };
@@ -116,7 +116,12 @@ impl Saved {
                 None => None,
             },
             refresh: text(object, "refresh_token").map(Secret::new),
-            scopes: scopes(text(object, "scope").unwrap_or_default()),
+            scopes: text(object, "scope")
+                .unwrap_or_default()
+                .split(' ')
+                .filter(|scope| is_scope(scope))
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }
@@ -140,7 +145,7 @@ mod tests {
         assert_eq!(loaded.write(), saved.write());
         saved.bound = Some("https://as".into());
         saved.refresh = Some(Secret::new("r"));
-        saved.scopes = vec!["a".into(), "b".into()];
+        saved.scopes = (0..100).map(|number| format!("scope{number}")).collect();
         saved.client = Some(Client {
             id: "c".into(),
             proof: Proof::Body(Secret::new("s")),
