@@ -15,6 +15,10 @@ use crate::{
 pub(crate) enum Flow {}
 
 impl Flow {
+    pub(crate) fn is_unsaved(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn can_grant(&self) -> bool {
         match *self {}
     }

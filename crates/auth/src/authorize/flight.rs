@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bartizan_clock::Clock;
 use parking_lot::Mutex;
@@ -111,12 +114,11 @@ impl<S: TokenClient> Flight<'_, S> {
         self.flow.memory.lock().clone_from(memory);
         if let Some(file) = &self.config.file {
             let saved = timeout(Duration::from_secs(5), file.save(&memory.saved)).await;
-            let error = match saved {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => error,
-                Err(_) => std::io::ErrorKind::TimedOut.into(),
-            };
-            tracing::error!(%error, "the authorization could not be saved");
+            let saved = saved.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+            self.flow.unsaved.store(saved.is_err(), Ordering::Relaxed);
+            if let Err(error) = saved {
+                tracing::error!(%error, "the authorization could not be saved");
+            }
         }
     }
 

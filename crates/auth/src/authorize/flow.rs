@@ -1,4 +1,12 @@
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bartizan_clock::{Clock, Instant};
 use parking_lot::Mutex;
@@ -31,6 +39,8 @@ pub(crate) struct Flow {
     pub(super) memory: Mutex<Memory>,
     /// When users were asked.
     pub(super) consents: Mutex<VecDeque<Instant>>,
+    /// Whether what is known could not be saved.
+    pub(super) unsaved: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -57,7 +67,12 @@ impl Flow {
             pending: Mutex::default(),
             memory: Mutex::default(),
             consents: Mutex::default(),
+            unsaved: AtomicBool::default(),
         }
+    }
+
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Relaxed)
     }
 
     /// Whether a token can be asked for without a refusal to begin with and without a user.

@@ -147,7 +147,7 @@ impl<S> TokenCache<S> {
             failures: state.failures,
             expires_at: current.as_ref().map(|token| token.expires_at()),
             refreshing: state.flight().is_some(),
-            unsaved: self.shared.chain.is_unsaved(),
+            unsaved: self.shared.is_unsaved(),
             last_error: state.last_error(now),
         }
     }
@@ -251,7 +251,8 @@ pub struct Snapshot {
     pub expires_at: Option<Instant>,
     /// Whether a request for a token is under way.
     pub refreshing: bool,
-    /// Whether the newest refresh token could not be saved: a restart would present an old one.
+    /// Whether the newest refresh token could not be saved: a restart would present an old one, or
+    /// know of none.
     pub unsaved: bool,
     /// Why the last attempt brought no token, unless one has succeeded since.
     pub last_error: Option<TokenError>,

@@ -71,6 +71,12 @@ impl<S> Shared<S> {
         flow.is_some_and(|flow| !flow.can_grant() && self.state.lock().flight().is_none())
     }
 
+    /// Whether a restart would not know what this cache does.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        let flow = self.flow.as_ref();
+        self.chain.is_unsaved() || flow.is_some_and(|flow| flow.is_unsaved())
+    }
+
     /// The failure that keeps the issuer from being asked for such a token as there was. That a user
     /// gave no wider one is none, where this one is had without asking.
     pub(crate) fn blocked(&self, state: &State, now: Instant) -> Option<TokenError> {

@@ -67,3 +67,19 @@ async fn a_client_without_a_refresh_token_is_still_a_client() {
     );
     assert_eq!(server.requests("/register").len(), 1);
 }
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_reported_and_survived() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("later");
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let file = AuthorizationFile::new(place.join("authorization"));
+    let caller = Caller::new(user(&resource, &browser).store(file));
+    assert_eq!(caller.call(&resource).await, 200);
+    assert!(caller.cache.snapshot().unsaved);
+    std::fs::create_dir(&place).unwrap();
+    resource.guard(|guard| guard.good = "access-2".into());
+    assert_eq!(caller.call(&resource).await, 200);
+    assert!(!caller.cache.snapshot().unsaved);
+}
