@@ -1,12 +1,10 @@
 //! What the log tells, and what not. The only test of its binary: others, without a subscriber,
 //! would switch its call sites off.
 
+mod logged;
 mod scripted;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::io;
 
 use bartizan_auth::{
     AuthLayer, Credential, Grant, OAuth2Config, RefreshTokenFile, Secret, TokenCache,
@@ -15,41 +13,14 @@ use bartizan_clock::Clock;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
+use logged::Log;
 use scripted::{Reply, Scripted, advance};
 use tower::{Layer, ServiceExt};
-use tracing_subscriber::fmt::MakeWriter;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn the_log_tells_what_happened_and_no_secret() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.collect();
 
     let directory = tempfile::tempdir().unwrap();
     let missing = RefreshTokenFile::new(directory.path().join("missing/refresh"));
@@ -92,7 +63,7 @@ async fn the_log_tells_what_happened_and_no_secret() {
         let _ = cache.token().await;
     }
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(!log.contains("hush"), "{log}");
     for line in [
         "access token refused",

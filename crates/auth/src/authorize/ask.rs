@@ -80,7 +80,7 @@ impl<S: TokenClient> Flight<'_, S> {
         if identity.provider.is_none() && !memory.saved.is_bound_to(&found.server.issuer) {
             return Err(AuthorizeError::UntrustedIssuer.into());
         }
-        let mut assertion = identity.token().await?;
+        let mut assertion = identity.token(self.config.service()).await?;
         if let Some(provider) = &identity.provider {
             assertion = self.exchange(provider, &assertion, found, scopes).await?;
         }
@@ -148,8 +148,9 @@ impl<S: TokenClient> Flight<'_, S> {
         let before = registered
             .as_ref()
             .and_then(|it| it.redirect_uri.as_deref());
+        let service = self.config.service();
         let nowhere = |error| {
-            tracing::error!(%error, "nobody can be asked for authorization");
+            tracing::error!(service, %error, "nobody can be asked for authorization");
             AuthorizeError::Callback
         };
         let listening = callback.listen(&state, before).await.map_err(nowhere)?;
@@ -170,7 +171,7 @@ impl<S: TokenClient> Flight<'_, S> {
             page.query_pairs_mut().append_pair("scope", scopes);
         }
         let issuer = &*server.issuer;
-        tracing::info!(issuer, scopes, "asking a user for authorization");
+        tracing::info!(service, issuer, scopes, "asking a user for authorization");
         user_agent.open(page.as_str()).map_err(nowhere)?;
         self.flow.asked(self.clock.now());
 
@@ -257,8 +258,13 @@ impl<S: TokenClient> Flight<'_, S> {
         }
         let name = &self.config.client_name;
         let client = Client::register(self.client, server, name, redirect_uri).await?;
-        let issuer = &*server.issuer;
-        tracing::info!(issuer, client_id = client.id, "registered as a client");
+        let (service, issuer) = (self.config.service(), &*server.issuer);
+        tracing::info!(
+            service,
+            issuer,
+            client_id = client.id,
+            "registered as a client"
+        );
         memory.saved.client = Some(client.clone());
         self.keep(memory).await;
         Ok(client)

@@ -49,9 +49,9 @@ impl<S: TokenClient> Shared<S> {
         {
             return false;
         }
-        let issuer = self.issuer();
+        let service = self.service();
         tracing::info!(
-            issuer,
+            service,
             generation,
             wider,
             "the service asks for authorization"

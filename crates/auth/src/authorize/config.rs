@@ -74,6 +74,11 @@ pub(crate) struct Known {
 }
 
 impl Authorize {
+    /// What access is asked for, for logs.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.oauth2.name.as_deref()
+    }
+
     /// Asks a user, by the authorization code grant with PKCE: `user_agent` shows the page of the
     /// authorization server, `callback` takes what comes back.
     pub fn authorization_code(

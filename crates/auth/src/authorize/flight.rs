@@ -96,7 +96,8 @@ impl<S: TokenClient> Flight<'_, S> {
         let mut memory = self.flow.memory.lock().clone();
         if let Some(file) = self.config.file.as_ref().filter(|_| !memory.loaded) {
             let loaded = file.load().await.map_err(|error| {
-                tracing::error!(%error, "the saved authorization cannot be read");
+                let service = self.config.service();
+                tracing::error!(service, %error, "the saved authorization cannot be read");
                 AuthorizeError::Store
             })?;
             let resource = self.config.resource.url().as_str();
@@ -117,7 +118,8 @@ impl<S: TokenClient> Flight<'_, S> {
             let saved = saved.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
             self.flow.unsaved.store(saved.is_err(), Ordering::Relaxed);
             if let Err(error) = saved {
-                tracing::error!(%error, "the authorization could not be saved");
+                let service = self.config.service();
+                tracing::error!(service, %error, "the authorization could not be saved");
             }
         }
     }

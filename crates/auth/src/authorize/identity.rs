@@ -58,14 +58,14 @@ impl Identity {
         Ok(self)
     }
 
-    /// The token as it is now.
-    pub(crate) async fn token(&self) -> Result<Secret, AuthorizeError> {
+    /// The token as it is now, to be shown for this service.
+    pub(crate) async fn token(&self, service: Option<&str>) -> Result<Secret, AuthorizeError> {
         let path = self.token.clone();
         let read = tokio::task::spawn_blocking(move || Secret::from_file(Path::new(&path)));
         match read.await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(error)) => {
-                tracing::error!(%error, "the identity token cannot be read");
+                tracing::error!(service, %error, "the identity token cannot be read");
                 Err(AuthorizeError::Identity)
             }
             Err(_) => Err(AuthorizeError::Identity),

@@ -192,10 +192,11 @@ impl<S> Shared<S> {
         self.config.name.as_deref()
     }
 
-    /// Host and port of the token endpoint, for logs.
-    pub(crate) fn issuer(&self) -> &str {
+    /// Host and port of the token endpoint, for logs, unless it has to be found out.
+    pub(crate) fn issuer(&self) -> Option<&str> {
         let authority = self.config.token_url.authority();
-        authority.map_or("", |authority| authority.as_str())
+        let authority = authority.filter(|_| self.flow.is_none());
+        authority.map(http::uri::Authority::as_str)
     }
 }
 
