@@ -300,7 +300,7 @@ variables! {
         Unset("a refresh token that the issuer replaced is lost with the process"), "",
         "A file that keeps the latest refresh token, for issuers that replace it at every use. It \
          is written by the gateway, readable by its user alone, and wins over the refresh token \
-         above once it is there.";
+         above for as long as that stays the same.";
     TOKEN_URL = "MCP_SERVICE_<NAME>_TOKEN_URL", Authentication, Url,
         Unset("the access token is never renewed"), "invalid token URL",
         "The token endpoint that issues new access tokens.";
