@@ -182,14 +182,15 @@ impl<S: TokenClient> Flight<'_, S> {
         form.add("code", code.expose());
         form.add("redirect_uri", &redirect_uri);
         form.add("code_verifier", pkce.verifier.expose());
-        // The server may have forgotten a client that it registered; the next is another.
         let granted = self.token(found, &client, form).await;
-        if granted
-            .as_ref()
-            .is_err_and(|refusal| refusal.kind.is_unknown_client())
-        {
-            memory.saved.client = None;
-            self.keep(memory).await;
+        match &granted {
+            Ok(_) if client.redirect_uri.is_some() => memory.saved.client = Some(client),
+            // The server may have forgotten a client that it registered; the next is another.
+            Err(refusal) if refusal.kind.is_unknown_client() => {
+                memory.saved.client.take_if(|it| it.id == client.id);
+                self.keep(memory).await;
+            }
+            _ => {}
         }
         granted
     }
@@ -265,8 +266,12 @@ impl<S: TokenClient> Flight<'_, S> {
             client_id = client.id,
             "registered as a client"
         );
-        memory.saved.client = Some(client.clone());
-        self.keep(memory).await;
+        // A refresh token belongs to the client that is kept, whose place another takes when it is
+        // granted something.
+        if memory.saved.refresh.is_none() {
+            memory.saved.client = Some(client.clone());
+            self.keep(memory).await;
+        }
         Ok(client)
     }
 

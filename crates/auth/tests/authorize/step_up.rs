@@ -1,6 +1,6 @@
 //! More scopes than the last time.
 
-use std::sync::Arc;
+use std::{net::TcpListener, sync::Arc};
 
 use bartizan_auth::AuthorizeError;
 use parking_lot::Mutex;
@@ -156,4 +156,28 @@ async fn a_service_with_many_scopes_is_asked_for_some() {
     assert!(page["scope"].ends_with(" offline_access"));
     demand(&resource, &server, "write");
     assert_eq!(caller.call(&resource).await, 200, "{:?}", caller.error());
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_shown_by_the_client_that_got_it() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    // Somebody else has the port meanwhile, so another client is registered for the step-up.
+    let place = browser.opened().remove(0)["redirect_uri"].clone();
+    let place = place.strip_prefix("http://").unwrap();
+    let _taken = TcpListener::bind(place.strip_suffix("/callback").unwrap()).unwrap();
+    demand(&resource, &server, "write");
+    server.script(|it| {
+        it.code = false;
+        it.redirect.push(("error", "access_denied".into()));
+    });
+    assert_eq!(caller.call(&resource).await, 403);
+    assert_eq!(browser.opened()[1]["client_id"], "access-client-2");
+    resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
+    assert_eq!(caller.call(&resource).await, 200);
+    let form = server.asked("/token").pop().unwrap();
+    assert_eq!(form["refresh_token"], "refresh-1");
+    assert_eq!(form["client_id"], "access-client-1");
 }
