@@ -123,16 +123,28 @@ fn v4_zone(address: Ipv4Addr) -> Option<Zone> {
 }
 
 fn v6_zone(address: Ipv6Addr) -> Option<Zone> {
-    if let Some(mapped) = address.to_ipv4_mapped() {
-        v4_zone(mapped)
-    } else if address.is_loopback() {
+    if address.is_loopback() {
         Some(Zone::Loopback)
+    } else if let Some(embedded) = embedded(address) {
+        v4_zone(embedded)
     } else if address.is_unique_local() {
         Some(Zone::Private)
     } else {
-        let nowhere =
-            address.is_unspecified() || address.is_multicast() || address.is_unicast_link_local();
+        let nowhere = address.is_multicast() || address.is_unicast_link_local();
         (!nowhere).then_some(Zone::Public)
+    }
+}
+
+/// The older address that this one leads to: compatible, mapped and translated ones, NAT64 of
+/// everybody and of one's own, and 6to4.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))),
+        _ => None,
     }
 }
 
@@ -149,6 +161,7 @@ mod tests {
     fn a_public_resource_names_public_hosts_over_https() {
         let names = |named| may_name("https://api.example/mcp", named);
         assert!(names("https://login.example/as") && names("https://8.8.8.8/"));
+        assert!(names("https://[2001:db8::1]/") && names("https://[64:ff9b::8.8.8.8]/"));
         for inside in [
             "http://login.example/",
             "http://localhost:1/",
@@ -159,6 +172,11 @@ mod tests {
             "https://0x7f.1/",
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
+            "https://[::127.0.0.1]/",
+            "https://[::ffff:0:127.0.0.1]/",
+            "https://[64:ff9b::10.0.0.1]/",
+            "https://[64:ff9b:1::169.254.169.254]/",
+            "https://[2002:a00:1::]/",
             "https://10.0.0.1/",
             "https://100.64.1.1/",
             "https://169.254.169.254/latest",
