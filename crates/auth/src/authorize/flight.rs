@@ -74,17 +74,35 @@ impl<S: TokenClient> Flight<'_, S> {
 
     /// Replaces a token that has grown old, which nobody has refused.
     async fn renew(&self, mut memory: Memory) -> Result<Granted, Refusal> {
+        let renewed = self.try_to_renew(&mut memory).await;
+        // The issuer may have moved, and over a token that is only old nobody is challenged.
+        self.flow.memory.lock().doubtful = renewed.is_err();
+        renewed
+    }
+
+    async fn try_to_renew(&self, memory: &mut Memory) -> Result<Granted, Refusal> {
         let unchallenged = || Err(AuthorizeError::Unchallenged.into());
-        let Some(found) = memory.found.clone() else {
+        let Some(mut found) = memory.found.clone() else {
             return unchallenged();
         };
-        match self.config.way {
-            Way::Client | Way::Identity(_) => {
-                let scopes = memory.saved.scopes.clone();
-                self.ask(&found, &mut memory, scopes).await
+        let mut scopes = memory.saved.scopes.clone();
+        if memory.doubtful {
+            let again = Challenge {
+                resource_metadata: found.metadata.clone(),
+                ..Challenge::default()
+            };
+            let (now, wanted) = self.discover(&again, memory).await?;
+            self.bind(&now.server, memory);
+            self.keep(memory).await;
+            if now.server.issuer != found.server.issuer {
+                scopes = wanted;
             }
+            found = now;
+        }
+        match self.config.way {
+            Way::Client | Way::Identity(_) => self.ask(&found, memory, scopes).await,
             Way::User { .. } if memory.saved.refresh.is_none() => unchallenged(),
-            Way::User { .. } => match self.refresh(&found, &mut memory).await {
+            Way::User { .. } => match self.refresh(&found, memory).await {
                 Err(refusal) if refusal.kind.is_terminal() => unchallenged(),
                 settled => settled,
             },
@@ -166,10 +184,12 @@ impl<S: TokenClient> Flight<'_, S> {
         }
         let identifier = resource.identifier;
         let found = Arc::new(Found {
+            metadata: challenge.resource_metadata.clone(),
             resource: identifier,
             server,
         });
         memory.found = Some(Arc::clone(&found));
+        memory.doubtful = false;
         Ok((found, scopes))
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Memory {
     pub(super) loaded: bool,
     /// The issuer's description, once it has been fetched in this process.
     pub(super) found: Option<Arc<Found>>,
+    /// Whether that has brought no token the last time, and may no longer be so.
+    pub(super) doubtful: bool,
     pub(super) saved: Saved,
     /// When the last refusal was answered with a refresh.
     pub(super) refreshed: Option<Instant>,
@@ -56,6 +58,8 @@ pub(super) struct Memory {
 /// Who authorizes access, and under what name.
 #[derive(Debug)]
 pub(super) struct Found {
+    /// Where the service said that it describes itself.
+    pub(super) metadata: Option<String>,
     pub(super) resource: String,
     pub(super) server: Server,
 }

@@ -1,11 +1,12 @@
 //! Tokens that grow old or are revoked. The names say which lesson taught what.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::timeout;
 
-use crate::stage::{Caller, cast, user};
+use crate::stage::{Caller, Server, cast, itself, user};
 
 #[tokio::test]
 async fn lesson_15_a_refresh_token_is_used_and_rotated() {
@@ -143,4 +144,53 @@ async fn an_issuer_that_is_down_for_a_moment_costs_no_consent() {
     let grants = ["authorization_code", "refresh_token", "refresh_token"];
     assert_eq!(server.grants(), grants);
     assert_eq!(browser.times(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_gone_is_looked_for_again() {
+    let (server, resource, browser) = cast().await;
+    let other = Server::start("other").await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    server.script(|it| it.refuse = vec![(404, "gone"); 100]);
+    let issuer = other.issuer();
+    resource.guard(|guard| {
+        guard.good = "other".into();
+        guard.metadata["authorization_servers"] = json!([issuer]);
+    });
+    assert!(caller.cache.invalidate(1), "as if it had expired");
+    let found = async {
+        while caller.call(&resource).await != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let found = timeout(Duration::from_secs(10), found).await;
+    assert!(found.is_ok(), "{:?}", caller.cache.snapshot().last_error);
+    assert_eq!(other.grants(), ["authorization_code"]);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_looked_for_again_is_asked_for_the_same() {
+    let (server, resource, _) = cast().await;
+    let methods = json!({"token_endpoint_auth_methods_supported": ["client_secret_basic"]});
+    server.script(|it| it.metadata = methods);
+    resource.guard(|guard| {
+        guard.challenge = Some("Bearer scope=\"read\"".into());
+        guard.metadata["scopes_supported"] = json!(["read", "write"]);
+    });
+    let caller = Caller::new(itself(&resource));
+    assert_eq!(caller.call(&resource).await, 200);
+    server.script(|it| it.refuse = vec![(503, "temporarily_unavailable"); 2]);
+    assert!(caller.cache.invalidate(1), "as if it had expired");
+    let found = async {
+        while caller.call(&resource).await != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let found = timeout(Duration::from_secs(10), found).await;
+    assert!(found.is_ok(), "{:?}", caller.cache.snapshot().last_error);
+    let scopes = server.asked("/token");
+    let scopes: Vec<_> = scopes.iter().map(|form| &*form["scope"]).collect();
+    assert_eq!(scopes, ["read"; 4]);
 }
