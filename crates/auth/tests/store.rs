@@ -11,7 +11,7 @@ use std::{
 use bartizan_auth::{
     RefreshTokenFile, RefreshTokenStore, SavedRefreshToken, Secret, StoreFuture, TokenErrorKind,
 };
-use scripted::{Reply, Scripted, advance, refresh_token, settle};
+use scripted::{Reply, Scripted, advance, refresh_token, refuse, settle};
 
 /// A store in memory that fails or hangs when told to.
 #[derive(Clone, Debug, Default)]
@@ -158,6 +158,24 @@ async fn another_configuration_goes_on_with_the_newest_refresh_token() {
     let config = refresh_token("s1").build().unwrap();
     after.reconfigured(config, client).token().await.unwrap();
     assert!(issuer.forms()[3].contains("refresh_token=s1"));
+}
+
+/// As where an operator adds a store for the sake of the next restart.
+#[tokio::test(start_paused = true)]
+async fn another_configuration_keeps_what_its_store_has_not_seen() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    issuer.queue(ROTATED);
+    let before = issuer.cache_of(refresh_token("r1"));
+    before.token().await.unwrap();
+    let config = refresh_token("r1").refresh_token_store(store.clone());
+    let after = before.reconfigured(config.build().unwrap(), issuer.clone());
+    issuer.queue(refuse("temporarily_unavailable"));
+    after.token().await.unwrap_err();
+    assert_eq!(store.current(), None);
+    advance(1).await;
+    // The issuer does not replace it this time.
+    after.token().await.unwrap();
+    assert_eq!(store.current().as_deref(), Some("r2"));
 }
 
 #[tokio::test(start_paused = true)]

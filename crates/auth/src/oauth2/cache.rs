@@ -85,6 +85,7 @@ impl<S> TokenCache<S> {
         let mut shared = Shared::new(config, client, self.shared.clock);
         if shared.config.continues(&self.shared.config) {
             shared.chain = Arc::clone(&self.shared.chain);
+            shared.joined = true.into();
         }
         Self {
             shared: Arc::new(shared),

@@ -1,4 +1,9 @@
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::timeout};
 
@@ -90,8 +95,10 @@ async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> 
         let newest = granted.refresh.as_ref().unwrap_or(presented);
         // In memory first: it must not be lost if the store hangs and the flight with it.
         let is_unsaved = shared.chain.grow(newest.clone());
-        // Once more if it failed before, though the token has stayed the same since.
-        if newest != presented || is_unsaved {
+        let joined = shared.joined.swap(false, Ordering::Relaxed);
+        // Once more if it failed before, or was another store's, though the token has stayed the same
+        // since.
+        if newest != presented || is_unsaved || joined {
             save(shared, newest).await;
         }
     }

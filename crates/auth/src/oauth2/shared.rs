@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use bartizan_clock::{Clock, Instant};
@@ -26,6 +29,8 @@ pub(crate) struct Shared<S> {
     /// token that nothing is wrong with.
     pub(crate) state: Mutex<State>,
     pub(crate) chain: Arc<Chain>,
+    /// Whether the chain was another cache's, and what came of it may not be in our store.
+    pub(crate) joined: AtomicBool,
     /// Only to be cloned, once a flight; clients need not be `Sync`.
     pub(crate) client: Mutex<S>,
     /// What finds out how to authorize, where that is not configured.
@@ -59,6 +64,7 @@ impl<S> Shared<S> {
             state: Mutex::new(State::new(u64::from(first.is_some()))),
             current: ArcSwapOption::new(first),
             chain: Arc::default(),
+            joined: AtomicBool::default(),
             client: Mutex::new(client),
             config,
             flow: None,
