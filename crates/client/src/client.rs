@@ -97,6 +97,7 @@ impl Pool {
             .retry_canceled_requests(true)
             .http2_keep_alive_interval(HTTP2_KEEP_ALIVE.0)
             .http2_keep_alive_timeout(HTTP2_KEEP_ALIVE.1)
+            .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
             .build(connector.clone())
     }
 }
@@ -105,6 +106,11 @@ impl Pool {
 /// it. Without it a connection whose peer vanished swallows requests until TCP gives up, which
 /// takes a quarter of an hour on Linux.
 const HTTP2_KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// What may arrive on an HTTP/2 connection before any of it is read: the most there can be. With
+/// hyper's 5 MiB three answers whose readers are slow, of 2 MiB each, would hold up all others of the
+/// connection. The windows of the answers bound it.
+const HTTP2_CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 impl Client {
     /// Reads certificates, if any are named, and builds the pool. Connects to nobody.

@@ -105,8 +105,11 @@ async fn serve(identity: &Identity, alpn: &[&[u8]], clients: Option<&Authority>)
                     if request.uri().path() == "/refused" {
                         return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
                     }
-                    let version = format!("{:?}", request.version());
-                    Ok(Response::new(Full::new(Bytes::from(version))))
+                    let body = match request.uri().path() {
+                        "/large" => vec![0; 8 << 20],
+                        _ => format!("{:?}", request.version()).into_bytes(),
+                    };
+                    Ok(Response::new(Full::new(Bytes::from(body))))
                 });
                 let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let io = TokioIo::new(stream);
@@ -204,6 +207,28 @@ async fn exchanges_share_an_http2_connection() {
     for response in calls.join_all().await {
         assert_eq!(response.unwrap().version(), Version::HTTP_2);
     }
+}
+
+/// As streams to clients that do not read do.
+#[tokio::test]
+async fn answers_that_nobody_reads_hold_up_no_other_of_their_connection() {
+    let authority = Authority::new();
+    let server = serve(&authority.issue("127.0.0.1"), &[b"h2"], None).await;
+    let client = Client::new(&client(authority.roots())).unwrap();
+    let get = |path| {
+        let request = Request::get(format!("https://{server}{path}"));
+        request.body(Full::default()).unwrap()
+    };
+    let mut unread = Vec::new();
+    for _ in 0..16 {
+        unread.push(client.send(get("/large")).await.unwrap());
+    }
+    let other = client.buffered().send(get("/"));
+    let other = tokio::time::timeout(Duration::from_secs(10), other).await;
+    let other = other.expect("it is answered meanwhile").unwrap();
+    assert_eq!(other.version(), Version::HTTP_2);
+    let read = http_body_util::BodyExt::collect(unread.swap_remove(0).into_body());
+    assert_eq!(read.await.unwrap().to_bytes().len(), 8 << 20);
 }
 
 async fn is_refused_unread(authority: &Authority, url: &str) {
