@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::state::State;
 
 /// How long a connection may take to end: a process is asked, then told, then killed.
-const ENDING: Duration = Duration::from_secs(10);
+pub(super) const ENDING: Duration = Duration::from_secs(10);
 
 /// Room for connections, shared by its clones.
 ///
@@ -72,9 +72,8 @@ impl Capacity {
     fn evict(&self) -> bool {
         let hosts: Vec<_> = self.hosts.lock().iter().filter_map(Weak::upgrade).collect();
         let idle = hosts.iter().filter_map(|host| {
-            let (since, connection) = host.table.lock().longest_idle()?;
-            let is_spared = host.clock.now() - since < host.limits.spare;
-            (!is_spared).then_some((since, host, connection))
+            let (since, connection) = host.longest_idle(&host.table.lock(), None)?;
+            Some((since, host, connection))
         });
         let Some((since, host, connection)) = idle.min_by_key(|(since, ..)| *since) else {
             return false;

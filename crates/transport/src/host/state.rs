@@ -10,7 +10,12 @@ use bartizan_clock::{Clock, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{HostError, HostLimits, connection::Usage, table::Table};
+use super::{
+    HostError, HostLimits,
+    capacity::ENDING,
+    connection::{Connection, Usage},
+    table::Table,
+};
 
 /// What outlives the host: until the last of its connections has ended.
 #[derive(Debug)]
@@ -59,22 +64,66 @@ impl State {
     ///
     /// Dropping the future gives it up.
     pub(super) async fn place(self: &Arc<Self>, owner: u64) -> Result<Place, HostError> {
-        let limit = self.limits.per_owner;
-        let Some(permit) = self.limits.capacity.take().await else {
+        // The owner's own limit first: who has reached that must cost nobody else a connection.
+        let Some(mut place) = self.admit(owner).await else {
+            let limit = self.limits.per_owner;
+            let reason = format!("the caller has {limit} connections, which is the limit");
+            return Err(HostError::overloaded(reason));
+        };
+        place.permit = self.limits.capacity.take().await;
+        if place.permit.is_none() {
             let limit = self.limits.capacity.limit();
             let reason =
                 format!("{limit} connections to servers are open and in use, which is the limit");
             return Err(HostError::overloaded(reason));
-        };
-        if !self.table.lock().admit(owner, limit) {
-            let reason = format!("the caller has {limit} connections, which is the limit");
-            return Err(HostError::overloaded(reason));
         }
-        Ok(Place {
-            state: Arc::clone(self),
-            owner,
-            _permit: permit,
-        })
+        Ok(place)
+    }
+
+    /// Counts one more connection of `owner`, if need be for another of its own, once that has
+    /// ended.
+    async fn admit(self: &Arc<Self>, owner: u64) -> Option<Place> {
+        let admit = || {
+            let admitted = self.table.lock().admit(owner, self.limits.per_owner);
+            admitted.then(|| Place {
+                state: Arc::clone(self),
+                owner,
+                permit: None,
+            })
+        };
+        let mut living = self.living.subscribe();
+        if let Some(place) = admit() {
+            return Some(place);
+        }
+        {
+            let mut table = self.table.lock();
+            let (_, connection) = self.longest_idle(&table, Some(owner))?;
+            tracing::info!(
+                limit = self.limits.per_owner,
+                "a caller has as many connections as it may have; ending its longest idle one"
+            );
+            table.end(&connection);
+        }
+        let freed = async {
+            loop {
+                living.changed().await.ok()?;
+                if let Some(place) = admit() {
+                    return Some(place);
+                }
+            }
+        };
+        tokio::time::timeout(ENDING, freed).await.ok()?
+    }
+
+    /// Of the connections in `table`, or of those of `owner`, the one that nobody has used for
+    /// longest, and since when; none if that is not long enough to end it.
+    pub(super) fn longest_idle(
+        &self,
+        table: &Table,
+        owner: Option<u64>,
+    ) -> Option<(Instant, Arc<Connection>)> {
+        let longest = table.longest_idle(owner);
+        longest.filter(|(since, _)| self.clock.now() - *since >= self.limits.spare)
     }
 
     /// The connection of a session, used from now on.
@@ -97,7 +146,8 @@ impl State {
 pub(super) struct Place {
     state: Arc<State>,
     owner: u64,
-    _permit: OwnedSemaphorePermit,
+    /// Of all connections, once there is room.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Place {

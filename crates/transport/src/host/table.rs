@@ -45,12 +45,13 @@ impl Table {
             .map(Arc::clone)
     }
 
-    /// Of the connections that are found and that nobody uses, the one that nobody has used for
-    /// longest, and since when.
-    pub(super) fn longest_idle(&self) -> Option<(Instant, Arc<Connection>)> {
+    /// Of the connections that are found and that nobody uses, or of those of `owner`, the one that
+    /// nobody has used for longest, and since when.
+    pub(super) fn longest_idle(&self, owner: Option<u64>) -> Option<(Instant, Arc<Connection>)> {
         let shared = self.shared.values().filter_map(|slot| slot.live.as_ref());
         let all = shared.chain(self.sessions.values());
-        let idle = all.filter_map(|connection| Some((connection.idle_since()?, connection)));
+        let eligible = all.filter(|it| owner.is_none_or(|owner| it.owner == owner));
+        let idle = eligible.filter_map(|connection| Some((connection.idle_since()?, connection)));
         let longest = idle.min_by_key(|(since, _)| *since);
         longest.map(|(since, connection)| (since, Arc::clone(connection)))
     }

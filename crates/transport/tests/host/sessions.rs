@@ -234,6 +234,53 @@ async fn the_connection_that_is_idle_for_longest_makes_room() {
     drop(listening);
 }
 
+/// Clients that were forgotten do not lock out those of the same caller either.
+#[tokio::test]
+async fn of_an_owner_with_all_that_it_may_have_the_longest_idle_makes_room() {
+    let limits = HostLimits {
+        per_owner: 2,
+        spare: Duration::ZERO,
+        ..HostLimits::default()
+    };
+    let host = host(LEGACY, limits);
+    let (other, _) = begin(&host, 2).await;
+    let (oldest, process) = begin(&host, 1).await;
+    let (older, _) = begin(&host, 1).await;
+    let (young, _) = begin(&host, 1).await;
+    gone(process).await;
+    let pid = request("pid");
+    for (session, owner, status) in [
+        (&oldest, 1, StatusCode::NOT_FOUND),
+        (&older, 1, StatusCode::OK),
+        (&young, 1, StatusCode::OK),
+        (&other, 2, StatusCode::OK),
+    ] {
+        let answer = send(&host, Method::POST, Some(session), &pid, owner).await;
+        assert_eq!(answer.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_has_all_it_may_have_ends_no_connection_of_another() {
+    let limits = HostLimits {
+        capacity: Capacity::new(2),
+        per_owner: 1,
+        spare: Duration::ZERO,
+        ..HostLimits::default()
+    };
+    let host = host(LEGACY, limits);
+    let (other, _) = begin(&host, 2).await;
+    let (session, _) = begin(&host, 1).await;
+    let listening = send(&host, Method::GET, Some(&session), "", 1)
+        .await
+        .unwrap();
+    let more = send(&host, Method::POST, None, &request("initialize"), 1).await;
+    assert!(matches!(more, Err(HostError::Overloaded { .. })));
+    let answer = send(&host, Method::POST, Some(&other), &request("pid"), 2).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    drop(listening);
+}
+
 #[tokio::test]
 async fn what_is_no_message_for_it_is_refused() {
     let host = host(LEGACY, HostLimits::default());
