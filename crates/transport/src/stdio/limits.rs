@@ -3,8 +3,8 @@ use std::time::Duration;
 /// What one child may take: memory, and time to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest message a child may send, in bytes. A longer one is an error, and the child is
-    /// stopped. Default: 4 MiB, as for bodies elsewhere.
+    /// The longest message a child may send, in bytes. A longer one is left out, which is an error,
+    /// and the next one comes. Default: 4 MiB.
     pub max_message_bytes: usize,
     /// Messages that may wait for a child to read them; at least one. Default: 64.
     pub queue: u32,
