@@ -25,7 +25,8 @@
 //! # No process is left behind
 //!
 //! A child ends when [`Handle::stop`] or [`Handle::kill`] says so, and also when any of its three
-//! parts is dropped, its output ends, or its input breaks. What then happens is the [shutdown of the protocol][shutdown], extended to all its descendants:
+//! parts is dropped, its output ends, or its input breaks. What then happens is the [shutdown of
+//! the protocol][shutdown], extended to all its descendants:
 //!
 //! 1. Its standard input is closed, after what was queued. Most servers exit on that.
 //! 2. After [`Limits::stop_grace`], the process group gets SIGTERM.
