@@ -8,7 +8,8 @@ use crate::{InvalidClient, Pem};
 /// from the environment, and there will be none.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// The longest that connecting may take: name resolution, TCP and TLS handshake together.
+    /// The longest that connecting may take: name resolution, TCP and TLS handshake together. Of
+    /// several addresses of a name, each gets its share.
     ///
     /// Five seconds: longer than the first retransmissions of a lost SYN (1 s and 3 s on
     /// Linux), shorter than most callers' patience.

@@ -1,5 +1,6 @@
 use std::{
     error::Error,
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +14,10 @@ use http::{
     Uri,
     uri::{Authority, Scheme},
 };
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_util::{
+    client::legacy::connect::{HttpConnector, dns::GaiResolver},
+    rt::TokioIo,
+};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -41,15 +45,8 @@ struct Shared {
 
 impl Connector {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, InvalidClient> {
-        // Resolves off the serving threads and tries IPv6 and IPv4 side by side (RFC 6555).
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(config.tcp_nodelay);
-        // A server that vanished without a word is noticed where nothing is sent to it: by who
-        // listens to it, for a day.
-        tcp.set_keepalive(Some(KEEP_ALIVE));
-        tcp.set_keepalive_interval(Some(KEEP_ALIVE / 3));
-        tcp.set_keepalive_retries(Some(3));
+        // Resolves off the serving threads.
+        let tcp = tcp(config, GaiResolver::new());
         Ok(Self(Arc::new(Shared {
             tcp,
             tls: Arc::new(Tls::new(config)?),
@@ -102,12 +99,14 @@ impl Shared {
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host).to_owned();
 
-        let tcp = self
-            .tcp
-            .clone()
-            .call(uri)
-            .await
-            .map_err(|cause| ConnectError::new(authority.cloned(), ConnectStage::Tcp, cause))?;
+        let tcp = self.tcp.clone().call(uri).await.map_err(|cause| {
+            let (authority, stage) = (authority.cloned(), ConnectStage::Tcp);
+            if is_late(&cause) {
+                ConnectError::timeout(authority, stage, self.timeout)
+            } else {
+                ConnectError::new(authority, stage, cause)
+            }
+        })?;
         if !secure {
             return Ok(Transport::Plain(tcp));
         }
@@ -146,12 +145,72 @@ impl Service<Uri> for Connector {
     }
 }
 
+fn tcp<R>(config: &ClientConfig, resolver: R) -> HttpConnector<R> {
+    // Tries IPv6 and IPv4 side by side (RFC 6555).
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    tcp.enforce_http(false);
+    tcp.set_nodelay(config.tcp_nodelay);
+    // Of several addresses each gets its share, so that one that vanished leaves time for the others.
+    tcp.set_connect_timeout(Some(config.connect_timeout));
+    // A server that vanished without a word is noticed where nothing is sent to it: by who
+    // listens to it, for a day.
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE / 3));
+    tcp.set_keepalive_retries(Some(3));
+    tcp
+}
+
+/// Whether there was no time left for the address, which is not for the operating system to say.
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let io = error.source().and_then(|it| it.downcast_ref::<io::Error>());
+    io.is_some_and(|it| it.kind() == io::ErrorKind::TimedOut && it.raw_os_error().is_none())
+}
+
 #[cfg(test)]
 mod tests {
-    use socket2::SockRef;
-    use tokio::net::TcpListener;
+    use std::{convert::Infallible, net::SocketAddr};
+
+    use hyper_util::client::legacy::connect::dns::Name;
+    use socket2::{Domain, SockRef, Socket, Type};
+    use tokio::net::{TcpListener, TcpStream};
+    use tower::service_fn;
 
     use super::*;
+
+    /// A server that takes no connection, as one that has vanished, and what makes it so.
+    async fn vanished() -> (SocketAddr, (Socket, Vec<TcpStream>)) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut waiting = Vec::new();
+        let patience = Duration::from_millis(100);
+        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+            assert!(waiting.len() < 64, "the backlog has no end");
+        }
+        (address, (socket, waiting))
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_one_that_has_vanished_leaves_time_for_the_others() {
+        let (vanished, _full) = vanished().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let resolver =
+            service_fn(
+                move |_: Name| async move { Ok::<_, Infallible>([vanished, there].into_iter()) },
+            );
+        let config = ClientConfig {
+            connect_timeout: Duration::from_secs(1),
+            ..ClientConfig::default()
+        };
+        let connecting = tcp(&config, resolver).call(Uri::from_static("http://both.test/"));
+        let connected = tokio::time::timeout(config.connect_timeout, connecting).await;
+        let stream = connected.expect("it connects in time").unwrap();
+        assert_eq!(stream.inner().peer_addr().unwrap(), there);
+    }
 
     #[tokio::test]
     async fn servers_that_say_nothing_are_asked_whether_they_are_there() {
