@@ -60,7 +60,12 @@ impl HostError {
 
 impl From<SpawnError> for HostError {
     fn from(error: SpawnError) -> Self {
-        Self::unsent(error.to_string())
+        let reason = error.to_string();
+        if error.is_own_want() {
+            Self::overloaded(reason)
+        } else {
+            Self::unsent(reason)
+        }
     }
 }
 

@@ -156,7 +156,12 @@ impl Host {
         } = &*self.0;
         let place = state.place(owner).await?;
         let opened = connect.open(head, state.clock).await;
-        let opened = opened.inspect_err(|_| state.note_failure())?;
+        let opened = opened.inspect_err(|refused| {
+            // That there is no room is not the server's fault.
+            if !matches!(refused, Refused::Failed(HostError::Overloaded { .. })) {
+                state.note_failure();
+            }
+        })?;
         let link = Link::new(opened.wire, state.limits.link);
         let (usage, keeper) = {
             let mut table = state.table.lock();

@@ -1,6 +1,7 @@
 use std::{io, path::PathBuf};
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use thiserror::Error;
 
 /// A child that could not be started.
@@ -36,6 +37,18 @@ pub enum SpawnError {
     /// The operating system refused.
     #[error("process could not be started: {0}")]
     Io(#[source] io::Error),
+}
+
+impl SpawnError {
+    /// Whether there was no process because the operating system has no descriptor, no memory or
+    /// no process left for one: that says nothing of the program.
+    pub(crate) fn is_own_want(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        let errno = Errno::from_io_error(error);
+        errno.is_some_and(|it| {
+            [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN].contains(&it)
+        })
+    }
 }
 
 /// The child takes no more messages: it has ended, or is being stopped.
