@@ -284,8 +284,8 @@ fn file(reader: &mut Reader<'_>, scope: &Scope, variable: &Variable) -> Option<S
         Ok(_) => return Some(path),
         Err(error) => error.to_string(),
     };
-    let name = scope.name(variable);
-    let problem = Problem::new(format!("{name} must name a readable file"));
+    let place = reader.place(&scope.name(variable));
+    let problem = Problem::new(format!("{place} must name a readable file"));
     reader.problem(problem.detail(format!("{}: {error}", path.display())));
     None
 }
@@ -328,7 +328,7 @@ pub(crate) fn keys(
     const ADVISABLE_LENGTH: usize = 16;
 
     let text = reader.secret_text(scope, variable)?;
-    let name = reader.secret_name(scope, variable);
+    let name = reader.place(&reader.secret_name(scope, variable));
     let mut seen = HashSet::new();
     let keys: Vec<_> = items(text.expose(), &[',', '\n'])
         .filter(|key| seen.insert(*key))

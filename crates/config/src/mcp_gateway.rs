@@ -85,7 +85,7 @@ fn session_keys(reader: &mut Reader<'_>, scope: &Scope) -> Option<Setting<Vec<Se
     const LEAST_LENGTH: usize = 32;
 
     let text = reader.secret_text(scope, &table::SESSION_KEYS)?;
-    let name = reader.secret_name(scope, &table::SESSION_KEYS);
+    let name = reader.place(&reader.secret_name(scope, &table::SESSION_KEYS));
     let mut seen = HashSet::new();
     let keys: Vec<_> = items(text.expose(), &[',', '\n'])
         .filter(|key| seen.insert(*key))

@@ -16,7 +16,7 @@ use crate::{
 pub(crate) use scope::Scope;
 pub(crate) use words::quoted;
 
-use words::{Found, reasons, shown, wrong};
+use words::{Found, reasons, shown, whereabouts, wrong};
 
 /// Reads settings from a source and collects what is wrong with them.
 ///
@@ -272,6 +272,7 @@ impl<'a> Reader<'a> {
         match (self.source.find(&name), self.source.find(&twin)) {
             (None, None) => None,
             (Some(_), Some(_)) => {
+                let (name, twin) = (self.place(&name), self.place(&twin));
                 let problem = Problem::new(format!("{name} and {twin} are both set"));
                 self.problems.push(problem);
                 None
@@ -282,9 +283,8 @@ impl<'a> Reader<'a> {
             }
             (None, Some(entry)) => {
                 let path = entry.text.expose().trim();
-                let named_by = entry.origin.member().unwrap_or(&twin).to_owned();
                 let origin = Origin::File {
-                    variable: named_by.clone(),
+                    variable: entry.origin.member().unwrap_or(&twin).to_owned(),
                     path: path.into(),
                 };
                 let reason = match Secret::from_file(path) {
@@ -296,7 +296,8 @@ impl<'a> Reader<'a> {
                     }
                     Err(error) => reasons(&error),
                 };
-                let problem = Problem::new(format!("{named_by} must name a readable file"));
+                let place = self.place(&twin);
+                let problem = Problem::new(format!("{place} must name a readable file"));
                 self.problems.push(problem.detail(reason));
                 None
             }
@@ -346,10 +347,8 @@ impl<'a> Reader<'a> {
 
     /// Where the value of a variable stands, which is not to be shown.
     pub(crate) fn place(&self, name: &str) -> String {
-        match self.source.find(name).map(|entry| &entry.origin) {
-            Some(origin) if origin.is_structured() => origin.to_string(),
-            _ => name.to_owned(),
-        }
+        let entry = self.source.find(name);
+        entry.map_or_else(|| name.to_owned(), |it| whereabouts(name, &it.origin))
     }
 
     /// A problem with a value that parses but cannot be.

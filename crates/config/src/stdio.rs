@@ -102,7 +102,8 @@ impl StdioSettings {
         }
         if self.args.iter().any(|argument| argument.contains('\0')) {
             let words = "arguments must not hold a zero byte";
-            reader.problem(Problem::new(scope.message(words)).detail(scope.name(&table::ARGS)));
+            let place = reader.place(&scope.name(&table::ARGS));
+            reader.problem(Problem::new(scope.message(words)).detail(place));
         }
     }
 

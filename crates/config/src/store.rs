@@ -28,7 +28,8 @@ pub(crate) fn store(
     let Some(wrong) = wrong else {
         return Some(path);
     };
-    let problem = Problem::new(format!("{name} must name a file of its own"));
+    let place = reader.place(&name);
+    let problem = Problem::new(format!("{place} must name a file of its own"));
     reader.problem(problem.detail(format!("{}: {wrong}", path.display())));
     None
 }

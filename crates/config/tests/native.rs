@@ -281,9 +281,11 @@ services:
 
     fs::remove_file(directory.path().join("secrets/a")).unwrap();
     let errors = Configuration::parse(&source(&directory, &[]).unwrap()).unwrap_err();
-    let text = errors.to_string();
+    let text = short(&directory, &errors.to_string());
     assert!(
-        text.contains("services.a.auth.token_file must name a readable file"),
+        text.contains(
+            "services.a.auth.token_file (bartizan.yaml, line 3, column 52) must name a readable file"
+        ),
         "{text}"
     );
 }

@@ -247,6 +247,67 @@ fn what_is_wrong_with_a_secret_of_a_file_is_said_of_the_file() {
 }
 
 #[test]
+fn what_is_not_shown_is_said_with_its_place() {
+    const SERVICES: &str = "services: {a: {endpoint: 'http://a', auth: {type: none}}}\n";
+
+    let directory = tempfile::tempdir().unwrap();
+    let native = directory.path().join("bartizan.yaml");
+    let path = native.display();
+    let problems = |variables: &str, gateway: &str| {
+        fs::write(&native, format!("gateway: {gateway}\n{SERVICES}")).unwrap();
+        let source = Source::from_iter([("MCP_SERVICE_A_AUTH_TYPE", "bearer")]);
+        let source = source.with_text(variables, ".env").unwrap();
+        let source = source.with_config_file(&native).unwrap();
+        let errors = Configuration::parse(&source).unwrap_err();
+        let problems = errors.problems().iter().map(ToString::to_string);
+        problems.collect::<Vec<_>>()
+    };
+    const TOKEN: &str = "MCP_SERVICE_A_TOKEN=0123456789abcdef\n";
+    for (variables, gateway, expected) in [
+        (
+            "\nMCP_SERVICE_A_TOKEN=changeme",
+            "",
+            "Service a: bearer token is a placeholder (MCP_SERVICE_A_TOKEN (.env, line 2))".to_owned(),
+        ),
+        (
+            "MCP_SERVICE_A_TOKEN=x\nMCP_SERVICE_A_TOKEN_FILE=y",
+            "",
+            "MCP_SERVICE_A_TOKEN (.env, line 1) and MCP_SERVICE_A_TOKEN_FILE (.env, line 2) are both set"
+                .to_owned(),
+        ),
+        (
+            "MCP_SERVICE_A_TOKEN=0123456789abcdef\nMCP_SERVICE_A_ENDPOINT=http://u:p@a",
+            "",
+            "Service a: invalid endpoint URL (MCP_SERVICE_A_ENDPOINT (.env, line 2) must not hold a user \
+             name or a password)"
+                .to_owned(),
+        ),
+        (
+            TOKEN,
+            "{api_keys: changeme}",
+            format!("gateway.api_keys ({path}, line 1, column 11) holds a placeholder"),
+        ),
+        (
+            TOKEN,
+            "{mcp: {session_keys: short}}",
+            format!(
+                "gateway.mcp.session_keys ({path}, line 1, column 17) must hold keys of at least 32 characters"
+            ),
+        ),
+        (
+            TOKEN,
+            "{upstream_ca_file: /}",
+            format!(
+                "gateway.upstream_ca_file ({path}, line 1, column 11) must name a readable file (/: it is a \
+                 directory)"
+            ),
+        ),
+    ] {
+        assert_eq!(problems(variables, gateway), [expected]);
+    }
+}
+
+#[test]
 fn no_url_that_is_wrong_shows_a_key_or_a_password() {
     let endpoint = "MCP_SERVICE_USER_SERVICE_ENDPOINT";
     let wrong = "Service user-service: invalid endpoint URL";

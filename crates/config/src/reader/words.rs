@@ -27,6 +27,10 @@ impl Found<'_> {
             origin => origin.member().unwrap_or(&self.name),
         }
     }
+
+    fn whereabouts(&self) -> String {
+        whereabouts(&self.name, self.origin)
+    }
 }
 
 /// What is wrong with a value.
@@ -46,10 +50,10 @@ pub(super) fn wrong(
                 .detail(shown(variable, found))
         }
         Fault::Unquotable(what) if variable.rule.is_empty() => {
-            Problem::new(format!("{} must {what}", whereabouts(found)))
+            Problem::new(format!("{} must {what}", found.whereabouts()))
         }
         Fault::Unquotable(what) => Problem::new(scope.message(variable.rule))
-            .detail(format!("{} must {what}", whereabouts(found))),
+            .detail(format!("{} must {what}", found.whereabouts())),
     }
 }
 
@@ -66,7 +70,7 @@ fn units(variable: &Variable, found: &Found<'_>) -> String {
 /// What the value is and where it stands.
 pub(super) fn shown(variable: &Variable, found: &Found<'_>) -> String {
     let Some(value) = value(variable, found.text) else {
-        return whereabouts(found);
+        return found.whereabouts();
     };
     match found.origin {
         Origin::Builder => format!("it is {value}"),
@@ -116,12 +120,15 @@ fn value(variable: &Variable, text: &str) -> Option<String> {
     })
 }
 
-/// The variable, or its place in a file of servers.
-fn whereabouts(found: &Found<'_>) -> String {
-    if found.origin.is_structured() {
-        found.origin.to_string()
-    } else {
-        found.name.clone()
+/// What a value that is not shown goes by: with its place in a file, where its author wrote it into
+/// one, and else with the name of the variable.
+pub(super) fn whereabouts(name: &str, origin: &Origin) -> String {
+    match origin {
+        Origin::DotEnv { .. }
+        | Origin::McpServers { .. }
+        | Origin::Native { .. }
+        | Origin::Flag(_) => origin.to_string(),
+        _ => name.to_owned(),
     }
 }
 
