@@ -110,8 +110,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is larger than 1 MiB, is not UTF-8, or has lines that are
-    /// not understood; then all of them are named.
+    /// When the file cannot be read, is larger than 1 MiB, is not UTF-8, is a pipe with nothing in
+    /// it (any more), or has lines that are not understood; then all of them are named.
     pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
         let path = path.as_ref();
         match read(path) {
@@ -426,13 +426,30 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 /// The bytes of a file that is not larger than what a file of settings is.
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    let read = (&file).take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
+    if read == 0 && is_pipe(&file) {
+        // Taken for an empty file, a reload would take back all that it said at the start.
+        return Err(io::Error::other(
+            "it is a pipe with nothing in it: what was read from one is gone",
+        ));
+    }
     Ok(bytes)
+}
+
+#[cfg(unix)]
+fn is_pipe(file: &File) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let metadata = file.metadata();
+    metadata.is_ok_and(|it| it.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &File) -> bool {
+    false
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
@@ -492,6 +509,22 @@ mod tests {
         assert!(Source::default().with_file_if_present(&path).is_err());
         std::fs::write(&path, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
         assert!(Source::default().with_file(&path).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_pipe_said_is_not_taken_back() {
+        use std::{io::Write as _, os::fd::AsRawFd as _};
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"PORT=9000\n").unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        let source = Source::default().with_file(&path).unwrap();
+        assert_eq!(text(&source, "PORT"), Some("9000"));
+        let error = Source::default().with_file(&path).unwrap_err().to_string();
+        assert!(error.contains("what was read from one is gone"), "{error}");
+        assert!(Source::default().with_file("/dev/null").is_ok());
     }
 
     #[test]
