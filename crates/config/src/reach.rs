@@ -66,7 +66,9 @@ impl Reach {
             registry: reader.optional(scope, &table::REGISTRY_FILE),
             color: !reader.is_set(scope, &table::NO_COLOR),
         };
-        let (problems, _) = reader.finish();
+        let (mut problems, _) = reader.finish();
+        // One argument may name the file of both kinds of keys.
+        problems.dedup();
         if problems.is_empty() {
             Ok(reach)
         } else {
@@ -138,6 +140,16 @@ mod tests {
         let errors = reach(&[("MCP_GATEWAY_PORT", "70000")]).unwrap_err();
         assert!(errors.to_string().contains("MCP_GATEWAY_PORT"), "{errors}");
         assert!(!reach(&[]).unwrap().is_configured());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_of_both_keys_is_said_once() {
+        const FLAG: &str = "--api-key-file";
+        let source = Source::default()
+            .with_flag(FLAG, "MCP_GATEWAY_API_KEYS_FILE", "/nonexistent")
+            .with_flag(FLAG, "MCP_GATEWAY_ADMIN_KEYS_FILE", "/nonexistent");
+        let errors = Reach::parse(&source).unwrap_err();
+        assert_eq!(errors.problems().len(), 1, "{errors}");
     }
 
     #[test]
