@@ -67,8 +67,8 @@ pub(crate) fn check(reader: &mut Reader<'_>, services: &[&str], has_registry: bo
             [service] => without_effect(reader, name, service),
             [] => match family_of(name, &prefixes) {
                 Some(service) => without_effect(reader, name, service),
-                // What a key of a native file is called is judged where it is read.
-                None if is_native(source, name) => {}
+                // What a member of a file is called is judged where it is read.
+                None if is_of_a_file(source, name) => {}
                 // Judged when the settings of that service are read.
                 None if is_of_a_listed(source, name) && may_be_of_a_service(name) => {}
                 None if has_registry && may_be_of_a_service(name) => reader.note_of_a_name(
@@ -111,7 +111,7 @@ pub(crate) fn check_names(
         if source.find(name).is_none()
             || used.contains(name)
             || names.known.contains_key(name)
-            || is_native(source, name)
+            || is_of_a_file(source, name)
             || family_of(name, &prefixes).is_some()
         {
             continue;
@@ -148,9 +148,10 @@ fn is_of_a_listed(source: &Source, name: &str) -> bool {
     services.any(|service| name.starts_with(&variable_prefix(&service.name)))
 }
 
-fn is_native(source: &Source, name: &str) -> bool {
+/// Whether a native file or one of servers says it, in words of its own.
+fn is_of_a_file(source: &Source, name: &str) -> bool {
     let entry = source.find(name);
-    entry.is_some_and(|entry| matches!(entry.origin, Origin::Native { .. }))
+    entry.is_some_and(|entry| entry.origin.is_structured())
 }
 
 /// A problem with a variable that two services could mean.

@@ -431,6 +431,18 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn what_a_file_says_of_a_service_that_cannot_be_is_no_variable_that_is_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mcp.json");
+    let text = r#"{"mcpServers": {"io.github.ada/x": {"command": "x", "args": ["y"]}}}"#;
+    std::fs::write(&path, text).unwrap();
+    let source = Source::default().with_mcp_config(&path).unwrap();
+    let errors = Configuration::parse(&source).unwrap_err();
+    assert_eq!(errors.problems().len(), 1, "{errors}");
+    assert_eq!(errors.warnings(), []);
+}
+
+#[test]
 fn members_that_mean_nothing_are_said_beside_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mcp.json");
