@@ -65,12 +65,18 @@ fn whole(variable: &Variable, text: &str) -> Result<u64, Fault> {
         Kind::Seconds => (1, MAX_MILLISECONDS / 1000, "seconds"),
         _ => (0, u64::MAX, ""),
     };
-    let too_large = || Fault::must(format!("be at most {max}"));
+    // A native file may have written the number with another unit, and what is shown is in this.
+    let bound = |number: u64| match unit {
+        unit if unit.is_empty() || number <= 1 => number.to_string(),
+        unit => format!("{number} {unit}"),
+    };
+    let too_small = || rule_or(variable, || format!("be at least {}", bound(min)));
+    let too_large = || Fault::must(format!("be at most {}", bound(max)));
     match number::whole(text) {
-        Ok(number) if number < min => Err(rule_or(variable, || format!("be at least {min}"))),
+        Ok(number) if number < min => Err(too_small()),
         Ok(number) if number <= max => Ok(number),
         Ok(_) | Err(NotANumber::TooLarge) => Err(too_large()),
-        Err(NotANumber::Negative) => Err(rule_or(variable, || format!("be at least {min}"))),
+        Err(NotANumber::Negative) => Err(too_small()),
         Err(NotANumber::Malformed) if unit.is_empty() => Err(Fault::must("be a whole number")),
         Err(NotANumber::Malformed) => Err(Fault::must(format!("be a whole number of {unit}"))),
     }

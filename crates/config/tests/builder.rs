@@ -210,7 +210,7 @@ fn numbers_of_the_wrong_size() {
         [
             "Default timeout must be positive (it is \"0\")",
             "Initial delay must be positive (it is \"0\")",
-            "MCP_RETRY_MAX_DELAY must be at most 2147483647 (it is \"18446744073709551615000\")",
+            "MCP_RETRY_MAX_DELAY must be at most 2147483647 milliseconds (it is \"18446744073709551615000\")",
             "Service x: requests per minute must be positive (it is \"0\")",
             "Service x: burst limit must be positive (it is \"0\")",
             "Service x: failure threshold must be positive (it is \"0\")",

@@ -428,7 +428,7 @@ fn what_the_gateway_as_a_server_cannot_be() {
         (("MCP_SESSION_KEYS", ","), "MCP_SESSION_KEYS must hold at least one key".to_owned()),
         (("MCP_SESSION_KEYS", "hunter2"), "MCP_SESSION_KEYS must hold keys of at least 32 characters".to_owned()),
         (("MCP_SESSION_KEYS", "0123456789abcdef0123456789abcdef,changeme"), "MCP_SESSION_KEYS holds a placeholder".to_owned()),
-        (("MCP_KEEP_ALIVE_INTERVAL", "25001"), "MCP_KEEP_ALIVE_INTERVAL must be at most 25000 (MCP_KEEP_ALIVE_INTERVAL is \"25001\")".to_owned()),
+        (("MCP_KEEP_ALIVE_INTERVAL", "25001"), "MCP_KEEP_ALIVE_INTERVAL must be at most 25000 milliseconds (MCP_KEEP_ALIVE_INTERVAL is \"25001\")".to_owned()),
         (("MCP_MAX_SESSIONS", "0"), "MCP_MAX_SESSIONS must be at least 1 (MCP_MAX_SESSIONS is \"0\")".to_owned()),
         (("MCP_MAX_CHILDREN", "x"), "MCP_MAX_CHILDREN must be a whole number (MCP_MAX_CHILDREN is \"x\")".to_owned()),
         (("MCP_ALLOWED_HOSTS", "http://a"), "MCP_ALLOWED_HOSTS must be * or a list of hosts such as gateway.example.com or localhost:8080 (MCP_ALLOWED_HOSTS is \"http://a\")".to_owned()),

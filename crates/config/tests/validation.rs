@@ -238,7 +238,7 @@ fn wrong_forms_in_our_own_words() {
     let cases = [
         (("MCP_DEFAULT_TIMEOUT", "30s"), "MCP_DEFAULT_TIMEOUT must be a whole number of milliseconds (MCP_DEFAULT_TIMEOUT is \"30s\")"),
         (("MCP_DEFAULT_TIMEOUT", "NaN"), "MCP_DEFAULT_TIMEOUT must be a whole number of milliseconds (MCP_DEFAULT_TIMEOUT is \"NaN\")"),
-        (("MCP_DEFAULT_TIMEOUT", "99999999999999999999"), "MCP_DEFAULT_TIMEOUT must be at most 2147483647 (MCP_DEFAULT_TIMEOUT is \"99999999999999999999\")"),
+        (("MCP_DEFAULT_TIMEOUT", "99999999999999999999"), "MCP_DEFAULT_TIMEOUT must be at most 2147483647 milliseconds (MCP_DEFAULT_TIMEOUT is \"99999999999999999999\")"),
         (("MCP_RETRY_MAX_ATTEMPTS", "three"), "MCP_RETRY_MAX_ATTEMPTS must be a whole number (MCP_RETRY_MAX_ATTEMPTS is \"three\")"),
         (("PORT", "65536"), "PORT must be at most 65535 (PORT is \"65536\")"),
         (("PORT", "-1"), "PORT must be at least 0 (PORT is \"-1\")"),
@@ -249,7 +249,7 @@ fn wrong_forms_in_our_own_words() {
         (("MCP_GATEWAY_LOG_LEVEL", "bartizan=debgu"), "MCP_GATEWAY_LOG_LEVEL must be error, warn, info, debug, trace, off, or a filter such as info,bartizan_retry=debug (MCP_GATEWAY_LOG_LEVEL is \"bartizan=debgu\")"),
         (("MCP_GATEWAY_LOG_LEVEL", "verbose"), "MCP_GATEWAY_LOG_LEVEL must be error, warn, info, debug, trace, off, or a filter such as info,bartizan_retry=debug (MCP_GATEWAY_LOG_LEVEL is \"verbose\")"),
         (("MCP_GATEWAY_LOG_FORMAT", "xml"), "MCP_GATEWAY_LOG_FORMAT must be one of text, json (MCP_GATEWAY_LOG_FORMAT is \"xml\")"),
-        (("MCP_GATEWAY_MAX_HEADER_BYTES", "10"), "MCP_GATEWAY_MAX_HEADER_BYTES must be at least 8192 (MCP_GATEWAY_MAX_HEADER_BYTES is \"10\")"),
+        (("MCP_GATEWAY_MAX_HEADER_BYTES", "10"), "MCP_GATEWAY_MAX_HEADER_BYTES must be at least 8192 bytes (MCP_GATEWAY_MAX_HEADER_BYTES is \"10\")"),
         (("MCP_GATEWAY_CORS_ORIGINS", "here"), "MCP_GATEWAY_CORS_ORIGINS must be *, none, or a list of origins such as https://app.example.com (MCP_GATEWAY_CORS_ORIGINS is \"here\")"),
         (("MCP_RETRY_BUDGET_RATIO", "1.5"), "MCP_RETRY_BUDGET_RATIO must be a decimal number above 0 and at most 1 (MCP_RETRY_BUDGET_RATIO is \"1.5\")"),
         (("MCP_SERVICE_USER_SERVICE_IDEMPOTENT_OPERATIONS", "get user"), "MCP_SERVICE_USER_SERVICE_IDEMPOTENT_OPERATIONS must hold letters, digits, and any of _ . / - * ? only (MCP_SERVICE_USER_SERVICE_IDEMPOTENT_OPERATIONS is \"get user\")"),

@@ -183,6 +183,31 @@ services:
 }
 
 #[test]
+fn bounds_and_what_is_beyond_them_have_one_unit() {
+    let of_gateway = |setting: &str, service: &str| {
+        problems(&format!(
+            "gateway: {{{setting}}}\nservices: {{a: {{endpoint: 'http://a', auth: {{type: none}}{service}}}}}"
+        ))
+    };
+    assert_eq!(
+        of_gateway("max_header_bytes: 1KiB", ", timeout: 30d"),
+        [
+            "gateway.max_header_bytes must be at least 8192 bytes (gateway.max_header_bytes is \
+             \"1024\" in bartizan.yaml, line 1, column 11)",
+            "services.a.timeout must be at most 2147483647 milliseconds (services.a.timeout is \
+             \"2592000000\" in bartizan.yaml, line 2, column 58)",
+        ]
+    );
+    assert_eq!(
+        of_gateway("health_interval: 500ms", ""),
+        [
+            "gateway.health_interval must be a whole number of seconds, or come to one with a unit, \
+             ms, s, m, h or d (gateway.health_interval is \"500ms\" in bartizan.yaml, line 1, column 11)",
+        ]
+    );
+}
+
+#[test]
 fn durations_of_registries_are_whole_seconds() {
     let text = "
 services:
