@@ -605,9 +605,15 @@ pub(crate) fn concerns_us(name: &str) -> bool {
     // Kubernetes sets these in every pod.
     const OF_PODS: [&str; 2] = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"];
 
-    name.starts_with("MCP_")
+    begins(name, "MCP_")
         || OF_PODS.contains(&name)
         || TABLE.iter().any(|variable| variable.name == name)
+}
+
+/// Whether a text begins so, in capitals or not.
+pub(crate) fn begins(text: &str, with: &str) -> bool {
+    let start = text.as_bytes().get(..with.len());
+    start.is_some_and(|it| it.eq_ignore_ascii_case(with.as_bytes()))
 }
 
 #[cfg(test)]

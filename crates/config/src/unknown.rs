@@ -304,7 +304,7 @@ fn without_effect(reader: &mut Reader<'_>, name: &str, service: &str) {
 
 fn unknown(reader: &mut Reader<'_>, name: &str, names: &Names<'_>) {
     // An environment file holds what it likes besides.
-    if !name.starts_with("MCP") {
+    if !table::begins(name, "MCP") {
         return;
     }
     if UNREAD.contains(&name) || is_of_the_dashboard(name) {
@@ -365,7 +365,10 @@ fn meant(name: &str, known: &BTreeMap<String, Vec<&str>>) -> Option<String> {
             Some(format!("MCP_GATEWAY_{rest}")).filter(is_known)
         }
     };
-    synonym()
+    // Whoever is used to names that have no case would not see that a key counts for nothing.
+    let in_capitals = Some(name.to_ascii_uppercase()).filter(is_known);
+    in_capitals
+        .or_else(synonym)
         .or_else(|| by_key(name, is_known))
         .or_else(|| closest(name, names()))
         .or_else(by_words)

@@ -12,6 +12,7 @@ use url::Url;
 use crate::{
     Variable,
     number::{self, NotANumber},
+    table::begins,
     variable::{Kind, MAX_MILLISECONDS},
 };
 
@@ -187,10 +188,7 @@ impl Value for Url {
 
 /// The rule of `variable`, with a word on how a URL begins where the text does not.
 pub(crate) fn no_url(variable: &Variable, text: &str, must: &str) -> Fault {
-    let begins = |scheme: &str| {
-        let start = text.get(..scheme.len());
-        start.is_some_and(|it| it.eq_ignore_ascii_case(scheme))
-    };
+    let begins = |scheme: &str| begins(text, scheme);
     match rule_or(variable, || must.to_owned()) {
         Fault::Rule if !begins("http://") && !begins("https://") => {
             Fault::RuleAnd("it must begin with http:// or https://".to_owned())

@@ -30,6 +30,8 @@ fn misspelt_names_come_with_the_likely_one() {
         ("MCP_SERVICE_USER_SERVICE_CIRCUIT_BREAKER_FAILURE_THRESHOLD", "unknown variable MCP_SERVICE_USER_SERVICE_CIRCUIT_BREAKER_FAILURE_THRESHOLD, did you mean MCP_SERVICE_USER_SERVICE_CB_FAILURE_THRESHOLD?"),
         ("MCP_GATEWAY_RETRY_JITTER", "unknown variable MCP_GATEWAY_RETRY_JITTER, did you mean MCP_RETRY_JITTER?"),
         ("MCP_GATEWAY_FLUX", "unknown variable MCP_GATEWAY_FLUX"),
+        ("mcp_gateway_api_keys", "unknown variable mcp_gateway_api_keys, did you mean MCP_GATEWAY_API_KEYS?"),
+        ("Mcp_Service_User_Service_Timeout", "unknown variable Mcp_Service_User_Service_Timeout, did you mean MCP_SERVICE_USER_SERVICE_TIMEOUT?"),
     ];
     for (name, expected) in cases {
         assert_eq!(warnings(&[(name, "1")]), [expected]);
