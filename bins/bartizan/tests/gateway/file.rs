@@ -317,6 +317,11 @@ async fn wrong_usage_is_told_and_changes_nothing() {
         let complaint = home.fails(2, arguments).await;
         assert!(complaint.contains(expected), "{arguments:?}: {complaint}");
     }
+    // What was said on the command line has no lines and columns.
+    let arguments = ["register", "t", "-e", "http://a:99999", "--id", ""];
+    let complaint = home.fails(2, &arguments).await;
+    let expected = "`endpoint`: the port must be between 1 and 65535; `id` must not be empty\n";
+    assert_eq!(complaint, expected);
     assert!(!home.registry().exists());
 }
 

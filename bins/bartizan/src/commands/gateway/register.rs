@@ -108,7 +108,11 @@ async fn write(
     let entry = |id: &str| {
         let instance = Value::Object(instance(arguments, transport, Some(id)));
         let entry = Entry::from_json(&instance.to_string(), None);
-        entry.map_err(|error| Trouble::Usage(error.to_string()))
+        // Nobody has seen the text that lines and columns are of.
+        entry.map_err(|error| {
+            let problems = error.problems().iter().map(|it| &*it.text);
+            Trouble::Usage(problems.collect::<Vec<_>>().join("; "))
+        })
     };
     if let Some(id) = &arguments.id {
         let replaced = store.register(template, entry(id)?.0).await?;
