@@ -20,6 +20,8 @@ pub(super) struct Pace {
 struct Deaths {
     /// Those in a row that came too soon.
     count: u32,
+    /// When the last of them came.
+    last: Instant,
     next_start: Instant,
     random: fastrand::Rng,
 }
@@ -30,6 +32,7 @@ impl Pace {
             policy,
             deaths: Mutex::new(Deaths {
                 count: 0,
+                last: Instant::from_nanos(0),
                 next_start: Instant::from_nanos(0),
                 random: fastrand::Rng::new(),
             }),
@@ -68,12 +71,14 @@ impl Pace {
         let asked_for = matches!(report.cause, Cause::Stopped | Cause::Abandoned);
         if report.uptime >= self.policy.stable_after {
             deaths.count = 0;
-        } else if !asked_for {
-            // What died long before the last one has nothing to do with it.
+        } else if !asked_for && now - deaths.last >= report.uptime {
+            // One that was begun before the last one died would have died of the same: those are
+            // one death. What died long before the last one has nothing to do with it.
             if now - deaths.next_start >= self.policy.stable_after {
                 deaths.count = 0;
             }
             deaths.count = deaths.count.saturating_add(1);
+            deaths.last = now;
             let count = deaths.count;
             deaths.next_start = now + self.policy.backoff.delay(count, &mut deaths.random);
         }
@@ -130,6 +135,20 @@ mod tests {
             pace.judge(&death(cause, Duration::ZERO), now);
             assert_eq!(pace.pause(now).unwrap(), Duration::ZERO);
         }
+    }
+
+    #[test]
+    fn processes_that_die_together_die_once() {
+        let (pace, now) = (pace(), Instant::from_nanos(1_000_000_000));
+        let uptime = Duration::from_millis(500);
+        for late in 0..8 {
+            let at = now + Duration::from_millis(late);
+            pace.judge(&death(Cause::Exited, uptime), at);
+        }
+        assert_eq!(pace.deaths.lock().count, 1);
+        assert_eq!(pace.pause(now).unwrap(), PAUSE);
+        pace.judge(&death(Cause::Exited, uptime), now + PAUSE + uptime);
+        assert_eq!(pace.deaths.lock().count, 2);
     }
 
     #[test]
