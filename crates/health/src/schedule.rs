@@ -57,8 +57,15 @@ impl<P: Probe> Probing for Schedule<P> {
                 jitter,
                 ..
             } = self.config;
-            self.clock.sleep(first).await;
+            let mut due = self.clock.now() + first;
             loop {
+                tokio::select! {
+                    () = self.clock.sleep_until(due) => {}
+                    () = wanted.notified() => {
+                        let soon = self.clock.now() + recheck;
+                        self.clock.sleep_until(soon.min(due)).await;
+                    }
+                }
                 let check = AssertUnwindSafe(self.check(&target, &state));
                 if check.catch_unwind().await.is_err() {
                     // The next transition may be told; to probe no more would be worse.
@@ -70,13 +77,7 @@ impl<P: Probe> Probing for Schedule<P> {
                 } else {
                     recheck
                 };
-                let due = self.clock.now() + spread(pause, jitter, &mut random);
-                tokio::select! {
-                    () = self.clock.sleep_until(due) => continue,
-                    () = wanted.notified() => {}
-                }
-                let soon = self.clock.now() + recheck;
-                self.clock.sleep_until(soon.min(due)).await;
+                due = self.clock.now() + spread(pause, jitter, &mut random);
             }
         })
     }
