@@ -29,8 +29,9 @@ impl Default for Schedule {
             // What Kubernetes' cluster DNS sets as the time to live of its records.
             interval: Duration::from_secs(30),
             jitter: 0.2,
-            // glibc gives up on one name server after five seconds.
-            timeout: Duration::from_secs(5),
+            // glibc gives up on one name server after five seconds and knows three: two of them
+            // may be dead.
+            timeout: Duration::from_secs(15),
             clock: Clock::default(),
         }
     }

@@ -136,7 +136,7 @@ impl<R: ResolveSrv> SrvBuilder<R> {
         self
     }
 
-    /// How long one lookup may take. Default: 5 s.
+    /// How long one lookup may take. Default: 15 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.schedule.timeout = timeout;
         self

@@ -22,6 +22,8 @@ struct Inner {
 enum Answer {
     Addresses(&'static [[u8; 4]]),
     Failure,
+    /// This address, after so long.
+    Late(Duration, [u8; 4]),
     Never,
 }
 
@@ -45,6 +47,10 @@ impl Resolve for Script {
         match answer {
             Some(Answer::Addresses(list)) => Ok(list.iter().map(|a| IpAddr::from(*a)).collect()),
             Some(Answer::Failure) => Err(io::Error::other("no such name")),
+            Some(Answer::Late(wait, address)) => {
+                tokio::time::sleep(wait).await;
+                Ok(vec![IpAddr::from(address)])
+            }
             Some(Answer::Never) | None => std::future::pending().await,
         }
     }
@@ -117,6 +123,15 @@ async fn a_failing_resolver_keeps_the_last_good_set() {
     }
     let snapshot = watch.changed().await.unwrap();
     assert!(!snapshot.stale && snapshot.error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn name_servers_that_are_dead_leave_time_for_the_one_that_is_not() {
+    // Two of three, at five seconds each.
+    let wait = Duration::from_millis(10_100);
+    let script = Script::new([Answer::Late(wait, [10, 0, 0, 1])]);
+    let source = source(&script);
+    assert_eq!(ids(&source.watch().changed().await.unwrap()), [ONE]);
 }
 
 #[tokio::test(start_paused = true)]
