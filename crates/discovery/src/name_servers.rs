@@ -35,6 +35,10 @@ impl NameServers {
     ///
     /// When there are none.
     pub fn new(servers: &[SocketAddr]) -> io::Result<Self> {
+        Self::build(Self::asking(servers)?)
+    }
+
+    fn asking(servers: &[SocketAddr]) -> io::Result<ResolverBuilder<TokioRuntimeProvider>> {
         if servers.is_empty() {
             let text = "there are no name servers to ask";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -48,11 +52,15 @@ impl NameServers {
         };
         let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
         let provider = TokioRuntimeProvider::default();
-        Self::build(TokioResolver::builder_with_config(config, provider))
+        Ok(TokioResolver::builder_with_config(config, provider))
     }
 
     fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<Self> {
-        builder.options_mut().cache_size = 0;
+        let options = builder.options_mut();
+        options.cache_size = 0;
+        // One after the other. Of two that are asked at once, a dead one is waited for before the
+        // other's answer, if it was cut, is asked for by TCP; by then the time is up.
+        options.num_concurrent_reqs = 1;
         let resolver = builder.build().map_err(io::Error::other)?;
         Ok(Self { resolver })
     }
@@ -90,6 +98,13 @@ impl ResolveSrv for NameServers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, UdpSocket},
+    };
+
     use super::*;
 
     /// The question of a query: labels up to the empty one, then type and class.
@@ -127,10 +142,8 @@ mod tests {
         reply
     }
 
-    /// Name servers that answer the n-th question with what `answer` says.
-    async fn servers(answer: fn(usize, &[u8]) -> Vec<u8>) -> NameServers {
-        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let servers = NameServers::new(&[socket.local_addr().unwrap()]).unwrap();
+    /// Answers the n-th question with what `answer` says.
+    fn tell(socket: UdpSocket, answer: fn(usize, &[u8]) -> Vec<u8>) {
         tokio::spawn(async move {
             let mut query = [0; 512];
             for n in 0.. {
@@ -139,9 +152,51 @@ mod tests {
                 socket.send_to(&reply, from).await.unwrap();
             }
         });
+    }
+
+    /// Name servers that answer the n-th question with what `answer` says.
+    async fn servers(answer: fn(usize, &[u8]) -> Vec<u8>) -> NameServers {
+        let socket = UdpSocket::bind(ANY).await.unwrap();
+        let servers = NameServers::new(&[socket.local_addr().unwrap()]).unwrap();
+        tell(socket, answer);
         servers
     }
 
+    /// A name server whose answers do not fit into a datagram.
+    async fn verbose() -> SocketAddr {
+        let (listener, socket, address) = loop {
+            let listener = TcpListener::bind(ANY).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            if let Ok(socket) = UdpSocket::bind(address).await {
+                break (listener, socket, address);
+            }
+        };
+        tell(socket, |_, query| {
+            let mut reply = query[..2].to_vec();
+            // Cut, and without a record.
+            reply.extend([0x83, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]);
+            reply.extend(question(query));
+            reply
+        });
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    while let Ok(length) = stream.read_u16().await {
+                        let mut query = vec![0; length.into()];
+                        stream.read_exact(&mut query).await.unwrap();
+                        let reply = records(&query);
+                        let length = u16::try_from(reply.len()).unwrap();
+                        stream.write_u16(length).await.unwrap();
+                        stream.write_all(&reply).await.unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    const ANY: &str = "127.0.0.1:0";
     const NAME: &str = "_http._tcp.users.internal.";
 
     #[tokio::test]
@@ -166,6 +221,23 @@ mod tests {
         .await;
         servers.resolve_srv(NAME).await.unwrap_err();
         assert_eq!(servers.resolve_srv(NAME).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_had_beside_a_server_that_is_dead() {
+        let verbose = verbose().await;
+        let silent = UdpSocket::bind(ANY).await.unwrap();
+        let dead = silent.local_addr().unwrap();
+        for addresses in [&[verbose][..], &[verbose, dead], &[dead, verbose]] {
+            let mut builder = NameServers::asking(addresses).unwrap();
+            // The resolver reads a clock of its own.
+            builder.options_mut().timeout = Duration::from_millis(300);
+            let servers = NameServers::build(builder).unwrap();
+            for _ in 0..2 {
+                let records = servers.resolve_srv(NAME).await.unwrap();
+                assert_eq!(records.len(), 2);
+            }
+        }
     }
 
     #[tokio::test]
