@@ -171,6 +171,7 @@ async fn only_so_many_services_have_instances() {
     }
 }
 
+#[cfg(feature = "registry")]
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_all_has_a_bound() {
     let said = |id: &str, more: usize| {
