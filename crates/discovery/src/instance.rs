@@ -208,8 +208,21 @@ pub enum InvalidInstance {
     Weight,
 }
 
+/// Whether it is asked over HTTP, as all are that are found by an address somebody wrote down.
+#[cfg(any(feature = "docker", feature = "registry"))]
+pub(crate) fn is_spoken(uri: &Uri) -> bool {
+    matches!(uri.scheme_str(), Some("http" | "https"))
+}
+
+/// Whether somebody's health can be asked for there. A user name or password would end in logs.
+#[cfg(any(feature = "docker", feature = "registry"))]
+pub(crate) fn is_health_url(uri: &Uri) -> bool {
+    let is_sound = |it: &Authority| !it.as_str().contains('@') && has_sound_port(it);
+    is_spoken(uri) && uri.authority().is_some_and(is_sound)
+}
+
 /// Whether a port, if there is one, can be connected to.
-pub(crate) fn has_sound_port(authority: &Authority) -> bool {
+fn has_sound_port(authority: &Authority) -> bool {
     match authority.as_str().rsplit_once(':') {
         // The colon is one of an address of IPv6, or no port follows it.
         Some((_, port)) if !port.is_empty() && !port.ends_with(']') => {

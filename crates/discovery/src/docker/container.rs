@@ -1,10 +1,9 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
-use http::Uri;
 use serde::Deserialize;
 
 use super::CONTAINER;
-use crate::{HEALTH_URL, Instance, MAX_WEIGHT};
+use crate::{HEALTH_URL, Instance, MAX_WEIGHT, instance::is_health_url};
 
 /// A container as the engine lists it, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -94,11 +93,11 @@ impl Container {
                 true => format!("{scheme}://{authority}{url}"),
                 false => url.to_owned(),
             };
-            instance = instance.with_metadata(HEALTH_URL, url);
-            if !instance.health_url().is_some_and(|it| is_http(&it)) {
-                let text = "bartizan.health_url is neither a path nor a URL of http or https";
+            if !url.parse().is_ok_and(|it| is_health_url(&it)) {
+                let text = "bartizan.health_url is neither a path nor a URL of http or https without a password, its port from 1 to 65535";
                 return Err(text.to_owned());
             }
+            instance = instance.with_metadata(HEALTH_URL, url);
         }
         Ok(instance.with_metadata(CONTAINER, self.name()))
     }
@@ -158,10 +157,6 @@ impl Container {
         let found = found.as_ref().and_then(address);
         found.ok_or_else(|| format!("it has no address in the network {wanted}"))
     }
-}
-
-fn is_http(uri: &Uri) -> bool {
-    matches!(uri.scheme_str(), Some("http" | "https"))
 }
 
 #[cfg(test)]

@@ -7,10 +7,13 @@ use std::{
 };
 
 use bartizan_document::{Node, Place};
-use http::{Uri, uri::Authority};
+use http::Uri;
 
 use super::reader::Reader;
-use crate::{Balancing, Entry, Instance, RegisteredService, instance::has_sound_port};
+use crate::{
+    Balancing, Entry, Instance, RegisteredService,
+    instance::{is_health_url, is_spoken},
+};
 
 /// An instance at the address in `node`.
 pub(crate) fn instance(reader: &mut Reader, node: &Node<'_>, what: &str) -> Option<Instance> {
@@ -24,18 +27,10 @@ pub(crate) fn instance(reader: &mut Reader, node: &Node<'_>, what: &str) -> Opti
     None
 }
 
-/// Whether it is asked over HTTP, as all are that registries list by an address.
-pub(crate) fn is_spoken(uri: &Uri) -> bool {
-    matches!(uri.scheme_str(), Some("http" | "https"))
-}
-
 /// The address in `node` at which health is asked for; it may have a query.
 pub(crate) fn health_url(reader: &mut Reader, node: &Node<'_>) -> Option<Uri> {
     let text = reader.text(node, "health_url")?;
-    let uri = text.parse::<Uri>().ok().filter(|uri| {
-        let is_sound = |it: &Authority| !it.as_str().contains('@') && has_sound_port(it);
-        is_spoken(uri) && uri.authority().is_some_and(is_sound)
-    });
+    let uri = text.parse().ok().filter(is_health_url);
     if uri.is_none() {
         let text = "health_url must be an http or https address without a password, its port from 1 to 65535";
         reader.problem(node.place, text);

@@ -7,10 +7,10 @@ use http::Uri;
 
 use super::{
     InvalidRegistry,
-    read::{Services, health_url, instance, is_spoken},
+    read::{Services, health_url, instance},
     reader::Reader,
 };
-use crate::{Entry, Instance, MAX_WEIGHT, Registry, Tool};
+use crate::{Entry, Instance, MAX_WEIGHT, Registry, Tool, instance::is_spoken};
 
 impl Registry {
     /// Reads a `registry.yaml`.

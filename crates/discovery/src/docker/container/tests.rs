@@ -130,6 +130,14 @@ fn what_is_wrong_is_said() {
             json!({"bartizan.health_url": "ftp://a/live"}),
             "bartizan.health_url is neither",
         ),
+        (
+            json!({"bartizan.health_url": "http://user:password@a/live"}),
+            "bartizan.health_url is neither",
+        ),
+        (
+            json!({"bartizan.health_url": "http://a:0/live"}),
+            "bartizan.health_url is neither",
+        ),
     ] {
         let error = id(&container(labels.clone(), exposed()), None).unwrap_err();
         assert!(error.starts_with(words), "{labels}: {error}");
