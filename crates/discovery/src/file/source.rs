@@ -298,6 +298,7 @@ async fn run(
 ) {
     let mut changes: Option<Changes> = None;
     let mut deaf = false;
+    let mut heard = false;
     let mut waiting = Vec::new();
     loop {
         // Before the file is read, so that no change falls between the two.
@@ -314,7 +315,9 @@ async fn run(
             };
         }
         // Whatever the reason to look now, and not at half of a file.
-        if let Some(changes) = changes.as_ref().filter(|it| it.is_being_written()) {
+        if let Some(changes) = &changes
+            && (heard || changes.is_being_written())
+        {
             settle(changes, clock).await;
         }
         reading.look().await;
@@ -324,20 +327,20 @@ async fn run(
         }
         let changed = async {
             match &changes {
-                Some(changes) => {
-                    changes.next().await;
-                    settle(changes, clock).await;
-                }
+                Some(changes) => changes.next().await,
                 None => std::future::pending().await,
             }
         };
         let pause = *interval.borrow_and_update();
-        tokio::select! {
-            () = clock.sleep(pause) => {}
-            Ok(()) = interval.changed() => {}
-            () = changed => {}
-            Some(reply) = requests.recv() => waiting.push(reply),
-        }
+        heard = tokio::select! {
+            () = clock.sleep(pause) => false,
+            Ok(()) = interval.changed() => false,
+            () = changed => true,
+            Some(reply) = requests.recv() => {
+                waiting.push(reply);
+                false
+            }
+        };
         while let Ok(reply) = requests.try_recv() {
             waiting.push(reply);
         }
