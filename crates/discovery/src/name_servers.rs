@@ -1,9 +1,13 @@
-use std::{fmt, io, net::SocketAddr};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use hickory_resolver::{
     ResolverBuilder, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-    net::runtime::TokioRuntimeProvider,
+    net::{NetError, runtime::TokioRuntimeProvider},
     proto::rr::RData,
 };
 
@@ -16,17 +20,24 @@ use crate::{ResolveSrv, SrvRecord};
 /// be believed for the hours that its zone allows.
 #[derive(Clone)]
 pub struct NameServers {
-    resolver: TokioResolver,
+    /// Says who is to be asked.
+    find: Arc<Find>,
+    /// What asked them last and had an answer; it remembers who gives one. Locked by who takes it
+    /// and by who puts it back.
+    resolver: Arc<Mutex<Option<TokioResolver>>>,
 }
 
+type Find = dyn Fn() -> io::Result<ResolverBuilder<TokioRuntimeProvider>> + Send + Sync;
+
 impl NameServers {
-    /// The name servers that the operating system asks.
+    /// The name servers that the operating system asks. After a question that had no answer its
+    /// configuration is read again: it may have come to another network.
     ///
     /// # Errors
     ///
     /// When its configuration cannot be read.
     pub fn system() -> io::Result<Self> {
-        Self::build(TokioResolver::builder_tokio().map_err(io::Error::other)?)
+        Self::found(|| TokioResolver::builder_tokio().map_err(io::Error::other))
     }
 
     /// These name servers, each asked by UDP, and by TCP when its answer is too long for that.
@@ -35,14 +46,15 @@ impl NameServers {
     ///
     /// When there are none.
     pub fn new(servers: &[SocketAddr]) -> io::Result<Self> {
-        Self::build(Self::asking(servers)?)
-    }
-
-    fn asking(servers: &[SocketAddr]) -> io::Result<ResolverBuilder<TokioRuntimeProvider>> {
         if servers.is_empty() {
             let text = "there are no name servers to ask";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        let servers = servers.to_vec();
+        Self::found(move || Ok(Self::asking(&servers)))
+    }
+
+    fn asking(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
         let server = |address: &SocketAddr| {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
             for connection in &mut connections {
@@ -52,17 +64,30 @@ impl NameServers {
         };
         let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
         let provider = TokioRuntimeProvider::default();
-        Ok(TokioResolver::builder_with_config(config, provider))
+        TokioResolver::builder_with_config(config, provider)
     }
 
-    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<Self> {
+    fn found(
+        find: impl Fn() -> io::Result<ResolverBuilder<TokioRuntimeProvider>> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let resolver = Self::build(find()?)?;
+        Ok(Self {
+            find: Arc::new(find),
+            resolver: Arc::new(Mutex::new(Some(resolver))),
+        })
+    }
+
+    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<TokioResolver> {
         let options = builder.options_mut();
         options.cache_size = 0;
         // One after the other. Of two that are asked at once, a dead one is waited for before the
         // other's answer, if it was cut, is asked for by TCP; by then the time is up.
         options.num_concurrent_reqs = 1;
-        let resolver = builder.build().map_err(io::Error::other)?;
-        Ok(Self { resolver })
+        builder.build().map_err(io::Error::other)
+    }
+
+    fn resolver(&self) -> MutexGuard<'_, Option<TokioResolver>> {
+        self.resolver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,11 +99,21 @@ impl fmt::Debug for NameServers {
 
 impl ResolveSrv for NameServers {
     async fn resolve_srv(&self, name: &str) -> io::Result<Vec<SrvRecord>> {
-        let answer = self
-            .resolver
-            .srv_lookup(name)
-            .await
-            .map_err(io::Error::other)?;
+        let known = self.resolver().take();
+        let resolver = match known {
+            Some(resolver) => resolver,
+            None => Self::build((self.find)()?)?,
+        };
+        let answer = resolver.srv_lookup(name).await;
+        // That there is nothing is an answer, too. What had none, or was given up, is not put back.
+        if answer
+            .as_ref()
+            .err()
+            .is_none_or(NetError::is_no_records_found)
+        {
+            *self.resolver() = Some(resolver);
+        }
+        let answer = answer.map_err(io::Error::other)?;
         let record = |data: &RData| match data {
             RData::SRV(srv) => Some(SrvRecord {
                 target: srv.target.to_ascii(),
@@ -98,7 +133,10 @@ impl ResolveSrv for NameServers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        time::Duration,
+    };
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -196,6 +234,13 @@ mod tests {
         address
     }
 
+    /// Asks these and soon gives up. The resolver reads a clock of its own, which no test moves.
+    fn hasty(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
+        let mut builder = NameServers::asking(servers);
+        builder.options_mut().timeout = Duration::from_millis(300);
+        builder
+    }
+
     const ANY: &str = "127.0.0.1:0";
     const NAME: &str = "_http._tcp.users.internal.";
 
@@ -228,16 +273,30 @@ mod tests {
         let verbose = verbose().await;
         let silent = UdpSocket::bind(ANY).await.unwrap();
         let dead = silent.local_addr().unwrap();
-        for addresses in [&[verbose][..], &[verbose, dead], &[dead, verbose]] {
-            let mut builder = NameServers::asking(addresses).unwrap();
-            // The resolver reads a clock of its own.
-            builder.options_mut().timeout = Duration::from_millis(300);
-            let servers = NameServers::build(builder).unwrap();
+        for addresses in [vec![verbose], vec![verbose, dead], vec![dead, verbose]] {
+            let servers = NameServers::found(move || Ok(hasty(&addresses))).unwrap();
             for _ in 0..2 {
                 let records = servers.resolve_srv(NAME).await.unwrap();
                 assert_eq!(records.len(), 2);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_to_be_asked_may_change() {
+        let silent = UdpSocket::bind(ANY).await.unwrap();
+        let good = UdpSocket::bind(ANY).await.unwrap();
+        let network = [&silent, &good].map(|it| it.local_addr().unwrap());
+        tell(good, |_, query| records(query));
+        let moved = Arc::new(AtomicUsize::new(0));
+        let at = Arc::clone(&moved);
+        let servers = NameServers::found(move || Ok(hasty(&[network[at.load(Relaxed)]]))).unwrap();
+        servers.resolve_srv(NAME).await.unwrap_err();
+        let soon = Duration::from_millis(1);
+        let asked = tokio::time::timeout(soon, servers.resolve_srv(NAME)).await;
+        assert!(asked.is_err(), "given up");
+        moved.store(1, Relaxed);
+        assert_eq!(servers.resolve_srv(NAME).await.unwrap().len(), 2);
     }
 
     #[tokio::test]
