@@ -5,10 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 use bartizan_discovery::{InvalidRegistry, RegisteredService, Registry};
 use bartizan_document::{Member, Node, Place, Value};
 
-use super::{
-    file::File,
-    text::{in_units, units_of},
-};
+use super::{file::File, text::in_units};
 use crate::{Origin, RegisteredKind, variable::Kind};
 
 /// The keys of a service that are read with its instances.
@@ -156,11 +153,10 @@ fn in_seconds(file: &mut File<'_>, key: &str, balancing: &mut Node<'_>) {
         let text = member.value.scalar();
         let is_whole = text.is_some_and(|text| text.parse::<u32>().is_ok());
         if !is_whole {
-            let units = units_of(Kind::Seconds).unwrap_or_default();
             let what =
-                format!("must be a whole number of seconds, or come to one with a unit, {units}");
+                "must be a whole number of seconds, or a duration of whole seconds, such as 2m";
             let origin = file.origin(format!("{key}.{}", member.key), member.place);
-            file.wrong(&origin, &what);
+            file.wrong(&origin, what);
         }
         is_whole
     });

@@ -62,9 +62,9 @@ fn units(variable: &Variable, found: &Found<'_>) -> String {
     let is_native = matches!(found.origin, Origin::Native { .. });
     let is_malformed = number::whole(found.text) == Err(NotANumber::Malformed);
     match units_of(variable.kind).filter(|_| is_native && is_malformed) {
-        // Whole seconds can be written in milliseconds, and half a second cannot be.
-        Some(units) if variable.kind == Kind::Seconds => {
-            format!(", or come to one with a unit, {units}")
+        // Half a second cannot be written, in whatever unit.
+        Some(_) if variable.kind == Kind::Seconds => {
+            ", or a duration of whole seconds, such as 2m".to_owned()
         }
         Some(units) => format!(", or one with a unit, {units}"),
         None => String::new(),

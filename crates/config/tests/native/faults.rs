@@ -201,8 +201,8 @@ fn bounds_and_what_is_beyond_them_have_one_unit() {
     assert_eq!(
         of_gateway("health_interval: 500ms", ""),
         [
-            "gateway.health_interval must be a whole number of seconds, or come to one with a unit, \
-             ms, s, m, h or d (gateway.health_interval is \"500ms\" in bartizan.yaml, line 1, column 11)",
+            "gateway.health_interval must be a whole number of seconds, or a duration of whole seconds, \
+             such as 2m (gateway.health_interval is \"500ms\" in bartizan.yaml, line 1, column 11)",
         ]
     );
 }
@@ -218,7 +218,7 @@ services:
     let seconds = |key: &str, column: u32| {
         format!(
             "services.a.load_balancer.{key} (bartizan.yaml, line 5, column {column}) must be a \
-             whole number of seconds, or come to one with a unit, ms, s, m, h or d"
+             whole number of seconds, or a duration of whole seconds, such as 2m"
         )
     };
     assert_eq!(
