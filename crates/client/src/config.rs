@@ -8,10 +8,10 @@ use crate::{InvalidClient, Pem};
 /// from the environment, and there will be none.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// The longest that connecting may take: name resolution, TCP and TLS handshake together. Of
-    /// several addresses of a name, each gets its share.
+    /// The longest that connecting may take: name resolution, TCP and TLS handshake together. The
+    /// addresses of a name share it.
     ///
-    /// Five seconds: longer than the first retransmissions of a lost SYN (1 s and 3 s on
+    /// Five seconds: with one address longer than the first retransmissions of a lost SYN (1 s and 3 s on
     /// Linux), shorter than most callers' patience.
     pub connect_timeout: Duration,
     /// How long a connection without an exchange is kept.

@@ -165,7 +165,8 @@ variables! {
          their own.";
     CONNECT_TIMEOUT = "MCP_GATEWAY_CONNECT_TIMEOUT", Upstream, POSITIVE,
         Value("5000", "one lost SYN packet costs 1 s, two cost 3 s"), "",
-        "How long a connection to a service may take to be established, TLS included.";
+        "How long a connection to a service may take to be established, TLS included. The addresses \
+         of a name share it.";
     MAX_RESPONSE_BYTES = "MCP_GATEWAY_MAX_RESPONSE_BYTES", Upstream,
         Number { min: 1, max: 1 << 32, unit: "bytes" },
         Value("10485760", "the limit of requests"), "",
