@@ -9,8 +9,8 @@ pub struct HostLimits {
     /// How many connections there are at once, those included that are just ending. Hosts with
     /// clones of one capacity share it. Default: 64.
     pub capacity: Capacity,
-    /// How many of them one owner has at this host. Default: 16. Past that, the one ends that the
-    /// owner has not used for longest.
+    /// How many of them one owner has at this host. Default: 16. Past that the one ends that
+    /// the owner has not used for longest, if nobody needs it now; else there is no other.
     pub per_owner: usize,
     /// How long a connection is kept without a request or a listener. Default: 10 minutes, long
     /// enough for a pause in a conversation.

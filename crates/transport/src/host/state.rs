@@ -65,19 +65,21 @@ impl State {
     /// Dropping the future gives it up.
     pub(super) async fn place(self: &Arc<Self>, owner: u64) -> Result<Place, HostError> {
         // The owner's own limit first: who has reached that must cost nobody else a connection.
-        let Some(mut place) = self.admit(owner).await else {
-            let limit = self.limits.per_owner;
-            let reason = format!("the caller has {limit} connections, which is the limit");
-            return Err(HostError::overloaded(reason));
-        };
-        place.permit = self.limits.capacity.take().await;
-        if place.permit.is_none() {
-            let limit = self.limits.capacity.limit();
-            let reason =
-                format!("{limit} connections to servers are open and in use, which is the limit");
+        let (own, all) = (self.limits.per_owner, self.limits.capacity.limit());
+        let admitted = self.admit(owner).await;
+        if admitted.is_none() && own < all {
+            let reason = format!("the caller has {own} connections, which is the limit");
             return Err(HostError::overloaded(reason));
         }
-        Ok(place)
+        if let Some(mut place) = admitted {
+            place.permit = self.limits.capacity.take().await;
+            if place.permit.is_some() {
+                return Ok(place);
+            }
+        }
+        let reason =
+            format!("{all} connections to servers are open and in use, which is the limit");
+        Err(HostError::overloaded(reason))
     }
 
     /// Counts one more connection of `owner`, if need be for another of its own, once that has
