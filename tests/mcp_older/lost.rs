@@ -48,8 +48,8 @@ async fn a_server_that_begins_no_other_session_is_asked_once_for_all_calls_under
     client.look("a").await;
     let begun = server.heard("initialize").len();
     server.upstream.handle(|request| match &*rpc(request) {
-        "initialize" => Reply::status(503).after(Duration::from_millis(500)),
-        "tools/call" => Reply::status(404).after(Duration::from_millis(100)),
+        "initialize" => Reply::status(503).after(Duration::from_secs(2)),
+        "tools/call" => Reply::status(404).after(Duration::from_secs(1)),
         _ => Reply::status(404),
     });
     let calls = (2..8).map(|id| {
