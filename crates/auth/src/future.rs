@@ -218,8 +218,8 @@ impl<Inner, S, B> Waiting<Inner, S, B>
 where
     Inner: Service<Request<B>> + Clone,
 {
-    /// A call to be made when there is a token. Made out of line, and so handed over in a box: a
-    /// future that comes back from there is written twice, by every call.
+    /// A call to be made when there is a token. In a box, because this is out of line: a future that
+    /// such a function may return is built beside its place and copied there, at every call.
     #[cold]
     pub(crate) fn boxed(
         cache: TokenCache<S>,

@@ -69,6 +69,7 @@ where
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
+        // Of a call that is never repeated nothing is kept for that.
         let repeats = self.config.max_attempts() > 1;
         ResponseFuture {
             copy: match repeats {

@@ -10,7 +10,10 @@ use crate::AuthorizeError;
 /// All who waited for the same token get the same error, and so does whoever asks while it is
 /// remembered. It never quotes a response or a secret.
 #[derive(Clone)]
-pub struct TokenError(Arc<Inner>);
+pub struct TokenError(
+    /// One word: what a call may fail with is part of what every call returns.
+    Arc<Inner>,
+);
 
 #[derive(Debug)]
 struct Inner {
