@@ -25,6 +25,7 @@ use hyper_util::{
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 use tower::{Layer, ServiceExt};
 use url::Url;
 
@@ -390,6 +391,17 @@ impl Caller {
     pub(crate) async fn call(&self, resource: &Resource) -> u16 {
         let answer = self.layer.layer(http()).oneshot(resource.request()).await;
         answer.map_or(0, |response| response.status().as_u16())
+    }
+
+    /// Calls until a call is let in, after whatever pauses there are.
+    pub(crate) async fn let_in(&self, resource: &Resource) {
+        let let_in = async {
+            while self.call(resource).await != 200 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let let_in = timeout(Duration::from_secs(10), let_in).await;
+        assert!(let_in.is_ok(), "{:?}", self.cache.snapshot().last_error);
     }
 
     /// Why there is no token.
