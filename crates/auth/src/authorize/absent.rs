@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bartizan_clock::Clock;
+use bartizan_clock::{Clock, Instant};
 use parking_lot::Mutex;
 
 use super::Challenge;
@@ -23,7 +23,7 @@ impl Flow {
         match *self {}
     }
 
-    pub(crate) fn can_refresh(&self) -> bool {
+    pub(crate) fn only_refreshes(&self, _: Instant) -> bool {
         match *self {}
     }
 

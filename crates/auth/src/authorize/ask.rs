@@ -140,7 +140,11 @@ impl<S: TokenClient> Flight<'_, S> {
         if !server.pkce {
             return Err(AuthorizeError::NoPkce.into());
         }
-        if !self.flow.may_ask(self.clock.now()) {
+        let now = self.clock.now();
+        if let Some(kind) = self.flow.spared(now) {
+            return Err(kind.into());
+        }
+        if !self.flow.may_ask(now) {
             return Err(AuthorizeError::TooOften.into());
         }
         let (state, pkce) = (nonce()?, Pkce::new()?);

@@ -39,6 +39,8 @@ pub(crate) struct Flow {
     pub(super) memory: Mutex<Memory>,
     /// When users were asked.
     pub(super) consents: Mutex<VecDeque<Instant>>,
+    /// Why users are left alone, and until when.
+    spared: Mutex<Option<(TokenErrorKind, Instant)>>,
     /// Whether what is known could not be saved.
     pub(super) unsaved: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl Flow {
             pending: Mutex::default(),
             memory: Mutex::default(),
             consents: Mutex::default(),
+            spared: Mutex::default(),
             unsaved: AtomicBool::default(),
         }
     }
@@ -87,9 +90,9 @@ impl Flow {
         memory.found.is_some() && silent
     }
 
-    /// Whether a user's authorization brings a token without the user being asked.
-    pub(crate) fn can_refresh(&self) -> bool {
-        matches!(self.config.way, Way::User { .. }) && self.can_grant()
+    /// Whether a flight may bring a token, and cannot bother a user.
+    pub(crate) fn only_refreshes(&self, now: Instant) -> bool {
+        self.can_grant() && self.spared(now).is_some()
     }
 
     /// Whether it makes sense to ask for what a service wants: a wider scope only if it was not
@@ -126,14 +129,28 @@ impl Flow {
             .run(challenge)
             .await
             .map_err(|refusal| match refusal.kind {
-                kind if kind.is_tiresome() => Refusal {
-                    kind,
-                    retry_after: Some(TIRESOME),
-                },
+                kind if kind.is_tiresome() => self.spare(kind, clock.now()),
                 // Another authorization can help where another configuration could elsewhere.
                 kind if kind.is_terminal() => AuthorizeError::Declined { code: kind.code() }.into(),
                 kind => Refusal { kind, ..refusal },
             })
+    }
+
+    /// Has users left alone for a while, which does not begin anew before it has ended.
+    fn spare(&self, kind: TokenErrorKind, now: Instant) -> Refusal {
+        let mut spared = self.spared.lock();
+        let (kind, until) = spared.get_or_insert((kind, now + TIRESOME)).clone();
+        Refusal {
+            kind,
+            retry_after: Some(until - now),
+        }
+    }
+
+    /// Why users are left alone now, whatever has been refreshed meanwhile.
+    pub(super) fn spared(&self, now: Instant) -> Option<TokenErrorKind> {
+        let mut spared = self.spared.lock();
+        spared.take_if(|(_, until)| *until <= now);
+        spared.as_ref().map(|(kind, _)| kind.clone())
     }
 
     /// Whether a user may be asked now.

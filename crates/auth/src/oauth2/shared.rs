@@ -84,11 +84,12 @@ impl<S> Shared<S> {
     }
 
     /// The failure that keeps the issuer from being asked for such a token as there was. That a user
-    /// gave no wider one is none, where this one is had without asking.
+    /// gave no wider one is none, where this one is had without asking, and not otherwise.
     pub(crate) fn blocked(&self, state: &State, now: Instant) -> Option<TokenError> {
-        let can_refresh = || self.flow.as_ref().is_some_and(|flow| flow.can_refresh());
+        let flow = self.flow.as_ref();
+        let only_refreshes = || flow.is_some_and(|flow| flow.only_refreshes(now));
         let blocked = state.blocked(now);
-        blocked.filter(|error| !error.kind().is_tiresome() || !can_refresh())
+        blocked.filter(|error| !error.kind().is_tiresome() || !only_refreshes())
     }
 
     /// Makes the granted token the current one.

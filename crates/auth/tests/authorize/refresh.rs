@@ -1,9 +1,11 @@
 //! Tokens that grow old or are revoked. The names say which lesson taught what.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bartizan_auth::AuthorizeError;
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use crate::stage::{Caller, Server, cast, itself, user};
 
@@ -29,6 +31,39 @@ async fn lesson_15_a_refresh_token_is_used_and_rotated() {
         }
     }
     assert_eq!(browser.times(), 2);
+}
+
+#[tokio::test]
+async fn lesson_15_a_user_who_declines_is_not_asked_again_at_once() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    resource.guard(|guard| guard.good = "access-2".into());
+    assert_eq!(caller.call(&resource).await, 200);
+    resource.guard(|guard| guard.good = "access-3".into());
+    server.script(|it| {
+        it.code = false;
+        it.redirect.push(("error", "access_denied".into()));
+    });
+    assert_eq!(caller.call(&resource).await, 401);
+    assert_eq!(browser.times(), 2);
+    // Twice more refusals are followed up, as the resource's description being read shows.
+    let described = || resource.upstream.requests().len() - resource.shown().len();
+    let before = described();
+    let followed_up = async {
+        while described() < before + 2 {
+            assert_eq!(caller.call(&resource).await, 401);
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let followed_up = timeout(Duration::from_secs(10), followed_up).await;
+    assert!(followed_up.is_ok(), "{:?}", caller.error());
+    assert_eq!(browser.times(), 2);
+    assert!(matches!(
+        caller.error(),
+        Some(AuthorizeError::Declined { .. })
+    ));
 }
 
 #[tokio::test]

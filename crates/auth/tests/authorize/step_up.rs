@@ -1,6 +1,6 @@
 //! More scopes than the last time.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use bartizan_auth::AuthorizeError;
 use parking_lot::Mutex;
@@ -142,6 +142,50 @@ async fn a_revoked_token_is_replaced_although_a_wider_one_was_declined() {
     resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
     assert_eq!(caller.call(&resource).await, 200);
     assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_revoked_does_not_bring_back_who_declined_a_wider_one() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    server.script(|it| {
+        it.code = false;
+        it.redirect.push(("error", "access_denied".into()));
+        it.refuse = vec![(400, "invalid_grant")];
+    });
+    assert_eq!(caller.call(&resource).await, 403);
+    resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
+    for _ in 0..2 {
+        assert_eq!(caller.call(&resource).await, 401);
+    }
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+    assert_eq!(browser.times(), 2);
+    let left = caller.cache.snapshot().last_error.unwrap().retry_after();
+    assert!(left > Some(Duration::from_secs(4 * 60)), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_refresh_does_not_bring_back_who_declined_a_wider_token() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    server.script(|it| {
+        it.code = false;
+        it.redirect.push(("error", "access_denied".into()));
+    });
+    assert_eq!(caller.call(&resource).await, 403);
+    resource.guard(|guard| guard.scope = None);
+    assert!(caller.cache.invalidate(1), "as if it had expired");
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "delete");
+    assert_eq!(caller.call(&resource).await, 403);
+    assert_eq!(server.grants(), ["authorization_code", "refresh_token"]);
+    assert_eq!(browser.times(), 2);
 }
 
 #[tokio::test]
