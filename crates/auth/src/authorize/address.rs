@@ -127,7 +127,7 @@ fn v6_zone(address: Ipv6Addr) -> Option<Zone> {
         Some(Zone::Loopback)
     } else if let Some(embedded) = embedded(address) {
         v4_zone(embedded)
-    } else if address.is_unique_local() {
+    } else if address.is_unique_local() || is_own_translation(address) {
         Some(Zone::Private)
     } else {
         let nowhere = address.is_multicast() || address.is_unicast_link_local();
@@ -135,14 +135,19 @@ fn v6_zone(address: Ipv6Addr) -> Option<Zone> {
     }
 }
 
+/// Whether a network of one's own translates this (RFC 8215). Where in it the older address stands
+/// depends on how long a prefix that network has chosen (RFC 6052, section 2.2), so it is not read.
+fn is_own_translation(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [0x64, 0xff9b, 1, ..])
+}
+
 /// The older address that this one leads to: compatible, mapped and translated ones, NAT64 of
-/// everybody and of one's own, and 6to4.
+/// everybody, and 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x64, 0xff9b, 1, _, _, _, high, low]
         | [0x2002, high, low, ..] => Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))),
         _ => None,
     }
@@ -176,6 +181,7 @@ mod tests {
             "https://[::ffff:0:127.0.0.1]/",
             "https://[64:ff9b::10.0.0.1]/",
             "https://[64:ff9b:1::169.254.169.254]/",
+            "https://[64:ff9b:1:a9fe:a9:fe00:808:808]/",
             "https://[2002:a00:1::]/",
             "https://10.0.0.1/",
             "https://100.64.1.1/",
