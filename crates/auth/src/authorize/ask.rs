@@ -191,7 +191,11 @@ impl<S: TokenClient> Flight<'_, S> {
             Ok(_) if client.redirect_uri.is_some() => memory.saved.client = Some(client),
             // The server may have forgotten a client that it registered; the next is another.
             Err(refusal) if refusal.kind.is_unknown_client() => {
-                memory.saved.client.take_if(|it| it.id == client.id);
+                let forgotten = memory.saved.client.take_if(|it| it.id == client.id);
+                if forgotten.is_some() {
+                    // It belongs to that client, and no other may present it.
+                    memory.saved.refresh = None;
+                }
                 self.keep(memory).await;
             }
             _ => {}

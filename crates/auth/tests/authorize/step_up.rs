@@ -189,6 +189,21 @@ async fn a_refresh_does_not_bring_back_who_declined_a_wider_token() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_forgotten_takes_its_refresh_token_with_it() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    demand(&resource, &server, "write");
+    server.script(|it| it.refuse = vec![(401, "invalid_client")]);
+    assert_eq!(caller.call(&resource).await, 403);
+    resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
+    caller.let_in(&resource).await;
+    assert_eq!(server.grants(), ["authorization_code"; 3]);
+    assert_eq!(browser.opened()[2]["client_id"], "access-client-2");
+}
+
+#[tokio::test]
 async fn a_service_with_many_scopes_is_asked_for_some() {
     let (server, resource, browser) = cast().await;
     let many: Vec<_> = (0..100).map(|number| format!("scope{number}")).collect();
