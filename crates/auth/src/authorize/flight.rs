@@ -91,13 +91,17 @@ impl<S: TokenClient> Flight<'_, S> {
                 resource_metadata: found.metadata.clone(),
                 ..Challenge::default()
             };
-            let (now, wanted) = self.discover(&again, memory).await?;
-            self.bind(&now.server, memory);
-            self.keep(memory).await;
-            if now.server.issuer != found.server.issuer {
-                scopes = wanted;
+            let mut ahead = memory.clone();
+            // Who is known may be back though nobody describes it, and nothing shows another.
+            if let Ok((now, wanted)) = self.discover(&again, &mut ahead).await {
+                *memory = ahead;
+                self.bind(&now.server, memory);
+                self.keep(memory).await;
+                if now.server.issuer != found.server.issuer {
+                    scopes = wanted;
+                }
+                found = now;
             }
-            found = now;
         }
         match self.config.way {
             Way::Client | Way::Identity(_) => self.ask(&found, memory, scopes).await,

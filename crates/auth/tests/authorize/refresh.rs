@@ -212,3 +212,22 @@ async fn an_issuer_that_is_looked_for_again_is_asked_for_the_same() {
     let scopes: Vec<_> = scopes.iter().map(|form| &*form["scope"]).collect();
     assert_eq!(scopes, ["read"; 4]);
 }
+
+#[tokio::test]
+async fn an_issuer_that_nobody_describes_any_more_is_asked_all_the_same() {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    server.script(|it| {
+        it.refuse = vec![(503, "temporarily_unavailable")];
+        it.place = "/elsewhere".into();
+    });
+    resource.guard(|guard| guard.place = None);
+    assert!(caller.cache.invalidate(1), "as if it had expired");
+    assert_eq!(caller.call(&resource).await, 0);
+    caller.let_in(&resource).await;
+    let grants = ["authorization_code", "refresh_token", "refresh_token"];
+    assert_eq!(server.grants(), grants);
+    assert_eq!(browser.times(), 1);
+}
