@@ -2,34 +2,16 @@
 
 mod common;
 
-use std::{fs::File, process::Command, time::Duration};
+use std::{fs::File, time::Duration};
 
 use bartizan_server::ServerConfig;
+use bartizan_testkit::with_few_files;
 use common::{Running, exchange};
 use tokio::net::TcpStream;
 
-/// Runs this very test again in a process that may open few files; there, it does the work.
 #[test]
 fn accepting_goes_on_when_there_are_files_again() {
-    const LIMIT: usize = 64;
-    let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
-        .take(2 * LIMIT)
-        .collect();
-    if files.len() < 2 * LIMIT {
-        drop(files);
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(starve());
-        return;
-    }
-    let output = Command::new("sh")
-        .args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\"")])
-        .arg(std::env::current_exe().unwrap())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains("1 passed"), "{text}");
+    with_few_files(starve());
 }
 
 async fn starve() {

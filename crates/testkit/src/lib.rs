@@ -7,13 +7,16 @@
 //! * [`Cluster`] and [`Engine`]: the API server of Kubernetes and the Docker engine, as far as
 //!   instances are found there, behind a [`ScriptServer`].
 //! * [`TokenIssuer`]: a real OAuth2 token endpoint with rotating refresh tokens.
+//! * [`with_few_files`]: a process that soon has no file descriptor left.
 
+mod few_files;
 mod issuer;
 mod probe;
 #[cfg(unix)]
 mod script;
 mod upstream;
 
+pub use few_files::with_few_files;
 pub use issuer::{IssuerRecord, TokenIssuer};
 pub use probe::{Probe, ProbeState};
 #[cfg(unix)]

@@ -7,35 +7,17 @@ mod processes;
 #[path = "host/server.rs"]
 mod server;
 
-use std::{fs::File, process::Command, time::Duration};
+use std::{fs::File, time::Duration};
 
+use bartizan_testkit::with_few_files;
 use bartizan_transport::host::{HostError, HostLimits};
 use http::{Method, StatusCode};
 
 use crate::server::{LEGACY, begin, host, request, send};
 
-/// Runs this very test again in a process that may open few files; there, it does the work.
 #[test]
 fn that_a_process_has_no_room_is_no_failure_of_its_program() {
-    const LIMIT: usize = 64;
-    let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
-        .take(2 * LIMIT)
-        .collect();
-    if files.len() < 2 * LIMIT {
-        drop(files);
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(starve());
-        return;
-    }
-    let output = Command::new("sh")
-        .args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\"")])
-        .arg(std::env::current_exe().unwrap())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains("1 passed"), "{text}");
+    with_few_files(starve());
 }
 
 async fn starve() {

@@ -6,11 +6,26 @@ use bartizan_auth::AuthorizeError;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::stage::{Caller, Resource, Script, Server, cast, itself, user};
+use crate::stage::{Browser, Caller, Resource, Script, Server, cast, itself, user};
 
 fn demand(resource: &Resource, server: &Server, scope: &str) {
     let script: Arc<Mutex<Script>> = server.shared();
     resource.guard(|guard| guard.scope = Some((scope.into(), script)));
+}
+
+/// A caller who has a token, and another to refresh it with.
+async fn refreshable() -> (Server, Resource, Browser, Caller) {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let caller = Caller::new(user(&resource, &browser));
+    assert_eq!(caller.call(&resource).await, 200);
+    (server, resource, browser, caller)
+}
+
+/// Has the user who is asked next decline.
+fn decline(script: &mut Script) {
+    script.code = false;
+    script.redirect.push(("error", "access_denied".into()));
 }
 
 #[tokio::test]
@@ -104,15 +119,9 @@ async fn a_service_widens_its_own_scope() {
 
 #[tokio::test]
 async fn what_a_user_declines_costs_nothing_that_was_granted() {
-    let (server, resource, browser) = cast().await;
-    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
-    let caller = Caller::new(user(&resource, &browser));
-    assert_eq!(caller.call(&resource).await, 200);
+    let (server, resource, browser, caller) = refreshable().await;
     demand(&resource, &server, "write");
-    server.script(|it| {
-        it.code = false;
-        it.redirect.push(("error", "access_denied".into()));
-    });
+    server.script(decline);
     assert_eq!(caller.call(&resource).await, 403);
     assert!(matches!(
         caller.error(),
@@ -129,15 +138,9 @@ async fn what_a_user_declines_costs_nothing_that_was_granted() {
 
 #[tokio::test]
 async fn a_revoked_token_is_replaced_although_a_wider_one_was_declined() {
-    let (server, resource, browser) = cast().await;
-    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
-    let caller = Caller::new(user(&resource, &browser));
-    assert_eq!(caller.call(&resource).await, 200);
+    let (server, resource, _, caller) = refreshable().await;
     demand(&resource, &server, "write");
-    server.script(|it| {
-        it.code = false;
-        it.redirect.push(("error", "access_denied".into()));
-    });
+    server.script(decline);
     assert_eq!(caller.call(&resource).await, 403);
     resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
     assert_eq!(caller.call(&resource).await, 200);
@@ -146,16 +149,10 @@ async fn a_revoked_token_is_replaced_although_a_wider_one_was_declined() {
 
 #[tokio::test]
 async fn a_grant_that_is_revoked_does_not_bring_back_who_declined_a_wider_one() {
-    let (server, resource, browser) = cast().await;
-    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
-    let caller = Caller::new(user(&resource, &browser));
-    assert_eq!(caller.call(&resource).await, 200);
+    let (server, resource, browser, caller) = refreshable().await;
     demand(&resource, &server, "write");
-    server.script(|it| {
-        it.code = false;
-        it.redirect.push(("error", "access_denied".into()));
-        it.refuse = vec![(400, "invalid_grant")];
-    });
+    server.script(decline);
+    server.script(|it| it.refuse = vec![(400, "invalid_grant")]);
     assert_eq!(caller.call(&resource).await, 403);
     resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
     for _ in 0..2 {
@@ -169,15 +166,9 @@ async fn a_grant_that_is_revoked_does_not_bring_back_who_declined_a_wider_one() 
 
 #[tokio::test]
 async fn a_refresh_does_not_bring_back_who_declined_a_wider_token() {
-    let (server, resource, browser) = cast().await;
-    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
-    let caller = Caller::new(user(&resource, &browser));
-    assert_eq!(caller.call(&resource).await, 200);
+    let (server, resource, browser, caller) = refreshable().await;
     demand(&resource, &server, "write");
-    server.script(|it| {
-        it.code = false;
-        it.redirect.push(("error", "access_denied".into()));
-    });
+    server.script(decline);
     assert_eq!(caller.call(&resource).await, 403);
     resource.guard(|guard| guard.scope = None);
     assert!(caller.cache.invalidate(1), "as if it had expired");
@@ -190,10 +181,7 @@ async fn a_refresh_does_not_bring_back_who_declined_a_wider_token() {
 
 #[tokio::test]
 async fn a_client_that_is_forgotten_takes_its_refresh_token_with_it() {
-    let (server, resource, browser) = cast().await;
-    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
-    let caller = Caller::new(user(&resource, &browser));
-    assert_eq!(caller.call(&resource).await, 200);
+    let (server, resource, browser, caller) = refreshable().await;
     demand(&resource, &server, "write");
     server.script(|it| it.refuse = vec![(401, "invalid_client")]);
     assert_eq!(caller.call(&resource).await, 403);
@@ -219,19 +207,13 @@ async fn a_service_with_many_scopes_is_asked_for_some() {
 
 #[tokio::test]
 async fn a_refresh_token_is_shown_by_the_client_that_got_it() {
-    let (server, resource, browser) = cast().await;
-    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
-    let caller = Caller::new(user(&resource, &browser));
-    assert_eq!(caller.call(&resource).await, 200);
+    let (server, resource, browser, caller) = refreshable().await;
     // Somebody else has the port meanwhile, so another client is registered for the step-up.
     let place = browser.opened().remove(0)["redirect_uri"].clone();
     let place = place.strip_prefix("http://").unwrap();
     let _taken = TcpListener::bind(place.strip_suffix("/callback").unwrap()).unwrap();
     demand(&resource, &server, "write");
-    server.script(|it| {
-        it.code = false;
-        it.redirect.push(("error", "access_denied".into()));
-    });
+    server.script(decline);
     assert_eq!(caller.call(&resource).await, 403);
     assert_eq!(browser.opened()[1]["client_id"], "access-client-2");
     resource.guard(|guard| (guard.scope, guard.good) = (None, "access-2".into()));
