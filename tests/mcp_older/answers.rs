@@ -264,7 +264,7 @@ async fn a_call_that_gives_up_before_it_is_sent_is_not_cancelled() {
     let server = Server::start("a").await;
     let gateway = gateway(&[("a", server.upstream.url())])
         .set("MCP_SERVICE_A_RATE_LIMIT_RPM", 6)
-        .set("MCP_SERVICE_A_RATE_LIMIT_BURST", 4)
+        .set("MCP_SERVICE_A_RATE_LIMIT_BURST", 3)
         .start()
         .await;
     let call = || gateway.call_of("a", "look", 1);
@@ -278,6 +278,35 @@ async fn a_call_that_gives_up_before_it_is_sent_is_not_cancelled() {
     gateway.until_metric(waiting, "a", 0).await;
     assert!(server.heard("notifications/cancelled").is_empty());
     assert_eq!(server.heard("tools/call").len(), 1);
+}
+
+/// That a call is no longer wanted, or a session, must not wait behind calls.
+#[tokio::test]
+async fn what_asks_for_nothing_is_no_call_of_a_rate() {
+    let server = Server::start("a").await;
+    let gateway = gateway(&[("a", server.upstream.url())])
+        .set("MCP_SERVICE_A_RATE_LIMIT_RPM", 1)
+        .set("MCP_SERVICE_A_RATE_LIMIT_BURST", 2)
+        .set("MCP_SERVICE_A_RATE_LIMIT_MAX_WAIT", 0)
+        .start()
+        .await;
+    let client = Client::begin_at(&gateway, "/mcp/a", "2025-06-18").await;
+    let call = || client.ask("tools/call", json!({ "name": "look", "arguments": {} }));
+    assert!(call().await["error"].is_null());
+    assert_eq!(call().await["error"]["code"], 42901);
+
+    let no_longer_wanted = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": 2 } });
+    let told = client.send(no_longer_wanted).await;
+    assert_eq!(told.status, StatusCode::ACCEPTED, "{told:?}");
+    let answer = json!({ "jsonrpc": "2.0", "id": "q", "result": {} });
+    let told = client.send(answer).await;
+    assert_ne!(told.json()["error"]["code"], 42901, "{told:?}");
+    let session = [("mcp-session-id", &*client.session)];
+    let ends = gateway.request(Method::DELETE, "/mcp/a", &session, "");
+    let ended = gateway.send(ends).await;
+    assert_eq!(ended.status, StatusCode::OK, "{ended:?}");
+    assert_eq!(server.heard("DELETE").len(), 1);
 }
 
 /// What it accepts of notifications says nothing of a server that answers no call.

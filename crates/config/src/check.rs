@@ -73,13 +73,18 @@ impl fmt::Display for Summary<'_> {
                 Some(mcp) => format!(" ({})", *mcp.transport),
                 None => String::new(),
             };
+            let limit = &service.rate_limit;
+            let rate = if limit.is_unlimited() {
+                "no rate limit".to_owned()
+            } else {
+                let (rate, burst) = (*limit.requests_per_minute, *limit.burst);
+                format!("{rate} a minute in bursts of {burst}")
+            };
             write!(
                 f,
-                "\n  {}: {place}{spoken}, auth {}, {} a minute in bursts of {}, timeout {}, {} retries",
+                "\n  {}: {place}{spoken}, auth {}, {rate}, timeout {}, {} retries",
                 service.name,
                 service.auth.auth_type(),
-                *service.rate_limit.requests_per_minute,
-                *service.rate_limit.burst,
                 duration(*service.timeout),
                 *service.retry.max_attempts,
             )?;

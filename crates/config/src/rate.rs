@@ -1,7 +1,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
-    GatewaySettings, Setting,
+    GatewaySettings, McpTransport, Origin, Setting,
     reader::{Reader, Scope},
     table,
 };
@@ -11,6 +11,12 @@ const MINUTES_OF_A_YEAR: u64 = 365 * 24 * 60;
 /// The highest rate that the rate limit of the workspace can represent, a call a microsecond,
 /// which no service gets.
 pub(crate) const UNLIMITED_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60_000_000).unwrap();
+
+/// What comes in a second; below the limiter's resolution, nobody waits for a token.
+pub(crate) const UNLIMITED_BURST: NonZeroU32 =
+    NonZeroU32::new(UNLIMITED_PER_MINUTE.get() / 60).unwrap();
+
+const NO_LIMIT: Origin = Origin::Default("an MCP server is asked as often as its clients ask");
 
 /// How many calls a service gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +38,26 @@ impl RateLimitSettings {
         *self.requests_per_minute >= UNLIMITED_PER_MINUTE
     }
 
-    pub(crate) fn read(reader: &mut Reader<'_>, scope: &Scope, gateway: &GatewaySettings) -> Self {
-        let requests_per_minute: Setting<NonZeroU32> =
-            reader.setting(scope, &table::RATE_LIMIT_RPM);
-        let burst: Setting<NonZeroU32> = reader.setting(scope, &table::RATE_LIMIT_BURST);
+    /// A service that is `spoken` to by MCP has no limit unless one of the two is said: a client asks
+    /// for half a dozen lists before its first call, and nobody was promised that it would wait.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        scope: &Scope,
+        gateway: &GatewaySettings,
+        spoken: Option<McpTransport>,
+    ) -> Self {
+        let said_rate = reader.optional(scope, &table::RATE_LIMIT_RPM);
+        let said_burst = reader.optional(scope, &table::RATE_LIMIT_BURST);
+        let (requests_per_minute, burst) = match (spoken, said_rate, said_burst) {
+            (Some(_), None, None) => (
+                Setting::new(UNLIMITED_PER_MINUTE, NO_LIMIT),
+                Setting::new(UNLIMITED_BURST, NO_LIMIT),
+            ),
+            (_, rate, burst) => (
+                rate.unwrap_or_else(|| reader.default(&table::RATE_LIMIT_RPM)),
+                burst.unwrap_or_else(|| reader.default(&table::RATE_LIMIT_BURST)),
+            ),
+        };
         // What the rate limit of the workspace can represent.
         if u64::from(burst.get()) > u64::from(requests_per_minute.get()) * MINUTES_OF_A_YEAR {
             let words = "burst limit must not take more than a year to fill";

@@ -390,7 +390,8 @@ variables! {
     RATE_LIMIT_RPM = "MCP_SERVICE_<NAME>_RATE_LIMIT_RPM", Resilience,
         Number { min: 1, max: 60_000_000, unit: "" },
         Value("100", DOCUMENTED), "requests per minute must be positive",
-        "How many calls a minute the service gets in the long run.";
+        "How many calls a minute the service gets in the long run. A service of MCP has no limit \
+         where neither this nor the burst is set.";
     RATE_LIMIT_BURST = "MCP_SERVICE_<NAME>_RATE_LIMIT_BURST", Resilience, COUNT,
         Value("20", DOCUMENTED), "burst limit must be positive",
         "How many calls it gets at once after a pause.";

@@ -94,11 +94,20 @@ fn each_transport_by_each_of_its_words() {
         assert_eq!(*service.kind.mcp().unwrap().transport, McpTransport::Stdio);
         assert_eq!(service.kind.stdio().unwrap().command.as_str(), "npx");
         assert!(service.endpoints.is_empty());
-        assert_eq!(
-            *service.rate_limit.requests_per_minute,
-            100.try_into().unwrap()
-        );
     }
+}
+
+#[test]
+fn who_speaks_mcp_has_no_limit_unless_one_is_set() {
+    let limit = |more: &[(&str, &str)]| {
+        let limit = service(&[&[URL, HTTP], more].concat()).rate_limit;
+        let said = (limit.requests_per_minute.get(), limit.burst.get());
+        (!limit.is_unlimited()).then_some(said)
+    };
+    assert_eq!(limit(&[]), None);
+    assert_eq!(limit(&[("RATE_LIMIT_RPM", "6")]), Some((6, 20)));
+    assert_eq!(limit(&[("RATE_LIMIT_BURST", "3")]), Some((100, 3)));
+    assert!(service(&[COMMAND]).rate_limit.is_unlimited());
 }
 
 #[test]
@@ -529,7 +538,7 @@ fn a_process_explains_itself() {
     assert!(
         summary.contains(
             "\n  kit: npx -y server --token [redacted] --url=http://[redacted]@h (stdio), auth \
-             none, 100 a minute"
+             none, no rate limit"
         ),
         "{summary}"
     );

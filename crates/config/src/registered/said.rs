@@ -2,8 +2,11 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{Registered, RegisteredKind, variable_prefix};
 use crate::{
-    Configuration, Origin, Setting, Source, Strategy, Variable, rate::UNLIMITED_PER_MINUTE,
-    reader::quoted, table, value::Value,
+    Configuration, Origin, Setting, Source, Strategy, Variable,
+    rate::{UNLIMITED_BURST, UNLIMITED_PER_MINUTE},
+    reader::quoted,
+    table,
+    value::Value,
 };
 
 /// The limits of what a registry may say, which the documented gateway has as well.
@@ -105,9 +108,7 @@ impl<'a> Said<'a> {
         }
         let unlimited = UNLIMITED_PER_MINUTE.to_string();
         self.say("RATE_LIMIT_RPM", &unlimited, NO_LIMIT);
-        // What comes in a second; below the limiter's resolution, nobody waits for a token.
-        let burst = (UNLIMITED_PER_MINUTE.get() / 60).to_string();
-        self.say("RATE_LIMIT_BURST", burst, NO_LIMIT);
+        self.say("RATE_LIMIT_BURST", UNLIMITED_BURST.to_string(), NO_LIMIT);
         let strategy = &instances.strategy;
         self.say("STRATEGY", strategy.as_str(), strategy.origin().clone());
         let retries = &instances.max_retries;

@@ -515,6 +515,7 @@ fn outbound(
             headers: message.headers,
             owner,
             instance: message.instance,
+            is_request: message.is_request,
             listens,
             sent,
         },
@@ -531,6 +532,8 @@ pub(crate) struct Message {
     pub(crate) instance: Option<Arc<str>>,
     /// Whether it is the client's own request, and not one that the gateway makes of it.
     pub(crate) is_clients: bool,
+    /// Whether it asks for something, as no notification does, no answer and no end of a session.
+    pub(crate) is_request: bool,
 }
 
 /// The response in an answer, past all that comes before it.

@@ -274,6 +274,7 @@ fn listen_message(client: &Weak<ClientSession>, uris: &[Box<str>]) -> Option<Mes
         body: body.clone(),
         instance: None,
         is_clients: false,
+        is_request: true,
     })
 }
 

@@ -158,6 +158,7 @@ impl Live {
         if self.is_quiet {
             headers.push((QUIET, HeaderValue::from_static("1")));
         }
+        let is_request = Envelope::read(&body).is_ok_and(|it| it.kind() == Kind::Request);
         Message {
             method: Method::POST,
             body,
@@ -165,6 +166,7 @@ impl Live {
             headers,
             instance: Some(self.instance()),
             is_clients: false,
+            is_request,
         }
     }
 
@@ -232,6 +234,7 @@ pub(super) async fn begin(
         headers: raw::legacy_headers(None, EITHER, None),
         instance: door.instance().cloned(),
         is_clients: false,
+        is_request: true,
     };
     let response = door.send_first(message).await?;
     let status = response.status();

@@ -166,6 +166,7 @@ pub(super) fn discover() -> Message {
         ],
         instance: None,
         is_clients: false,
+        is_request: true,
     }
 }
 

@@ -76,6 +76,7 @@ pub(super) async fn modern(
         headers: own,
         instance: None,
         is_clients: true,
+        is_request: envelope.kind() == Kind::Request,
     };
     let id = id(envelope);
     let listens = envelope.method() == Some(SUBSCRIPTIONS_LISTEN);
@@ -118,6 +119,7 @@ pub(super) async fn legacy(
     door.learn(envelope).await;
     let told = Told::read(envelope);
     let (class, body) = (door.class(envelope), body.clone());
+    let is_request = envelope.kind() == Kind::Request;
     let asks = match envelope.kind() {
         Kind::Response | Kind::Error => Asks::Nothing,
         Kind::Request | Kind::Notification => Asks::of(class),
@@ -130,6 +132,7 @@ pub(super) async fn legacy(
         headers: legacy_headers(version.clone(), EITHER, upstream),
         instance,
         is_clients: true,
+        is_request,
     };
     let id = id(envelope);
     let (own_door, own_id) = (door.clone(), id.clone());
@@ -208,6 +211,7 @@ pub(super) async fn initialize(
         headers: legacy_headers(version(headers), EITHER, None),
         instance: None,
         is_clients: true,
+        is_request: true,
     };
     let sent = Arc::default();
     let own = door.telling(&sent);
@@ -385,6 +389,7 @@ pub(super) fn bodiless(
         headers: own,
         instance,
         is_clients: false,
+        is_request: false,
     }
 }
 

@@ -304,6 +304,7 @@ impl Session {
             headers: raw::legacy_headers(raw::version_of(self.version), EITHER, self.upstream()),
             instance: Some(self.instance()),
             is_clients: false,
+            is_request: true,
         };
         let pinged = async { lost::look(door, door.send(ping).await?).await };
         let pinged = pinged.await;

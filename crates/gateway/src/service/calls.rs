@@ -3,7 +3,8 @@ use bartizan_rate_limit::{Acquire, Allowed, Limit, Patience, RateLimiter};
 use super::Outbound;
 
 /// A limit on calls. Who only listens makes none: while a server restarts, listeners come again and
-/// again, and would spend what callers need.
+/// again, and would spend what callers need. Nor is a notification one, an answer to a question or
+/// the end of a session: that a call is no longer wanted must not wait behind calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls(pub(crate) RateLimiter);
 
@@ -13,7 +14,7 @@ impl Limit<Outbound> for Calls {
     where
         F: FnOnce() -> Patience,
     {
-        if outbound.parts().listens() {
+        if !outbound.parts().is_call() {
             let limit = self.0.quota().burst();
             return Acquire::decided(Ok(Allowed {
                 limit,

@@ -70,6 +70,8 @@ pub(crate) enum Form {
         owner: Owner,
         /// The instance that it must go to, if one holds its session.
         instance: Option<Arc<str>>,
+        /// Whether it asks for something.
+        is_request: bool,
         /// Whether it is sent for somebody who only listens.
         listens: bool,
         /// Told when an instance is given it, if anybody wants to know.
@@ -95,6 +97,14 @@ impl Parts {
             *name == MCP_METHOD && *value == SUBSCRIPTIONS_LISTEN
         };
         *listens || self.method == Method::GET || headers.iter().any(names_it)
+    }
+
+    /// Whether it asks an instance to do something.
+    pub(crate) fn is_call(&self) -> bool {
+        match &self.form {
+            Form::Operation => true,
+            Form::Message { is_request, .. } => *is_request && !self.listens(),
+        }
     }
 }
 

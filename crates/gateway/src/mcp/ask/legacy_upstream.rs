@@ -180,6 +180,7 @@ impl Call {
                     headers,
                     instance: Some(live.instance()),
                     is_clients: true,
+                    is_request: true,
                 }
             })
             .await;

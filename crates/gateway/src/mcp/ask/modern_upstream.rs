@@ -95,6 +95,7 @@ async fn once(
         headers,
         instance: door.instance().cloned(),
         is_clients: true,
+        is_request: true,
     };
     let response = lost::look(door, door.send(message).await?).await?;
     probe::doubt_newer(door, &response);
