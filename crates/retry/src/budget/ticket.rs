@@ -73,3 +73,29 @@ impl Ticket {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use bartizan_clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn budgets_after_one_another_share_a_slot_and_no_ticket() {
+        let mut slots = HashSet::new();
+        for _ in 0..1000 {
+            let budget = RetryBudget::with_defaults(Clock::default());
+            let ticket = budget.ticket();
+            assert!(ticket.budget().is_some());
+            slots.insert(std::ptr::from_ref(ticket.slot));
+            drop(budget);
+            let next = RetryBudget::with_defaults(Clock::default());
+            assert!(ticket.budget().is_none());
+            assert!(next.ticket().budget().is_some());
+        }
+        // Other tests make some meanwhile.
+        assert!(slots.len() < 500, "{}", slots.len());
+    }
+}

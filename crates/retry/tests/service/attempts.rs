@@ -1,4 +1,4 @@
-use std::{task::Poll, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use bartizan_backoff::{Backoff, Jitter};
 use bartizan_classify::RequestClass;
@@ -12,7 +12,7 @@ use crate::script::{
     config, seconds, service,
 };
 
-/// Calls once through the layer.
+/// Calls once through the layer, by a policy that calls share.
 async fn call(
     rules: &Rules,
     config: RetryConfig,
@@ -21,7 +21,7 @@ async fn call(
     request: Call,
 ) -> (Outcome, Seen) {
     let (probe, seen) = service(steps.iter().copied().map(at_once));
-    let layer = RetryLayer::new(rules.clone(), config, budget, Clock::tokio());
+    let layer = RetryLayer::new(Arc::new(rules.clone()), config, budget, Clock::tokio());
     (layer.layer(probe).oneshot(request).await, seen)
 }
 

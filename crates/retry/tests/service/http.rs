@@ -135,6 +135,30 @@ async fn an_order_is_not_placed_twice() {
     }
 }
 
+/// Why it failed says more than that a limit inside had no room for a second try. Of an answer nothing
+/// is kept: its connection may serve the second.
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_refused_inside_leaves_the_error_before_it() {
+    const REFUSED: FaultKind = FaultKind::Rejected { retry_after: None };
+    for (first, last) in [
+        (Err(FaultKind::NotSent), Err(FaultKind::NotSent)),
+        (Ok(503), Err(REFUSED)),
+        (Err(REFUSED), Err(REFUSED)),
+    ] {
+        let refused = move |request: Request<Full<Bytes>>| {
+            let outcome = match (request.extensions().get::<Attempt>(), first) {
+                (None, Ok(code)) => status(code, Some(1)),
+                (None, Err(kind)) => Err(Broken(kind)),
+                (Some(_), _) => Err(Broken(REFUSED)),
+            };
+            ready(outcome)
+        };
+        let service = layer(config(3)).layer(service_fn(refused));
+        let outcome = service.oneshot(post().body(lamps()).unwrap()).await;
+        assert_eq!(outcome.map(|it| it.status().as_u16()), last.map_err(Broken));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn with_a_key_it_is_placed_again_under_the_same_key() {
     let sent = Sent::default();
