@@ -157,6 +157,23 @@ impl Client {
         )
     }
 
+    /// A client with connections of its own that takes the hosts of requests for fully qualified
+    /// names, with or without the dot at their end.
+    ///
+    /// For instances whose hosts come from records, such as the targets of SRV records: they are
+    /// looked up as they are, and not in the search domains of the system. `Host` and TLS say what the
+    /// request says. Where a hosts file has such a name, but no name server, it is not found.
+    #[must_use]
+    pub fn fully_qualified(&self) -> Self {
+        let shared = &self.shared;
+        Self::over(
+            shared.connector.fully_qualified(),
+            shared.pool,
+            shared.max_response_bytes,
+            shared.host.clone(),
+        )
+    }
+
     fn over(
         connector: Connector,
         pool: Pool,

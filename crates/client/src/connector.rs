@@ -1,6 +1,7 @@
 use std::{
     error::Error,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -41,6 +42,8 @@ struct Shared {
     timeout: Duration,
     /// What every server is called, whatever its address.
     name: Option<Box<str>>,
+    /// Whether hosts are looked up as they are, and in no search domain.
+    fully_qualified: bool,
 }
 
 impl Connector {
@@ -52,21 +55,38 @@ impl Connector {
             tls: Arc::new(Tls::new(config)?),
             timeout: config.connect_timeout,
             name: None,
+            fully_qualified: false,
         })))
     }
 
     /// One that takes every server for `name`, and speaks HTTP/1.1 with it.
     pub(crate) fn named(&self, name: &str) -> Self {
         Self(Arc::new(Shared {
-            tcp: self.0.tcp.clone(),
-            tls: Arc::clone(&self.0.tls),
-            timeout: self.0.timeout,
             name: Some(name.into()),
+            ..self.0.again()
+        }))
+    }
+
+    /// One that looks hosts up in no search domain.
+    pub(crate) fn fully_qualified(&self) -> Self {
+        Self(Arc::new(Shared {
+            fully_qualified: true,
+            ..self.0.again()
         }))
     }
 }
 
 impl Shared {
+    fn again(&self) -> Self {
+        Self {
+            tcp: self.tcp.clone(),
+            tls: Arc::clone(&self.tls),
+            timeout: self.timeout,
+            name: self.name.clone(),
+            fully_qualified: self.fully_qualified,
+        }
+    }
+
     async fn connect(&self, uri: Uri) -> Result<Transport, ConnectError> {
         let authority = uri.authority().cloned();
         // So that a timeout can say what it interrupted.
@@ -99,7 +119,12 @@ impl Shared {
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host).to_owned();
 
-        let tcp = self.tcp.clone().call(uri).await.map_err(|cause| {
+        let place = if self.fully_qualified {
+            fully_qualified(uri)
+        } else {
+            uri
+        };
+        let tcp = self.tcp.clone().call(place).await.map_err(|cause| {
             let (authority, stage) = (authority.cloned(), ConnectStage::Tcp);
             if is_late(&cause) {
                 ConnectError::timeout(authority, stage, self.timeout)
@@ -160,6 +185,31 @@ fn tcp<R>(config: &ClientConfig, resolver: R) -> HttpConnector<R> {
     tcp
 }
 
+/// The same place for a lookup, which takes a name with a dot at its end as it is.
+///
+/// Names of this machine are as they are in any case (RFC 6761), and its hosts file has no dots.
+fn fully_qualified(uri: Uri) -> Uri {
+    let Some(authority) = uri.authority() else {
+        return uri;
+    };
+    let host = authority.host();
+    let last_label = host.rsplit('.').next().unwrap_or_default();
+    if host.starts_with('[')
+        || host.parse::<IpAddr>().is_ok()
+        || last_label.is_empty()
+        || last_label.eq_ignore_ascii_case("localhost")
+    {
+        return uri;
+    }
+    let absolute = match authority.port() {
+        Some(port) => format!("{host}.:{port}"),
+        None => format!("{host}."),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.authority = absolute.parse().ok();
+    Uri::from_parts(parts).unwrap_or(uri)
+}
+
 /// Whether there was no time left for the address, which is not for the operating system to say.
 fn is_late(error: &(dyn Error + 'static)) -> bool {
     let io = error.source().and_then(|it| it.downcast_ref::<io::Error>());
@@ -191,6 +241,24 @@ mod tests {
             assert!(waiting.len() < 64, "the backlog has no end");
         }
         (address, (socket, waiting))
+    }
+
+    #[test]
+    fn names_that_are_complete_get_a_dot_to_be_looked_up_with() {
+        for (uri, looked_up) in [
+            (
+                "http://one.internal:8080/api",
+                "http://one.internal.:8080/api",
+            ),
+            ("https://one/", "https://one./"),
+            ("http://one.:80/", "http://one.:80/"),
+            ("http://10.0.0.1:80/", "http://10.0.0.1:80/"),
+            ("http://[::1]:80/", "http://[::1]:80/"),
+            ("http://LocalHost:80/", "http://LocalHost:80/"),
+            ("http://one.localhost/", "http://one.localhost/"),
+        ] {
+            assert_eq!(fully_qualified(uri.parse().unwrap()), looked_up);
+        }
     }
 
     #[tokio::test]

@@ -18,6 +18,10 @@ use crate::{
 /// too long or finds nothing keeps the last good set, flagged stale, and is repeated sooner, as
 /// that of [`Dns`](crate::Dns) is.
 ///
+/// The hosts are fully qualified names, without the dot at their end, which neither `Host` nor a
+/// certificate has. Whoever connects looks them up as such, and not in the search domains of the
+/// system.
+///
 /// The feature `srv` has a resolver that asks name servers.
 ///
 /// ```

@@ -36,8 +36,25 @@ const NAMED: usize = 5;
 pub(super) struct Found {
     source: Arc<dyn Source>,
     kind: &'static str,
-    /// The address that all instances go by, if they do.
-    address: Option<Uri>,
+    called: Called,
+}
+
+/// How the instances of a source are called.
+#[derive(Debug)]
+enum Called {
+    /// By the hosts of their addresses.
+    Own,
+    /// So too, and these are fully qualified.
+    FullyQualified,
+    /// All by this address.
+    Common(Uri),
+}
+
+impl Called {
+    /// Those of instances that go by `address`, if there is one.
+    fn of(address: &str) -> Self {
+        address.parse().map_or(Self::Own, Self::Common)
+    }
 }
 
 trait Source: Discover + fmt::Debug + Send + Sync {
@@ -138,7 +155,7 @@ fn dns(
     Ok(Found {
         source: Arc::new(source),
         kind: "dns",
-        address: endpoint.parse().ok(),
+        called: Called::of(endpoint),
     })
 }
 
@@ -154,7 +171,7 @@ fn srv(
     Ok(Found {
         source: Arc::new(builder.clock(clock).spawn()?),
         kind: "srv",
-        address: None,
+        called: Called::FullyQualified,
     })
 }
 
@@ -197,7 +214,7 @@ fn kubernetes(
     Ok(Found {
         source: Arc::new(builder.spawn()?),
         kind: "kubernetes",
-        address: endpoint.parse().ok(),
+        called: Called::of(endpoint),
     })
 }
 
@@ -217,7 +234,7 @@ fn docker(
     Ok(Found {
         source: Arc::new(builder.spawn()?),
         kind: "docker",
-        address: None,
+        called: Called::Own,
     })
 }
 
@@ -245,11 +262,12 @@ pub(super) enum InvalidSource {
 }
 
 impl Found {
-    /// What reaches the instances: `client`, by the name that they go by.
+    /// What reaches the instances: `client`, by the names that they go by.
     pub(super) fn client(&self, client: &Client) -> Client {
-        match &self.address {
-            Some(address) => client.named(address),
-            None => client.clone(),
+        match &self.called {
+            Called::Own => client.clone(),
+            Called::FullyQualified => client.fully_qualified(),
+            Called::Common(address) => client.named(address),
         }
     }
 

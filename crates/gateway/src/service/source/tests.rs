@@ -4,6 +4,8 @@ use bartizan_client::ClientConfig;
 use bartizan_config::{Configuration, Source as Variables};
 use bartizan_discovery::SrvRecord;
 use bartizan_testkit::{Reply, Upstream};
+use http::Request;
+use http_body_util::Full;
 
 use super::*;
 use crate::{
@@ -185,6 +187,28 @@ async fn records_of_a_name_are_followed() {
     names.say(None);
     until(&service, is_stale).await;
     assert_eq!(*call(&service).await.unwrap(), *second);
+}
+
+#[tokio::test]
+async fn targets_of_records_are_looked_up_as_they_are() {
+    let upstream = Upstream::start().await;
+    let endpoint = "http://_http._tcp.users.internal";
+    let found = srv(endpoint, INTERVAL, Names::new(), clock()).unwrap();
+    let config = ClientConfig {
+        connect_timeout: Duration::from_millis(500),
+        ..ClientConfig::default()
+    };
+    let usual = Client::new(&config).unwrap();
+    let client = found.client(&usual);
+    let get = |host: &str| {
+        let uri = format!("http://{host}:{}/", upstream.address().port());
+        Request::get(uri).body(Full::default()).unwrap()
+    };
+    // As a name it leads nowhere; to who may complete it, it is this machine in short.
+    client.send(get("127.1")).await.unwrap_err();
+    usual.send(get("127.1")).await.unwrap();
+    client.send(get("127.0.0.1")).await.unwrap();
+    assert_eq!(upstream.hits(), 2);
 }
 
 #[tokio::test]
