@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{InvalidClient, Pem};
 
@@ -51,6 +51,12 @@ pub enum TlsRoots {
     Native,
     /// Exactly the certificates of this PEM text.
     Pem(Pem),
+    /// Exactly those of this file, which somebody replaces while the client is there.
+    ///
+    /// Read when the client is built, and again for each connection. What cannot be used is not
+    /// trusted then, and what could be used before still is; the log says so. Connections that are there
+    /// stay.
+    File(PathBuf),
 }
 
 /// A certificate to show to servers that ask for one, and its key.

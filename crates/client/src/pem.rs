@@ -17,23 +17,30 @@ pub enum Pem {
 impl Pem {
     /// All items of one kind, in order; other kinds are skipped.
     pub(crate) fn items<T: PemObject>(&self) -> Result<Vec<T>, InvalidClient> {
-        let text = match self {
+        self.items_of(&self.text()?)
+    }
+
+    /// Those of `text`, which is what is here.
+    pub(crate) fn items_of<T: PemObject>(&self, text: &[u8]) -> Result<Vec<T>, InvalidClient> {
+        let items = T::pem_slice_iter(text).collect::<Result<_, pem::Error>>();
+        items.map_err(|cause| InvalidClient::NotPem {
+            place: self.to_string(),
+            cause,
+        })
+    }
+
+    /// Reads the file, if it is one, on the calling thread.
+    pub(crate) fn text(&self) -> Result<Bytes, InvalidClient> {
+        match self {
             Self::Path(path) => {
-                Bytes::from(
-                    std::fs::read(path).map_err(|cause| InvalidClient::Unreadable {
-                        path: path.clone(),
-                        cause,
-                    })?,
-                )
+                let text = std::fs::read(path).map(Bytes::from);
+                text.map_err(|cause| InvalidClient::Unreadable {
+                    path: path.clone(),
+                    cause,
+                })
             }
-            Self::Bytes(bytes) => bytes.clone(),
-        };
-        T::pem_slice_iter(&text)
-            .collect::<Result<_, pem::Error>>()
-            .map_err(|cause| InvalidClient::NotPem {
-                place: self.to_string(),
-                cause,
-            })
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+        }
     }
 }
 

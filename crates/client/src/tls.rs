@@ -1,18 +1,42 @@
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use bytes::Bytes;
 use rustls::{
     RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 use tokio::sync::OnceCell;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{ClientCertificate, ClientConfig, InvalidClient, Pem, TlsRoots};
 
 /// The client side of TLS, made when it is first needed or when the client is built.
 pub(crate) struct Tls {
-    ready: OnceCell<Arc<rustls::ClientConfig>>,
+    ready: Ready,
+    own: Own,
+}
+
+enum Ready {
+    /// Trusts what it always did.
+    Always(Arc<rustls::ClientConfig>),
+    /// Trusts what the operating system does, once that is known.
+    Native(OnceCell<Arc<rustls::ClientConfig>>),
+    /// Trusts what the file says. Locked to look at it.
+    File(Pem, Mutex<Said>),
+}
+
+/// What a file said when it was last read and could be used.
+struct Said {
+    text: Bytes,
+    ready: Arc<rustls::ClientConfig>,
+}
+
+/// What this side has to say.
+struct Own {
     http2: bool,
     identity: Option<Identity>,
 }
@@ -26,48 +50,88 @@ impl Tls {
     /// Reads and checks everything that the configuration names.
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, InvalidClient> {
         let identity = config.client_certificate.as_ref().map(identity);
-        let identity = identity.transpose()?;
-        let roots = match &config.tls {
-            TlsRoots::Native => None,
-            TlsRoots::Pem(pem) => Some(roots(pem)?),
-        };
-        let tls = Self {
-            ready: OnceCell::new(),
+        let own = Own {
             http2: config.http2,
-            identity,
+            identity: identity.transpose()?,
         };
-        // Built even if it is not kept, so that a key that is not its certificate's is refused
-        // now and not at the first connection.
-        let place = config.client_certificate.as_ref().map_or_else(
-            || "tls configuration".to_owned(),
-            |it| format!("{} and {}", it.chain, it.key),
-        );
-        let built = tls
-            .build(roots.clone().unwrap_or_else(RootCertStore::empty))
-            .map_err(|cause| InvalidClient::Refused { place, cause })?;
-        Ok(match roots {
-            Some(_) => Self {
-                ready: OnceCell::new_with(Some(Arc::new(built))),
-                ..tls
-            },
-            None => tls,
-        })
+        let built = |roots| {
+            let built = own.build(roots).map(Arc::new);
+            built.map_err(|cause| InvalidClient::Refused {
+                place: config.client_certificate.as_ref().map_or_else(
+                    || "tls configuration".to_owned(),
+                    |it| format!("{} and {}", it.chain, it.key),
+                ),
+                cause,
+            })
+        };
+        let ready = match &config.tls {
+            TlsRoots::Native => {
+                // Though it is not kept, so that a key that is not its certificate's is refused
+                // now and not at the first connection.
+                built(RootCertStore::empty())?;
+                Ready::Native(OnceCell::new())
+            }
+            TlsRoots::Pem(pem) => Ready::Always(built(roots(pem, &pem.text()?)?)?),
+            TlsRoots::File(path) => {
+                let pem = Pem::Path(path.clone());
+                let text = pem.text()?;
+                let ready = built(roots(&pem, &text)?)?;
+                Ready::File(pem, Mutex::new(Said { text, ready }))
+            }
+        };
+        Ok(Self { ready, own })
     }
 
-    /// The finished configuration; reads the operating system's roots if nobody has yet.
+    /// The finished configuration; reads the operating system's roots if nobody has yet, and those
+    /// of a file if it has changed.
     ///
     /// # Errors
     ///
     /// When the operating system has no roots. The next call looks again.
     pub(crate) async fn ready(&self) -> io::Result<Arc<rustls::ClientConfig>> {
-        let ready = self.ready.get_or_try_init(|| async {
-            // Some hundred kilobytes of files: not on a thread that serves requests.
-            let roots = tokio::task::spawn_blocking(native_roots)
-                .await
-                .map_err(io::Error::other)??;
-            self.build(roots).map(Arc::new).map_err(io::Error::other)
-        });
-        ready.await.map(Arc::clone)
+        match &self.ready {
+            Ready::Always(ready) => Ok(Arc::clone(ready)),
+            Ready::Native(ready) => {
+                let ready = ready.get_or_try_init(|| async {
+                    // Some hundred kilobytes of files: not on a thread that serves requests.
+                    let roots = tokio::task::spawn_blocking(native_roots)
+                        .await
+                        .map_err(io::Error::other)??;
+                    let built = self.own.build(roots);
+                    built.map(Arc::new).map_err(io::Error::other)
+                });
+                ready.await.map(Arc::clone)
+            }
+            Ready::File(pem, said) => {
+                let file = pem.clone();
+                let text = tokio::task::spawn_blocking(move || file.text())
+                    .await
+                    .map_err(io::Error::other)?;
+                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                match text.and_then(|text| self.own.heard(pem, text, &said)) {
+                    Ok(Some(now)) => *said = now,
+                    Ok(None) => {}
+                    Err(error) => warn!(%error, "the authorities trusted stay as they were"),
+                }
+                Ok(Arc::clone(&said.ready))
+            }
+        }
+    }
+}
+
+impl Own {
+    /// What the text of a file says; `None` if that is what it said before.
+    fn heard(&self, pem: &Pem, text: Bytes, before: &Said) -> Result<Option<Said>, InvalidClient> {
+        if text == before.text {
+            return Ok(None);
+        }
+        let ready = self.build(roots(pem, &text)?);
+        let ready = ready.map_err(|cause| InvalidClient::Refused {
+            place: pem.to_string(),
+            cause,
+        })?;
+        let ready = Arc::new(ready);
+        Ok(Some(Said { text, ready }))
     }
 
     fn build(&self, roots: RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
@@ -108,9 +172,10 @@ fn identity(certificate: &ClientCertificate) -> Result<Identity, InvalidClient> 
     })
 }
 
-fn roots(pem: &Pem) -> Result<RootCertStore, InvalidClient> {
+/// Those of `pem`, whose text that is.
+fn roots(pem: &Pem, text: &[u8]) -> Result<RootCertStore, InvalidClient> {
     let mut roots = RootCertStore::empty();
-    for certificate in pem.items::<CertificateDer<'static>>()? {
+    for certificate in pem.items_of::<CertificateDer<'static>>(text)? {
         roots
             .add(certificate)
             .map_err(|cause| InvalidClient::Refused {

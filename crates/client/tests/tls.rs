@@ -329,6 +329,37 @@ async fn a_handshake_that_does_not_end() {
 }
 
 #[tokio::test]
+async fn authorities_of_a_file_that_is_replaced_are_trusted_from_then_on() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let before = serve(&old.issue("127.0.0.1"), &[], None).await;
+    let after = serve(&new.issue("127.0.0.1"), &[], None).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.crt");
+    std::fs::write(&file, old.0.pem()).unwrap();
+    let config = ClientConfig {
+        // Each exchange has a connection of its own.
+        max_idle_per_host: 0,
+        ..client(TlsRoots::File(file.clone()))
+    };
+    let client = Client::new(&config).unwrap().buffered();
+    let call = async |server| {
+        let request = Request::get(format!("https://{server}/"));
+        let answer = client.send(request.body(Full::default()).unwrap()).await;
+        answer.map(drop)
+    };
+    call(before).await.unwrap();
+    tls_failure(&call(after).await.unwrap_err());
+    // Half of it is no reason to trust nobody.
+    std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    call(before).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    call(before).await.unwrap();
+    std::fs::write(&file, new.0.pem()).unwrap();
+    call(after).await.unwrap();
+    tls_failure(&call(before).await.unwrap_err());
+}
+
+#[tokio::test]
 async fn a_client_certificate() {
     let authority = Authority::new();
     let server = serve(&authority.issue("127.0.0.1"), &[], Some(&authority)).await;

@@ -36,7 +36,7 @@ impl ServiceAccount {
     }
 
     /// The file with the authorities that the API server's certificate is checked against, for
-    /// whoever makes the client.
+    /// whoever makes the client. The kubelet replaces it when the cluster has others.
     #[must_use]
     pub fn authorities(&self) -> PathBuf {
         self.directory.join("ca.crt")

@@ -56,15 +56,15 @@ pub const POD: &str = "pod";
 /// without one, as `kubectl proxy` wants it.
 ///
 /// The client makes the connections, so it is who must trust the cluster's
-/// [authorities](ServiceAccount::authorities). A task does the asking, which dropping the source
+/// [authorities](ServiceAccount::authorities), as they are when it connects. A task does the asking, which dropping the source
 /// stops.
 ///
 /// ```no_run
-/// use bartizan_client::{Client, ClientConfig, Pem, TlsRoots};
+/// use bartizan_client::{Client, ClientConfig, TlsRoots};
 /// use bartizan_discovery::{Discover, Kubernetes, ServiceAccount};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let tls = TlsRoots::Pem(Pem::Path(ServiceAccount::default().authorities()));
+/// let tls = TlsRoots::File(ServiceAccount::default().authorities());
 /// let client = Client::new(&ClientConfig { tls, ..ClientConfig::default() })?;
 /// let source = Kubernetes::builder("users", client)?.spawn()?;
 /// let mut watch = source.watch();

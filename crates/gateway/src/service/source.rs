@@ -182,7 +182,7 @@ fn kubernetes(
     client: &Client,
     clock: Clock,
 ) -> Result<Found, InvalidSource> {
-    use bartizan_client::{Pem, TlsRoots};
+    use bartizan_client::TlsRoots;
     use bartizan_config::KubernetesPort;
     use bartizan_discovery::{EndpointPort, Kubernetes, ServiceAccount};
 
@@ -190,7 +190,7 @@ fn kubernetes(
     let server = settings.api_server.as_str();
     let client = if server.starts_with("https:") && authorities.exists() {
         Client::new(&ClientConfig {
-            tls: TlsRoots::Pem(Pem::Path(authorities)),
+            tls: TlsRoots::File(authorities),
             ..ClientConfig::default()
         })?
     } else {
