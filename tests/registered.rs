@@ -374,7 +374,7 @@ async fn a_registry_that_is_broken_now_is_no_reason_to_refuse_a_reload() {
         );
         let native = files.write("bartizan.yaml", own);
         let source = Source::from_iter([("REGISTRY_PATH", broken.to_str().unwrap())]);
-        let source = source.with_config_file(native).unwrap();
+        let source = source.with_config_file(native);
         Configuration::parse(&source).unwrap()
     };
     let gateway = Gateway::new(&configured(9)).unwrap();

@@ -47,8 +47,8 @@ impl Configuration {
     ///
     /// When anything is wrong with it; then with everything that is.
     pub fn from_environment() -> Result<Self, Errors> {
-        let source = Source::environment().with_file_if_present(".env")?;
-        Self::parse(&source.with_config_file_if_present("bartizan.yaml")?)
+        let source = Source::environment().with_file_if_present(".env");
+        Self::parse(&source.with_config_file_if_present("bartizan.yaml"))
     }
 
     /// The configuration that `source` describes.
@@ -57,7 +57,8 @@ impl Configuration {
     ///
     /// # Errors
     ///
-    /// When anything is wrong with it; then with everything that is.
+    /// When anything is wrong with it; then with everything that is. Where a file cannot be read or
+    /// not all of it is understood, what else is certain: that something is missing is not.
     pub fn parse(source: &Source) -> Result<Self, Errors> {
         let mode = mode(source);
         if mode == Mode::Development && source.leniency() == Leniency::Defaults {
@@ -118,10 +119,14 @@ impl Configuration {
         };
         let (of_listed, warnings) = configuration.check_listed();
         // Whatever holds for all services was found already, and with them again.
-        let is_new = |problem: &Problem| !problems.contains(problem);
+        let is_new = |problem: &Problem| {
+            !problems.contains(problem) && (problem.is_certain() || !source.is_incomplete())
+        };
         let of_listed: Vec<_> = of_listed.into_iter().filter(is_new).collect();
         problems.extend(of_listed);
-        configuration.warnings.extend(warnings);
+        if !source.is_incomplete() {
+            configuration.warnings.extend(warnings);
+        }
         if problems.is_empty() {
             Ok(configuration)
         } else {
@@ -174,10 +179,11 @@ fn names(reader: &mut Reader<'_>, has_registry: bool) -> Vec<String> {
         };
         if !is_sound(&name) {
             let name = quoted(&name);
-            reader.problem(place(Problem::new(format!(
+            let problem = place(Problem::new(format!(
                 "{name} cannot be the name of a service: it must hold 1 to 128 characters, no \
                  comma, slash or control character, and no blank at either end"
-            ))));
+            )));
+            reader.problem(problem.certain());
             continue;
         }
         let prefix = Scope::service(&name).prefix().to_owned();

@@ -59,6 +59,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Whether there may be no fault: what is not set may be what was not understood.
+    pub(crate) fn may_be_of_another_file(&self, source: &Source) -> bool {
+        matches!(self, Self::Unset(_)) && source.is_incomplete()
+    }
+
     /// What is to be said of the member that holds it. `variable` can be set instead.
     pub(crate) fn words(&self, variable: Option<&str>) -> String {
         let instead = variable.map_or_else(String::new, |it| format!(", or set {it}"));

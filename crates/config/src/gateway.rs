@@ -286,7 +286,11 @@ fn file(reader: &mut Reader<'_>, scope: &Scope, variable: &Variable) -> Option<S
     };
     let place = reader.place(&scope.name(variable));
     let problem = Problem::new(format!("{place} must name a readable file"));
-    reader.problem(problem.detail(format!("{}: {error}", path.display())));
+    reader.problem(
+        problem
+            .detail(format!("{}: {error}", path.display()))
+            .certain(),
+    );
     None
 }
 

@@ -9,6 +9,7 @@ use crate::Warning;
 pub struct Problem {
     message: String,
     detail: Option<String>,
+    is_certain: bool,
 }
 
 impl Problem {
@@ -16,7 +17,19 @@ impl Problem {
         Self {
             message: printable(&message.into()),
             detail: None,
+            is_certain: false,
         }
+    }
+
+    /// The same of what is wrong whatever else is set.
+    pub(crate) fn certain(mut self) -> Self {
+        self.is_certain = true;
+        self
+    }
+
+    /// Whether it is there even if not all that is set is known.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.is_certain
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -66,13 +66,13 @@ impl Reach {
             registry: reader.optional(scope, &table::REGISTRY_FILE),
             color: !reader.is_set(scope, &table::NO_COLOR),
         };
-        let (mut problems, _) = reader.finish();
+        let (mut problems, warnings) = reader.finish();
         // One argument may name the file of both kinds of keys.
         problems.dedup();
         if problems.is_empty() {
             Ok(reach)
         } else {
-            Err(Errors::new(problems))
+            Err(Errors::new(problems).beside(warnings))
         }
     }
 

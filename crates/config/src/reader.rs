@@ -67,7 +67,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> (Vec<Problem>, Vec<Warning>) {
+    /// What is wrong and what is worth a word; only what is certain, where something that is set
+    /// may not be known.
+    pub(crate) fn finish(mut self) -> (Vec<Problem>, Vec<Warning>) {
+        if self.source.is_incomplete() {
+            self.problems.retain(Problem::is_certain);
+            self.warnings = self.source.warnings().to_vec();
+        }
         (self.problems, self.warnings)
     }
 
@@ -184,7 +190,8 @@ impl<'a> Reader<'a> {
         match T::parse(variable, found.text) {
             Ok(value) => Some(Setting::new(value, found.origin.clone())),
             Err(fault) => {
-                self.problems.push(wrong(scope, variable, &found, fault));
+                let problem = wrong(scope, variable, &found, fault);
+                self.problems.push(problem.certain());
                 None
             }
         }
@@ -274,7 +281,7 @@ impl<'a> Reader<'a> {
             (Some(_), Some(_)) => {
                 let (name, twin) = (self.place(&name), self.place(&twin));
                 let problem = Problem::new(format!("{name} and {twin} are both set"));
-                self.problems.push(problem);
+                self.problems.push(problem.certain());
                 None
             }
             (Some(entry), None) => {
@@ -298,7 +305,7 @@ impl<'a> Reader<'a> {
                 };
                 let place = self.place(&twin);
                 let problem = Problem::new(format!("{place} must name a readable file"));
-                self.problems.push(problem.detail(reason));
+                self.problems.push(problem.detail(reason).certain());
                 None
             }
         }
@@ -351,7 +358,7 @@ impl<'a> Reader<'a> {
         entry.map_or_else(|| name.to_owned(), |it| whereabouts(name, &it.origin))
     }
 
-    /// A problem with a value that parses but cannot be.
+    /// A problem with a value that parses but cannot be, beside what else is set.
     pub(crate) fn wrong_value(&mut self, scope: &Scope, variable: &Variable, words: &str) {
         if let Some(found) = self.find(scope, variable) {
             let problem = Problem::new(scope.message(words));

@@ -124,22 +124,27 @@ fn check(reader: &mut Reader<'_>, path: &Path, may_be_missing: bool) {
     let shown = path.display();
     if shown.to_string().contains(char::is_control) {
         let problem = Problem::new(format!("Registry file cannot be read: {shown}"));
-        return reader.problem(problem.detail("its name holds control characters"));
+        return reader.problem(
+            problem
+                .detail("its name holds control characters")
+                .certain(),
+        );
     }
     match File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_dir() => {
             let problem = Problem::new(format!("Registry file cannot be read: {shown}"));
-            reader.problem(problem.detail("it is a directory"));
+            reader.problem(problem.detail("it is a directory").certain());
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if !may_be_missing {
-                reader.problem(Problem::new(format!("Registry file not found: {shown}")));
+                let problem = Problem::new(format!("Registry file not found: {shown}"));
+                reader.problem(problem.certain());
             }
         }
         Err(error) => {
             let problem = Problem::new(format!("Registry file cannot be read: {shown}"));
-            reader.problem(problem.detail(error.to_string()));
+            reader.problem(problem.detail(error.to_string()).certain());
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use bartizan_auth::Secret;
 
 use crate::{
-    Errors, NativeRegistry, Origin, Problem, Warning, dotenv, servers, stdio::is_inherited, table,
+    NativeRegistry, Origin, Problem, Warning, dotenv, servers, stdio::is_inherited, table,
 };
 
 /// A file of settings larger than this is some other file.
@@ -23,7 +23,9 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// The texts that a configuration is parsed from, by the name of their variable.
 ///
 /// Made of the process environment, of environment files, or in a test of nothing but pairs.
-/// What came first wins: add the source that overrides before those that are overridden.
+/// What came first wins: add the source that overrides before those that are overridden. Whatever is
+/// wrong with a file, [`Configuration::parse`](crate::Configuration::parse) says so, together with
+/// what else is wrong.
 ///
 /// ```
 /// use bartizan_config::{Configuration, Source};
@@ -46,6 +48,8 @@ pub struct Source {
     /// The names of services, where they do not come from `MCP_SERVICES`.
     names: Option<Vec<String>>,
     problems: Vec<Problem>,
+    /// Whether a file may say more than was understood.
+    is_incomplete: bool,
     warnings: Vec<Warning>,
     /// Whether groups that the programmatic API requires may be absent.
     lenient: Leniency,
@@ -99,7 +103,7 @@ impl Source {
                 Ok(value) => source.insert(name, value, Origin::Variable(name.to_owned())),
                 Err(_) => {
                     let problem = Problem::new(format!("{name} must be UTF-8 text"));
-                    source.problems.push(problem);
+                    source.problems.push(problem.certain());
                 }
             }
         }
@@ -108,54 +112,56 @@ impl Source {
 
     /// Adds what an environment file says, below what is there already.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is larger than 1 MiB, is not UTF-8, is a pipe with nothing in
-    /// it (any more), or has lines that are not understood; then all of them are named.
-    pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+    /// Wrong is one that cannot be read, is larger than 1 MiB, is not UTF-8, is a pipe with nothing
+    /// in it (any more), or has lines that are not understood.
+    #[must_use]
+    pub fn with_file(self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         match read(path) {
             Ok(text) => self.with_text(&text, path),
-            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
+            Err(error) => self.without(path, &error),
         }
     }
 
     /// The same as [`Source::with_file`], but a file that does not exist adds nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Source::with_file`], except that there is no such file.
-    pub fn with_file_if_present(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+    #[must_use]
+    pub fn with_file_if_present(self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         match read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self,
             Ok(text) => self.with_text(&text, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
-            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
+            Err(error) => self.without(path, &error),
         }
     }
 
-    /// What is wrong, with what was odd about the sources before, which may say why.
-    fn refused(self, problems: Vec<Problem>) -> Errors {
-        Errors::new(problems).beside(self.warnings)
+    /// The same where a file cannot be read.
+    fn without(mut self, path: &Path, error: &io::Error) -> Self {
+        let problem = Problem::new(format!("{} cannot be read", path.display()));
+        self.miss([problem.detail(error.to_string())]);
+        self
+    }
+
+    /// Notes what is wrong with a file, which says more than is known if anything is.
+    fn miss(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        let known = self.problems.len();
+        let problems = problems.into_iter().map(Problem::certain);
+        self.problems.extend(problems);
+        self.is_incomplete |= self.problems.len() > known;
     }
 
     /// Adds what the text of an environment file says, below what is there already. `path` only
     /// names it.
     ///
-    /// Of two lines for one variable the later counts, with a warning.
-    ///
-    /// # Errors
-    ///
-    /// When lines are not understood; all of them are named.
-    pub fn with_text(mut self, text: &str, path: impl AsRef<Path>) -> Result<Self, Errors> {
+    /// Of two lines for one variable the later counts, with a warning. Lines that are not
+    /// understood are wrong.
+    #[must_use]
+    pub fn with_text(mut self, text: &str, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let file = path.display().to_string();
         let (assignments, problems) = dotenv::parse(text, &file);
         let (assignments, warnings) = dotenv::once(assignments, &file);
         self.warnings.extend(warnings);
-        if !problems.is_empty() {
-            return Err(self.refused(problems));
-        }
+        self.miss(problems);
         for (name, assignment) in assignments {
             let origin = Origin::DotEnv {
                 variable: name.clone(),
@@ -164,7 +170,7 @@ impl Source {
             };
             self.insert_below(name, assignment.value, origin);
         }
-        Ok(self)
+        self
     }
 
     /// Sets a variable to what an argument of the command line says, above all that is there.
@@ -189,37 +195,31 @@ impl Source {
     /// # let directory = tempfile::tempdir()?;
     /// # let path = directory.path().join(".mcp.json");
     /// # std::fs::write(&path, r#"{"mcpServers": {"time": {"command": "mcp-server-time"}}}"#)?;
-    /// let source = Source::environment().with_mcp_config(&path)?;
+    /// let source = Source::environment().with_mcp_config(&path);
     /// let configuration = Configuration::parse(&source)?;
     /// assert_eq!(configuration.services[0].name, "time");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is larger than 1 MiB, is not UTF-8, or holds what is not
-    /// understood or cannot be expanded; then everything is named, by line and column.
-    pub fn with_mcp_config(mut self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+    /// Wrong is one that cannot be read, is larger than 1 MiB, is not UTF-8, or holds what is not
+    /// understood or cannot be expanded; everything is named, by line and column.
+    #[must_use]
+    pub fn with_mcp_config(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let text = match read(path) {
             Ok(text) => text,
-            Err(error) => return Err(self.refused(vec![unreadable(path, &error)])),
+            Err(error) => return self.without(path, &error),
         };
-        let read = match servers::read(&text, path, &self) {
-            Ok(read) => read,
-            Err(errors) => return Err(errors.beside(self.warnings)),
-        };
+        let read = servers::read(&text, path, &self);
         self.warnings.extend(read.warnings);
-        let mut problems = Vec::new();
+        self.miss(read.problems);
         for server in read.servers {
             let other = self.servers.iter().find(|(name, _)| *name == server.name);
             // One that a native file describes as well is one service.
             let is_native = matches!(other, Some((_, Origin::Native { .. })));
             if let Some((_, other)) = other.filter(|_| !is_native) {
-                problems.push(Problem::new(format!(
-                    "{} is there already: {other}",
-                    server.origin
-                )));
+                let text = format!("{} is there already: {other}", server.origin);
+                self.miss([Problem::new(text)]);
                 continue;
             }
             for (name, text, origin) in server.variables {
@@ -229,11 +229,7 @@ impl Source {
                 self.servers.push((server.name, server.origin));
             }
         }
-        if problems.is_empty() {
-            Ok(self)
-        } else {
-            Err(self.refused(problems))
-        }
+        self
     }
 
     /// Adds a variable unless it is set. One of the environment that holds nothing but blanks is
@@ -308,7 +304,7 @@ impl Source {
     }
 
     /// The same without these variables.
-    pub(crate) fn without(&self, names: &BTreeSet<String>) -> Self {
+    pub(crate) fn except(&self, names: &BTreeSet<String>) -> Self {
         let mut source = self.clone();
         source.entries.retain(|name, _| !names.contains(name));
         source
@@ -381,8 +377,15 @@ impl Source {
         self.lenient
     }
 
+    /// What is wrong with where it comes from.
     pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Whether a file may say more than was understood, so that what seems to be missing may be
+    /// there.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     pub(crate) fn warnings(&self) -> &[Warning] {
@@ -452,10 +455,6 @@ fn is_pipe(_: &File) -> bool {
     false
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem::new(format!("{} cannot be read", path.display())).detail(error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,11 +463,19 @@ mod tests {
         source.find(name).map(|entry| entry.text.expose())
     }
 
+    /// The only thing that is wrong.
+    fn wrong(source: &Source) -> String {
+        assert!(source.is_incomplete());
+        let [problem] = source.problems() else {
+            panic!("{:?}", source.problems())
+        };
+        problem.to_string()
+    }
+
     #[test]
     fn what_came_first_wins_unless_it_is_blank() {
         let source = Source::from_iter([("PORT", "1"), ("MCP_SERVICES", " ")])
-            .with_text("PORT=2\nMCP_SERVICES=a\nNODE_ENV=test\n", ".env")
-            .unwrap();
+            .with_text("PORT=2\nMCP_SERVICES=a\nNODE_ENV=test\n", ".env");
         assert_eq!(text(&source, "PORT"), Some("1"));
         assert_eq!(text(&source, "MCP_SERVICES"), Some("a"));
         assert_eq!(
@@ -483,9 +490,7 @@ mod tests {
 
     #[test]
     fn the_later_of_two_lines_counts_with_a_warning() {
-        let source = Source::default()
-            .with_text("PORT=1\nPORT=2", ".env")
-            .unwrap();
+        let source = Source::default().with_text("PORT=1\nPORT=2", ".env");
         assert_eq!(text(&source, "PORT"), Some("2"));
         assert_eq!(
             source.warnings()[0].text(),
@@ -497,18 +502,21 @@ mod tests {
     fn a_file_has_to_exist_only_if_it_was_asked_for() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(".env");
-        let source = Source::default().with_file_if_present(&path).unwrap();
-        assert_eq!(source.variables().count(), 0);
-        let error = Source::default().with_file(&path).unwrap_err().to_string();
+        let source = Source::default().with_file_if_present(&path);
+        assert_eq!(
+            (source.variables().count(), source.problems()),
+            (0, &[][..])
+        );
+        let error = wrong(&Source::default().with_file(&path));
         assert!(error.contains(".env cannot be read ("), "{error}");
 
         std::fs::write(&path, "PORT=9000\n").unwrap();
-        let source = Source::default().with_file(&path).unwrap();
+        let source = Source::default().with_file(&path);
         assert_eq!(text(&source, "PORT"), Some("9000"));
         std::fs::write(&path, b"PORT=\xff").unwrap();
-        assert!(Source::default().with_file_if_present(&path).is_err());
+        wrong(&Source::default().with_file_if_present(&path));
         std::fs::write(&path, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
-        assert!(Source::default().with_file(&path).is_err());
+        wrong(&Source::default().with_file(&path));
     }
 
     #[cfg(unix)]
@@ -520,11 +528,12 @@ mod tests {
         writer.write_all(b"PORT=9000\n").unwrap();
         drop(writer);
         let path = format!("/dev/fd/{}", reader.as_raw_fd());
-        let source = Source::default().with_file(&path).unwrap();
+        let source = Source::default().with_file(&path);
         assert_eq!(text(&source, "PORT"), Some("9000"));
-        let error = Source::default().with_file(&path).unwrap_err().to_string();
+        let error = wrong(&Source::default().with_file(&path));
         assert!(error.contains("what was read from one is gone"), "{error}");
-        assert!(Source::default().with_file("/dev/null").is_ok());
+        let empty = Source::default().with_file("/dev/null");
+        assert_eq!(empty.problems(), []);
     }
 
     #[test]

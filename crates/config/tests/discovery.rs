@@ -197,9 +197,7 @@ fn services_that_say_the_same_elsewhere_are_equal() {
         .iter()
         .map(|(name, text)| format!("{name}={text}\n"))
         .collect();
-    let source = bartizan_config::Source::default()
-        .with_text(&text, "elsewhere.env")
-        .unwrap();
+    let source = bartizan_config::Source::default().with_text(&text, "elsewhere.env");
     let theirs = Configuration::parse(&source).unwrap();
     assert_ne!(
         ours.services[0].endpoints.origin(),

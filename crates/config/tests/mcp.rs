@@ -208,7 +208,7 @@ fn a_process_inherits_an_allow_list() {
 
     // Of the process environment, what the tests run with.
     let source = Source::environment().with_text("MCP_SERVICES=a\nMCP_SERVICE_A_COMMAND=x", "e");
-    let configuration = Configuration::parse(&source.unwrap()).unwrap();
+    let configuration = Configuration::parse(&source).unwrap();
     let inherited = &configuration.services[0].kind.stdio().unwrap().inherited;
     assert!(inherited.iter().any(|(name, _)| name == "PATH"));
     assert!(

@@ -15,13 +15,11 @@ fn file(name: &str) -> PathBuf {
 /// The configuration of these variables and the file.
 fn load(variables: &[(&str, &str)], path: &Path) -> Result<Configuration, Vec<String>> {
     let source = Source::from_iter(variables.iter().copied()).with_mcp_config(path);
-    source
-        .and_then(|source| Configuration::parse(&source))
-        .map_err(|errors| {
-            let text = errors.to_string();
-            assert!(!text.contains("hunter2"), "{text}");
-            errors.problems().iter().map(ToString::to_string).collect()
-        })
+    Configuration::parse(&source).map_err(|errors| {
+        let text = errors.to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+        errors.problems().iter().map(ToString::to_string).collect()
+    })
 }
 
 /// The same, of a file with this text, which is called `mcp.json` in messages.
@@ -436,7 +434,7 @@ fn what_a_file_says_of_a_service_that_cannot_be_is_no_variable_that_is_unknown()
     let path = directory.path().join("mcp.json");
     let text = r#"{"mcpServers": {"io.github.ada/x": {"command": "x", "args": ["y"]}}}"#;
     std::fs::write(&path, text).unwrap();
-    let source = Source::default().with_mcp_config(&path).unwrap();
+    let source = Source::default().with_mcp_config(&path);
     let errors = Configuration::parse(&source).unwrap_err();
     assert_eq!(errors.problems().len(), 1, "{errors}");
     assert_eq!(errors.warnings(), []);
@@ -455,7 +453,7 @@ fn members_that_mean_nothing_are_said_beside_what_is_missing() {
         let text = format!(r#"{{"mcpServers": {{"a": {{"{member}": "npx"}}}}}}"#);
         std::fs::write(&path, text).unwrap();
         let source = Source::from_iter([("MCP_GATEWAY_HOTS", "1")]);
-        let errors = source.with_mcp_config(&path).unwrap_err();
+        let errors = Configuration::parse(&source.with_mcp_config(&path)).unwrap_err();
         assert_eq!(errors.problems().len(), 1);
         let said: Vec<_> = errors.warnings().iter().map(ToString::to_string).collect();
         let expected = format!(
@@ -518,11 +516,12 @@ fn two_files() {
     );
     let two = path("2.json", "{\"servers\": {\"b\": {\"command\": \"y\"}}}");
     let again = path("3.json", "{\"servers\": {\"b\": {\"command\": \"y\"}}}");
-    let source = Source::default().with_mcp_config(one).unwrap();
-    let source = source.with_mcp_config(&two).unwrap();
+    let source = Source::default().with_mcp_config(one);
+    let source = source.with_mcp_config(&two);
     let configuration = Configuration::parse(&source).unwrap();
     assert_eq!(names(&configuration), ["a", "b"]);
-    let error = source.with_mcp_config(&again).unwrap_err().problems()[0].to_string();
+    let errors = Configuration::parse(&source.with_mcp_config(&again)).unwrap_err();
+    let error = errors.problems()[0].to_string();
     assert_eq!(
         error,
         format!(
@@ -614,8 +613,7 @@ fn variables_of_the_process_can_be_named() {
     std::fs::write(&path, text).unwrap();
     let source = Source::environment()
         .with_text("FROM_DOTENV=here", ".env")
-        .and_then(|source| source.with_mcp_config(&path))
-        .unwrap();
+        .with_mcp_config(&path);
     let configuration = Configuration::parse(&source).unwrap();
     let process = configuration.service("a").unwrap().kind.stdio().unwrap();
     assert!(!process.args[0].is_empty() && !process.args[0].starts_with('$'));

@@ -109,7 +109,7 @@ proptest! {
         let path = directory.path().join("mcp.json");
         std::fs::write(&path, text).unwrap();
         let source = Source::from_iter([("HOME", "/")]).with_mcp_config(&path);
-        match source.and_then(|source| Configuration::parse(&source)) {
+        match Configuration::parse(&source) {
             Ok(configuration) => {
                 configuration.explain("a").unwrap().to_string();
                 configuration.summary().to_string();

@@ -351,7 +351,7 @@ fn services_of_a_registry_get_no_credentials_of_another_that_is_known() {
         ("MCP_SERVICE_B_HEADER_AUTH_TYPE", "none"),
         ("MCP_SERVICE_B_HEADER_TOKEN", "hunter2"),
     ]);
-    let source = source.with_config_file(&path).unwrap();
+    let source = source.with_config_file(&path);
     let configuration = Configuration::parse(&source).unwrap();
     assert!(
         configuration

@@ -256,8 +256,8 @@ fn what_is_not_shown_is_said_with_its_place() {
     let problems = |variables: &str, gateway: &str| {
         fs::write(&native, format!("gateway: {gateway}\n{SERVICES}")).unwrap();
         let source = Source::from_iter([("MCP_SERVICE_A_AUTH_TYPE", "bearer")]);
-        let source = source.with_text(variables, ".env").unwrap();
-        let source = source.with_config_file(&native).unwrap();
+        let source = source.with_text(variables, ".env");
+        let source = source.with_config_file(&native);
         let errors = Configuration::parse(&source).unwrap_err();
         let problems = errors.problems().iter().map(ToString::to_string);
         problems.collect::<Vec<_>>()

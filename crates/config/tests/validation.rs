@@ -92,7 +92,7 @@ MCP_SERVICE_PRODUCT_SERVICE_AUTH_TYPE=oauth2
 MCP_SERVICE_PRODUCT_SERVICE_ACCESS_TOKEN=ghi
 MCP_SERVICE_PRODUCT_SERVICE_REFRESH_TOKEN=jkl
 ";
-    let source = Source::default().with_text(example, ".env").unwrap();
+    let source = Source::default().with_text(example, ".env");
     let configuration = Configuration::parse(&source).unwrap();
     let names: Vec<_> = configuration
         .services

@@ -189,7 +189,7 @@ fn a_file_of_another_name_is_said_to_be_passed_over() {
     let path = directory.path().join("bartizan.yaml");
     std::fs::write(directory.path().join("bartizan.yml"), "services: {}").unwrap();
     let source = Source::default().with_config_file_if_present(&path);
-    let errors = Configuration::parse(&source.unwrap()).unwrap_err();
+    let errors = Configuration::parse(&source).unwrap_err();
     let other = directory.path().join("bartizan.yml");
     let expected = format!(
         "{} is passed over: only {} is looked for",
@@ -226,22 +226,17 @@ fn a_line_that_does_not_count_is_said_beside_what_is_wrong() {
     };
     let twice = ["a.env sets PORT more than once; line 2 counts"];
     let text = "PORT=8081\nPORT=80800\n";
-    let source = Source::default().with_text(text, "a.env").unwrap();
+    let source = Source::default().with_text(text, "a.env");
     let errors = Configuration::parse(&source).unwrap_err();
     assert!(errors.to_string().contains("line 2"), "{errors}");
     assert_eq!(said(&errors), twice);
     // Nor is it forgotten where the configuration is not read at all.
+    let refused = |source: &Source| said(&Configuration::parse(source).unwrap_err());
     let broken = Source::default().with_text(&format!("{text}nonsense\n"), "a.env");
-    assert_eq!(said(&broken.unwrap_err()), twice);
+    assert_eq!(refused(&broken), twice);
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
-    assert_eq!(
-        said(&source.clone().with_config_file(&missing).unwrap_err()),
-        twice
-    );
-    assert_eq!(
-        said(&source.clone().with_mcp_config(&missing).unwrap_err()),
-        twice
-    );
-    assert_eq!(said(&source.with_file(&missing).unwrap_err()), twice);
+    assert_eq!(refused(&source.clone().with_config_file(&missing)), twice);
+    assert_eq!(refused(&source.clone().with_mcp_config(&missing)), twice);
+    assert_eq!(refused(&source.with_file(&missing)), twice);
 }

@@ -99,12 +99,12 @@ fn print(text: &dyn std::fmt::Display) -> Result<(), Failure> {
 
 /// The configuration of this process.
 fn configuration(source: &cli::Source) -> Result<Configuration, Errors> {
-    Configuration::parse(&variables(source)?)
+    Configuration::parse(&variables(source))
 }
 
 /// Where it comes from: the environment, the file beside it, the native file, and files of
 /// servers.
-fn variables(source: &cli::Source) -> Result<Source, Errors> {
+fn variables(source: &cli::Source) -> Source {
     let environment = Source::environment();
     let flags = source.flags.iter();
     let environment = flags.fold(environment, |variables, it| {
@@ -112,15 +112,15 @@ fn variables(source: &cli::Source) -> Result<Source, Errors> {
     });
     // A file that was asked for by name has to be there.
     let variables = match &source.env_file {
-        Some(path) => environment.with_file(path)?,
-        None => environment.with_file_if_present(cli::DEFAULT_ENV_FILE)?,
+        Some(path) => environment.with_file(path),
+        None => environment.with_file_if_present(cli::DEFAULT_ENV_FILE),
     };
     let variables = match &source.config {
-        Some(path) => variables.with_config_file(path)?,
-        None => variables.with_config_file_if_present(cli::DEFAULT_CONFIG)?,
+        Some(path) => variables.with_config_file(path),
+        None => variables.with_config_file_if_present(cli::DEFAULT_CONFIG),
     };
-    let mut servers = source.mcp_config.iter();
-    servers.try_fold(variables, Source::with_mcp_config)
+    let servers = source.mcp_config.iter();
+    servers.fold(variables, Source::with_mcp_config)
 }
 
 /// Starts logging as configured, and logs what the configuration has to say.

@@ -75,11 +75,9 @@ const OF_THE_PORT: [&str; 11] = [
 /// have processes of services.
 fn unbound(source: &cli::Source) -> Result<Configuration, Errors> {
     // Blank counts as not set.
-    let variables = OF_THE_PORT
-        .iter()
-        .fold(variables(source)?, |variables, it| {
-            variables.with_flag("bartizan stdio", it, "")
-        });
+    let variables = OF_THE_PORT.iter().fold(variables(source), |variables, it| {
+        variables.with_flag("bartizan stdio", it, "")
+    });
     let mut configuration = Configuration::parse(&variables)?;
     let stop_grace = Setting::new(STOP_GRACE, Origin::Default("clients kill soon"));
     configuration.gateway.mcp.stop_grace = stop_grace;

@@ -48,17 +48,13 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The variables and the warnings, or everything that is wrong.
-    pub(super) fn finish(mut self) -> Result<(Vec<Said>, Vec<Warning>), Vec<Problem>> {
+    /// The variables, the warnings, and everything that is wrong.
+    pub(super) fn finish(mut self) -> (Vec<Said>, Vec<Warning>, Vec<Problem>) {
         if self.more > 0 {
             let text = format!("{}: and {} more", self.path.display(), self.more);
             self.problems.push(Problem::new(text));
         }
-        if self.problems.is_empty() {
-            Ok((self.variables, self.warnings))
-        } else {
-            Err(self.problems)
-        }
+        (self.variables, self.warnings, self.problems)
     }
 
     /// How many problems there are.
@@ -146,7 +142,9 @@ impl<'a> File<'a> {
         match expand(text, &self.context, lookup) {
             Ok(text) => Some(text),
             Err(fault) => {
-                self.wrong(origin, &fault.words(variable));
+                if !fault.may_be_of_another_file(self.source) {
+                    self.wrong(origin, &fault.words(variable));
+                }
                 None
             }
         }

@@ -42,16 +42,17 @@ pub(crate) struct Native {
     /// The services with instances, and where the list of all begins.
     pub(crate) listed: Option<(NativeRegistry, Origin)>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// The keys at the root.
 const ROOT: [&str; 3] = ["gateway", "registries", "services"];
 
-/// What the file at `path` that holds these bytes says, or everything that is wrong with it.
+/// What the file at `path` that holds these bytes says, and everything that is wrong with it.
 ///
 /// `source` is what the environment says: it is asked for the variables that the file names, and
 /// what it sets already is not read.
-pub(crate) fn read(bytes: &[u8], path: &Path, source: &Source) -> Result<Native, Vec<Problem>> {
+pub(crate) fn read(bytes: &[u8], path: &Path, source: &Source) -> Native {
     let mut file = File::new(path, source);
     let (services, listed) = match utf8(bytes).and_then(parse_yaml) {
         Ok(root) => read_root(&mut file, &root),
@@ -60,13 +61,14 @@ pub(crate) fn read(bytes: &[u8], path: &Path, source: &Source) -> Result<Native,
             Default::default()
         }
     };
-    let (variables, warnings) = file.finish()?;
-    Ok(Native {
+    let (variables, warnings, problems) = file.finish();
+    Native {
         services,
         variables,
         listed,
         warnings,
-    })
+        problems,
+    }
 }
 
 /// The services that are not a registry's, and those that are.

@@ -55,7 +55,7 @@ impl Later {
 impl PartialEq for Later {
     /// Whether both say the same of services that are not known yet.
     fn eq(&self, other: &Self) -> bool {
-        let unused = |it: &Self| it.source.without(&it.used);
+        let unused = |it: &Self| it.source.except(&it.used);
         unused(self).says_the_same(&unused(other))
     }
 }

@@ -4,7 +4,7 @@ use bartizan_auth::Secret;
 
 use super::places::Places;
 use crate::{
-    Errors, Origin, Problem, Severity, Source, Warning,
+    Origin, Problem, Severity, Source, Warning,
     expand::{Context, expand},
     reader::Scope,
 };
@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Servers {
     pub(crate) servers: Vec<Server>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// One server: a service to be.
@@ -50,14 +51,11 @@ impl<'a> File<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Result<Servers, Errors> {
-        if self.problems.is_empty() {
-            Ok(Servers {
-                servers: self.servers,
-                warnings: self.warnings,
-            })
-        } else {
-            Err(Errors::new(self.problems).beside(self.warnings))
+    pub(super) fn finish(self) -> Servers {
+        Servers {
+            servers: self.servers,
+            warnings: self.warnings,
+            problems: self.problems,
         }
     }
 
@@ -137,7 +135,9 @@ impl<'a> File<'a> {
         match expand(text, &self.context, lookup) {
             Ok(text) => Some(text),
             Err(fault) => {
-                self.wrong(origin, &fault.words(variable));
+                if !fault.may_be_of_another_file(self.source) {
+                    self.wrong(origin, &fault.words(variable));
+                }
                 None
             }
         }

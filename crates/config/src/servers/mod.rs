@@ -15,13 +15,13 @@ use jsonc_parser::{ParseOptions, ast::Value, parse_to_ast};
 
 pub(crate) use self::file::Servers;
 use self::{file::File, server::read_server};
-use crate::{Errors, Problem, Severity, Source, Warning};
+use crate::{Severity, Source, Warning};
 
-/// The servers of the file at `path` that holds this text, or everything that is wrong with it.
+/// The servers of the file at `path` that holds this text, and everything that is wrong with it.
 ///
 /// `source` is what the environment says: it is asked for the variables that the file names, and
 /// what it sets already is not read.
-pub(crate) fn read(text: &str, path: &Path, source: &Source) -> Result<Servers, Errors> {
+pub(crate) fn read(text: &str, path: &Path, source: &Source) -> Servers {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut file = File::new(text, path, source);
     // What VS Code reads: JSON with comments and trailing commas, and nothing else of JSON5.
@@ -46,12 +46,14 @@ pub(crate) fn read(text: &str, path: &Path, source: &Source) -> Result<Servers, 
                 first.make_ascii_lowercase();
             }
             let place = file.place(error.range().start);
-            return Err(Problem::new(format!("{place}: {what}")).into());
+            file.problem(format!("{place}: {what}"));
+            return file.finish();
         }
     };
     let Some(Value::Object(root)) = &parsed.value else {
         let what = format!("{} must hold a JSON object", path.display());
-        return Err(Problem::new(what).into());
+        file.problem(what);
+        return file.finish();
     };
     let mut found = false;
     for member in &root.properties {

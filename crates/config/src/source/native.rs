@@ -1,7 +1,7 @@
 use std::{io, path::Path};
 
-use super::{Entry, read_bytes, unreadable};
-use crate::{Errors, Origin, Problem, Source, Warning, native};
+use super::{Entry, read_bytes};
+use crate::{Origin, Problem, Source, Warning, native};
 
 impl Source {
     /// Adds what a `bartizan.yaml` says, below what is there already: settings of the gateway,
@@ -22,7 +22,7 @@ impl Source {
     /// # services: {user-service: {endpoint: 'http://localhost:8081', auth: {type: none}, timeout: 5s}}
     /// # ";
     /// # std::fs::write(&path, text)?;
-    /// let source = Source::environment().with_config_file(&path)?;
+    /// let source = Source::environment().with_config_file(&path);
     /// let configuration = Configuration::parse(&source)?;
     /// let service = configuration.service("user-service").unwrap();
     /// assert_eq!(service.timeout.as_secs(), 5);
@@ -30,29 +30,25 @@ impl Source {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is larger than 1 MiB, or holds what is not understood or
-    /// cannot be expanded; then everything is named, by line and column.
-    pub fn with_config_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+    /// Wrong is one that cannot be read, is larger than 1 MiB, or holds what is not understood or
+    /// cannot be expanded; everything is named, by line and column.
+    #[must_use]
+    pub fn with_config_file(self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         match read_bytes(path) {
             Ok(bytes) => self.with_native(&bytes, path),
-            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
+            Err(error) => self.without(path, &error),
         }
     }
 
     /// The same as [`Source::with_config_file`], but a file that does not exist adds nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Source::with_config_file`], except that there is no such file.
-    pub fn with_config_file_if_present(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+    #[must_use]
+    pub fn with_config_file_if_present(self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         match read_bytes(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.without_native(path),
             Ok(bytes) => self.with_native(&bytes, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.without_native(path)),
-            Err(error) => Err(self.refused(vec![unreadable(path, &error)])),
+            Err(error) => self.without(path, &error),
         }
     }
 
@@ -67,23 +63,18 @@ impl Source {
         self
     }
 
-    fn with_native(mut self, bytes: &[u8], path: &Path) -> Result<Self, Errors> {
-        let read = match native::read(bytes, path, &self) {
-            Ok(read) => read,
-            Err(problems) => return Err(self.refused(problems)),
-        };
+    fn with_native(mut self, bytes: &[u8], path: &Path) -> Self {
+        let read = native::read(bytes, path, &self);
         self.warnings.extend(read.warnings);
+        self.miss(read.problems);
         for (name, text, origin) in read.variables {
             self.add_below(name, Entry { text, origin });
         }
-        let problems = self.servers_twice(&read.services);
+        let twice = self.servers_twice(&read.services);
+        self.miss(twice);
         self.servers.extend(read.services);
         self.listed.extend(read.listed);
-        if problems.is_empty() {
-            Ok(self)
-        } else {
-            Err(self.refused(problems))
-        }
+        self
     }
 
     /// What is wrong with these services of another file because they are there already.

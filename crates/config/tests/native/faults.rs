@@ -416,7 +416,7 @@ services:
   b: {instances: [{id: x, command: [x, --token, hunter2], env: {A: hunter2}}], env: {B: hunter2}}
 ";
     let directory = directory(text);
-    let source = source(&directory, &[]).unwrap();
+    let source = source(&directory, &[]);
     assert!(!format!("{source:?}").contains("hunter2"));
     let configuration = sound(&[], text);
     let mut shown = format!("{configuration:?}{}", configuration.summary());
@@ -455,7 +455,10 @@ fn a_service_is_not_there_twice() {
         "{found:?}"
     );
     let directory = directory(SERVICE);
-    let again = source(&directory, &[]).unwrap();
+    let again = source(&directory, &[]);
     let again = again.with_config_file(directory.path().join("bartizan.yaml"));
-    assert!(again.unwrap_err().to_string().contains("is there already"));
+    let errors = bartizan_config::Configuration::parse(&again)
+        .unwrap_err()
+        .to_string();
+    assert!(errors.contains("is there already"), "{errors}");
 }

@@ -1,12 +1,14 @@
 use std::fmt::Write as _;
 
+use bartizan_config::Configuration;
 use proptest::prelude::{ProptestConfig, any, proptest};
 
-use crate::{directory, problems, source};
+use crate::{directory, problems, short, source};
 
 fn errors(bytes: &[u8]) -> String {
     let directory = directory(bytes);
-    source(&directory, &[]).unwrap_err().join("\n")
+    let refused = Configuration::parse(&source(&directory, &[])).unwrap_err();
+    short(&directory, &refused.to_string())
 }
 
 #[test]
@@ -129,9 +131,7 @@ proptest! {
     ) {
         for bytes in [bytes, words.concat().into_bytes()] {
             let directory = directory(bytes);
-            if let Ok(source) = source(&directory, &[]) {
-                let _ = bartizan_config::Configuration::parse(&source);
-            }
+            let _ = Configuration::parse(&source(&directory, &[]));
         }
     }
 }

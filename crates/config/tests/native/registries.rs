@@ -117,7 +117,7 @@ fn the_documented_registries_can_be_said() {
         ("MCP_GATEWAY_REGISTRY_FILE", json.to_str().unwrap()),
     ]))
     .unwrap();
-    let native = Configuration::parse(&source(&directory, &[]).unwrap()).unwrap();
+    let native = Configuration::parse(&source(&directory, &[])).unwrap();
     assert_eq!(warnings(&native), [""; 0]);
     let [registry] = &native.registries[..] else {
         panic!("{:?}", native.registries);
@@ -177,7 +177,7 @@ services:
 ";
     let directory = directory(text);
     let variables = [("MCP_SERVICE_FILES_RATE_LIMIT_RPM", "40")];
-    let configuration = Configuration::parse(&source(&directory, &variables).unwrap()).unwrap();
+    let configuration = Configuration::parse(&source(&directory, &variables)).unwrap();
     assert!(
         configuration.warnings.is_empty(),
         "{:?}",

@@ -93,7 +93,7 @@ pub(super) async fn find(
     source: &cli::Source,
     place: &cli::Place,
 ) -> Result<(Target, Report), Failure> {
-    let mut variables = variables(source)?;
+    let mut variables = variables(source);
     if let Some(file) = &place.api_key_file {
         const FLAG: &str = "--api-key-file";
         // Blank counts as not set, so that the file does not contradict the environment.

@@ -183,7 +183,7 @@ fn check_configured(
     template: &str,
 ) -> Result<(), Trouble> {
     // With a configuration that is wrong there is no gateway, and a registry can be written to.
-    let Ok(configuration) = variables(source).and_then(|it| Configuration::parse(&it)) else {
+    let Ok(configuration) = Configuration::parse(&variables(source)) else {
         return Ok(());
     };
     let follows = |it: &RegistrySettings| is_same(it.path.value(), registry);

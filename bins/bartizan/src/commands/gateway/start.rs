@@ -38,7 +38,7 @@ fn registry(source: &cli::Source, arguments: &Start) -> Result<PathBuf, Failure>
     if let Some(path) = &arguments.registry {
         return Ok(path.clone());
     }
-    let reach = Reach::parse(&variables(source)?)?;
+    let reach = Reach::parse(&variables(source))?;
     let configured = reach.registry.map(|path| path.value().clone());
     let registry = configured.or_else(usual_registry);
     registry.ok_or_else(|| Trouble::NoRegistry.into())
