@@ -190,11 +190,11 @@ async fn what_is_wrong_with_a_registration_is_said_and_changes_nothing() {
         ),
         (
             json!({"template_name": "", "instance": {"endpoint": "http://127.0.0.1"}}),
-            "cannot be the name of a service",
+            "cannot be the name of a template",
         ),
         (
             json!({"template_name": long, "instance": {"endpoint": "http://127.0.0.1"}}),
-            "cannot be the name of a service",
+            "cannot be the name of a template",
         ),
         (
             json!({"template_name": "tools", "instance": {"endpoint": "http://127.0.0.1"}}),

@@ -177,7 +177,7 @@ fn names(reader: &mut Reader<'_>, has_registry: bool) -> Vec<String> {
             Some(origin) => problem.detail(origin.to_string()),
             None => problem,
         };
-        if !is_sound(&name) {
+        if !is_service_name(&name) {
             let name = quoted(&name);
             let problem = place(Problem::new(format!(
                 "{name} cannot be the name of a service: it must hold 1 to 128 characters, no \
@@ -204,7 +204,16 @@ fn names(reader: &mut Reader<'_>, has_registry: bool) -> Vec<String> {
     names
 }
 
-pub(crate) fn is_sound(name: &str) -> bool {
+/// Whether a service can be called so.
+///
+/// ```
+/// use bartizan_config::is_service_name;
+///
+/// assert!(is_service_name("user-service"));
+/// assert!(!is_service_name("user/service"));
+/// ```
+#[must_use]
+pub fn is_service_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && !name.contains(|c: char| c.is_control() || c == ',' || c == '/')
         && name.trim() == name

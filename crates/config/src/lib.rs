@@ -97,7 +97,7 @@ pub use choice::{
     ApiKeyPlace, AuthType, AuthorizeGrant, BackoffStrategy, ClientAuthentication, Dialect,
     Discovery, KeyAlgorithm, LogFormat, McpTransport, OAuth2Grant, Strategy,
 };
-pub use configuration::{Configuration, Mode};
+pub use configuration::{Configuration, Mode, is_service_name};
 pub use cors::CorsOrigins;
 pub use discovery::{DockerSettings, KubernetesPort, KubernetesSettings};
 pub use endpoint::Endpoint;

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     Configuration, Errors, Mode, NativeRegistry, Problem, ServiceSettings, Warning,
-    configuration::is_sound,
+    configuration::is_service_name,
     reader::{Reader, Scope, quoted},
     unknown,
 };
@@ -222,7 +222,7 @@ impl Configuration {
             ..*service
         };
         let name = service.name;
-        if !is_sound(name) {
+        if !is_service_name(name) {
             let name = quoted(name);
             let problem = Problem::new(format!("{name} cannot be the name of a service"));
             return Err(problem

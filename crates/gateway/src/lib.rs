@@ -39,7 +39,7 @@ mod works;
 pub use edge::{Edge, EdgeFuture};
 pub use front::mcp::StdioError;
 pub use gateway::{Gateway, StartError};
-pub use permit::RESERVED as RESERVED_TEMPLATES;
+pub use permit::{NotListable, check_listable};
 pub use reload::{ReloadError, Reloaded};
 pub use service::BuildError;
 pub use works::{Survey, SurveyedFile};

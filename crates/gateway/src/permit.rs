@@ -1,4 +1,4 @@
-//! What may be registered over HTTP.
+//! What may be registered, and what of it over HTTP.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -7,14 +7,14 @@ use std::{
 };
 
 use bartizan_clock::Clock;
-use bartizan_config::GatewaySettings;
+use bartizan_config::{GatewaySettings, is_service_name};
 use bartizan_discovery::{Entry, Launch, Resolve, SystemResolver};
 use http::Uri;
 use thiserror::Error;
 use url::{Host, Url};
 
 /// Templates whose addresses would be taken for those of the gateway itself.
-pub const RESERVED: [&str; 6] = ["health", "services", "request", "invoke", "tools", "jobs"];
+pub(crate) const RESERVED: [&str; 6] = ["health", "services", "request", "invoke", "tools", "jobs"];
 
 /// Names under which clouds tell machines their credentials.
 const METADATA_HOSTS: [&str; 4] = [
@@ -68,19 +68,38 @@ const MAX_INSTANCE_BYTES: usize = 64 * 1024;
 /// How long a name may take to resolve; one that takes longer is judged by its text alone.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Why something may not be registered over HTTP.
+/// Why an instance can be registered nowhere, neither over HTTP nor with a file.
 #[derive(Debug, PartialEq, Eq, Error)]
-pub(crate) enum NotPermitted {
+#[non_exhaustive]
+pub enum NotListable {
+    /// The addresses of such a template are taken.
     #[error("`{0}` cannot be a template: its addresses are the gateway's own")]
     Reserved(String),
+    /// The template has characters that cannot be seen.
     #[error(
         "the template must have no control characters, and none that are not seen or turn the text around"
     )]
     Template,
+    /// No service can be called so.
+    #[error(
+        "{0:?} cannot be the name of a template: it must hold 1 to 128 characters, no comma, slash or control character, and no blank at either end"
+    )]
+    Name(String),
+    /// The id is too long, or has characters that cannot be seen.
     #[error(
         "the id must have at most {MAX_ID_BYTES} bytes, no control characters, and none that are not seen or turn the text around"
     )]
     Id,
+    /// An address has characters that cannot be seen.
+    #[error("the {0} must have no characters that are not seen or turn the text around")]
+    Address(&'static str),
+}
+
+/// Why something may not be registered over HTTP.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum NotPermitted {
+    #[error(transparent)]
+    NotListable(#[from] NotListable),
     #[error("the instance has more than {MAX_INSTANCE_BYTES} bytes")]
     TooLarge,
     #[error("the {0} must begin with http:// or https://")]
@@ -163,7 +182,7 @@ pub(crate) async fn check(
     is_admin: bool,
     clock: Clock,
 ) -> Result<(), NotPermitted> {
-    check_names(template, entry.instance.id())?;
+    check_listable(template, entry)?;
     let raw = entry.raw.as_ref();
     if raw.is_some_and(|raw| raw.len() > MAX_INSTANCE_BYTES) {
         return Err(NotPermitted::TooLarge);
@@ -179,15 +198,39 @@ pub(crate) async fn check(
     }
 }
 
-fn check_names(template: &str, id: &str) -> Result<(), NotPermitted> {
+/// Whether an instance may be registered by anybody, however it is done.
+///
+/// # Errors
+///
+/// Why not.
+pub fn check_listable(template: &str, entry: &Entry) -> Result<(), NotListable> {
+    check_names(template, entry.instance.id())?;
+    let endpoint = entry.launch.is_none().then(|| entry.instance.uri());
+    for (what, uri) in [
+        ("endpoint", endpoint),
+        ("health_url", entry.health_url.as_ref()),
+    ] {
+        if uri.is_some_and(|uri| uri.to_string().contains(is_unseen)) {
+            return Err(NotListable::Address(what));
+        }
+    }
+    Ok(())
+}
+
+fn check_names(template: &str, id: &str) -> Result<(), NotListable> {
+    const SHOWN: usize = 80;
+
     if RESERVED.contains(&template) {
-        return Err(NotPermitted::Reserved(template.to_owned()));
+        return Err(NotListable::Reserved(template.to_owned()));
     }
     if template.contains(is_unseen) {
-        return Err(NotPermitted::Template);
+        return Err(NotListable::Template);
+    }
+    if !is_service_name(template) {
+        return Err(NotListable::Name(template.chars().take(SHOWN).collect()));
     }
     if id.len() > MAX_ID_BYTES || id.contains(is_unseen) {
-        return Err(NotPermitted::Id);
+        return Err(NotListable::Id);
     }
     Ok(())
 }
@@ -442,8 +485,27 @@ mod tests {
         {
             let name = format!("a{unseen}b");
             let template = check_names(&name, "1");
-            assert_eq!(template, Err(NotPermitted::Template), "{name:?}");
-            assert_eq!(check_names("a", &name), Err(NotPermitted::Id), "{name:?}");
+            assert_eq!(template, Err(NotListable::Template), "{name:?}");
+            assert_eq!(check_names("a", &name), Err(NotListable::Id), "{name:?}");
         }
+    }
+
+    #[test]
+    fn addresses_are_seen_as_they_are() {
+        let check = |endpoint: &str, health_url: &str| {
+            let instance = serde_json::json!({ "endpoint": endpoint, "health_url": health_url });
+            let (entry, _) = Entry::from_json(&instance.to_string(), Some("1")).unwrap();
+            check_listable("a", &entry)
+        };
+        assert_eq!(check("http://a/gr\u{fc}n", "http://a/health"), Ok(()));
+        let unseen = "http://a/\u{202e}b";
+        assert_eq!(
+            check(unseen, "http://a/health"),
+            Err(NotListable::Address("endpoint"))
+        );
+        assert_eq!(
+            check("http://a", unseen),
+            Err(NotListable::Address("health_url"))
+        );
     }
 }

@@ -326,6 +326,35 @@ async fn wrong_usage_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_not_seen_is_refused_as_over_http() {
+    let home = Home::with(REGISTRY);
+    for (template, endpoint, id) in [
+        ("t\u{202e}", "http://a", "x"),
+        ("t", "http://a/\u{200b}", "x"),
+        ("t", "http://a", "x\u{202e}y"),
+        ("t", "http://a", "x\ny"),
+    ] {
+        let arguments = ["register", template, "-e", endpoint, "--id", id];
+        let complaint = home.fails(2, &arguments).await;
+        assert!(
+            complaint.contains("not seen or turn the text"),
+            "{complaint}"
+        );
+        let arguments = [
+            "register",
+            "t",
+            "-e",
+            "http://a",
+            "--health-url",
+            "http://a/\u{feff}",
+        ];
+        let complaint = home.fails(2, &arguments).await;
+        assert!(complaint.contains("the health_url must"), "{complaint}");
+    }
+    assert_eq!(home.text(), REGISTRY);
+}
+
+#[tokio::test]
 async fn a_file_that_is_wrong_is_named_by_line_and_column_and_left_alone() {
     let wrong: [(&str, &str); 4] = [
         ("{\"templates\": {,}}", "line 1, column 16"),

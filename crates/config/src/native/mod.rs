@@ -25,7 +25,7 @@ use self::{
 pub(crate) use self::{key::closest_key, text::units_of};
 use crate::{
     Origin, Problem, Source, Warning,
-    configuration::is_sound,
+    configuration::is_service_name,
     reader::{Scope, quoted},
     table,
 };
@@ -161,7 +161,7 @@ fn read_services(file: &mut File<'_>, node: &Node<'_>, origin: &Origin) -> Servi
     let mut prefixes: BTreeMap<String, String> = BTreeMap::new();
     for member in file.members(node, origin) {
         let name = &*member.key;
-        if !is_sound(name) {
+        if !is_service_name(name) {
             let what = format!("{} cannot be the name of a service", quoted(name));
             file.wrong_at(member.place, &what);
             continue;

@@ -5,7 +5,7 @@ use bartizan_config::{
     Configuration, NativeRegistry, RegistrySettings, printable, variable_prefix,
 };
 use bartizan_discovery::{Entry, Registry, RegistryStore};
-use bartizan_gateway::RESERVED_TEMPLATES;
+use bartizan_gateway::check_listable;
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -102,29 +102,33 @@ async fn write(
         return Err(Trouble::Usage(text));
     }
     let template = arguments.template.as_str();
-    check_name(template)?;
-    check_configured(source, &arguments.place, store.path(), template)?;
-    check_listed(store, template).await?;
     let entry = |id: &str| {
         let instance = Value::Object(instance(arguments, transport, Some(id)));
         let entry = Entry::from_json(&instance.to_string(), None);
         // Nobody has seen the text that lines and columns are of.
-        entry.map_err(|error| {
+        let (entry, _) = entry.map_err(|error| {
             let problems = error.problems().iter().map(|it| &*it.text);
             Trouble::Usage(problems.collect::<Vec<_>>().join("; "))
-        })
+        })?;
+        let listable = check_listable(template, &entry);
+        listable.map_err(|error| Trouble::Usage(error.to_string()))?;
+        Ok::<_, Trouble>(entry)
     };
+    let documented = documented_id(template);
+    // Whatever is wrong with it is said before anything is looked at.
+    entry(arguments.id.as_deref().unwrap_or(&documented))?;
+    check_configured(source, &arguments.place, store.path(), template)?;
+    check_listed(store, template).await?;
     if let Some(id) = &arguments.id {
-        let replaced = store.register(template, entry(id)?.0).await?;
+        let replaced = store.register(template, entry(id)?).await?;
         let id = id.clone();
         return Ok(Done { id, replaced });
     }
     // A gateway may have more than the file says.
     let known = Overview::of(target).await?;
-    let documented = documented_id(template);
     let (mut id, mut number) = (documented.clone(), 1);
     loop {
-        if !known.has(template, &id) && store.add(template, entry(&id)?.0).await? {
+        if !known.has(template, &id) && store.add(template, entry(&id)?).await? {
             let replaced = false;
             return Ok(Done { id, replaced });
         }
@@ -153,25 +157,6 @@ fn transport(arguments: &Register) -> Result<Transport, Trouble> {
         }
         Some(transport) => Ok(transport),
     }
-}
-
-/// The rules that a gateway has for names, which it would pass over otherwise.
-fn check_name(template: &str) -> Result<(), Trouble> {
-    let is_sound = (1..=128).contains(&template.len())
-        && !template.contains(|c: char| c.is_control() || c == ',' || c == '/')
-        && template.trim() == template;
-    if RESERVED_TEMPLATES.contains(&template) {
-        return Err(Trouble::Usage(format!(
-            "template cannot be called {template}: its addresses are the gateway's own"
-        )));
-    }
-    if is_sound {
-        return Ok(());
-    }
-    Err(Trouble::Usage(format!(
-        "{template:?} cannot be the name of a template: it must hold 1 to 128 characters, no \
-         comma, slash or control character, and no blank at either end"
-    )))
 }
 
 /// Refuses a template that a gateway with the configuration of this process would not serve. One
