@@ -122,10 +122,7 @@ pub(super) async fn find(
     let remote = |url: String| Remote::new(url, keys(&reach), place.ca_file.as_deref());
     if let Some(url) = &place.url {
         let remote = remote(url.clone())?;
-        let stats = remote.probe().await?.ok_or_else(|| Trouble::Unreachable {
-            url: url.clone(),
-            reason: "nobody listens there".to_owned(),
-        })?;
+        let stats = remote.probe().await?;
         if let Some(path) = place.registry.as_ref().filter(|it| !follows(&stats, it)) {
             let (url, path) = (url.clone(), path.clone());
             return Err(Trouble::OtherRegistry { url, path }.into());
@@ -150,7 +147,7 @@ pub(super) async fn find(
     for url in started.into_iter().chain(configured) {
         let remote = remote(url)?;
         match remote.probe().await {
-            Ok(Some(stats)) => {
+            Ok(stats) => {
                 let followed = registry.clone().filter(|path| follows(&stats, path));
                 if followed.is_none() && place.registry.is_some() {
                     let url = remote.url();
@@ -166,7 +163,7 @@ pub(super) async fn find(
                     report,
                 ));
             }
-            Ok(None) => {}
+            Err(Trouble::Unreachable { .. }) => {}
             Err(Trouble::Stranger { url, .. }) => {
                 return file(Some(format!("what listens at {url} is no gateway")));
             }

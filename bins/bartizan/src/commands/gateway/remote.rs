@@ -16,8 +16,11 @@ use crate::commands::Failure;
 
 /// How long connecting may take: the gateway is near, or it is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// How long an answer may take. A look at all sources waits for each of them.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long an answer to a question may take, which is known: twenty thousand instances of it, by a
+/// slow line.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How long a change may take. It waits for files, names and a look at every source.
+const CHANGE_WITHIN: Duration = Duration::from_secs(60);
 /// Twenty thousand instances, each with a page of description.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// What of a segment of a path need not be escaped.
@@ -72,16 +75,11 @@ impl Remote {
         &self.url
     }
 
-    /// Asks whether there is a gateway that can be managed: its statistics, or `None` where
-    /// nobody listens.
-    pub(super) async fn probe(&self) -> Result<Option<Value>, Trouble> {
-        let answer = match self.ask(&Method::GET, "/gateway/stats", None).await {
-            Ok(answer) => answer,
-            Err(Trouble::Unreachable { .. }) => return Ok(None),
-            Err(other) => return Err(other),
-        };
+    /// Asks whether there is a gateway that can be managed: its statistics.
+    pub(super) async fn probe(&self) -> Result<Value, Trouble> {
+        let answer = self.ask(&Method::GET, "/gateway/stats", None).await?;
         match (answer.status, answer.json) {
-            (StatusCode::OK, stats @ Value::Object(_)) => Ok(Some(stats)),
+            (StatusCode::OK, stats @ Value::Object(_)) => Ok(stats),
             (status, _) => Err(Trouble::Stranger {
                 url: self.url.clone(),
                 answer: status.to_string(),
@@ -142,7 +140,10 @@ impl Remote {
         let (status, bytes) = sent.map_err(|sent| match sent {
             Sent::Late => Trouble::Broken {
                 url: url(),
-                reason: format!("not within {} s", ANSWER_WITHIN.as_secs()),
+                reason: format!(
+                    "nothing came back of {method} {path} within {} s",
+                    patience(method).as_secs()
+                ),
             },
             Sent::Failed(ClientError::Connect(error)) if is_absent(&error) => {
                 Trouble::Unreachable {
@@ -186,7 +187,7 @@ impl Remote {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::new(Bytes::from(body)));
         let request = request.map_err(|_| Sent::NoRequest)?;
-        let answered = timeout(ANSWER_WITHIN, self.client.send(request)).await;
+        let answered = timeout(patience(method), self.client.send(request)).await;
         let response = answered.map_err(|_| Sent::Late)?.map_err(Sent::Failed)?;
         let (head, bytes) = response.into_parts();
         Ok((head.status, bytes))
@@ -212,6 +213,15 @@ enum Sent {
     NoRequest,
     Late,
     Failed(ClientError),
+}
+
+/// How long an answer may take.
+fn patience(method: &Method) -> Duration {
+    if method.is_safe() {
+        ANSWER_WITHIN
+    } else {
+        CHANGE_WITHIN
+    }
 }
 
 /// Whether nobody is there, as opposed to somebody who cannot be understood.
@@ -242,9 +252,25 @@ pub(super) fn segment(text: &str) -> impl fmt::Display + '_ {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_testkit::{Reply, Upstream};
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_answers_is_given_up_and_it_is_said_what_was_waited_for() {
+        let silent = Upstream::start_with(|_: &_| Reply::hang()).await;
+        let remote = Remote::new(silent.url(), Keys::default(), None).unwrap();
+        let said = remote.probe().await.unwrap_err().to_string();
+        let expected = format!(
+            "the gateway at {} did not answer: nothing came back of GET /gateway/stats within 15 s",
+            silent.url()
+        );
+        assert_eq!(said, expected);
+        let sync = remote.ask_as_operator(&Method::POST, "/gateway/sync", None);
+        let said = sync.await.unwrap_err().to_string();
+        assert!(said.ends_with("POST /gateway/sync within 60 s"), "{said}");
+    }
 
     #[test]
     fn errors_are_understood_in_every_form() {
