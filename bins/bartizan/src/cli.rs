@@ -2,7 +2,7 @@ mod gateway;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 pub(crate) use gateway::{
@@ -17,6 +17,22 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) source: Source,
+}
+
+impl Cli {
+    /// What the command line says; ends the process if it cannot be followed.
+    pub(crate) fn read() -> Self {
+        let cli = Self::parse();
+        if let (Some(Command::Demo { .. }), Some(flag)) = (&cli.command, cli.source.named()) {
+            let text = format!(
+                "{flag} cannot be used with demo, which has a configuration of its own: \
+                 `bartizan serve` takes yours"
+            );
+            let mut command = Self::command();
+            command.error(ErrorKind::ArgumentConflict, text).exit();
+        }
+        cli
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +110,17 @@ pub(crate) const DEFAULT_ENV_FILE: &str = ".env";
 pub(crate) const DEFAULT_CONFIG: &str = "bartizan.yaml";
 
 impl Source {
+    /// The first argument that names a file.
+    fn named(&self) -> Option<&'static str> {
+        [
+            ("--env-file", self.env_file.is_some()),
+            ("--config", self.config.is_some()),
+            ("--mcp-config", !self.mcp_config.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(flag, is_there)| is_there.then_some(flag))
+    }
+
     /// The files that the configuration comes from.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let env_file = self.env_file.as_deref();

@@ -7,8 +7,6 @@ mod stdin;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::{
     cli::{Cli, Command},
     commands::Failure,
@@ -21,7 +19,7 @@ use crate::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => commands::serve(&cli.source),
         Command::Stdio { service } => commands::stdio(&cli.source, service.as_deref()),

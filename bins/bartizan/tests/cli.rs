@@ -237,6 +237,18 @@ async fn explain_shows_the_gateway_and_redacts_its_keys() {
 }
 
 #[tokio::test]
+async fn demo_refuses_files_that_it_would_not_read() {
+    for flag in ["--config", "--env-file", "--mcp-config"] {
+        for arguments in [["demo", flag, "mine"], [flag, "mine", "demo"]] {
+            let finished = Bartizan::new(&arguments).run().await;
+            assert_eq!(finished.status.code(), Some(2), "{finished:?}");
+            let expected = format!("error: {flag} cannot be used with demo");
+            assert!(finished.stderr.starts_with(&expected), "{finished:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn explain_suggests_the_service_that_was_meant() {
     let explain = |name| Bartizan::sound(&["explain", name], ENDPOINT).run();
     assert_eq!(
