@@ -129,7 +129,6 @@ pub enum InvalidClient {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        #[source]
         cause: io::Error,
     },
     /// What should be PEM text is not.
@@ -138,7 +137,6 @@ pub enum InvalidClient {
         /// The file, or how many bytes were given.
         place: String,
         /// What is wrong with it.
-        #[source]
         cause: pem::Error,
     },
     /// No certificate, or no private key, where one is needed.
@@ -155,7 +153,6 @@ pub enum InvalidClient {
         /// The file, or how many bytes were given.
         place: String,
         /// Why.
-        #[source]
         cause: rustls::Error,
     },
 }

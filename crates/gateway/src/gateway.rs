@@ -53,13 +53,13 @@ pub enum StartError {
     Service(#[from] BuildError),
     /// The client for backends cannot be built, for want of readable roots for one.
     #[error("upstream TLS: {0}")]
-    Client(#[from] InvalidClient),
+    Client(InvalidClient),
     /// The certificate or key cannot be used.
     #[error("TLS: {0}")]
-    Tls(#[from] InvalidTls),
+    Tls(InvalidTls),
     /// A registry cannot be used as it is.
     #[error("registry: {0}")]
-    Registry(#[from] InvalidRegistryFile),
+    Registry(InvalidRegistryFile),
     /// The settings of a service that a registry lists are wrong.
     #[error(transparent)]
     Listed(#[from] Errors),
@@ -85,6 +85,57 @@ pub enum StartError {
     /// There is no tokio runtime to run on.
     #[error("a gateway needs a tokio runtime around it")]
     NoRuntime,
+    /// More than one of these.
+    #[error(fmt = listed)]
+    Several(Vec<StartError>),
+}
+
+impl StartError {
+    /// All of these, of which there is at least one.
+    pub(crate) fn all(errors: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for error in errors {
+            match error {
+                Self::Several(several) => all.extend(several),
+                one => all.push(one),
+            }
+        }
+        match all.len() {
+            1 => all.swap_remove(0),
+            _ => Self::Several(all),
+        }
+    }
+}
+
+impl From<InvalidClient> for StartError {
+    fn from(error: InvalidClient) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<InvalidTls> for StartError {
+    fn from(error: InvalidTls) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<Vec<InvalidRegistryFile>> for StartError {
+    fn from(errors: Vec<InvalidRegistryFile>) -> Self {
+        Self::all(errors.into_iter().map(Self::Registry))
+    }
+}
+
+/// One line each, or with `{:#}` one for all.
+fn listed(errors: &[StartError], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("the gateway cannot be built:")?;
+    for (index, error) in errors.iter().enumerate() {
+        match (f.alternate(), index) {
+            (false, _) => write!(f, "\n  - {error:#}")?,
+            (true, 0) => write!(f, " {error:#}")?,
+            (true, _) => write!(f, "; {error:#}")?,
+        }
+    }
+    Ok(())
 }
 
 impl Gateway {
@@ -95,8 +146,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// When a service, or the client for all of them, cannot be built, when the certificate to
-    /// serve with cannot be used, or outside a tokio runtime.
+    /// When services, or the client for all of them, cannot be built, when the certificate to
+    /// serve with cannot be used, with all that is wrong; or outside a tokio runtime.
     pub fn new(configuration: &Configuration) -> Result<Self, StartError> {
         tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let settings = &configuration.gateway;
@@ -308,5 +359,86 @@ mod tests {
             "{} references are left",
             snapshot.strong_count()
         );
+    }
+
+    /// A configuration with one service and these variables.
+    fn configuration<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Configuration {
+        let service = [
+            ("MCP_SERVICES", "a"),
+            ("MCP_SERVICE_A_ENDPOINT", "http://127.0.0.1:1"),
+            ("MCP_SERVICE_A_AUTH_TYPE", "none"),
+        ];
+        let source = Source::from_iter(service.into_iter().chain(variables));
+        Configuration::parse(&source).unwrap_or_else(|it| panic!("{it}"))
+    }
+
+    #[tokio::test]
+    async fn everything_that_keeps_a_gateway_from_being_built_is_listed_and_said_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let nonsense = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        let (empty, broken) = (file("empty.pem", ""), file("broken.pem", nonsense));
+        let (yaml, json) = (
+            file("registry.yaml", "servers: ["),
+            file("registry.json", "{"),
+        );
+        let tls = [
+            ("MCP_GATEWAY_TLS_CERT_FILE", &*empty),
+            ("MCP_GATEWAY_TLS_KEY_FILE", &*empty),
+        ];
+        let upstream = ("MCP_GATEWAY_UPSTREAM_CA_FILE", &*broken);
+        let registries = [
+            ("REGISTRY_PATH", &*yaml),
+            ("MCP_GATEWAY_REGISTRY_FILE", &*json),
+        ];
+        let variables = tls.into_iter().chain(registries).chain([upstream]);
+        let all = Gateway::new(&configuration(variables)).unwrap_err();
+        let text = all.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        let [heading, own, yaml, json, upstream] = &lines[..] else {
+            panic!("{text}");
+        };
+        assert_eq!(*heading, "the gateway cannot be built:");
+        assert!(own.starts_with("  - TLS: ") && own.ends_with("empty.pem contains no certificate"));
+        assert!(
+            yaml.starts_with("  - registry: ") && yaml.contains("registry.yaml"),
+            "{yaml}"
+        );
+        assert!(
+            json.starts_with("  - registry: ") && json.contains("registry.json"),
+            "{json}"
+        );
+        assert!(upstream.starts_with("  - upstream TLS: "), "{upstream}");
+        assert_eq!(format!("{all:#}").lines().count(), 1);
+        let StartError::Several(several) = all else {
+            unreachable!("it has four lines");
+        };
+        assert!(several.iter().all(is_whole));
+    }
+
+    /// Whether nothing is said twice by who prints an error and then its sources.
+    fn is_whole(error: &StartError) -> bool {
+        std::error::Error::source(error).is_none()
+    }
+
+    #[tokio::test]
+    async fn one_reason_is_no_list_and_a_port_in_use_is_said_once() {
+        let broken = tempfile::NamedTempFile::new().unwrap();
+        let path = broken.path().to_str().unwrap();
+        let variables = [("MCP_GATEWAY_UPSTREAM_CA_FILE", path)];
+        let error = Gateway::new(&configuration(variables)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("upstream TLS: {path} contains no certificate")
+        );
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let gateway = Gateway::new(&configuration([])).unwrap();
+        let error = gateway.bind_to(taken.local_addr().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("address in use"), "{error}");
+        assert!(is_whole(&error));
     }
 }

@@ -68,16 +68,26 @@ impl Works {
         let tls = settings.tls.as_ref();
         let tls = tls
             .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))
-            .transpose()?;
-        let mut ground = Ground::new(configuration, lasting.clock())?;
+            .transpose();
+        let mut wrong = Vec::new();
+        let tls = kept(tls, &mut wrong);
+        let house = kept(House::new(settings, lasting.clock()), &mut wrong);
+        let ground = kept(Ground::new(configuration, lasting.clock()), &mut wrong);
+        let built = ground.and_then(|mut ground| {
+            let plans = kept(ground.plans(|_| false), &mut wrong)?;
+            let built = plans
+                .iter()
+                .map(|plan| ground.service(plan, None, &lasting));
+            let built = built.filter_map(|service| kept(service, &mut wrong));
+            let services: Vec<_> = built.flatten().collect();
+            Some((ground, services))
+        });
+        let (Some(tls), Some(house), Some((ground, services)), true) =
+            (tls, house, built, wrong.is_empty())
+        else {
+            return Err(StartError::all(wrong));
+        };
         let configuration = Arc::clone(&ground.configuration);
-        let plans = ground.plans(|_| false)?;
-        let services = plans
-            .iter()
-            .map(|plan| ground.service(plan, None, &lasting));
-        let services = services.collect::<Result<Vec<_>, _>>()?;
-        let services = services.into_iter().flatten().collect();
-        let house = House::new(&configuration.gateway, lasting.clock())?;
         let (catalog, to_all) = (Catalog::new(services), Arc::clone(&lasting));
         let shared = Shared::new(to_all, &configuration.gateway, catalog, house);
         let works = Arc::new(Self {
@@ -336,6 +346,11 @@ impl Works {
         lasting.retiring().retire(gone, lasting.clock(), patience);
         reloaded
     }
+}
+
+/// What there is; what is wrong otherwise is noted.
+fn kept<T, E: Into<StartError>>(result: Result<T, E>, wrong: &mut Vec<StartError>) -> Option<T> {
+    result.map_err(|error| wrong.push(error.into())).ok()
 }
 
 impl Drop for Works {

@@ -18,7 +18,6 @@ pub enum BindError {
         /// Which one.
         address: SocketAddr,
         /// Why.
-        #[source]
         cause: io::Error,
     },
 }
@@ -51,7 +50,6 @@ pub enum InvalidTls {
         /// The file.
         path: PathBuf,
         /// Why.
-        #[source]
         cause: io::Error,
     },
     /// A file is not PEM text.
@@ -60,7 +58,6 @@ pub enum InvalidTls {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         cause: pem::Error,
     },
     /// A file holds something else.
@@ -87,7 +84,6 @@ pub enum InvalidTls {
         /// The file of the key.
         key: PathBuf,
         /// Why.
-        #[source]
         cause: rustls::Error,
     },
 }

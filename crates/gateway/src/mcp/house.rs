@@ -293,13 +293,31 @@ pub(super) fn no_room(error: &InsertError) -> Refusal {
 pub enum InvalidHouse {
     /// The keys that seal sessions.
     #[error("MCP_SESSION_KEYS: {0}")]
-    Keys(#[from] InvalidKeys),
+    Keys(InvalidKeys),
     /// The hosts or origins that are allowed.
     #[error("MCP_ALLOWED_HOSTS, MCP_ALLOWED_ORIGINS: {0}")]
-    Origins(#[from] InvalidOriginCheck),
+    Origins(InvalidOriginCheck),
     /// The limits of sessions.
     #[error("MCP_SESSION_IDLE_TIMEOUT: {0}")]
-    Limits(#[from] InvalidLimits),
+    Limits(InvalidLimits),
+}
+
+impl From<InvalidKeys> for InvalidHouse {
+    fn from(error: InvalidKeys) -> Self {
+        Self::Keys(error)
+    }
+}
+
+impl From<InvalidOriginCheck> for InvalidHouse {
+    fn from(error: InvalidOriginCheck) -> Self {
+        Self::Origins(error)
+    }
+}
+
+impl From<InvalidLimits> for InvalidHouse {
+    fn from(error: InvalidLimits) -> Self {
+        Self::Limits(error)
+    }
 }
 
 /// The keys that the operator gave.

@@ -54,7 +54,7 @@ impl Registries {
     ///
     /// # Errors
     ///
-    /// When one of them cannot be used as it is now.
+    /// When some of them cannot be used as they are now; with all of these.
     ///
     /// # Panics
     ///
@@ -62,7 +62,7 @@ impl Registries {
     pub(crate) fn open(
         settings: &[RegistrySettings],
         clock: Clock,
-    ) -> Result<Self, InvalidRegistryFile> {
+    ) -> Result<Self, Vec<InvalidRegistryFile>> {
         let registrations = Registrations::builder().clock(clock).spawn();
         Self::with(settings, &[], Arc::new(registrations), clock)
     }
@@ -77,7 +77,7 @@ impl Registries {
     pub(crate) fn renewed(
         &self,
         settings: &[RegistrySettings],
-    ) -> Result<Option<Self>, InvalidRegistryFile> {
+    ) -> Result<Option<Self>, Vec<InvalidRegistryFile>> {
         if *settings == *self.settings {
             return Ok(None);
         }
@@ -97,17 +97,25 @@ impl Registries {
         known: &[File],
         registrations: Arc<Registrations>,
         clock: Clock,
-    ) -> Result<Self, InvalidRegistryFile> {
-        let files = settings.iter().map(|registry| {
+    ) -> Result<Self, Vec<InvalidRegistryFile>> {
+        let (mut files, mut wrong) = (Vec::new(), Vec::new());
+        for registry in settings {
             let known = known.iter().find(|file| file.is_of(registry));
-            known.map_or_else(
+            let file = known.map_or_else(
                 || File::open(registry, clock),
                 |file| Ok(file.under(registry)),
-            )
-        });
+            );
+            match file {
+                Ok(file) => files.push(file),
+                Err(error) => wrong.push(error),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
         Ok(Self {
             settings: settings.to_vec(),
-            files: files.collect::<Result<_, _>>()?,
+            files,
             registrations,
             clock,
         })

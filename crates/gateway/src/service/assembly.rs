@@ -87,7 +87,6 @@ pub(super) type Bypass = Deadline<Exchange>;
 #[error("service {service}: {reason}")]
 pub struct BuildError {
     service: String,
-    #[source]
     reason: Reason,
 }
 

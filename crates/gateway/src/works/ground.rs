@@ -34,11 +34,19 @@ impl Ground {
     /// Outside a tokio runtime.
     pub(super) fn new(configuration: &Configuration, clock: Clock) -> Result<Self, StartError> {
         let settings = &configuration.gateway;
-        let registries = Registries::open(&configuration.registries, clock)?;
+        let registries = Registries::open(&configuration.registries, clock);
+        let (registries, client) = match (registries, client(settings)) {
+            (Ok(registries), Ok(client)) => (registries, client),
+            (registries, client) => {
+                let registries = registries.err().map(StartError::from);
+                let client = client.err().map(StartError::from);
+                return Err(StartError::all(registries.into_iter().chain(client)));
+            }
+        };
         Ok(Self {
             configuration: Arc::new(configuration.clone()),
             authorities: Authorities::of(settings),
-            client: client(settings)?,
+            client,
             hosting: Hosting::new(settings),
             registries: Arc::new(registries),
             settled: Settled::default(),

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, re
 
 use super::shapes::{Deregistered, Registered, Registration, Reloaded, Synced, Totals};
 use crate::{
-    ReloadError,
+    ReloadError, StartError,
     front::{
         detail::{self, Detail, Fault, Faults, Place},
         docs::tag,
@@ -415,6 +415,10 @@ pub(super) async fn reload(
             let problems = problems.map(|it| wrong(it.to_string()));
             let warnings = errors.warnings().iter().map(|it| odd(it.to_string()));
             detail::invalid(problems.chain(warnings).collect())
+        }
+        Err(ReloadError::Start(StartError::Several(errors))) => {
+            let errors = errors.iter().map(|it| wrong(it.to_string()));
+            detail::invalid(errors.collect())
         }
         Err(ReloadError::Start(error)) => detail::invalid(vec![wrong(error.to_string())]),
         Err(error @ ReloadError::NoSource) => {

@@ -21,7 +21,7 @@ pub enum StdioError {
     /// What is said to the client cannot be written; of the kind [`io::ErrorKind::BrokenPipe`] if
     /// it has gone.
     #[error("cannot write to the client: {0}")]
-    Output(#[source] io::Error),
+    Output(io::Error),
 }
 
 impl Gateway {
