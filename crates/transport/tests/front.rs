@@ -729,6 +729,71 @@ async fn the_end_of_input_is_noticed_during_a_handshake_that_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_says_no_more_and_reads_nothing_is_not_waited_for() {
+    let service = Scripted::with_sessions(|seen| async move {
+        match seen.method.as_str() {
+            "GET" => status(405),
+            _ => json(result(&seen.json(), &format!("\"{}\"", "x".repeat(1000)))),
+        }
+    });
+    let limits = FrontLimits {
+        queue: 1,
+        ..FrontLimits::default()
+    };
+    let mut client = Client::with(&service, limits, 400);
+    client.begin().await;
+    for id in 0..5 {
+        client.ask(id, "x", "{}").await;
+    }
+    service.arrived("x", 5).await;
+    // As long as it may say more, it may take its time.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    client.hang_up().await;
+    let start = Clock::tokio().now();
+    assert_eq!(client.unread_end().await, End::Gone);
+    assert_eq!((Clock::tokio().now() - start).as_secs(), 2);
+    assert_eq!(service.names().last().unwrap(), "DELETE");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_input_is_noticed_behind_what_cannot_be_answered() {
+    let service = Scripted::new(agreeable);
+    let limits = FrontLimits {
+        queue: 1,
+        message_bytes: 100,
+        ..FrontLimits::default()
+    };
+    let too_long = "x".repeat(101);
+    for mistake in ["{", &too_long] {
+        let mut client = Client::with(&service, limits, 1 << 10);
+        for _ in 0..1000 {
+            client.say(mistake).await;
+        }
+        client.hang_up().await;
+        let start = Clock::tokio().now();
+        assert_eq!(client.unread_end().await, End::Gone, "{mistake}");
+        assert_eq!((Clock::tokio().now() - start).as_secs(), 2, "{mistake}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_no_more_may_read_slowly() {
+    let service = Scripted::new(|seen| async move {
+        json(result(&seen.json(), &format!("\"{}\"", "x".repeat(1000))))
+    });
+    let mut client = Client::with(&service, FrontLimits::default(), 400);
+    for id in 0..5 {
+        client.ask(id, "x", "{}").await;
+    }
+    client.hang_up().await;
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(1900)).await;
+        assert!(client.hear().await["result"].is_string());
+    }
+    assert_eq!(client.unread_end().await, End::Said);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_call_that_ends_without_an_answer_is_no_failure() {
     let cancelled = Arc::new(Notify::new());
     let service = Scripted::with_sessions(move |seen| {

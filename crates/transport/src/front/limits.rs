@@ -11,7 +11,7 @@ pub struct FrontLimits {
     pub requests: usize,
     /// Bytes of requests that wait for others to end, each counted as at least 1 KiB. Default:
     /// 16 MiB. Past that requests are refused. As much again may wait for a handshake, past which
-    /// nothing is read.
+    /// nothing is read; and [`serve`](super::serve) reads as much ahead.
     pub waiting_bytes: usize,
     /// Streams of subscriptions. Default: 64. Past that they are refused, as waiting has no end.
     pub subscriptions: usize,
@@ -23,6 +23,9 @@ pub struct FrontLimits {
     /// How long requests may still take once the client says no more. Default: 10 s, for scripts
     /// that write all their lines at once; programs that want an end sooner send a signal.
     pub drain: Duration,
+    /// How long a client that says no more may take nothing of what is said to it. Default: 2 s,
+    /// what the SDKs give a process to end. One that may say more may take its time.
+    pub stuck: Duration,
     /// How long the end of the session, and what is still to be written, may take at the end.
     /// Default: 1 s, half of what the SDKs wait before they kill.
     pub close: Duration,
@@ -39,6 +42,7 @@ impl Default for FrontLimits {
             asides: 64,
             queue: 64,
             drain: Duration::from_secs(10),
+            stuck: Duration::from_secs(2),
             close: Duration::from_secs(1),
         }
     }

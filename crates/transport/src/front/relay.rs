@@ -536,6 +536,6 @@ impl<U: Upstream> Relay<U> {
 }
 
 /// What a message that waits counts for.
-fn weight(message: &Bytes) -> usize {
+pub(super) fn weight(message: &Bytes) -> usize {
     message.len().max(1 << 10)
 }

@@ -329,6 +329,12 @@ impl Client {
         (lines, end)
     }
 
+    /// How serving ends while nothing is read and the pipe is open.
+    pub(crate) async fn unread_end(&mut self) -> End {
+        let served = timeout(Duration::from_secs(600), &mut self.served).await;
+        served.expect("it ends").unwrap().unwrap()
+    }
+
     /// Goes away without a word.
     pub(crate) async fn vanish(self) -> std::io::Result<End> {
         let Self {
