@@ -4,8 +4,10 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use bartizan_classify::{Fault, FaultKind};
 use bartizan_clock::Clock;
 use bartizan_protocol::{edit, sse};
 use bartizan_transport::{
@@ -28,7 +30,18 @@ struct Asked {
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-    reply: oneshot::Sender<Response<Chunks>>,
+    reply: oneshot::Sender<Result<Response<Chunks>, Broken>>,
+}
+
+/// How far a request got that has no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection")]
+struct Broken(FaultKind);
+
+impl Fault for Broken {
+    fn fault(&self) -> FaultKind {
+        self.0
+    }
 }
 
 impl Asked {
@@ -39,12 +52,18 @@ impl Asked {
             Some((Ok::<_, String>(Frame::data(chunk)), chunks))
         });
         let body: Chunks = Box::pin(StreamBody::new(chunks));
-        let _ = self.reply.send(response.body(body).unwrap());
+        let _ = self.reply.send(Ok(response.body(body).unwrap()));
         sender
     }
 
     fn status(self, status: u16) {
         self.answer(Response::builder().status(status));
+    }
+
+    /// The server is not asked.
+    fn reject(self) {
+        let rejected = FaultKind::Rejected { retry_after: None };
+        let _ = self.reply.send(Err(Broken(rejected)));
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -58,10 +77,10 @@ struct Server(mpsc::UnboundedSender<Asked>);
 
 impl Service<Request<Full<Bytes>>> for Server {
     type Response = Response<Chunks>;
-    type Error = String;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Chunks>, String>> + Send>>;
+    type Error = Broken;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Chunks>, Broken>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         Poll::Ready(Ok(()))
     }
 
@@ -77,8 +96,10 @@ impl Service<Request<Full<Bytes>>> for Server {
                 body: body.collect().await.unwrap().to_bytes(),
                 reply,
             };
-            asked.send(request).map_err(|_| "connection refused")?;
-            replied.await.map_err(|_| "connection reset".to_owned())
+            asked
+                .send(request)
+                .map_err(|_| Broken(FaultKind::NotSent))?;
+            replied.await.unwrap_or(Err(Broken(FaultKind::Interrupted)))
         })
     }
 }
@@ -243,6 +264,28 @@ async fn a_server_that_is_not_there_got_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_is_not_asked_for_a_want_of_our_own_has_not_failed() {
+    let (host, mut requests) = host();
+    let (rejected, ()) = tokio::join!(host.call(initialize(), 0), async {
+        requests.recv().await.unwrap().reject();
+    });
+    assert!(
+        matches!(rejected, Err(HostError::Overloaded { .. })),
+        "{rejected:?}"
+    );
+    assert!(!host.failed_within(Duration::from_secs(60)));
+    let (session, _stream) = begin(&host, &mut requests).await;
+    let (rejected, ()) = tokio::join!(
+        host.call(message(Some(&session), "tools/call", "Bearer one"), 0),
+        async { requests.recv().await.unwrap().reject() }
+    );
+    assert!(
+        matches!(rejected, Err(HostError::Overloaded { .. })),
+        "{rejected:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn d2_a_server_that_forgot_the_session_has_another_begun() {
     let (host, mut requests) = host();
     let (session, stream) = begin(&host, &mut requests).await;
@@ -289,7 +332,7 @@ async fn a_notification_that_is_not_found_ends_no_call() {
             let id = edit::get(&call.body, &["id"]).unwrap().to_owned();
             call.status(202);
             requests.recv().await.unwrap().status(404);
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
             let _ = stream.send(sse::message(answer.as_bytes())).await;
         }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{Client, ClientConfig};
 use bartizan_protocol::sse;
 use bartizan_testkit::{Reply, Upstream};
@@ -71,6 +72,17 @@ impl Asked {
     }
 }
 
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection refused")]
+struct Broken;
+
+impl Fault for Broken {
+    fn fault(&self) -> FaultKind {
+        FaultKind::NotSent
+    }
+}
+
 /// A server in memory: a test answers each request by hand.
 #[derive(Clone)]
 struct Server(mpsc::UnboundedSender<Asked>);
@@ -82,10 +94,10 @@ fn server() -> (Server, mpsc::UnboundedReceiver<Asked>) {
 
 impl Service<Request<Full<Bytes>>> for Server {
     type Response = Response<Chunks>;
-    type Error = String;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Chunks>, String>> + Send>>;
+    type Error = Broken;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Chunks>, Broken>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         Poll::Ready(Ok(()))
     }
 
@@ -102,8 +114,8 @@ impl Service<Request<Full<Bytes>>> for Server {
                 body,
                 reply,
             };
-            asked.send(request).map_err(|_| "nobody listens")?;
-            replied.await.map_err(|_| "connection refused".to_owned())
+            asked.send(request).map_err(|_| Broken)?;
+            replied.await.map_err(|_| Broken)
         })
     }
 }
@@ -137,7 +149,7 @@ async fn connected(
 }
 
 /// Why connecting fails when the server does `act`.
-async fn failure(limits: SseLimits, act: impl AsyncFnOnce(Asked)) -> SseError<String> {
+async fn failure(limits: SseLimits, act: impl AsyncFnOnce(Asked)) -> SseError<Broken> {
     let (service, mut requests) = server();
     let url = Uri::from_static(URL);
     let connecting =
@@ -309,7 +321,7 @@ async fn connecting_says_why_it_failed() {
         "stream broke before it named an endpoint: reset"
     );
     let error = failure(limits, async |get| drop(get)).await;
-    assert!(matches!(error, SseError::Service(error) if error == "connection refused"));
+    assert!(matches!(error, SseError::Service(Broken)));
     let url = Uri::from_static("ftp://a/sse");
     let error = connect(server().0, &url, HeaderMap::new(), limits).await;
     assert!(matches!(error, Err(SseError::Address(_))));

@@ -1,5 +1,6 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
+use bartizan_classify::Fault;
 use bartizan_clock::Clock;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, request::Parts};
@@ -73,7 +74,7 @@ impl Connect {
         S: Service<Request<Full<Bytes>>, Response = Response<B>>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
-        S::Error: fmt::Display + Send + 'static,
+        S::Error: Fault + fmt::Display + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: fmt::Display + Send,
     {

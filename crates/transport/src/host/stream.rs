@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bartizan_classify::{Fault, FaultKind};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, Request, Response, Uri,
@@ -120,7 +121,7 @@ pub(super) async fn open<S, B>(
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: fmt::Display + Send + 'static,
+    S::Error: Fault + fmt::Display + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: fmt::Display + Send,
 {
@@ -132,6 +133,10 @@ where
         Ok(wire) => wire,
         Err(SseError::Refused { status, headers }) => {
             return Err(Refused::Answered(status, headers));
+        }
+        // The server was not asked.
+        Err(SseError::Service(error)) if matches!(error.fault(), FaultKind::Rejected { .. }) => {
+            return Err(HostError::overloaded(error.to_string()).into());
         }
         Err(error) => return Err(HostError::unsent(error.to_string()).into()),
     };

@@ -1,5 +1,6 @@
 use std::{collections::VecDeque, fmt, future::poll_fn, pin::Pin, time::Duration};
 
+use bartizan_classify::Fault;
 use bartizan_clock::Clock;
 use bartizan_protocol::{
     Envelope, Id, Kind,
@@ -51,7 +52,7 @@ impl<S, B> Carrier<S, B>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: fmt::Display + Send + 'static,
+    S::Error: Fault + fmt::Display + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: fmt::Display + Send,
 {
@@ -232,6 +233,10 @@ where
             Posted::Failed(reason) => {
                 let text = format!("message could not be posted: {reason}");
                 fail(request, error::UNREACHABLE, &text, None, incoming).await;
+            }
+            Posted::Rejected(reason) => {
+                let text = format!("message could not be posted: {reason}");
+                fail(request, error::OVERLOADED, &text, None, incoming).await;
             }
             Posted::TimedOut => {
                 let text = "server did not accept the message in time";

@@ -1,5 +1,6 @@
 use std::{fmt, future::poll_fn, pin::Pin};
 
+use bartizan_classify::Fault;
 use bartizan_clock::Clock;
 use bartizan_protocol::{headers::is_media, sse::Decoder};
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub async fn connect<S, B>(
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: fmt::Display + Send + 'static,
+    S::Error: Fault + fmt::Display + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: fmt::Display + Send,
 {

@@ -15,7 +15,7 @@
 //! #     S: tower_service::Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>>,
 //! #     S: Clone + Send + 'static,
 //! #     S::Future: Send + 'static,
-//! #     S::Error: std::fmt::Display + Send + 'static,
+//! #     S::Error: bartizan_classify::Fault + std::fmt::Display + Send + 'static,
 //! # {
 //! // `client` is any service that takes HTTP requests.
 //! let url = Uri::from_static("http://127.0.0.1:3001/sse");

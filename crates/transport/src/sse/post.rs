@@ -1,5 +1,6 @@
 use std::{fmt, future::poll_fn, time::Duration};
 
+use bartizan_classify::{Fault, FaultKind};
 use bartizan_clock::Clock;
 use bytes::Bytes;
 use http::{
@@ -34,13 +35,15 @@ pub(super) enum Posted {
     Refused(StatusCode, Option<u64>),
     /// The server was not reached, or broke off.
     Failed(String),
+    /// The server was not asked, for a want of our own.
+    Rejected(String),
     TimedOut,
 }
 
 impl<S, B> Poster<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
-    S::Error: fmt::Display,
+    S::Error: Fault + fmt::Display,
     B: Body<Data = Bytes>,
 {
     /// Posts `message`, waiting `patiently` or as long as the timeout allows.
@@ -79,7 +82,10 @@ where
         // Servers answer with a word of text or with nothing, and say different things of either.
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
 
-        let failed = |error: S::Error| Posted::Failed(error.to_string());
+        let failed = |error: S::Error| match error.fault() {
+            FaultKind::Rejected { .. } => Posted::Rejected(error.to_string()),
+            _ => Posted::Failed(error.to_string()),
+        };
         poll_fn(|cx| self.service.poll_ready(cx))
             .await
             .map_err(failed)?;
