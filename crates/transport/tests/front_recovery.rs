@@ -14,8 +14,9 @@ use std::{
 };
 
 use bartizan_clock::Clock;
+use bartizan_transport::front::FrontLimits;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use scripted::{
     Client, Reply, Scripted, Seen, events, initialized, json, json_status, raw_events, result,
@@ -286,6 +287,40 @@ async fn a_quiet_stream_that_lived_long_is_opened_again_at_once() {
         let pause = two[1] - two[0] - life;
         assert!(pause < Duration::from_secs(1), "{opened:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_too_large_is_not_asked_for_again() {
+    let large = format!("id: e1\ndata: {{\"x\":\"{}\"}}\n\n", "x".repeat(1000));
+    let service = Scripted::with_sessions(move |seen| {
+        let is_call = seen.method == "POST";
+        let answered = if is_call { "e2" } else { "e3" };
+        let after = format!("id: {answered}\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"n\"}}\n\n");
+        let chunks = [
+            "id: e0\nretry: 1\ndata:\n\n".to_owned(),
+            large.clone(),
+            after,
+        ];
+        let chunks = stream::iter(chunks.map(Bytes::from));
+        async move {
+            match is_call {
+                true => raw_events(chunks),
+                false => raw_events(chunks.chain(stream::pending())),
+            }
+        }
+    });
+    let limits = FrontLimits {
+        answer_bytes: 1000,
+        ..FrontLimits::default()
+    };
+    let mut client = Client::with(&service, limits, 1 << 20);
+    client.begin().await;
+    // Of what is said unasked the rest is heard.
+    assert_eq!(client.hear().await["method"], "n");
+    client.ask(1, "tools/call", "{}").await;
+    assert_eq!(client.hear().await["error"]["code"], 41301);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(count(&service, "GET"), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,17 +76,15 @@ where
     ///
     /// # Errors
     ///
-    /// When the answer breaks off, after which there is nothing more.
+    /// When the answer breaks off, after which there is nothing more; but for an event that is
+    /// too large, after which the next comes.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
         loop {
             if let Form::Events(events) = &mut self.form {
                 for event in events.by_ref() {
                     let event = match event {
                         Ok(event) => event,
-                        Err(error) => {
-                            self.form = Form::Over;
-                            return Some(Err(Broken::TooLarge(error.limit)));
-                        }
+                        Err(error) => return Some(Err(Broken::TooLarge(error.limit))),
                     };
                     if let Some(id) = &event.id {
                         self.last_event = (!id.is_empty()).then(|| id.clone());

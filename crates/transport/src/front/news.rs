@@ -5,7 +5,11 @@ use bartizan_clock::Clock;
 use http::StatusCode;
 
 use super::{
-    courier::Courier, exchange::Outcome, messages::Messages, session::Session, upstream::Upstream,
+    courier::Courier,
+    exchange::Outcome,
+    messages::{Broken, Messages},
+    session::Session,
+    upstream::Upstream,
 };
 
 /// How soon a stream that broke is opened again at first.
@@ -33,7 +37,15 @@ impl<U: Upstream> Courier<U> {
                         tokio::select! {
                             biased;
                             message = messages.next() => {
-                                let Some(Ok(message)) = message else { break };
+                                let message = match message {
+                                    Some(Ok(message)) => message,
+                                    // Opened again, the stream might begin with it.
+                                    Some(Err(error @ Broken::TooLarge(_))) => {
+                                        tracing::warn!(%error, "left out what is said unasked");
+                                        continue;
+                                    }
+                                    Some(Err(_)) | None => break,
+                                };
                                 failures = 0;
                                 if !self.say(message).await {
                                     return Outcome::Done;
