@@ -8,6 +8,9 @@
 //!   backlog holds the rest.
 //! * **Slow and silent clients are cut off**, by one sweep over all connections every second or
 //!   so instead of timers that every request would have to set and cancel.
+//! * **A client that leaves cancels its exchange**: the service's future is dropped. One that only
+//!   closes its sending side is taken for one that leaves, since TCP does not tell them apart until
+//!   something is written; it hears what is answered at once.
 //! * **A drain that ends.** On shutdown nothing new is accepted, idle connections close at once,
 //!   the others after the exchange they are in, and what is left after
 //!   [`drain_timeout`](ServerConfig::drain_timeout) is cut and counted.

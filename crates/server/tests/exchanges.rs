@@ -13,7 +13,10 @@ use common::{
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tower::service_fn;
 
 #[tokio::test]
@@ -112,6 +115,27 @@ async fn a_client_that_leaves_cancels_its_exchange() {
     drop(stream);
     server.until_open(0).await;
     assert_eq!(state.cancelled(), 1);
+}
+
+/// To close the sending side looks as leaving does, which must cancel.
+#[tokio::test]
+async fn a_client_that_closes_its_sending_side_hears_only_what_is_answered_at_once() {
+    let server = Running::plain(&ServerConfig::default());
+    for (path, begins) in [("/remote", "HTTP/1.1 200 "), ("/slow", ""), ("/stream", "")] {
+        let mut stream = server.connect().await;
+        write(
+            &mut stream,
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes(),
+        )
+        .await;
+        stream.shutdown().await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with(begins), "{path}: {answer}");
+        assert!(
+            !answer.contains("slow") && !answer.contains('y'),
+            "{path}: {answer}"
+        );
+    }
 }
 
 #[tokio::test]
