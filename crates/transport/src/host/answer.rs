@@ -207,13 +207,16 @@ pub(super) fn is_result(response: &[u8]) -> bool {
     Envelope::read(response).is_ok_and(|envelope| envelope.result().is_some())
 }
 
+/// The code of a response that is an error.
+pub(super) fn error_code(response: &[u8]) -> Option<i64> {
+    edit::get(response, &["error", "code"])?.parse().ok()
+}
+
 /// The response to a message of 2026-07-28.
 pub(super) fn modern(response: Bytes) -> Response<HostBody> {
-    let code = edit::get(&response, &["error", "code"]);
-    let code = code.and_then(|code| code.parse().ok());
     // Positive codes tell a status where the gateway says them. This is what a server said, to
     // whom they mean something else.
-    let code = code.filter(|code: &i64| *code < 0);
+    let code = error_code(&response).filter(|code| *code < 0);
     let status = code.map_or(StatusCode::OK, |code| error::http_status(code, Era::Modern));
     json(status, response)
 }

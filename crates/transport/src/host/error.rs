@@ -77,10 +77,9 @@ impl From<LinkError> for HostError {
             | LinkError::Invalid(_)
             | LinkError::Duplicate => Self::unsent(reason),
             LinkError::Full { .. } => Self::overloaded(reason),
-            LinkError::Closed { sent: true, .. }
-            | LinkError::Slow
-            | LinkError::Cancelled
-            | LinkError::Unreadable(_) => Self::interrupted(reason),
+            LinkError::Closed { sent: true, .. } | LinkError::Slow | LinkError::Cancelled => {
+                Self::interrupted(reason)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_protocol::{Envelope, Kind, method};
+use bartizan_protocol::{Envelope, Kind, error, method};
 use bytes::Bytes;
 use http::request::Parts;
 use tokio::sync::Mutex;
@@ -87,15 +87,17 @@ async fn probe(state: &State, usage: &Usage, exchange: &mut Exchange, id: Option
         () = state.clock.sleep(state.limits.probe) => return Ok(answer::method_not_found(id)),
     };
     match response {
+        // Nor a readable one.
+        Ok((_, response)) if answer::error_code(&response) == Some(error::BAD_ANSWER) => {
+            Ok(answer::method_not_found(id))
+        }
         Ok((_, response)) => {
             if answer::is_result(&response) {
                 usage.prove();
             }
             Ok(answer::modern(response))
         }
-        Err(LinkError::Closed { .. } | LinkError::Unreadable(_)) => {
-            Ok(answer::method_not_found(id))
-        }
+        Err(LinkError::Closed { .. }) => Ok(answer::method_not_found(id)),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,3 @@
-use bartizan_protocol::InvalidEnvelopeReason;
-
 use super::WireError;
 
 /// Why an exchange failed, or was not begun.
@@ -24,9 +22,6 @@ pub enum LinkError {
     /// The request was taken back.
     #[error("request was cancelled")]
     Cancelled,
-    /// The server's answer cannot be read.
-    #[error("answer cannot be read: {0}")]
-    Unreadable(InvalidEnvelopeReason),
     /// The connection has ended.
     #[error("connection ended: {reason}")]
     Closed {

@@ -47,8 +47,10 @@
 //! What belongs to a request that is over is swallowed; lest a late answer to one that was
 //! cancelled be taken for another's, its id is not used again before that has come. Text that is no
 //! message is skipped, as servers print to their standard output by mistake; if its id can be read,
-//! the request with it fails rather than wait for ever. A batch, which servers of 2025-03-26 may
+//! the request with it is answered with an error, [`BAD_ANSWER`], rather than wait for ever. A batch, which servers of 2025-03-26 may
 //! send, is taken apart.
+//!
+//! [`BAD_ANSWER`]: bartizan_protocol::error::BAD_ANSWER
 //!
 //! # When not to use it
 //!

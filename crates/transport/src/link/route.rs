@@ -1,6 +1,10 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use bartizan_protocol::{Batch, Edit, Envelope, Id, Kind, edit, error, is_batch, method};
+use bartizan_protocol::{
+    Batch, Edit, Envelope, Id, Kind, edit,
+    error::{self, ErrorMessage},
+    is_batch, method,
+};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -52,18 +56,27 @@ impl Shared {
     fn route(self: &Arc<Self>, message: &Bytes) {
         let envelope = match Envelope::read(message) {
             Ok(envelope) => envelope,
-            Err(error) => {
+            Err(invalid) => {
                 // The ids of the server's own requests are another matter.
-                let id = error.id().filter(|_| !error.has_method());
+                let id = invalid.id().filter(|_| !invalid.has_method());
                 let entry = id.and_then(|id| self.table.lock().find(&key(id)));
                 match entry {
-                    Some(entry) => self.end(&entry, Err(LinkError::Unreadable(error.reason()))),
+                    Some(entry) => {
+                        let own = entry.replaced.as_ref().map(|replaced| &*replaced.id);
+                        let failure = ErrorMessage {
+                            id: Some(own.unwrap_or(&entry.wire_id)),
+                            code: error::BAD_ANSWER,
+                            message: &format!("answer cannot be read: {}", invalid.reason()),
+                            data: None,
+                        };
+                        self.end(&entry, Ok(failure.to_bytes()));
+                    }
                     // Somebody may wait for it, so once is said where all can see it.
                     None if self.skipped.swap(true, Relaxed) => {
-                        tracing::debug!(reason = %error.reason(), "skipped a message of the server");
+                        tracing::debug!(reason = %invalid.reason(), "skipped a message of the server");
                     }
                     None => {
-                        tracing::warn!(reason = %error.reason(), "skipped a message of the server");
+                        tracing::warn!(reason = %invalid.reason(), "skipped a message of the server");
                     }
                 }
                 return;
