@@ -187,6 +187,7 @@ async fn a_compressed_body_is_refused_as_such() {
             let request = gateway.request(Method::POST, path, &headers, body);
             let answer = gateway.send(request).await;
             assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+            assert_eq!(answer.header("accept-encoding"), Some("identity"), "{path}");
             let text = String::from_utf8_lossy(&answer.body);
             assert!(text.contains("is compressed"), "{path}: {text}");
         }

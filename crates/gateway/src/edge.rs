@@ -12,7 +12,7 @@ use bartizan_server::RemoteAddr;
 use futures_util::future::{CatchUnwind, FutureExt};
 use http::{
     HeaderMap, HeaderValue, Method, Response, Uri, Version,
-    header::{CONTENT_ENCODING, HOST},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST},
     uri::Authority,
 };
 use http_body::Body as HttpBody;
@@ -134,7 +134,11 @@ fn shortcut<B>(
         return Some(refuse(shared, &Error::Loop));
     }
     if is_compressed(request.headers()) {
-        return Some(refuse(shared, &Error::Compressed));
+        let mut refusal = refuse(shared, &Error::Compressed);
+        // Or it could be about the type (RFC 9110, section 15.5.16).
+        let none = HeaderValue::from_static("identity");
+        refusal.headers_mut().insert(ACCEPT_ENCODING, none);
+        return Some(refusal);
     }
     None
 }

@@ -112,7 +112,7 @@ fn refuse_pages_and_coded_bodies(document: &mut OpenApi) {
     let page = "A page of another origin made the request, where origins are listed \
                 (`MCP_GATEWAY_CORS_ORIGINS`), or it names a host that is not this gateway's.";
     refuse(document, "403", page, |_| true);
-    let coded = "The body is compressed.";
+    let coded = "The body is compressed; `Accept-Encoding` says that it must not be.";
     refuse(document, "415", coded, |it| it.request_body.is_some());
 }
 
