@@ -197,6 +197,17 @@ async fn a_compressed_body_is_refused_as_such() {
     assert_eq!(answer.await.status, StatusCode::OK);
 }
 
+/// Whoever receives a byte order mark may ignore it (RFC 8259, section 8.1).
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_what_is_asked_or_answered() {
+    let backend = backend().await;
+    backend.reply(Reply::json("\u{FEFF}{\"n\":1.10}"));
+    let gateway = variables(&backend).start().await;
+    let body = "\u{FEFF}{\"service\":\"user-service\",\"operation\":\"getUser\"}";
+    let answer = gateway.post(body).await;
+    assert_eq!(answer.json()["data"]["n"], 1.10, "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_half_sent_body_ends_in_time() {
     let backend = backend().await;

@@ -11,6 +11,7 @@ use std::{
 use bartizan_auth::Secret;
 use bartizan_clock::{Clock, Instant};
 use bartizan_config::{CorsOrigins, Dialect, GatewaySettings, Setting};
+use bartizan_protocol::unmarked;
 use bartizan_server::{CollectError, Stats, collect};
 use bartizan_telemetry::{GatewayMetrics, Metrics};
 use bartizan_transport::origin::Refused;
@@ -370,7 +371,7 @@ impl Shared {
             CollectError::Disconnected { cause } if cause.is::<NoRoom>() => Error::NoRoom,
             _ => Error::Disconnected,
         })?;
-        Ok(Taken::by(taken, body))
+        Ok(Taken::by(taken, unmarked(body)))
     }
 
     pub(crate) fn count(&self, status: StatusCode) {

@@ -49,6 +49,7 @@
 //! and typed structures as those of the official SDKs are the better tool. To reformat JSON or to
 //! look at every value of it, parse it with serde_json.
 
+mod byte_order_mark;
 pub mod edit;
 pub mod envelope;
 pub mod error;
@@ -61,6 +62,7 @@ pub mod sse;
 mod syntax_error;
 pub mod version;
 
+pub use byte_order_mark::unmarked;
 pub use edit::{Edit, EditError};
 pub use envelope::{Batch, Envelope, Id, InvalidEnvelope, InvalidEnvelopeReason, Kind, is_batch};
 pub use error::ErrorMessage;

@@ -324,6 +324,25 @@ async fn a_message_that_is_too_large_is_not_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_is_no_part_of_an_answer() {
+    let service = Scripted::with_sessions(|seen| async move {
+        let answer = format!("\u{FEFF}{}", result(&seen.json(), "{}"));
+        match seen.what().as_str() {
+            "GET" => status(405),
+            "whole" => json(answer),
+            _ => events(stream::iter([answer])),
+        }
+    });
+    let mut client = Client::of(&service);
+    client.begin().await;
+    for (id, method) in [(1, "whole"), (2, "events")] {
+        client.ask(id, method, "{}").await;
+        let expected = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+        assert_eq!(client.line().await.unwrap(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_with_an_id_of_the_services_own_names_the_request() {
     // What the Python SDK says whenever it refuses over HTTP.
     let service = Scripted::new(|_| async move {

@@ -4,6 +4,7 @@ use bartizan_clock::Clock;
 use bartizan_protocol::{
     headers::is_media,
     sse::{Decoder, TooLarge},
+    unmarked,
 };
 use bartizan_transport::stream::{Idle, IdleError, IdleLimits};
 use bytes::{Bytes, BytesMut};
@@ -134,7 +135,7 @@ impl Exchange {
                 }
                 self.retry = event.retry.or(self.retry);
                 if event.kind() == b"message" && !event.data.is_empty() {
-                    return Some(Ok(event.data));
+                    return Some(Ok(unmarked(event.data)));
                 }
                 continue;
             }
@@ -176,7 +177,7 @@ impl Exchange {
     fn rest(&mut self) -> Option<Bytes> {
         match &mut self.form {
             Form::Whole(all) => {
-                let all = std::mem::take(all).freeze();
+                let all = unmarked(std::mem::take(all).freeze());
                 (!all.trim_ascii().is_empty()).then_some(all)
             }
             Form::Events(_) => None,

@@ -11,6 +11,7 @@ use bartizan_classify::{Fault, FaultKind};
 use bartizan_client::{Buffered, BufferedFuture, Client, ClientError, ResponseFuture};
 use bartizan_clock::Clock;
 use bartizan_discovery::Instance;
+use bartizan_protocol::unmarked;
 use bartizan_transport::{
     host::{Host, HostBody, HostError},
     with_query,
@@ -333,7 +334,7 @@ impl Exchange {
             Self::Collected(future) => ready!(Pin::new(future).poll(cx))
                 .map_err(EndpointErrorKind::Exchange)
                 .and_then(readable)
-                .map(|it| it.map(|bytes| (bytes, None))),
+                .map(|it| it.map(|bytes| (unmarked(bytes), None))),
             Self::Streamed(future) => ready!(Pin::new(future).poll(cx))
                 .map_err(EndpointErrorKind::Exchange)
                 .and_then(readable)

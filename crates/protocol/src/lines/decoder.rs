@@ -4,11 +4,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::TooLong;
+use crate::byte_order_mark::BYTE_ORDER_MARK;
 
 /// How much is told of a line that is too long: the id of a message stands near its beginning.
 const BEGINNING: usize = 512;
-/// What some programs of Windows write before the first line.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads lines from the chunks of a stream, in time linear in their length.
 ///

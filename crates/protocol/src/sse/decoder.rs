@@ -4,10 +4,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr2};
 
 use super::{Event, TooLarge};
+use crate::byte_order_mark::BYTE_ORDER_MARK;
 
 /// How much is told of an event that is too large: the id of a message stands near its beginning.
 const BEGINNING: usize = 512;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads events from the chunks of a stream, in time linear in their length.
 ///

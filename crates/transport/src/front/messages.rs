@@ -1,6 +1,6 @@
 use std::{fmt, future::poll_fn, pin::Pin, time::Duration};
 
-use bartizan_protocol::{headers::is_media, sse::Decoder};
+use bartizan_protocol::{headers::is_media, sse::Decoder, unmarked};
 use bytes::{Bytes, BytesMut};
 use http::Response;
 use http_body::Body;
@@ -91,7 +91,7 @@ where
                     }
                     self.retry = event.retry.or(self.retry);
                     if event.kind() == b"message" && !event.data.is_empty() {
-                        return Some(Ok(event.data));
+                        return Some(Ok(unmarked(event.data)));
                     }
                 }
             }
@@ -122,7 +122,7 @@ where
                     let Form::Whole(whole) = form else {
                         return None;
                     };
-                    let whole = whole.freeze();
+                    let whole = unmarked(whole.freeze());
                     return (!whole.trim_ascii().is_empty()).then_some(Ok(whole));
                 }
             }

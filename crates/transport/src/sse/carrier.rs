@@ -7,6 +7,7 @@ use bartizan_protocol::{
     error::{self, ErrorMessage},
     method,
     sse::Decoder,
+    unmarked,
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -124,7 +125,7 @@ where
         while let Some(event) = self.events.next() {
             let message = match event {
                 Ok(event) if event.kind() != b"message" || event.data.is_empty() => None,
-                Ok(event) => Some(event.data),
+                Ok(event) => Some(unmarked(event.data)),
                 Err(error) => link::too_large(self.events.skipped(), error.limit),
             };
             if let Some(message) = message
