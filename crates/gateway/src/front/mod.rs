@@ -72,13 +72,10 @@ fn says_detail(path: &str) -> bool {
 /// document. MCP itself is not among them: what a message of JSON-RPC may say, no such document
 /// can.
 pub(crate) fn routes(works: &Arc<Works>) -> Router<Current> {
-    let manage = Router::from(manage::routes())
-        .method_not_allowed_fallback(detail::not_allowed)
-        .with_state(Arc::clone(works));
     Router::new()
         .merge(Router::from(request::routes()))
         .merge(Router::from(tools::routes()).method_not_allowed_fallback(detail::not_allowed))
-        .merge(manage)
+        .merge(manage::router(works))
         .merge(
             Router::from(templates::routes()).method_not_allowed_fallback(templates::not_allowed),
         )

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
 };
 use bartizan_discovery::StoreError;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use super::shapes::{Deregistered, Registered, Registration, Reloaded, Synced, Totals};
 use crate::{
@@ -115,9 +115,6 @@ pub(super) async fn register(
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    if let Some(refused) = refused_page(&works, &head) {
-        return refused;
-    }
     let shared = works.current().load();
     let body = match shared.collect(body).await {
         Ok(body) => body,
@@ -220,13 +217,9 @@ fn status(error: &ChangeError) -> StatusCode {
 pub(super) async fn deregister(
     State(works): State<Arc<Works>>,
     Path((template, id)): Path<(String, String)>,
-    request: Request<Body>,
+    headers: HeaderMap,
 ) -> Response<Body> {
-    let (head, _) = request.into_parts();
-    if let Some(refused) = refused_page(&works, &head) {
-        return refused;
-    }
-    let is_admin = works.current().load().is_admin(&head.headers);
+    let is_admin = works.current().load().is_admin(&headers);
     match works.deregister(&template, &id, is_admin).await {
         Ok(_) => {
             let deregistered = Deregistered {
@@ -283,12 +276,7 @@ pub(super) async fn deregister(
 pub(super) async fn heartbeat(
     State(works): State<Arc<Works>>,
     Path((template, id)): Path<(String, String)>,
-    request: Request<Body>,
 ) -> Response<Body> {
-    let (head, _) = request.into_parts();
-    if let Some(refused) = refused_page(&works, &head) {
-        return refused;
-    }
     let Ok(ttl) = works.registries().heartbeat(&template, &id) else {
         return detail::refuse(StatusCode::NOT_FOUND, "Instance not found");
     };
@@ -324,14 +312,7 @@ pub(super) async fn heartbeat(
         ),
     ),
 )]
-pub(super) async fn sync(
-    State(works): State<Arc<Works>>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (head, _) = request.into_parts();
-    if let Some(refused) = refused_page(&works, &head) {
-        return refused;
-    }
+pub(super) async fn sync(State(works): State<Arc<Works>>) -> Response<Body> {
     let synced = works.sync().await;
     let status = match &synced.error {
         Some(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -382,15 +363,8 @@ pub(super) async fn sync(
         (status = 500, description = "It cannot be used, and nothing has changed.", body = Detail),
     ),
 )]
-pub(super) async fn reload(
-    State(works): State<Arc<Works>>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (head, _) = request.into_parts();
-    if let Some(refused) = refused_page(&works, &head) {
-        return refused;
-    }
-    if !works.current().load().is_admin(&head.headers)
+pub(super) async fn reload(State(works): State<Arc<Works>>, headers: HeaderMap) -> Response<Body> {
+    if !works.current().load().is_admin(&headers)
         && let Err(refused) = works.leave_to_operators()
     {
         return detail::refuse(StatusCode::FORBIDDEN, refused.to_string());
@@ -437,15 +411,6 @@ fn wrong(problem: String) -> Fault {
 fn odd(warning: String) -> Fault {
     let place = vec![Place::Name("configuration")];
     Fault::new("configuration_warning", place, warning)
-}
-
-/// Refuses what a page of a browser wants to change that is not of this gateway: without keys,
-/// all that protects a gateway on loopback is that only its own machine reaches it.
-fn refused_page(works: &Works, head: &request::Parts) -> Option<Response<Body>> {
-    let shared = works.current().load();
-    let (headers, authority): (&HeaderMap, _) = (&head.headers, head.uri.authority());
-    let refused = shared.mcp().origin().check(headers, authority).err()?;
-    Some(detail::refuse(StatusCode::FORBIDDEN, refused.to_string()))
 }
 
 #[cfg(test)]
