@@ -12,7 +12,7 @@ use std::{
 
 use bartizan_gateway::Gateway;
 use bartizan_testkit::{Recorded, Reply, Upstream};
-use bartizan_tests::{Files, Running, Variables, paced};
+use bartizan_tests::{Files, Running, Variables, paced, until};
 use futures_util::future::join;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -365,4 +365,51 @@ async fn the_metrics_do_not_tell_how_a_service_is_that_is_gone() {
     assert_eq!((instances("one").await, instances("two").await), (1, 0));
     gateway.reload(&named(&["one", "two"]));
     assert_eq!(instances("two").await, 1);
+}
+
+/// A page without them ends what alerts look at; one that kept them would for ever be longer.
+#[tokio::test]
+async fn the_series_of_a_service_end_with_what_it_had_under_way() {
+    let (stays, goes) = (
+        backend().await,
+        Upstream::start_with(|_| Reply::hang()).await,
+    );
+    let all = |names: &str| {
+        let variables = Variables::default()
+            .set("MCP_SERVICES", names)
+            .set("MCP_GATEWAY_DRAIN_TIMEOUT", 0);
+        service(service(variables, "stays", &[&stays]), "goes", &[&goes])
+    };
+    let gateway = all("stays,goes").start().await;
+    let success = ",outcome=\"success\"";
+    let calls = || gateway.metric("bartizan_service_calls_total", "stays", success);
+    let tells = async || {
+        let page = gateway.get("/metrics").await;
+        String::from_utf8_lossy(&page.body).contains("service=\"goes\"")
+    };
+    assert_eq!(gateway.call_of("stays", "a", 1).await.status, 200);
+    let under_way = async {
+        gateway
+            .until_metric("bartizan_service_in_flight", "goes", 1)
+            .await;
+        assert_eq!(gateway.reload(&all("stays")).removed, ["goes"]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gateway
+            .metric("bartizan_service_in_flight", "goes", "")
+            .await
+    };
+    tokio::select! {
+        answer = gateway.call_of("goes", "a", 1) => panic!("{answer:?}"),
+        number = under_way => assert_eq!(number, 1),
+    }
+    until("no series of the service", async || !tells().await).await;
+    assert_eq!(calls().await, 1);
+    // What comes back begins anew, and what stays goes on.
+    gateway.reload(&all("stays,goes"));
+    assert_eq!(
+        gateway.metric("bartizan_retries_total", "goes", "").await,
+        0
+    );
+    assert_eq!(gateway.call_of("stays", "a", 2).await.status, 200);
+    assert_eq!(calls().await, 2);
 }

@@ -259,7 +259,7 @@ pub(super) fn assemble_found(
     } else {
         lasting.metrics().clone()
     };
-    let metrics = Arc::new(metrics.service(&name));
+    let metrics = metrics.service(&name);
     let roster = Roster::new(plan.listing.clone());
     let reaching = found.as_ref().map(|found| found.client(client));
     let reaching = reaching.as_ref().unwrap_or(client);

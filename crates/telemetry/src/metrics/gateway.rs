@@ -1,7 +1,7 @@
 use http::StatusCode;
 use metrics::{Counter, Gauge};
 
-use super::{Metrics, table};
+use super::{Series, table};
 
 /// Handles to the metrics of the gateway itself.
 #[derive(Clone, Debug)]
@@ -13,14 +13,14 @@ pub struct GatewayMetrics {
 }
 
 impl GatewayMetrics {
-    pub(super) fn new(metrics: &Metrics, version: &str) -> Self {
-        metrics
+    pub(super) fn new(series: &Series, version: &str) -> Self {
+        series
             .gauge(&table::BUILD, &[("version", version)])
             .set(1.0);
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         Self {
-            connections: metrics.gauge(&table::CONNECTIONS, &[]),
-            requests: classes.map(|class| metrics.counter(&table::REQUESTS, &[("class", class)])),
+            connections: series.gauge(&table::CONNECTIONS, &[]),
+            requests: classes.map(|class| series.counter(&table::REQUESTS, &[("class", class)])),
         }
     }
 

@@ -2,21 +2,19 @@
 
 mod gateway;
 mod reading;
+mod series;
 mod service;
 mod table;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{
-    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics_exporter_prometheus::formatting::write_help_line;
 
-use self::table::{Family, Kind};
+use self::series::Series;
 pub use self::{
     gateway::GatewayMetrics,
     reading::Reading,
@@ -29,23 +27,29 @@ pub use self::{
 /// A value, not a global: two gateways in one process, or two tests, do not share counts.
 #[derive(Clone)]
 pub struct Metrics {
-    recorder: Arc<PrometheusRecorder>,
-    handle: PrometheusHandle,
-    /// The services that have metrics of their own.
+    /// Those of the gateway itself.
+    own: Arc<Series>,
+    /// Locked when one is asked for, and to say which there are.
     services: Arc<Mutex<Services>>,
     /// Whether services are taken for passing.
     passing: bool,
 }
 
+/// The metrics of services, each for as long as somebody holds them.
 #[derive(Debug, Default)]
 struct Services {
-    /// Whether each is a passing one.
-    names: HashMap<Box<str>, bool>,
-    passing: usize,
+    named: BTreeMap<Box<str>, Named>,
+    others: Weak<ServiceMetrics>,
 }
 
-/// How many services have metrics of their own. There is no way to forget a series, and services
-/// may come and go for as long as the process runs.
+#[derive(Debug)]
+struct Named {
+    metrics: Weak<ServiceMetrics>,
+    /// Whether it is a passing one.
+    passing: bool,
+}
+
+/// How many services have metrics of their own at a time.
 const MAX_SERVICES: usize = 2_048;
 /// How many of them may be passing ones, whose names are had for the asking.
 const MAX_PASSING: usize = 512;
@@ -54,33 +58,18 @@ const MAX_PASSING: usize = 512;
 const OTHERS: &str = "(others)";
 
 impl Metrics {
-    /// A registry with every family of [`reference_markdown`] described and none counted.
+    /// A registry that counts nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        // Setting buckets fails for an empty list only.
-        let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), table::SECONDS)
-            .unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
-        let handle = recorder.handle();
-        for family in table::FAMILIES {
-            let describe = match family.kind {
-                Kind::Counter => PrometheusRecorder::describe_counter,
-                Kind::Gauge => PrometheusRecorder::describe_gauge,
-                Kind::Histogram => PrometheusRecorder::describe_histogram,
-            };
-            describe(&recorder, family.name.into(), None, family.help.into());
-        }
         Self {
-            recorder: Arc::new(recorder),
-            handle,
+            own: Arc::new(Series::new()),
             services: Arc::default(),
             passing: false,
         }
     }
 
     /// The same registry for services that come and go, such as those that registered themselves:
-    /// only the first 512 have metrics of their own, so that their names leave room for those that
+    /// no more than 512 have metrics of their own, so that their names leave room for those that
     /// an operator chose.
     #[must_use]
     pub fn of_passing(&self) -> Self {
@@ -90,96 +79,110 @@ impl Metrics {
         }
     }
 
-    /// The metrics of a service: at zero the first time, and the same ones every time after.
+    /// The metrics of a service: the same ones for as long as anybody holds them, and at zero the
+    /// first time after that. They are on the page for as long.
     ///
-    /// The name becomes a label, of which the first 128 characters count. A registry never
-    /// forgets a service: those after the first 2,048 share the counts of `(others)`, and have no
-    /// gauges of what each of them is.
+    /// The name becomes a label, of which the first 128 characters count. While there are 2,048
+    /// services, those that come share the counts of `(others)`, and have no gauges of what each of
+    /// them is.
     #[must_use]
-    pub fn service(&self, name: &str) -> ServiceMetrics {
+    pub fn service(&self, name: &str) -> Arc<ServiceMetrics> {
         /// Longer than any name that a configuration accepts.
         const MAX_LABEL: usize = 128;
 
         let end = name.char_indices().nth(MAX_LABEL).map(|(end, _)| end);
         let name = end.map_or(name, |end| &name[..end]);
-        ServiceMetrics::new(
-            self,
-            if self.has_room_for(name) {
-                name
-            } else {
-                OTHERS
-            },
-        )
-    }
-
-    fn has_room_for(&self, service: &str) -> bool {
-        if service == OTHERS {
-            return false;
-        }
         let services = self.services.lock();
         let mut services = services.unwrap_or_else(PoisonError::into_inner);
-        services.admit(service, self.passing)
+        services.service(name, self.passing)
     }
 
     /// The metrics of the gateway itself, all at zero.
     #[must_use]
     pub fn gateway(&self, version: &'static str) -> GatewayMetrics {
-        GatewayMetrics::new(self, version)
+        GatewayMetrics::new(&self.own, version)
     }
 
     /// The page for `/metrics`, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        self.handle.render()
+        let services = self.services();
+        let services = services.iter().map(|service| service.series().render());
+        let pages: Vec<_> = std::iter::once(self.own.render()).chain(services).collect();
+        // The lines of each family, which are to stand together, below what they have in common.
+        let mut families: HashMap<_, (_, Vec<_>)> = HashMap::new();
+        for paragraph in pages.iter().flat_map(|page| page.split("\n\n")) {
+            let Some((kind, lines)) = paragraph.split_once('\n') else {
+                continue;
+            };
+            let name = kind.split(' ').nth(2).unwrap_or_default();
+            let (_, family) = families.entry(name).or_insert_with(|| (kind, Vec::new()));
+            family.push(lines);
+        }
+        let mut page = String::with_capacity(pages.iter().map(String::len).sum());
+        for family in table::FAMILIES {
+            if let Some((kind, lines)) = families.get(family.name) {
+                write_help_line(&mut page, family.name, None, None, family.help);
+                for part in std::iter::once(kind).chain(lines) {
+                    page.push_str(part);
+                    page.push('\n');
+                }
+                page.push('\n');
+            }
+        }
+        page
     }
 
     /// Moves recorded durations into their buckets. Call it every few seconds: what is recorded
     /// between two calls, or two pages, is kept one by one.
     pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        for service in self.services() {
+            service.series().upkeep();
+        }
     }
 
-    fn counter(&self, family: &Family, labels: &[(&'static str, &str)]) -> Counter {
-        let counter = self
-            .recorder
-            .register_counter(&key(family, labels), &METADATA);
-        counter.increment(0);
-        counter
-    }
-
-    fn gauge(&self, family: &Family, labels: &[(&'static str, &str)]) -> Gauge {
-        let gauge = self
-            .recorder
-            .register_gauge(&key(family, labels), &METADATA);
-        // Makes it appear, but does not reset what others count with a handle of their own.
-        gauge.increment(0.0);
-        gauge
-    }
-
-    fn histogram(&self, family: &Family, labels: &[(&'static str, &str)]) -> Histogram {
-        self.recorder
-            .register_histogram(&key(family, labels), &METADATA)
+    /// Those of all services that there are.
+    fn services(&self) -> Vec<Arc<ServiceMetrics>> {
+        let services = self.services.lock();
+        let services = services.unwrap_or_else(PoisonError::into_inner);
+        let named = services.named.values().map(|named| &named.metrics);
+        let all = named.chain([&services.others]);
+        all.filter_map(Weak::upgrade).collect()
     }
 }
 
 impl Services {
-    /// Whether a service has metrics of its own, now or from now on.
-    fn admit(&mut self, name: &str, passing: bool) -> bool {
-        if let Some(was_passing) = self.names.get_mut(name) {
-            // Who chose it now keeps it, and it is none of the others' any more.
-            if *was_passing && !passing {
-                *was_passing = false;
-                self.passing -= 1;
-            }
-            return true;
+    fn service(&mut self, name: &str, passing: bool) -> Arc<ServiceMetrics> {
+        if let Some(named) = self.named.get_mut(name)
+            && let Some(metrics) = named.metrics.upgrade()
+        {
+            // Who chose it now keeps it.
+            named.passing &= passing;
+            return metrics;
         }
-        let is_full = self.names.len() == MAX_SERVICES;
-        if is_full || passing && self.passing == MAX_PASSING {
-            return false;
+        self.named.retain(|_, it| it.metrics.strong_count() > 0);
+        let all_passing = || self.named.values().filter(|it| it.passing).count();
+        if name == OTHERS
+            || self.named.len() == MAX_SERVICES
+            || passing && all_passing() == MAX_PASSING
+        {
+            return self.others();
         }
-        self.passing += usize::from(passing);
-        self.names.insert(name.into(), passing);
-        true
+        let metrics = Arc::new(ServiceMetrics::new(name));
+        let named = Named {
+            metrics: Arc::downgrade(&metrics),
+            passing,
+        };
+        self.named.insert(name.into(), named);
+        metrics
+    }
+
+    fn others(&mut self) -> Arc<ServiceMetrics> {
+        self.others.upgrade().unwrap_or_else(|| {
+            let metrics = Arc::new(ServiceMetrics::new(OTHERS));
+            self.others = Arc::downgrade(&metrics);
+            metrics
+        })
     }
 }
 
@@ -193,16 +196,6 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
-}
-
-const METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
-
-fn key(family: &Family, labels: &[(&'static str, &str)]) -> Key {
-    let labels: Vec<_> = labels
-        .iter()
-        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
-        .collect();
-    Key::from_parts(family.name, labels)
 }
 
 #[cfg(test)]
@@ -256,10 +249,7 @@ mod tests {
     #[test]
     fn a_long_name_is_a_bounded_label() {
         let metrics = Metrics::new();
-        metrics
-            .service(&"\u{e9}".repeat(100_000))
-            .retries
-            .increment(1);
+        let _service = metrics.service(&"\u{e9}".repeat(100_000));
         let label = format!("service=\"{}\"", "\u{e9}".repeat(128));
         assert!(metrics.render().contains(&label));
     }
@@ -292,8 +282,8 @@ mod tests {
     #[test]
     fn registries_do_not_share_counts() {
         let (one, two) = (Metrics::new(), Metrics::new());
-        one.service("s").retries.increment(3);
-        let _ = two.service("s");
+        let services = [&one, &two].map(|it| it.service("s"));
+        services[0].retries.increment(3);
         assert!(
             one.render()
                 .contains(r#"bartizan_retries_total{service="s"} 3"#)
@@ -307,10 +297,11 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_a_label() {
         let metrics = Metrics::new();
-        metrics.service("a\"b\nc\\").retries.increment(1);
+        let service = metrics.service("a\"b\n\nc\\");
+        service.retries.increment(1);
         let page = metrics.render();
         assert!(
-            page.contains(r#"bartizan_retries_total{service="a\"b\nc\\"} 1"#),
+            page.contains(r#"bartizan_retries_total{service="a\"b\n\nc\\"} 1"#),
             "{page}"
         );
     }
@@ -341,19 +332,71 @@ mod tests {
     #[test]
     fn services_without_end_share_their_metrics() {
         let metrics = Metrics::new();
-        let first = metrics.service("service-0");
-        for n in 0..2 * MAX_SERVICES {
-            let _ = metrics.service(&format!("service-{n}"));
-        }
+        let services = 0..2 * MAX_SERVICES;
+        let mut services: Vec<_> = services
+            .map(|n| metrics.service(&format!("service-{n}")))
+            .collect();
         let page = metrics.render();
         let named = |name: &str| page.matches(&format!("service=\"{name}\"")).count();
         // All but the gauges of what a single service is.
         assert_eq!(named("(others)") + 6, named("service-0"));
         assert_eq!(named(&format!("service-{MAX_SERVICES}")), 0);
-        // Who was there first comes back to what is its own.
-        metrics.service("service-0").retries.increment(1);
+        // One that goes makes room for another, and the others stay what they are.
+        services[MAX_SERVICES].retries.increment(2);
+        drop(services.remove(0));
+        let late = metrics.service("late");
+        late.retries.increment(1);
+        let page = metrics.render();
+        for line in ["\"late\"} 1", "\"(others)\"} 2"] {
+            let line = format!("bartizan_retries_total{{service={line}");
+            assert!(page.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn series_are_there_for_as_long_as_their_service() {
+        let metrics = Metrics::new();
+        let stays = metrics.service("stays");
+        let goes = [(); 2].map(|()| metrics.service("goes"));
+        for service in [&stays, &goes[0], &goes[1]] {
+            service.retries.increment(1);
+        }
+        let retries = |page: &str, service: &str| {
+            let line = format!("bartizan_retries_total{{service=\"{service}\"}} ");
+            let mut lines = page.lines();
+            lines.find_map(|it| it.strip_prefix(&line)?.parse::<u64>().ok())
+        };
+        let [first, second] = goes;
         drop(first);
-        assert!(metrics.render().contains("service=\"service-0\"} 1"));
+        let page = metrics.render();
+        assert_eq!(retries(&page, "goes"), Some(2));
+        drop(second);
+        let page = metrics.render();
+        assert!(!page.contains("goes"), "{page}");
+        assert_eq!(retries(&page, "stays"), Some(1));
+        let _back = metrics.service("goes");
+        assert_eq!(retries(&metrics.render(), "goes"), Some(0));
+    }
+
+    /// As the format demands: whoever reads it refuses a second head.
+    #[test]
+    fn the_lines_of_a_family_stand_together_below_one_head() {
+        let metrics = Metrics::new();
+        let _gateway = metrics.gateway("1.2.3");
+        let _services = ["a", "b", "c"].map(|name| metrics.service(name));
+        let page = metrics.render();
+        let mut families = Vec::new();
+        for paragraph in page.split_terminator("\n\n") {
+            let mut lines = paragraph.lines();
+            let help = lines.next().unwrap().strip_prefix("# HELP ").unwrap();
+            let family = help.split(' ').next().unwrap();
+            let kind = lines.next().unwrap().strip_prefix("# TYPE ").unwrap();
+            assert!(kind.starts_with(&format!("{family} ")), "{kind}");
+            assert!(lines.all(|line| line.starts_with(family)), "{paragraph}");
+            families.push(family);
+        }
+        let all: Vec<_> = table::FAMILIES.iter().map(|family| family.name).collect();
+        assert_eq!(families, all);
     }
 
     #[test]
@@ -371,18 +414,19 @@ mod tests {
     fn names_that_come_and_go_leave_room_for_others() {
         let metrics = Metrics::new();
         let passing = metrics.of_passing();
-        for n in 0..=MAX_SERVICES {
-            let _ = passing.service(&format!("passing-{n}"));
-        }
-        metrics.service("chosen").retries.increment(1);
+        let names = (0..=MAX_SERVICES).map(|n| format!("passing-{n}"));
+        let _passing: Vec<_> = names.map(|name| passing.service(&name)).collect();
+        let chosen = metrics.service("chosen");
+        chosen.retries.increment(1);
         let page = metrics.render();
         assert!(page.contains("bartizan_retries_total{service=\"chosen\"} 1"));
-        let last = |n: usize| page.contains(&format!("service=\"passing-{n}\""));
-        assert!(last(MAX_PASSING - 1) && !last(MAX_PASSING));
+        let has = |n: usize| page.contains(&format!("service=\"passing-{n}\""));
+        assert!(has(MAX_PASSING - 1) && !has(MAX_PASSING));
         // One that is chosen later makes room for another.
-        let _ = metrics.service("passing-0");
-        passing.service("late").retries.increment(2);
-        passing.service("later").retries.increment(3);
+        let _chosen = metrics.service("passing-0");
+        let late = ["late", "later"].map(|name| passing.service(name));
+        late[0].retries.increment(2);
+        late[1].retries.increment(3);
         let page = metrics.render();
         for line in ["\"late\"} 2", "\"(others)\"} 3"] {
             let line = format!("bartizan_retries_total{{service={line}");

@@ -26,13 +26,14 @@ mod tests {
     #[test]
     fn totals_that_begin_anew_are_added() {
         let metrics = Metrics::new();
-        let retries = metrics.service("s").retries;
+        let service = metrics.service("s");
+        let retries = &service.retries;
         let (first, second) = (Reading::default(), Reading::default());
         for total in [3, 5, 5, 4] {
-            first.take(total, &retries);
+            first.take(total, retries);
         }
-        second.take(2, &retries);
-        first.take(6, &retries);
+        second.take(2, retries);
+        first.take(6, retries);
         let page = metrics.render();
         assert!(
             page.contains(r#"bartizan_retries_total{service="s"} 8"#),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{Metrics, OTHERS, table};
+use super::{OTHERS, Series, table};
 
 /// What became of a call, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl CallOutcome {
 /// Handles to the metrics of one service.
 #[derive(Debug)]
 pub struct ServiceMetrics {
+    series: Series,
     calls: [Counter; CallOutcome::ALL.len()],
     duration: Histogram,
     in_flight: Gauge,
@@ -79,37 +80,43 @@ pub struct ServiceMetrics {
 }
 
 impl ServiceMetrics {
-    pub(super) fn new(metrics: &Metrics, name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
+        let series = Series::new();
         let service = [("service", name)];
         let with = |label, value| [("service", name), (label, value)];
         // Services that share a gauge would each set it to what they are themselves.
         let state = |family| match name {
             OTHERS => Gauge::noop(),
-            _ => metrics.gauge(family, &service),
+            _ => series.gauge(family, &service),
         };
         Self {
             calls: CallOutcome::ALL
-                .map(|(_, outcome)| metrics.counter(&table::CALLS, &with("outcome", outcome))),
-            duration: metrics.histogram(&table::DURATION, &service),
-            in_flight: metrics.gauge(&table::IN_FLIGHT, &service),
-            retries: metrics.counter(&table::RETRIES, &service),
-            retry_budget_exhausted: metrics.counter(&table::BUDGET_EXHAUSTED, &service),
+                .map(|(_, outcome)| series.counter(&table::CALLS, &with("outcome", outcome))),
+            duration: series.histogram(&table::DURATION, &service),
+            in_flight: series.gauge(&table::IN_FLIGHT, &service),
+            retries: series.counter(&table::RETRIES, &service),
+            retry_budget_exhausted: series.counter(&table::BUDGET_EXHAUSTED, &service),
             rate_limit_waiting: state(&table::QUEUED),
             rate_limit_tokens: state(&table::TOKENS),
             circuit_breaker_state: state(&table::BREAKER),
             circuit_breaker_transitions: ["closed", "half_open", "open"]
-                .map(|to| metrics.counter(&table::TRANSITIONS, &with("to", to))),
-            ejections: metrics.counter(&table::EJECTIONS, &service),
+                .map(|to| series.counter(&table::TRANSITIONS, &with("to", to))),
+            ejections: series.counter(&table::EJECTIONS, &service),
             instances_usable: state(&table::USABLE),
             instances: state(&table::INSTANCES),
             instances_stale: state(&table::STALE),
             health_probes: ["alive", "dead"]
-                .map(|outcome| metrics.counter(&table::PROBES, &with("outcome", outcome))),
+                .map(|outcome| series.counter(&table::PROBES, &with("outcome", outcome))),
             health_transitions: ["healthy", "unhealthy"]
-                .map(|to| metrics.counter(&table::HEALTH, &with("to", to))),
+                .map(|to| series.counter(&table::HEALTH, &with("to", to))),
             token_refreshes: ["success", "failure"]
-                .map(|outcome| metrics.counter(&table::REFRESHES, &with("outcome", outcome))),
+                .map(|outcome| series.counter(&table::REFRESHES, &with("outcome", outcome))),
+            series,
         }
+    }
+
+    pub(super) fn series(&self) -> &Series {
+        &self.series
     }
 
     /// Counts a call as under way until the guard is dropped, and as cancelled unless the guard

@@ -74,10 +74,12 @@ pub fn reference_markdown() -> String {
          whose caller went away counts as `cancelled`. What the gateway asks MCP servers by itself, such \
          as which revisions they speak, counts as calls do.\n\
          \n\
-         A series stays for as long as the process runs, also that of a service that is gone, whose \
-         gauges are 0 then. So 2,048 services have series of their own, and no more than 512 of these are \
-         services that no file and no variable names, as those that registered themselves are; what the \
-         rest do is counted under `(others)`, where `bartizan_service_in_flight` is the only gauge.\n",
+         A service has its series for as long as it is there, over every change of its settings, and after \
+         that until what was under way is done, with gauges of what it is that are 0. Then they are gone; \
+         those of a service that comes back begin at zero. 2,048 services at a time have series of their own, \
+         and no more than 512 of these are services that no file and no variable names, as those that \
+         registered themselves are; what the rest do is counted under `(others)`, where \
+         `bartizan_service_in_flight` is the only gauge.\n",
     );
     out
 }
