@@ -6,18 +6,17 @@ use bartizan_clock::Clock;
 use bartizan_testkit::Reply;
 use http::StatusCode;
 
-use crate::{backend, variables};
+use crate::{backend, pass, variables, with_time};
 
 #[tokio::test]
 async fn the_breaker_opens_tests_and_heals() {
     let backend = backend().await;
     backend.handle(|_| Reply::status(500));
-    let gateway = variables(&backend)
+    let variables = variables(&backend)
         .user("CB_FAILURE_THRESHOLD", 3)
-        .user("CB_RECOVERY_TIMEOUT", 300)
-        .user("CB_HALF_OPEN_MAX_CALLS", 2)
-        .start()
-        .await;
+        .user("CB_RECOVERY_TIMEOUT", 5_000)
+        .user("CB_HALF_OPEN_MAX_CALLS", 2);
+    let gateway = with_time(&variables);
     for _ in 0..3 {
         gateway.call("createOrder").await;
     }
@@ -34,7 +33,7 @@ async fn the_breaker_opens_tests_and_heals() {
     assert_eq!(backend.hits(), 3, "an open circuit asks nobody");
 
     backend.handle(|_| Reply::json("{}"));
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    pass(Duration::from_secs(6)).await;
     let state = async || {
         let path = "/mcp/services/user-service/metrics";
         gateway.get(path).await.json()["circuitBreaker"]["state"].clone()
@@ -49,15 +48,14 @@ async fn the_breaker_opens_tests_and_heals() {
 async fn half_open_lets_no_more_through_than_it_may() {
     let backend = backend().await;
     backend.reply(Reply::status(500));
-    let gateway = variables(&backend)
+    let variables = variables(&backend)
         .user("CB_FAILURE_THRESHOLD", 1)
-        .user("CB_RECOVERY_TIMEOUT", 200)
-        .user("CB_HALF_OPEN_MAX_CALLS", 3)
-        .start()
-        .await;
+        .user("CB_RECOVERY_TIMEOUT", 5_000)
+        .user("CB_HALF_OPEN_MAX_CALLS", 3);
+    let gateway = with_time(&variables);
     gateway.call("createOrder").await;
     backend.handle(|_| Reply::json("{}").after(Duration::from_millis(200)));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    pass(Duration::from_secs(6)).await;
     let answers =
         futures_util::future::join_all((0..20).map(|_| gateway.call("createOrder"))).await;
     let through = answers

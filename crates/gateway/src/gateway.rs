@@ -7,6 +7,7 @@ use std::{
 
 use axum::Router;
 use bartizan_client::InvalidClient;
+use bartizan_clock::Clock;
 use bartizan_config::{Configuration, Errors, GatewaySettings};
 use bartizan_discovery::InvalidRegistryFile;
 use bartizan_server::{BindError, Bound, Drained, InvalidTls, Server, ServerConfig};
@@ -149,9 +150,19 @@ impl Gateway {
     /// When services, or the client for all of them, cannot be built, when the certificate to
     /// serve with cannot be used, with all that is wrong; or outside a tokio runtime.
     pub fn new(configuration: &Configuration) -> Result<Self, StartError> {
+        Self::with_clock(configuration, Clock::counter())
+    }
+
+    /// As [`new`](Gateway::new), by another clock: for tests, in which hours may pass at once by
+    /// [that of tokio](Clock::tokio).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Gateway::new).
+    pub fn with_clock(configuration: &Configuration, clock: Clock) -> Result<Self, StartError> {
         tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let settings = &configuration.gateway;
-        let works = Works::start(configuration)?;
+        let works = Works::start(configuration, clock)?;
         let current = works.current().clone();
         let clients = front::mcp::sse::Clients::new(&current.load()).map_err(InvalidHouse::from)?;
         Ok(Self {

@@ -62,9 +62,12 @@ pub(crate) struct Works {
 
 impl Works {
     /// The works with their first snapshot.
-    pub(crate) fn start(configuration: &Configuration) -> Result<Arc<Self>, StartError> {
+    pub(crate) fn start(
+        configuration: &Configuration,
+        clock: Clock,
+    ) -> Result<Arc<Self>, StartError> {
         let settings = &configuration.gateway;
-        let lasting = Arc::new(Lasting::new(Clock::counter()));
+        let lasting = Arc::new(Lasting::new(clock));
         let tls = settings.tls.as_ref();
         let tls = tls
             .map(|tls| Tls::from_pem_files(tls.certificate.value(), tls.key.value()))

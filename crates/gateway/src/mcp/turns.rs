@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::{mcp::Introduction, works::Works};
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_stays_keeps_nothing_of_the_snapshot_that_it_came_under() {
         let configuration = |services: &str| {
             let source = Source::from_iter([
@@ -249,7 +249,8 @@ mod tests {
             ]);
             Configuration::parse(&source).expect("a configuration")
         };
-        let works = Works::start(&configuration("goes,stays")).expect("a gateway");
+        let works = Works::start(&configuration("goes,stays"), Clock::tokio());
+        let works = works.expect("a gateway");
         // The news of all services, and of one.
         let clients = [(); 2].map(|()| Arc::new(ClientSession::new(Introduction::of_gateway())));
         let (snapshot, gone) = {

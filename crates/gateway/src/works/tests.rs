@@ -98,7 +98,8 @@ fn start(format: Format, path: &Path) -> Arc<Works> {
         ("MCP_GATEWAY_HEALTH_INTERVAL", "86400"),
         ("POLL_INTERVAL", "86400"),
     ]);
-    Works::start(&Configuration::parse(&source).unwrap()).unwrap()
+    let configuration = Configuration::parse(&source).unwrap();
+    Works::start(&configuration, Clock::counter()).unwrap()
 }
 
 /// What it costs to have the services be what the registries say.
