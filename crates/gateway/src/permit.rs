@@ -342,19 +342,21 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
     ];
     let segments = address.segments();
-    // Compatible, mapped and translated ones, NAT64 of everybody and of one's own, and 6to4.
+    // Compatible, mapped and translated ones, NAT64 of everybody, and 6to4.
     let embedded = match segments {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x64, 0xff9b, 1, _, _, _, high, low]
         | [0x2002, high, low, ..] => is_private_v4(joined(high, low)),
         _ => false,
     };
+    // Where the older address stands depends on the network that translates (RFC 8215).
+    let is_own_translation = segments[..3] == [0x64, 0xff9b, 1];
     let is_link_local = segments[0] & 0xffc0 == 0xfe80;
     // Its metadata at ::254, its pods' credentials at ::23, and others.
     let is_of_amazon = segments[..2] == [0xfd00, 0xec2];
     embedded
+        || is_own_translation
         || is_link_local
         || is_of_amazon
         || address.is_multicast()
@@ -402,6 +404,7 @@ mod tests {
             "http://[::ffff:a9fe:a9fe]",
             "http://[64:ff9b::a9fe:a9fe]",
             "http://[64:ff9b:1::a9fe:a9fe]",
+            "http://[64:ff9b:1:a9fe:a9:fe00:808:808]",
             "http://[::ffff:0:a9fe:a9fe]",
             "http://[2002:a9fe:a9fe::]",
             "http://[fd00:ec2::254]",
