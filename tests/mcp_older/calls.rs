@@ -2,9 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bartizan_clock::Clock;
+use bartizan_gateway::Gateway;
 use bartizan_testkit::Reply;
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
 use serde_json::json;
+use tower::ServiceExt;
 
 use crate::peers::{ACCEPT, Client, Server, answer, answer_of_a, gateway, rpc};
 
@@ -306,4 +311,45 @@ async fn a_session_that_begins_for_a_client_who_has_left_is_ended() {
     client.ask("tools/list", json!({})).await;
     assert_eq!(server.heard("initialize").len(), 2);
     assert_eq!(server.heard("DELETE").len(), 1);
+}
+
+/// Whoever has a server of their own calls nothing but the service.
+#[tokio::test]
+async fn a_session_that_nobody_uses_is_ended_whatever_serves_the_gateway() {
+    let server = Server::start("a").await;
+    let variables = gateway(&[("a", server.upstream.url())]).set("MCP_SESSION_IDLE_TIMEOUT", 1_000);
+    let gateway = Gateway::with_clock(&variables.configuration(), Clock::tokio());
+    let service = gateway.expect("a gateway that can be built").service();
+    let mut session = String::new();
+    for body in [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": { "name": "t", "version": "1" } } }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "a__look", "arguments": {} } }),
+    ] {
+        let request = Request::post("/mcp")
+            .header("host", "127.0.0.1")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream");
+        let request = if session.is_empty() {
+            request
+        } else {
+            request.header("mcp-session-id", &session)
+        };
+        let request = request
+            .body(Full::<Bytes>::from(body.to_string()))
+            .expect("a request");
+        let answer = service.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{answer:?}");
+        if let Some(id) = answer.headers().get("mcp-session-id") {
+            session = id.to_str().expect("a session").to_owned();
+        }
+    }
+    assert!(server.heard("DELETE").is_empty());
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    let ended = server.hears("DELETE", 1).await;
+    assert_eq!(ended[0].0, "a-0");
 }

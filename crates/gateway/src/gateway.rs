@@ -261,11 +261,7 @@ impl Gateway {
             lasting.clock().sleep(drain_delay).await;
             lasting.drain();
         };
-        let serve = bound.serve_until(self.service(), shutdown, cut);
-        let drained = tokio::select! {
-            drained = serve => drained,
-            () = self.upkeep() => unreachable!("upkeep never ends"),
-        };
+        let drained = bound.serve_until(self.service(), shutdown, cut).await;
         self.close().await;
         drained
     }
@@ -287,16 +283,6 @@ impl Gateway {
         let closed = futures_util::future::join_all(services.map(|service| service.close()));
         // Nothing can be done about a process that the kernel waits for itself.
         let _ = tokio::time::timeout(CLOSING, closed).await;
-    }
-
-    /// Keeps the recorded durations from piling up when nobody looks at the metrics.
-    pub(crate) async fn upkeep(&self) {
-        let mut every = tokio::time::interval(Duration::from_secs(5));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            self.current.load().upkeep();
-        }
     }
 }
 

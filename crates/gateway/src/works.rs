@@ -11,6 +11,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -18,7 +19,7 @@ use bartizan_clock::Clock;
 use bartizan_config::{Configuration, GatewaySettings, Setting};
 use bartizan_server::Tls;
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{runtime::Handle, task::JoinError, time::MissedTickBehavior};
 
 pub use self::survey::{Survey, SurveyedFile};
 use self::{
@@ -38,6 +39,9 @@ use crate::{
     service::{Hosting, Service},
     shared::{Lasting, Shared},
 };
+
+/// How often is looked for what nobody uses any more.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What builds the snapshots, and keeps what the next one takes over from the last.
 pub(crate) struct Works {
@@ -108,6 +112,7 @@ impl Works {
         });
         works.lasting.turn(&works.current.load());
         works.follow(&mut works.ground.lock());
+        works.keep_up();
         Ok(works)
     }
 
@@ -327,6 +332,22 @@ impl Works {
         if let Some(before) = ground.following.replace(task.abort_handle()) {
             before.abort();
         }
+    }
+
+    /// Forgets every few seconds what nobody uses any more, whatever serves the gateway.
+    fn keep_up(self: &Arc<Self>) {
+        let works = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(UPKEEP);
+            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                every.tick().await;
+                let Some(works) = works.upgrade() else {
+                    return;
+                };
+                works.current.load().upkeep();
+            }
+        });
     }
 
     /// Has the metrics tell nothing more of services that are there no more, not even as others.

@@ -55,11 +55,8 @@ impl Gateway {
             answer_bytes: shared.mcp().max_message_bytes(),
             ..FrontLimits::default()
         };
-        let serve = front::serve(core, path, reader, writer, limits, stop);
-        tokio::select! {
-            served = serve => served.map(drop).map_err(StdioError::Output),
-            () = self.upkeep() => unreachable!("upkeep never ends"),
-        }
+        let served = front::serve(core, path, reader, writer, limits, stop).await;
+        served.map(drop).map_err(StdioError::Output)
     }
 
     fn path(&self, service: Option<&str>) -> Result<Uri, StdioError> {
