@@ -1,13 +1,18 @@
 //! The dialect of two of the documented gateways: what goes wrong is `{"detail": ...}`, a text,
 //! or a list of faults if the request itself is at fault.
 
+use std::collections::HashMap;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -174,8 +179,10 @@ pub(crate) fn read<T: DeserializeOwned>(
 ) -> Result<T, Vec<Fault>> {
     let text = object(body).map_err(|fault| vec![fault])?;
     serde_json::from_str(text).map_err(|error| {
-        let members = serde_json::from_str::<serde_json::Map<_, _>>(text).unwrap_or_default();
-        let missing = required.iter().filter(|name| !members.contains_key(**name));
+        // Not their values, one of which may be what cannot be read.
+        let members = serde_json::from_str::<HashMap<String, IgnoredAny>>(text);
+        let is_missing = |name: &str| members.as_ref().is_ok_and(|it| !it.contains_key(name));
+        let missing = required.iter().filter(|name| is_missing(name));
         let mut faults: Vec<_> = missing.map(|name| Fault::missing(name)).collect();
         if faults.is_empty() {
             let place = vec![Place::Name("body")];
@@ -234,6 +241,15 @@ mod tests {
             serde_json::to_value(faults).unwrap()
         };
         assert_eq!(faults("{}")[1]["loc"], json!(["body", "b"]));
-        assert_eq!(faults(r#"{"a": "x", "b": 1}"#)[0]["type"], "value_error");
+        // Nothing is missing where a value is none that can be read.
+        for body in [
+            r#"{"a": "x", "b": 1}"#,
+            r#"{"a": 1e400, "b": 1}"#,
+            r#"{"a": "\ud800", "b": 1}"#,
+            r#"{"\ud800": 1}"#,
+        ] {
+            assert_eq!(faults(body)[0]["type"], "value_error", "{body}");
+        }
+        assert_eq!(faults(r#"{"a": 1e400}"#)[0]["loc"], json!(["body", "b"]));
     }
 }
