@@ -746,6 +746,22 @@ async fn who_is_deregistered_is_gone_from_memory_and_file() {
     assert!(!place.text().contains("127.0.0.1"), "{}", place.text());
 }
 
+/// As when two take it out at a time.
+#[tokio::test]
+async fn who_is_gone_from_the_file_since_it_was_read_is_not_found_and_gone() {
+    let place = Place::new(None);
+    let gateway = place.variables().set("POLL_INTERVAL", 86_400).start().await;
+    let instance = json!({ "id": "one", "endpoint": "http://127.0.0.1:9" });
+    let body = json!({ "template_name": "users", "instance": instance });
+    assert_eq!(register(&gateway, &body).await.status, StatusCode::OK);
+    std::fs::write(&place.path, r#"{"templates": {}}"#).unwrap();
+    let answer = gateway.delete("/gateway/deregister/users/one").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
+    assert_eq!(detail(&answer), "Instance not found");
+    let registry = gateway.until("/gateway/registry", |it| it["templates"] == json!({}));
+    registry.await;
+}
+
 #[tokio::test]
 async fn a_registration_that_cannot_be_written_is_no_fault_of_the_caller() {
     let place = Place::new(None);

@@ -181,7 +181,9 @@ impl Registries {
         if let Some(entry) = registered.or(listed) {
             return Ok(entry);
         }
-        Err(match self.listing(service, id) {
+        let written = self.written().map(|file| &file.path);
+        let elsewhere = self.listing(service, id);
+        Err(match elsewhere.filter(|file| Some(&file.path) != written) {
             Some(file) => file.not_ours(service, id),
             None => ChangeError::NotFound {
                 service: service.into(),
@@ -200,7 +202,13 @@ impl Registries {
                 let _ = file.source.reload().await;
                 Ok(Some(entry))
             }
-            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(StoreError::NotFound { .. }) => {
+                // Somebody else has taken it out since the file was read.
+                if file.lists(service, id) {
+                    let _ = file.source.reload().await;
+                }
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
