@@ -1,18 +1,16 @@
 //! What the log tells of authorizations. The only test of its binary: others, without a subscriber,
 //! would switch its call sites off.
 
-mod logged;
-
 use std::{convert::Infallible, io, sync::Mutex};
 
 use bartizan_auth::{
     AuthorizationFile, Authorize, Callback, CallbackFuture, Listening, LogAddress, TokenCache,
 };
 use bartizan_clock::Clock;
+use bartizan_testkit::Log;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use logged::Log;
 use serde_json::{Value, json};
 
 /// A place whose port is taken at first, and then one that a user comes back to at once.
@@ -38,7 +36,7 @@ impl Callback for Later {
 #[tokio::test(start_paused = true)]
 async fn the_log_tells_for_which_service() {
     let log = Log::default();
-    let _guard = log.collect();
+    let _guard = log.collect(tracing::Level::TRACE);
 
     let host = "https://api.example";
     let server = tower::service_fn(move |request: Request<Full<Bytes>>| async move {

@@ -1,7 +1,6 @@
 //! What the log tells, and what not. The only test of its binary: others, without a subscriber,
 //! would switch its call sites off.
 
-mod logged;
 mod scripted;
 
 use std::io;
@@ -10,17 +9,17 @@ use bartizan_auth::{
     AuthLayer, Credential, Grant, OAuth2Config, RefreshTokenFile, Secret, TokenCache,
 };
 use bartizan_clock::Clock;
+use bartizan_testkit::Log;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use logged::Log;
 use scripted::{Reply, Scripted, advance};
 use tower::{Layer, ServiceExt};
 
 #[tokio::test(start_paused = true)]
 async fn the_log_tells_what_happened_and_no_secret() {
     let log = Log::default();
-    let _guard = log.collect();
+    let _guard = log.collect(tracing::Level::TRACE);
 
     let directory = tempfile::tempdir().unwrap();
     let missing = RefreshTokenFile::new(directory.path().join("missing/refresh"));

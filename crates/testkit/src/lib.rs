@@ -7,10 +7,12 @@
 //! * [`Cluster`] and [`Engine`]: the API server of Kubernetes and the Docker engine, as far as
 //!   instances are found there, behind a [`ScriptServer`].
 //! * [`TokenIssuer`]: a real OAuth2 token endpoint with rotating refresh tokens.
+//! * [`Log`]: what a thread logs, in memory.
 //! * [`with_few_files`]: a process that soon has no file descriptor left.
 
 mod few_files;
 mod issuer;
+mod log;
 mod probe;
 #[cfg(unix)]
 mod script;
@@ -18,6 +20,7 @@ mod upstream;
 
 pub use few_files::with_few_files;
 pub use issuer::{IssuerRecord, TokenIssuer};
+pub use log::Log;
 pub use probe::{Probe, ProbeState};
 #[cfg(unix)]
 pub use script::{

@@ -1,42 +1,16 @@
 //! What the log tells of children that end. The only test of its binary: others, without a
 //! subscriber, would switch its call sites off.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
+use bartizan_testkit::Log;
 use bartizan_transport::stdio::{Command, Limits, spawn};
 use bytes::Bytes;
 use tokio::time::timeout;
-use tracing_subscriber::fmt::MakeWriter;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// The line of the log about a child with this script that is told `{}` once.
 async fn line(log: &Log, script: &str) -> String {
-    log.0.lock().unwrap().clear();
+    let _ = log.take();
     let command = Command::new("sh")
         .args(["-c", script])
         .inherited(vec![("PATH".into(), "/usr/bin:/bin".into())])
@@ -50,18 +24,13 @@ async fn line(log: &Log, script: &str) -> String {
         handle.exited().await
     };
     timeout(Duration::from_secs(10), end).await.unwrap();
-    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    log.take()
 }
 
 #[tokio::test]
 async fn what_a_child_said_last_is_told_unless_it_may_be_a_callers() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.collect(tracing::Level::INFO);
 
     let line_of_one_that_did_not_start = line(
         &log,

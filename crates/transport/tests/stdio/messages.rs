@@ -1,12 +1,8 @@
 //! What goes through the pipes.
 
-use std::{
-    collections::HashSet,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
+use bartizan_testkit::Log;
 use bartizan_transport::stdio::{Cause, Closed, Limits, StdioError, spawn};
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -87,30 +83,11 @@ async fn a_reader_that_gives_up_loses_nothing() {
     assert!(given_up > 3);
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Lesson 29: neither the noise, nor standard error, nor arguments, nor values reach a log.
 #[tokio::test]
 async fn noise_is_skipped_counted_and_logged_once_without_its_content() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = log.collect(tracing::Level::TRACE);
 
     let script = "echo 'Server with token-out ready'; echo '[INFO] token-out'; echo token-err >&2
         echo; echo '{\"id\":1}'; echo \"{ note: 'no JSON' }\"; exec cat";
@@ -129,7 +106,7 @@ async fn noise_is_skipped_counted_and_logged_once_without_its_content() {
     tracing::info!("{command:?} {handle:?} {report:?}");
     drop(guard);
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert_eq!(log.matches("no message").count(), 1, "{log}");
     assert!(log.contains("server process ended"), "{log}");
     assert!(!log.contains("token-"), "{log}");
