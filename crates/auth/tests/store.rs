@@ -217,6 +217,47 @@ async fn a_store_that_cannot_be_written_is_reported_and_survived() {
     assert_eq!(store.0.lock().unwrap().loads, 1);
 }
 
+/// As where an operator moves the file, and calls under way still use the old one.
+#[tokio::test(start_paused = true)]
+async fn two_stores_are_told_of_one_chain() {
+    let (issuer, here, there) = (Scripted::new(), Memory::default(), Memory::default());
+    let before = issuer.cache_of(refresh_token("r1").refresh_token_store(here.clone()));
+    issuer.queue(ROTATED);
+    before.token().await.unwrap();
+    issuer.otherwise(Reply::Token(r#","expires_in":60"#));
+    there.set(|inner| inner.broken = true);
+    let config = refresh_token("r1").refresh_token_store(there.clone());
+    let after = before.reconfigured(config.build().unwrap(), issuer.clone());
+    after.token().await.unwrap();
+    assert!(after.snapshot().unsaved && !before.snapshot().unsaved);
+    advance(60).await;
+    before.token().await.unwrap();
+    there.set(|inner| inner.broken = false);
+    after.token().await.unwrap();
+    assert_eq!(there.current().as_deref(), Some("r2"));
+    assert!(!after.snapshot().unsaved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_was_cut_short_is_made_up_for() {
+    let (issuer, store) = (Scripted::new(), Memory::default());
+    store.set(|inner| inner.slow = true);
+    // The answer comes at the last moment, so that no time is left.
+    issuer.queue(ROTATED).delay(34);
+    let config = refresh_token("r1").refresh_token_store(store.clone());
+    let cache = issuer.cache_of(config.load_timeout(Duration::from_millis(4_500)));
+    cache.token().await.unwrap_err();
+    cache.settled().await;
+    assert_eq!(store.current(), None);
+    assert!(cache.snapshot().unsaved);
+    issuer.delay(0);
+    advance(3).await;
+    cache.token().await.unwrap();
+    assert!(issuer.forms()[1].contains("refresh_token=r2&"));
+    assert_eq!(store.current().as_deref(), Some("r2"));
+    assert!(!cache.snapshot().unsaved);
+}
+
 #[tokio::test]
 async fn the_file_does_the_same() {
     let directory = tempfile::tempdir().unwrap();

@@ -85,7 +85,6 @@ impl<S> TokenCache<S> {
         let mut shared = Shared::new(config, client, self.shared.clock);
         if shared.config.continues(&self.shared.config) {
             shared.chain = Arc::clone(&self.shared.chain);
-            shared.joined = true.into();
         }
         Self {
             shared: Arc::new(shared),
@@ -252,8 +251,8 @@ pub struct Snapshot {
     pub expires_at: Option<Instant>,
     /// Whether a request for a token is under way.
     pub refreshing: bool,
-    /// Whether the newest refresh token could not be saved: a restart would present an old one, or
-    /// know of none.
+    /// Whether the newest refresh token is not saved, as where that failed: a restart would present
+    /// an old one, or know of none.
     pub unsaved: bool,
     /// Why the last attempt brought no token, unless one has succeeded since.
     pub last_error: Option<TokenError>,

@@ -8,14 +8,8 @@ use crate::Secret;
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     turn: tokio::sync::Mutex<()>,
-    links: Mutex<Links>,
-}
-
-#[derive(Debug, Default)]
-struct Links {
     /// Once it is known which that is.
-    newest: Option<Secret>,
-    unsaved: bool,
+    newest: Mutex<Option<Secret>>,
 }
 
 impl Chain {
@@ -29,21 +23,10 @@ impl Chain {
     }
 
     pub(crate) fn newest(&self) -> Option<Secret> {
-        self.links.lock().newest.clone()
+        self.newest.lock().clone()
     }
 
-    /// Notes the newest token; whether the one before could not be saved.
-    pub(crate) fn grow(&self, newest: Secret) -> bool {
-        let mut links = self.links.lock();
-        links.newest = Some(newest);
-        links.unsaved
-    }
-
-    pub(crate) fn is_unsaved(&self) -> bool {
-        self.links.lock().unsaved
-    }
-
-    pub(crate) fn set_unsaved(&self, unsaved: bool) {
-        self.links.lock().unsaved = unsaved;
+    pub(crate) fn grow(&self, newest: Secret) {
+        *self.newest.lock() = Some(newest);
     }
 }

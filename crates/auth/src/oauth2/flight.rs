@@ -94,11 +94,9 @@ async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> 
     if let Some(presented) = &refresh {
         let newest = granted.refresh.as_ref().unwrap_or(presented);
         // In memory first: it must not be lost if the store hangs and the flight with it.
-        let is_unsaved = shared.chain.grow(newest.clone());
-        let joined = shared.joined.swap(false, Ordering::Relaxed);
-        // Once more if it failed before, or was another store's, though the token has stayed the same
-        // since.
-        if newest != presented || is_unsaved || joined {
+        shared.chain.grow(newest.clone());
+        // Also where it has stayed the same, and could not be saved or was another cache's.
+        if shared.saved.lock().as_ref() != Some(newest) {
             save(shared, newest).await;
         }
     }
@@ -123,6 +121,7 @@ async fn newest_refresh_token<S>(shared: &Shared<S>) -> Result<Option<Secret>, T
         .filter(|saved| saved.configured == *refresh)
         .map_or_else(|| refresh.clone(), |saved| saved.current);
     shared.chain.grow(newest.clone());
+    *shared.saved.lock() = Some(newest.clone());
     Ok(Some(newest))
 }
 
@@ -138,11 +137,18 @@ async fn save<S>(shared: &Shared<S>, next: &Secret) {
         configured: refresh.clone(),
         current: next.clone(),
     };
+    // Until it has been: this may be given up at any time.
+    shared.unsaved.store(true, Ordering::Relaxed);
     let saved = timeout(shared.config.load_timeout, store.save(token)).await;
     let saved = saved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    shared.chain.set_unsaved(saved.is_err());
-    if let Err(error) = saved {
-        let (service, issuer) = (shared.service(), shared.issuer());
-        tracing::error!(service, issuer, %error, "the new refresh token could not be saved");
+    match saved {
+        Ok(()) => {
+            *shared.saved.lock() = Some(next.clone());
+            shared.unsaved.store(false, Ordering::Relaxed);
+        }
+        Err(error) => {
+            let (service, issuer) = (shared.service(), shared.issuer());
+            tracing::error!(service, issuer, %error, "the new refresh token could not be saved");
+        }
     }
 }

@@ -1,5 +1,8 @@
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,7 +12,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::timeout};
 
-use crate::{AuthorizeError, authorize::Flow};
+use crate::{AuthorizeError, Secret, authorize::Flow};
 
 use super::{
     OAuth2Config, Token, TokenClient, TokenError, TokenErrorKind,
@@ -29,8 +32,10 @@ pub(crate) struct Shared<S> {
     /// token that nothing is wrong with.
     pub(crate) state: Mutex<State>,
     pub(crate) chain: Arc<Chain>,
-    /// Whether the chain was another cache's, and what came of it may not be in our store.
-    pub(crate) joined: AtomicBool,
+    /// The refresh token that our store would give to a restart, if that is known.
+    pub(crate) saved: Mutex<Option<Secret>>,
+    /// Whether that has to be another one.
+    pub(crate) unsaved: AtomicBool,
     /// Only to be cloned, once a flight; clients need not be `Sync`.
     pub(crate) client: Mutex<S>,
     /// What finds out how to authorize, where that is not configured.
@@ -64,7 +69,8 @@ impl<S> Shared<S> {
             state: Mutex::new(State::new(u64::from(first.is_some()))),
             current: ArcSwapOption::new(first),
             chain: Arc::default(),
-            joined: AtomicBool::default(),
+            saved: Mutex::default(),
+            unsaved: AtomicBool::default(),
             client: Mutex::new(client),
             config,
             flow: None,
@@ -80,7 +86,7 @@ impl<S> Shared<S> {
     /// Whether a restart would not know what this cache does.
     pub(crate) fn is_unsaved(&self) -> bool {
         let flow = self.flow.as_ref();
-        self.chain.is_unsaved() || flow.is_some_and(|flow| flow.is_unsaved())
+        self.unsaved.load(Ordering::Relaxed) || flow.is_some_and(|flow| flow.is_unsaved())
     }
 
     /// The failure that keeps the issuer from being asked for such a token as there was. That a user
