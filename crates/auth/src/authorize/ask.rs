@@ -5,7 +5,7 @@ use super::{
     AuthorizeError, Callback, Identity, UserAgent,
     client::{Client, Proof, post_form},
     config::Way,
-    document::{exchange, object, text},
+    document::{exchange, exchange_for_token, object, text},
     flight::Flight,
     flow::{Found, Memory},
     identity::IdentityProvider,
@@ -246,8 +246,9 @@ impl<S: TokenClient> Flight<'_, S> {
     ) -> Result<Granted, Refusal> {
         form.add("resource", &found.resource);
         let request = client.token_request(&found.server, form, self.clock.wall())?;
-        let response = exchange(self.client, request).await?;
-        read_token(&response, self.clock.wall())
+        let sent = self.clock.now();
+        let response = exchange_for_token(self.client, request).await?;
+        read_token(&response, sent, self.clock.wall())
     }
 
     /// The client to ask as: the operator's, the one that a document describes, or one that is

@@ -14,13 +14,33 @@ use crate::{TokenClient, TokenErrorKind};
 /// needs, and no longer than a caller would wait for several of them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same for a token. What was presented for it may be spent as soon as it is received, so that
+/// whoever gives up early is left with nothing.
+const PATIENCE_FOR_TOKENS: Duration = Duration::from_secs(30);
+
 /// Sends one request and reads the whole answer, within bounds of size and time.
 pub(crate) async fn exchange<S: TokenClient>(
     client: &Mutex<S>,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, TokenErrorKind> {
+    exchange_within(PATIENCE, client, request).await
+}
+
+/// The same for a request that presents a code or a refresh token.
+pub(crate) async fn exchange_for_token<S: TokenClient>(
+    client: &Mutex<S>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, TokenErrorKind> {
+    exchange_within(PATIENCE_FOR_TOKENS, client, request).await
+}
+
+async fn exchange_within<S: TokenClient>(
+    patience: Duration,
+    client: &Mutex<S>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, TokenErrorKind> {
     let client = client.lock().clone();
-    let answer = timeout(PATIENCE, client.exchange(request)).await;
+    let answer = timeout(patience, client.exchange(request)).await;
     answer.unwrap_or(Err(TokenErrorKind::TimedOut))
 }
 

@@ -25,7 +25,7 @@ const MAX_CONSENTS: usize = 3;
 const CONSENT_WINDOW: Duration = Duration::from_secs(10 * 60);
 
 /// What is left for exchanges when the user has answered at the last moment.
-const EXCHANGES: Duration = Duration::from_secs(60);
+const EXCHANGES: Duration = Duration::from_secs(2 * 60);
 
 /// A pause after an answer, or none, that asking again would not change.
 const TIRESOME: Duration = Duration::from_secs(5 * 60);

@@ -4,6 +4,7 @@ use std::{
 };
 
 use bartizan_classify::retry_after;
+use bartizan_clock::Instant;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -20,6 +21,8 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(crate) struct Granted {
     pub(crate) secret: Secret,
     pub(crate) header: HeaderValue,
+    /// When it was asked for: the issuer counts from some moment after that.
+    pub(crate) sent: Instant,
     /// How long the token lives, if the issuer said so.
     pub(crate) lifetime: Option<Duration>,
     /// The refresh token that takes the place of the one presented, if there is one.
@@ -136,8 +139,13 @@ impl Form {
     }
 }
 
-/// What the token endpoint's response means; `now` is for a `Retry-After` date.
-pub(crate) fn read(response: &Response<Bytes>, now: SystemTime) -> Result<Granted, Refusal> {
+/// What the token endpoint's response means, to what was `sent` then; `now` is for a `Retry-After`
+/// date.
+pub(crate) fn read(
+    response: &Response<Bytes>,
+    sent: Instant,
+    now: SystemTime,
+) -> Result<Granted, Refusal> {
     let status = response.status();
     let body: Option<Value> = serde_json::from_slice(response.body()).ok();
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
@@ -174,6 +182,7 @@ pub(crate) fn read(response: &Response<Bytes>, now: SystemTime) -> Result<Grante
     Ok(Granted {
         secret,
         header,
+        sent,
         lifetime: field("expires_in").and_then(lifetime),
         refresh: text("refresh_token").map(Secret::new),
     })

@@ -27,7 +27,6 @@ pub(crate) async fn fly<S: TokenClient>(shared: Arc<Shared<S>>, landing: watch::
         landing,
         landed: false,
     };
-    let sent = shared.clock.now();
     let patience = shared.config.load_timeout;
     let mut granted = pin!(obtain(&shared));
     let result = match timeout(patience, granted.as_mut()).await {
@@ -44,7 +43,7 @@ pub(crate) async fn fly<S: TokenClient>(shared: Arc<Shared<S>>, landing: watch::
         }
         Err(_) => Err(TokenErrorKind::TimedOut.into()),
     };
-    flight.land(result, sent);
+    flight.land(result);
 }
 
 /// A flight under way. Dropped before it has landed, which takes a panic or the end of its
@@ -62,10 +61,10 @@ impl<S> Flight<'_, S> {
         self.landing.send_replace(Some(Err(error)));
     }
 
-    fn land(mut self, result: Result<Granted, Refusal>, sent: bartizan_clock::Instant) {
+    fn land(mut self, result: Result<Granted, Refusal>) {
         self.landed = true;
         let result = match result {
-            Ok(granted) => Ok(self.shared.succeed(granted, sent)),
+            Ok(granted) => Ok(self.shared.succeed(granted)),
             Err(refusal) => Err(self.shared.fail(&refusal, false)),
         };
         self.landing.send_replace(Some(result));
@@ -89,8 +88,9 @@ async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> 
     let refresh = newest_refresh_token(shared).await?;
     let request = exchange::request(&shared.config, refresh.as_ref());
     let client = shared.client.lock().clone();
+    let sent = shared.clock.now();
     let response = client.exchange(request).await?;
-    let granted = exchange::read(&response, shared.clock.wall())?;
+    let granted = exchange::read(&response, sent, shared.clock.wall())?;
     if let Some(presented) = &refresh {
         let newest = granted.refresh.as_ref().unwrap_or(presented);
         // In memory first: it must not be lost if the store hangs and the flight with it.

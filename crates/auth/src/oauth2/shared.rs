@@ -99,11 +99,10 @@ impl<S> Shared<S> {
     }
 
     /// Makes the granted token the current one.
-    pub(crate) fn succeed(&self, granted: Granted, sent: Instant) -> Arc<Token> {
+    pub(crate) fn succeed(&self, granted: Granted) -> Arc<Token> {
         let now = self.clock.now();
-        // The issuer counts from some moment after the request was sent.
         let lifetime = granted.lifetime.unwrap_or(self.config.default_lifetime);
-        let expires_at = (sent + lifetime).max(now + MIN_LIFETIME);
+        let expires_at = (granted.sent + lifetime).max(now + MIN_LIFETIME);
         let mut state = self.state.lock();
         let renew_at = renew_at(&self.config, now, expires_at, &mut state.random);
         state.generation += 1;

@@ -4,6 +4,7 @@ mod asked;
 mod discovery;
 mod issuer;
 mod kept;
+mod pending;
 mod refresh;
 mod stage;
 mod step_up;

@@ -32,7 +32,7 @@ fn answer(status: u16, body: &str) -> Result<Granted, Refusal> {
         .status(status)
         .body(Bytes::copy_from_slice(body.as_bytes()))
         .unwrap();
-    read(&response, SystemTime::UNIX_EPOCH)
+    read(&response, Instant::from_nanos(0), SystemTime::UNIX_EPOCH)
 }
 
 fn refused(status: u16, body: &str) -> TokenErrorKind {
@@ -190,9 +190,13 @@ fn an_overloaded_issuer_says_when_to_return() {
             .unwrap()
     };
     let pause = |status| {
-        read(&response(status), SystemTime::UNIX_EPOCH)
-            .err()
-            .unwrap()
+        read(
+            &response(status),
+            Instant::from_nanos(0),
+            SystemTime::UNIX_EPOCH,
+        )
+        .err()
+        .unwrap()
     };
     assert_eq!(pause(429).retry_after, Some(Duration::from_secs(7)));
     assert_eq!(pause(503).retry_after, Some(Duration::from_secs(7)));

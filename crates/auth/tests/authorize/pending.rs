@@ -1,0 +1,222 @@
+//! What goes on while a user thinks, on a clock that stands still.
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
+
+use bartizan_auth::{
+    AuthLayer, Authorize, AuthorizeBuilder, Callback, CallbackFuture, Credential, Listening,
+    LogAddress, TokenCache, TokenClient,
+};
+use bartizan_clock::Clock;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::stage::pairs;
+
+const HOST: &str = "https://api.example";
+
+/// A service that authorizes access to itself, and replaces each refresh token that is presented.
+#[derive(Clone, Debug, Default)]
+struct Service(Arc<Mutex<Script>>);
+
+#[derive(Debug, Default)]
+struct Script {
+    /// How long users think, and how often one was asked.
+    thinks: Duration,
+    asked: usize,
+    /// How long each token takes.
+    delay: Duration,
+    /// How long tokens live, in seconds, and whether others come with them.
+    lives: u64,
+    rotates: bool,
+    /// Whether the service demands what is granted from the second consent on.
+    demands_more: bool,
+    wide: HashSet<String>,
+    /// The tokens that are good.
+    live: HashSet<String>,
+    /// Refresh tokens that were presented and not good.
+    spent: usize,
+    forms: Vec<HashMap<String, String>>,
+}
+
+impl Service {
+    fn new(lives: u64, rotates: bool) -> Self {
+        let script = Script {
+            lives,
+            rotates,
+            ..Script::default()
+        };
+        Self(Arc::new(Mutex::new(script)))
+    }
+
+    fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+        change(&mut self.0.lock())
+    }
+
+    fn user(&self) -> AuthorizeBuilder {
+        Authorize::authorization_code(HOST, self.clone(), LogAddress)
+    }
+
+    fn cache(&self) -> TokenCache<impl TokenClient + use<>> {
+        TokenCache::authorize(self.user().build().unwrap(), self.client(), Clock::tokio())
+    }
+
+    fn client(&self) -> impl TokenClient + use<> {
+        let this = self.clone();
+        service_fn(move |request: Request<Full<Bytes>>| {
+            let this = this.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let answer = match &*path {
+                    "/.well-known/oauth-authorization-server" => json!({
+                        "issuer": HOST,
+                        "authorization_endpoint": format!("{HOST}/authorize"),
+                        "token_endpoint": format!("{HOST}/token"),
+                        "registration_endpoint": format!("{HOST}/register"),
+                        "code_challenge_methods_supported": ["S256"],
+                        "token_endpoint_auth_methods_supported": ["none"],
+                    }),
+                    "/register" => json!({"client_id": "gate"}),
+                    "/token" => {
+                        let answer = this.script(|it| it.grant(pairs(&body)));
+                        sleep(this.script(|it| it.delay)).await;
+                        answer
+                    }
+                    _ => Value::Null,
+                };
+                let status = if answer["error"].is_string() {
+                    400
+                } else {
+                    200
+                };
+                let response = Response::builder().status(status);
+                Ok::<_, Infallible>(
+                    response
+                        .body(Full::<Bytes>::from(answer.to_string()))
+                        .unwrap(),
+                )
+            }
+        })
+    }
+
+    /// The status of the answer to a call, or zero if the service was not asked.
+    async fn call<S: TokenClient>(&self, cache: &TokenCache<S>) -> u16 {
+        let this = self.clone();
+        let service = service_fn(move |request: Request<Full<Bytes>>| {
+            let shown = request.headers().get("authorization").cloned();
+            let answer = this.script(|it| it.admit(shown.as_ref().and_then(|it| it.to_str().ok())));
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let always: fn(&Request<Full<Bytes>>) -> bool = |_| true;
+        let layer = AuthLayer::new(Credential::oauth2(cache.clone())).on_unauthorized(always);
+        let answer = layer.layer(service).oneshot(Request::new(Full::default()));
+        answer.await.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// The grants that were asked for, and what was presented.
+    fn presented(&self) -> Vec<String> {
+        let grant = |form: &HashMap<String, String>| {
+            let token = form.get("refresh_token").or_else(|| form.get("code"));
+            token.unwrap().clone()
+        };
+        self.script(|it| it.forms.iter().map(grant).collect())
+    }
+}
+
+impl Script {
+    fn grant(&mut self, form: HashMap<String, String>) -> Value {
+        let number = self.forms.len() + 1;
+        let wide = match form.get("refresh_token") {
+            Some(token) if self.live.remove(token) => self.wide.contains(token),
+            Some(_) => {
+                self.spent += 1;
+                self.forms.push(form);
+                return json!({"error": "invalid_grant"});
+            }
+            None => self.asked > 1,
+        };
+        self.forms.push(form);
+        let [access, refresh] = ["access", "refresh"].map(|it| format!("{it}-{number}"));
+        self.live.extend([access.clone(), refresh.clone()]);
+        if wide {
+            self.wide.extend([access.clone(), refresh.clone()]);
+        }
+        let mut answer = json!({"access_token": access, "expires_in": self.lives});
+        if self.rotates {
+            answer["refresh_token"] = json!(refresh);
+        }
+        answer
+    }
+
+    fn admit(&self, shown: Option<&str>) -> Response<Full<Bytes>> {
+        let token = shown.and_then(|it| it.strip_prefix("Bearer "));
+        let response = match token.filter(|it| self.live.contains(*it)) {
+            None => Response::builder().status(401),
+            Some(token) if self.demands_more && !self.wide.contains(token) => {
+                let challenge = "Bearer error=\"insufficient_scope\", scope=\"more\"";
+                Response::builder()
+                    .status(403)
+                    .header("www-authenticate", challenge)
+            }
+            Some(_) => Response::builder().status(200),
+        };
+        response.body(Full::default()).unwrap()
+    }
+}
+
+impl Callback for Service {
+    fn listen<'a>(&'a self, state: &'a str, _: Option<&'a str>) -> CallbackFuture<'a, Listening> {
+        let (thinks, number) = self.script(|it| {
+            it.asked += 1;
+            (it.thinks, it.asked)
+        });
+        let query = format!("code=code-{number}&state={state}");
+        Box::pin(async move {
+            Ok(Listening {
+                redirect_uri: "http://127.0.0.1:1/callback".into(),
+                query: Box::pin(async move {
+                    sleep(thinks).await;
+                    Ok(query)
+                }),
+            })
+        })
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_does_not_grow_old_while_the_user_thinks() {
+    let service = Service::new(60, false);
+    service.script(|it| it.thinks = seconds(120));
+    let cache = service.cache();
+    assert_eq!(service.call(&cache).await, 401);
+    sleep(seconds(120)).await;
+    assert_eq!(service.call(&cache).await, 200);
+    assert_eq!(service.script(|it| it.asked), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_is_not_lost_to_a_slow_answer() {
+    let service = Service::new(60, true);
+    let cache = service.cache();
+    assert_eq!(service.call(&cache).await, 200);
+    service.script(|it| it.delay = seconds(25));
+    sleep(seconds(60)).await;
+    assert_eq!(service.call(&cache).await, 200);
+    sleep(seconds(60)).await;
+    assert_eq!(service.call(&cache).await, 200);
+    assert_eq!(service.presented(), ["code-1", "refresh-1", "refresh-2"]);
+}
