@@ -266,9 +266,11 @@ impl<Inner, S: TokenClient, B> Shown<Inner, S, B> {
     #[cold]
     fn refuse(self, status: StatusCode, headers: &HeaderMap) -> Option<Refused<Inner, B, ()>> {
         let shared = self.cache.shared();
+        let mut wider = false;
         let replaced = match &shared.flow {
             Some(flow) => {
                 let challenge = Challenge::read(status, headers)?;
+                wider = challenge.insufficient_scope;
                 shared.challenged(flow, self.generation, challenge)
             }
             None if status == StatusCode::UNAUTHORIZED => self.cache.unauthorized(self.generation),
@@ -276,7 +278,7 @@ impl<Inner, S: TokenClient, B> Shown<Inner, S, B> {
         };
         let again = self.again.filter(|_| replaced)?;
         Some(Refused {
-            token: replace(&self.cache),
+            token: replace(&self.cache, wider),
             generation: self.generation,
             again,
             unauthorized: (),
@@ -300,9 +302,9 @@ fn fetch<S: TokenClient>(cache: &TokenCache<S>) -> Fetching {
     Box::pin(async move { cache.token().await })
 }
 
-fn replace<S: TokenClient>(cache: &TokenCache<S>) -> Fetching {
+fn replace<S: TokenClient>(cache: &TokenCache<S>, wider: bool) -> Fetching {
     let cache = cache.clone();
-    Box::pin(async move { cache.replacement().await })
+    Box::pin(async move { cache.replacement(wider).await })
 }
 
 impl<Inner, S, B> fmt::Debug for ResponseFuture<Inner, S, B>

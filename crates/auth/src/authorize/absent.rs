@@ -31,10 +31,6 @@ impl Flow {
         match *self {}
     }
 
-    pub(crate) fn expect(&self, _: Challenge) {
-        match *self {}
-    }
-
     pub(crate) fn longest(&self) -> Duration {
         match *self {}
     }
@@ -44,6 +40,7 @@ impl Flow {
         &self,
         _: &Mutex<S>,
         _: Clock,
+        _: Option<Challenge>,
     ) -> Result<Granted, Refusal> {
         match *self {}
     }

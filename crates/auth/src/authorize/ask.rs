@@ -21,13 +21,14 @@ use crate::{
 impl<S: TokenClient> Flight<'_, S> {
     /// Asks for a token that nothing but a new authorization can bring.
     pub(super) async fn ask(
-        &self,
+        &mut self,
         found: &Found,
         memory: &mut Memory,
         scopes: Vec<String>,
     ) -> Result<Granted, Refusal> {
         let list = scopes.join(" ");
-        let granted = match &self.config.way {
+        let config = self.config;
+        let granted = match &config.way {
             Way::Client => self.ask_itself(found, memory, &list).await,
             Way::Identity(identity) => self.ask_as(identity, found, memory, &list).await,
             Way::User {
@@ -40,7 +41,7 @@ impl<S: TokenClient> Flight<'_, S> {
         }?;
         memory.saved.scopes = scopes;
         memory.saved.refresh.clone_from(&granted.refresh);
-        memory.refreshed = None;
+        memory.view.refreshed = None;
         self.keep(memory).await;
         Ok(granted)
     }
@@ -128,7 +129,7 @@ impl<S: TokenClient> Flight<'_, S> {
     }
 
     async fn ask_user(
-        &self,
+        &mut self,
         found: &Found,
         memory: &mut Memory,
         scopes: &str,
@@ -179,9 +180,16 @@ impl<S: TokenClient> Flight<'_, S> {
         user_agent.open(page.as_str()).map_err(nowhere)?;
         self.flow.asked(self.clock.now());
 
+        self.turn = None;
         let answer = timeout(self.config.user_timeout, listening.query).await;
         let answer = answer.map_err(|_| AuthorizeError::Unanswered)?;
         let code = redirect::code(&answer.map_err(nowhere)?, &state, server)?;
+        self.turn = Some(self.flow.chain.turn().await);
+        // What was refreshed meanwhile is newer. With another issuer than the one that was asked, the
+        // service has no use for an answer of this one.
+        let newest = self.flow.memory();
+        let newest = newest.filter(|it| it.saved.issuer == server.issuer);
+        *memory = newest.ok_or(AuthorizeError::UntrustedIssuer)?;
         let mut form = Form::with("grant_type", "authorization_code");
         form.add("code", code.expose());
         form.add("redirect_uri", &redirect_uri);

@@ -15,6 +15,11 @@ impl TokenErrorKind {
         matches!(self, Self::Authorize(AuthorizeError::Unchallenged))
     }
 
+    /// Whether a user has been asked, and may still answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Authorize(AuthorizeError::Awaiting))
+    }
+
     /// Whether asking a user again soon would only bother.
     pub(crate) fn is_tiresome(&self) -> bool {
         matches!(self, Self::Authorize(error) if error.is_tiresome())
@@ -38,6 +43,10 @@ impl<S: TokenClient> Shared<S> {
             return true;
         }
         let wider = challenge.insufficient_scope;
+        let steps_up = state.step_up().is_some();
+        if steps_up && (wider || !flow.can_grant()) {
+            return true;
+        }
         let blocked = if wider {
             state.blocked(now)
         } else {
@@ -59,21 +68,27 @@ impl<S: TokenClient> Shared<S> {
         if !wider {
             state.refused = self.current.swap(None);
         }
-        flow.expect(challenge);
-        self.flight(&mut state);
+        // Where a user is asked already, only what needs none.
+        self.flight(&mut state, Some(challenge).filter(|_| !steps_up));
         true
     }
 }
 
 impl<S: TokenClient> TokenCache<S> {
     /// The token that comes of the flight under way, if one is; a token that is there is of no
-    /// use to who needs a wider one.
-    pub(crate) async fn replacement(&self) -> Result<Arc<Token>, TokenError> {
+    /// use to who was refused with it, or needs a wider one.
+    pub(crate) async fn replacement(&self, wider: bool) -> Result<Arc<Token>, TokenError> {
         let shared = self.shared();
-        let flight = shared
-            .flow
-            .as_ref()
-            .and_then(|_| shared.state.lock().flight().cloned());
+        let flight = shared.flow.as_ref().and_then(|_| {
+            let state = shared.state.lock();
+            let (flight, step_up) = (state.flight(), state.step_up());
+            let wanted = if wider {
+                step_up.or(flight)
+            } else {
+                flight.or(step_up)
+            };
+            wanted.cloned()
+        });
         match flight {
             Some(flight) => shared.landed(flight).await,
             None => self.token().await,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     TokenClient, TokenErrorKind,
-    oauth2::{Granted, Refusal},
+    oauth2::{Granted, Refusal, Turn},
 };
 
 /// A token that is refused so soon after it was refreshed needs more than another refresh.
@@ -34,10 +34,12 @@ pub(super) struct Flight<'a, S> {
     pub(super) config: &'a Authorize,
     pub(super) client: &'a Mutex<S>,
     pub(super) clock: Clock,
+    /// Given up while a user is asked: others refresh what there is meanwhile.
+    pub(super) turn: Option<Turn>,
 }
 
 impl<S: TokenClient> Flight<'_, S> {
-    pub(super) async fn run(&self, challenge: Option<Challenge>) -> Result<Granted, Refusal> {
+    pub(super) async fn run(&mut self, challenge: Option<Challenge>) -> Result<Granted, Refusal> {
         let mut memory = self.recall().await?;
         let Some(challenge) = challenge else {
             return self.renew(memory).await;
@@ -46,13 +48,13 @@ impl<S: TokenClient> Flight<'_, S> {
         self.bind(&found.server, &mut memory);
         self.keep(&memory).await;
         let now = self.clock.now();
-        let just_refreshed = memory.refreshed.is_some_and(|at| now - at < REFRESHED);
+        let just_refreshed = memory.view.refreshed.is_some_and(|at| now - at < REFRESHED);
         if memory.saved.refresh.is_some() && !challenge.insufficient_scope && !just_refreshed {
             match self.refresh(&found, &mut memory).await {
                 Err(refusal) if refusal.kind.is_terminal() => {}
                 settled => {
                     // What brought no token says nothing of the next.
-                    self.flow.memory.lock().refreshed = settled.is_ok().then_some(now);
+                    self.flow.view.lock().refreshed = settled.is_ok().then_some(now);
                     return settled;
                 }
             }
@@ -73,20 +75,20 @@ impl<S: TokenClient> Flight<'_, S> {
     }
 
     /// Replaces a token that has grown old, which nobody has refused.
-    async fn renew(&self, mut memory: Memory) -> Result<Granted, Refusal> {
+    async fn renew(&mut self, mut memory: Memory) -> Result<Granted, Refusal> {
         let renewed = self.try_to_renew(&mut memory).await;
         // The issuer may have moved, and over a token that is only old nobody is challenged.
-        self.flow.memory.lock().doubtful = renewed.is_err();
+        self.flow.view.lock().doubtful = renewed.is_err();
         renewed
     }
 
-    async fn try_to_renew(&self, memory: &mut Memory) -> Result<Granted, Refusal> {
+    async fn try_to_renew(&mut self, memory: &mut Memory) -> Result<Granted, Refusal> {
         let unchallenged = || Err(AuthorizeError::Unchallenged.into());
-        let Some(mut found) = memory.found.clone() else {
+        let Some(mut found) = memory.view.found.clone() else {
             return unchallenged();
         };
         let mut scopes = memory.saved.scopes.clone();
-        if memory.doubtful {
+        if memory.view.doubtful {
             let again = Challenge {
                 resource_metadata: found.metadata.clone(),
                 ..Challenge::default()
@@ -115,26 +117,29 @@ impl<S: TokenClient> Flight<'_, S> {
 
     /// What is known, and what a former process knew.
     async fn recall(&self) -> Result<Memory, Refusal> {
-        let mut memory = self.flow.memory.lock().clone();
-        if let Some(file) = self.config.file.as_ref().filter(|_| !memory.loaded) {
-            let loaded = file.load().await.map_err(|error| {
+        if let Some(memory) = self.flow.memory() {
+            return Ok(memory);
+        }
+        let loaded = match &self.config.file {
+            Some(file) => file.load().await.map_err(|error| {
                 let service = self.config.service();
                 tracing::error!(service, %error, "the saved authorization cannot be read");
                 AuthorizeError::Store
-            })?;
-            let resource = self.config.resource.url().as_str();
-            memory.saved = loaded
-                .filter(|saved| saved.resource == resource)
-                .unwrap_or_default();
-        }
-        memory.loaded = true;
-        self.flow.memory.lock().clone_from(&memory);
-        Ok(memory)
+            })?,
+            None => None,
+        };
+        let resource = self.config.resource.url().as_str();
+        let saved = loaded.filter(|saved| saved.resource == resource);
+        let saved = saved.unwrap_or_default();
+        self.flow.chain.grow(saved.clone());
+        let view = self.flow.view.lock().clone();
+        Ok(Memory { view, saved })
     }
 
     /// Remembers what is known; in memory first, where nothing can fail.
     pub(super) async fn keep(&self, memory: &Memory) {
-        self.flow.memory.lock().clone_from(memory);
+        self.flow.view.lock().clone_from(&memory.view);
+        self.flow.chain.grow(memory.saved.clone());
         if let Some(file) = &self.config.file {
             let saved = timeout(Duration::from_secs(5), file.save(&memory.saved)).await;
             let saved = saved.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
@@ -164,7 +169,7 @@ impl<S: TokenClient> Flight<'_, S> {
                 bound: memory.saved.bound.take(),
                 ..Saved::default()
             };
-            memory.refreshed = None;
+            memory.view.refreshed = None;
         }
         let mut wanted = self.config.scopes.clone();
         wanted.extend(challenge.scopes.iter().cloned());
@@ -192,8 +197,8 @@ impl<S: TokenClient> Flight<'_, S> {
             resource: identifier,
             server,
         });
-        memory.found = Some(Arc::clone(&found));
-        memory.doubtful = false;
+        memory.view.found = Some(Arc::clone(&found));
+        memory.view.doubtful = false;
         Ok((found, scopes))
     }
 

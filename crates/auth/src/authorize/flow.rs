@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     TokenClient, TokenErrorKind,
-    oauth2::{Granted, Refusal},
+    oauth2::{Chain, Granted, Refusal},
 };
 
 /// Users are asked so often in a while, whatever the service says.
@@ -30,13 +30,14 @@ const EXCHANGES: Duration = Duration::from_secs(2 * 60);
 /// A pause after an answer, or none, that asking again would not change.
 const TIRESOME: Duration = Duration::from_secs(5 * 60);
 
-/// Becomes authorized for one resource. At most one request for a token is under way.
+/// Becomes authorized for one resource. At most one request for a token is under way, and at most one
+/// user is asked.
 pub(crate) struct Flow {
     pub(super) config: Authorize,
-    /// What the flight that is about to begin has to answer.
-    pub(super) pending: Mutex<Option<Challenge>>,
-    /// What is known of the issuer. Taken and put back by the one flight, read by others.
-    pub(super) memory: Mutex<Memory>,
+    /// What is known of the issuer. Written by who has the turn only.
+    pub(super) view: Mutex<View>,
+    /// What came of it.
+    pub(super) chain: Arc<Chain<Saved>>,
     /// When users were asked.
     pub(super) consents: Mutex<VecDeque<Instant>>,
     /// Why users are left alone, and until when.
@@ -45,14 +46,19 @@ pub(crate) struct Flow {
     pub(super) unsaved: AtomicBool,
 }
 
-#[derive(Clone, Debug, Default)]
+/// What a flight knows, and puts back where it was from.
+#[derive(Clone, Debug)]
 pub(super) struct Memory {
-    pub(super) loaded: bool,
+    pub(super) view: View,
+    pub(super) saved: Saved,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
     /// The issuer's description, once it has been fetched in this process.
     pub(super) found: Option<Arc<Found>>,
     /// Whether that has brought no token the last time, and may no longer be so.
     pub(super) doubtful: bool,
-    pub(super) saved: Saved,
     /// When the last refusal was answered with a refresh.
     pub(super) refreshed: Option<Instant>,
 }
@@ -70,8 +76,8 @@ impl Flow {
     pub(crate) fn new(config: Authorize) -> Self {
         Self {
             config,
-            pending: Mutex::default(),
-            memory: Mutex::default(),
+            view: Mutex::default(),
+            chain: Arc::default(),
             consents: Mutex::default(),
             spared: Mutex::default(),
             unsaved: AtomicBool::default(),
@@ -84,10 +90,9 @@ impl Flow {
 
     /// Whether a token can be asked for without a refusal to begin with and without a user.
     pub(crate) fn can_grant(&self) -> bool {
-        let memory = self.memory.lock();
         let user = matches!(self.config.way, Way::User { .. });
-        let silent = !user || memory.saved.refresh.is_some();
-        memory.found.is_some() && silent
+        let can_refresh = || self.chain.is_some_and(|saved| saved.refresh.is_some());
+        self.view.lock().found.is_some() && (!user || can_refresh())
     }
 
     /// Whether a flight may bring a token, and cannot bother a user.
@@ -98,13 +103,15 @@ impl Flow {
     /// Whether it makes sense to ask for what a service wants: a wider scope only if it was not
     /// asked for before.
     pub(crate) fn admits(&self, challenge: &Challenge) -> bool {
-        let asked = &self.memory.lock().saved.scopes;
-        !challenge.insufficient_scope || challenge.scopes.iter().any(|it| !asked.contains(it))
+        let asked = |scope| self.chain.is_some_and(|saved| saved.scopes.contains(scope));
+        !challenge.insufficient_scope || challenge.scopes.iter().any(|it| !asked(it))
     }
 
-    /// Tells the next flight what it is for.
-    pub(crate) fn expect(&self, challenge: Challenge) {
-        *self.pending.lock() = Some(challenge);
+    /// What is known, once a flight has found out what is saved.
+    pub(super) fn memory(&self) -> Option<Memory> {
+        let saved = self.chain.newest()?;
+        let view = self.view.lock().clone();
+        Some(Memory { view, saved })
     }
 
     /// How long a flight may go on when all callers have been sent away.
@@ -112,22 +119,24 @@ impl Flow {
         self.config.user_timeout.saturating_add(EXCHANGES)
     }
 
-    /// Fetches a token.
+    /// Fetches a token, in answer to a challenge if there was one.
     pub(crate) async fn obtain<S: TokenClient>(
         &self,
         client: &Mutex<S>,
         clock: Clock,
+        challenge: Option<Challenge>,
     ) -> Result<Granted, Refusal> {
-        let flight = Flight {
+        let mut flight = Flight {
             flow: self,
             config: &self.config,
             client,
             clock,
+            turn: Some(self.chain.turn().await),
         };
-        let challenge = self.pending.lock().take();
-        flight
-            .run(challenge)
-            .await
+        let granted = flight.run(challenge).await;
+        let turn = flight.turn;
+        granted
+            .map(|granted| Granted { turn, ..granted })
             .map_err(|refusal| match refusal.kind {
                 kind if kind.is_tiresome() => self.spare(kind, clock.now()),
                 // Another authorization can help where another configuration could elsewhere.

@@ -129,8 +129,11 @@ impl<S> TokenCache<S> {
         if shared.config.store.is_none() && shared.flow.is_none() {
             return;
         }
-        let flight = shared.state.lock().flight().cloned();
-        if let Some(mut flight) = flight {
+        let flights = {
+            let state = shared.state.lock();
+            [state.flight().cloned(), state.step_up().cloned()]
+        };
+        for mut flight in flights.into_iter().flatten() {
             // Callers may have been sent away before; it ends when nobody can tell them more.
             while flight.changed().await.is_ok() {}
         }
@@ -146,7 +149,7 @@ impl<S> TokenCache<S> {
             refreshes: state.refreshes,
             failures: state.failures,
             expires_at: current.as_ref().map(|token| token.expires_at()),
-            refreshing: state.flight().is_some(),
+            refreshing: state.flight().or(state.step_up()).is_some(),
             unsaved: self.shared.is_unsaved(),
             last_error: state.last_error(now),
         }

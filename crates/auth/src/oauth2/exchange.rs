@@ -15,6 +15,8 @@ use crate::{
     prepared::sensitive, query,
 };
 
+use super::chain::Turn;
+
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// What a token endpoint gave.
@@ -27,6 +29,8 @@ pub(crate) struct Granted {
     pub(crate) lifetime: Option<Duration>,
     /// The refresh token that takes the place of the one presented, if there is one.
     pub(crate) refresh: Option<Secret>,
+    /// Held until this is the current token, where another one may be on its way.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// Why it gave nothing, and for how long it wants to be left alone.
@@ -185,6 +189,7 @@ pub(crate) fn read(
         sent,
         lifetime: field("expires_in").and_then(lifetime),
         refresh: text("refresh_token").map(Secret::new),
+        turn: None,
     })
 }
 

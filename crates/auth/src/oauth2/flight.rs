@@ -13,22 +13,27 @@ use super::{
     shared::Shared,
     state::Landing,
 };
-use crate::{AuthorizeError, Secret};
+use crate::{AuthorizeError, Secret, authorize::Challenge};
 
 /// How long an answer is waited for after all callers have been sent away, when a refresh token
 /// was presented: the issuer may have replaced it, and whoever does not hear of it is left with
 /// one whose use revokes the family.
 const LATE: Duration = Duration::from_secs(30);
 
-/// Fetches one token, and lands whatever comes of it.
-pub(crate) async fn fly<S: TokenClient>(shared: Arc<Shared<S>>, landing: watch::Sender<Landing>) {
+/// Fetches one token, in answer to a challenge if there was one, and lands whatever comes of it.
+pub(crate) async fn fly<S: TokenClient>(
+    shared: Arc<Shared<S>>,
+    challenge: Option<Challenge>,
+    landing: watch::Sender<Landing>,
+) {
     let flight = Flight {
         shared: &shared,
         landing,
+        wider: challenge.as_ref().is_some_and(|it| it.insufficient_scope),
         landed: false,
     };
     let patience = shared.config.load_timeout;
-    let mut granted = pin!(obtain(&shared));
+    let mut granted = pin!(obtain(&shared, challenge));
     let result = match timeout(patience, granted.as_mut()).await {
         Ok(result) => result,
         Err(_) if matches!(shared.config.grant, Grant::RefreshToken { .. }) => {
@@ -51,21 +56,23 @@ pub(crate) async fn fly<S: TokenClient>(shared: Arc<Shared<S>>, landing: watch::
 struct Flight<'a, S> {
     shared: &'a Shared<S>,
     landing: watch::Sender<Landing>,
+    /// Whether it is to bring more than there is.
+    wider: bool,
     landed: bool,
 }
 
 impl<S> Flight<'_, S> {
     /// Sends the callers away, and stays up.
     fn delay(&self, reason: TokenErrorKind) {
-        let error = self.shared.fail(&reason.into(), true);
+        let error = self.shared.delay(&reason.into(), self.wider);
         self.landing.send_replace(Some(Err(error)));
     }
 
     fn land(mut self, result: Result<Granted, Refusal>) {
         self.landed = true;
         let result = match result {
-            Ok(granted) => Ok(self.shared.succeed(granted)),
-            Err(refusal) => Err(self.shared.fail(&refusal, false)),
+            Ok(granted) => Ok(self.shared.succeed(granted, self.wider)),
+            Err(refusal) => Err(self.shared.fail(&refusal, self.wider)),
         };
         self.landing.send_replace(Some(result));
     }
@@ -74,15 +81,20 @@ impl<S> Flight<'_, S> {
 impl<S> Drop for Flight<'_, S> {
     fn drop(&mut self) {
         if !self.landed {
-            let error = self.shared.fail(&TokenErrorKind::Abandoned.into(), false);
+            let error = self
+                .shared
+                .fail(&TokenErrorKind::Abandoned.into(), self.wider);
             self.landing.send_replace(Some(Err(error)));
         }
     }
 }
 
-async fn obtain<S: TokenClient>(shared: &Shared<S>) -> Result<Granted, Refusal> {
+async fn obtain<S: TokenClient>(
+    shared: &Shared<S>,
+    challenge: Option<Challenge>,
+) -> Result<Granted, Refusal> {
     if let Some(flow) = &shared.flow {
-        return flow.obtain(&shared.client, shared.clock).await;
+        return flow.obtain(&shared.client, shared.clock, challenge).await;
     }
     let _turn = shared.chain.turn().await;
     let refresh = newest_refresh_token(shared).await?;

@@ -31,6 +31,7 @@ pub(crate) use shared::Shared;
 
 #[cfg(feature = "authorize")]
 pub(crate) use {
+    chain::{Chain, Turn},
     config::client_authorization,
     exchange::{Form, read as read_token},
     refresh_token_file::{about, blocking, read as read_file, replace as replace_file},

@@ -9,10 +9,13 @@ use std::{
 use arc_swap::ArcSwapOption;
 use bartizan_clock::{Clock, Instant};
 use fastrand::Rng;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::timeout};
 
-use crate::{AuthorizeError, Secret, authorize::Flow};
+use crate::{
+    AuthorizeError, Secret,
+    authorize::{Challenge, Flow},
+};
 
 use super::{
     OAuth2Config, Token, TokenClient, TokenError, TokenErrorKind,
@@ -31,7 +34,7 @@ pub(crate) struct Shared<S> {
     /// Taken around flights, by callers without a token, and for refusals: not while there is a
     /// token that nothing is wrong with.
     pub(crate) state: Mutex<State>,
-    pub(crate) chain: Arc<Chain>,
+    pub(crate) chain: Arc<Chain<Secret>>,
     /// The refresh token that our store would give to a restart, if that is known.
     pub(crate) saved: Mutex<Option<Secret>>,
     /// Whether that has to be another one.
@@ -80,7 +83,11 @@ impl<S> Shared<S> {
     /// Whether nothing can be done about a missing token before a service has asked for it.
     pub(crate) fn is_unchallenged(&self) -> bool {
         let flow = self.flow.as_ref();
-        flow.is_some_and(|flow| !flow.can_grant() && self.state.lock().flight().is_none())
+        let is_idle = || {
+            let state = self.state.lock();
+            state.flight().is_none() && state.step_up().is_none()
+        };
+        flow.is_some_and(|flow| !flow.can_grant() && is_idle())
     }
 
     /// Whether a restart would not know what this cache does.
@@ -90,16 +97,19 @@ impl<S> Shared<S> {
     }
 
     /// The failure that keeps the issuer from being asked for such a token as there was. That a user
-    /// gave no wider one is none, where this one is had without asking, and not otherwise.
+    /// gave no wider one, or not yet, is none, where this one is had without asking, and not otherwise.
     pub(crate) fn blocked(&self, state: &State, now: Instant) -> Option<TokenError> {
         let flow = self.flow.as_ref();
         let only_refreshes = || flow.is_some_and(|flow| flow.only_refreshes(now));
         let blocked = state.blocked(now);
-        blocked.filter(|error| !error.kind().is_tiresome() || !only_refreshes())
+        blocked.filter(|error| match error.kind() {
+            kind if kind.is_awaited() => false,
+            kind => !kind.is_tiresome() || !only_refreshes(),
+        })
     }
 
-    /// Makes the granted token the current one.
-    pub(crate) fn succeed(&self, granted: Granted) -> Arc<Token> {
+    /// Makes the granted token the current one, which is `wider` than that before or not.
+    pub(crate) fn succeed(&self, granted: Granted, wider: bool) -> Arc<Token> {
         let now = self.clock.now();
         let lifetime = granted.lifetime.unwrap_or(self.config.default_lifetime);
         let expires_at = (granted.sent + lifetime).max(now + MIN_LIFETIME);
@@ -114,10 +124,11 @@ impl<S> Shared<S> {
             expires_at,
         ));
         self.current.store(Some(Arc::clone(&token)));
-        state.flight = None;
+        *state.place(wider) = None;
         state.refused = None;
         let recovered = state.recover();
         drop(state);
+        drop(granted.turn);
         let lifetime_ms = u64::try_from((expires_at - now).as_millis()).unwrap_or(u64::MAX);
         let (service, issuer) = (self.service(), self.issuer());
         let generation = token.generation();
@@ -141,22 +152,35 @@ impl<S> Shared<S> {
         token
     }
 
-    /// Remembers the failure and lets go of the flight, unless its answer `may_follow`.
-    pub(crate) fn fail(&self, refusal: &Refusal, may_follow: bool) -> TokenError {
-        let now = self.clock.now();
+    /// Remembers the failure and lets go of the flight.
+    pub(crate) fn fail(&self, refusal: &Refusal, wider: bool) -> TokenError {
         let mut state = self.state.lock();
-        let pause = &self.config.failure_pause;
-        let error = if may_follow {
-            state.delay(refusal, now, pause)
-        } else {
-            state.flight = None;
-            state.fail(refusal, now, pause)
-        };
-        if let Some(refused) = state.refused.take() {
-            self.current.store(Some(refused));
-        }
-        if let Some(token) = &*self.current.load() {
-            token.renewal.rearm(state.renew_at());
+        *state.place(wider) = None;
+        let error = state.fail(refusal, self.clock.now(), &self.config.failure_pause);
+        self.failed(state, wider, error)
+    }
+
+    /// Remembers in the same way why nothing has come of a flight that goes on.
+    pub(crate) fn delay(&self, refusal: &Refusal, wider: bool) -> TokenError {
+        let mut state = self.state.lock();
+        let error = state.delay(refusal, self.clock.now(), &self.config.failure_pause);
+        self.failed(state, wider, error)
+    }
+
+    fn failed(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        wider: bool,
+        error: TokenError,
+    ) -> TokenError {
+        // The token than which there is no wider one is as good as it was.
+        if !wider {
+            if let Some(refused) = state.refused.take() {
+                self.current.store(Some(refused));
+            }
+            if let Some(token) = &*self.current.load() {
+                token.renewal.rearm(state.renew_at());
+            }
         }
         drop(state);
         let (service, issuer) = (self.service(), self.issuer());
@@ -223,19 +247,22 @@ impl<S: TokenClient> Shared<S> {
         {
             return Boarding::Token(token);
         }
-        if state.flight().is_none() && self.flow.as_ref().is_some_and(|flow| !flow.can_grant()) {
-            let unchallenged = AuthorizeError::Unchallenged.into();
-            return Boarding::Failed(TokenError::new(unchallenged, Some(Duration::ZERO)));
-        }
-        if self.flow.is_some()
-            && let Some(flight) = state.flight()
-        {
-            return Boarding::Wait(flight.clone());
+        if let Some(flow) = &self.flow {
+            let silent = flow.can_grant();
+            // Who can bring none without a user has to wait for the one who is asked for more.
+            let flight = state.flight();
+            if let Some(flight) = flight.or(state.step_up().filter(|_| !silent)) {
+                return Boarding::Wait(flight.clone());
+            }
+            if !silent {
+                let unchallenged = AuthorizeError::Unchallenged.into();
+                return Boarding::Failed(TokenError::new(unchallenged, Some(Duration::ZERO)));
+            }
         }
         if let Some(error) = self.blocked(&state, now) {
             return Boarding::Failed(error);
         }
-        Boarding::Wait(self.flight(&mut state))
+        Boarding::Wait(self.flight(&mut state, None))
     }
 
     /// Starts the renewal of a token that is due, once; whether it can be sent meanwhile.
@@ -256,7 +283,7 @@ impl<S: TokenClient> Shared<S> {
                 if self.blocked(&state, now).is_some() {
                     token.renewal.rearm(state.renew_at());
                 } else {
-                    self.flight(&mut state);
+                    self.flight(&mut state, None);
                 }
             }
         }
@@ -276,7 +303,7 @@ impl<S: TokenClient> Shared<S> {
                     return false;
                 }
                 state.refused = self.current.swap(None);
-                self.flight(&mut state);
+                self.flight(&mut state, None);
                 let (service, issuer) = (self.service(), self.issuer());
                 tracing::info!(service, issuer, generation, "access token refused");
                 true
@@ -286,15 +313,25 @@ impl<S: TokenClient> Shared<S> {
         }
     }
 
-    /// The flight under way, or a new one.
-    pub(crate) fn flight(self: &Arc<Self>, state: &mut State) -> watch::Receiver<Landing> {
-        if let Some(flight) = state.flight() {
+    /// The flight under way, or a new one, which answers a challenge if there is one.
+    pub(crate) fn flight(
+        self: &Arc<Self>,
+        state: &mut State,
+        challenge: Option<Challenge>,
+    ) -> watch::Receiver<Landing> {
+        let wider = challenge.as_ref().is_some_and(|it| it.insufficient_scope);
+        let under_way = if wider {
+            state.step_up()
+        } else {
+            state.flight()
+        };
+        if let Some(flight) = under_way {
             return flight.clone();
         }
         let (landing, flight) = watch::channel(None);
         // A task of its own: whoever asked first may go away, and others wait for it.
-        tokio::spawn(flight::fly(Arc::clone(self), landing));
-        state.flight = Some(flight.clone());
+        tokio::spawn(flight::fly(Arc::clone(self), challenge, landing));
+        *state.place(wider) = Some(flight.clone());
         flight
     }
 }

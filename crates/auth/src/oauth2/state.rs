@@ -13,7 +13,10 @@ pub(crate) type Landing = Option<Result<Arc<Token>, TokenError>>;
 /// What a cache knows beside the current token. Read and written around flights only.
 pub(crate) struct State {
     /// The last request for a token that has not landed.
-    pub(crate) flight: Option<watch::Receiver<Landing>>,
+    flight: Option<watch::Receiver<Landing>>,
+    /// The last one for a wider token than there is, which may take as long as a user does: what
+    /// there is goes on beside.
+    step_up: Option<watch::Receiver<Landing>>,
     /// The token that a service refused and a flight is to replace. It comes back if the flight
     /// fails: the refusal may have been about one request, and the token good for all others.
     pub(crate) refused: Option<Arc<Token>>,
@@ -39,6 +42,7 @@ impl State {
     pub(crate) fn new(generation: u64) -> Self {
         Self {
             flight: None,
+            step_up: None,
             refused: None,
             generation,
             refreshes: 0,
@@ -53,8 +57,21 @@ impl State {
     /// The request for a token that is under way, unless its task was dropped before it began, as
     /// one is that is spawned at the end of a runtime: nobody has let go of that.
     pub(crate) fn flight(&self) -> Option<&watch::Receiver<Landing>> {
-        let flight = self.flight.as_ref();
-        flight.filter(|flight| flight.has_changed().is_ok())
+        under_way(self.flight.as_ref())
+    }
+
+    /// The request for a wider token that is under way.
+    pub(crate) fn step_up(&self) -> Option<&watch::Receiver<Landing>> {
+        under_way(self.step_up.as_ref())
+    }
+
+    /// Where the one or the other stands.
+    pub(crate) fn place(&mut self, wider: bool) -> &mut Option<watch::Receiver<Landing>> {
+        if wider {
+            &mut self.step_up
+        } else {
+            &mut self.flight
+        }
     }
 
     /// Remembers the failure of an attempt, and for how long.
@@ -112,6 +129,10 @@ impl State {
     pub(crate) fn admit_refusal(&mut self, now: Instant, pause: &Backoff) -> bool {
         self.refusals.admit(now, pause, &mut self.random)
     }
+}
+
+fn under_way(flight: Option<&watch::Receiver<Landing>>) -> Option<&watch::Receiver<Landing>> {
+    flight.filter(|flight| flight.has_changed().is_ok())
 }
 
 /// Bounds how often refusals by a service lead to requests for tokens: a service that answers

@@ -220,3 +220,95 @@ async fn a_refresh_token_is_not_lost_to_a_slow_answer() {
     assert_eq!(service.call(&cache).await, 200);
     assert_eq!(service.presented(), ["code-1", "refresh-1", "refresh-2"]);
 }
+
+/// A user is asked for more, after a first consent that was given at once.
+async fn asked_for_more(lives: u64) -> (Service, TokenCache<impl TokenClient>) {
+    let service = Service::new(lives, true);
+    let cache = service.cache();
+    assert_eq!(service.call(&cache).await, 200);
+    service.script(|it| (it.demands_more, it.thinks) = (true, seconds(250)));
+    assert_eq!(service.call(&cache).await, 403);
+    service.script(|it| it.demands_more = false);
+    (service, cache)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_while_a_user_is_asked_for_more() {
+    let (service, cache) = asked_for_more(60).await;
+    for _ in 0..21 {
+        assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+        sleep(seconds(10)).await;
+    }
+    assert!(service.presented().len() >= 4, "{:?}", service.presented());
+    assert_eq!(service.script(|it| (it.asked, it.spent)), (2, 0));
+    // Who wants more still waits, and the answer is not lost to what was renewed.
+    service.script(|it| it.demands_more = true);
+    assert_eq!(service.call(&cache).await, 403);
+    sleep(seconds(20)).await;
+    for _ in 0..20 {
+        assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+        sleep(seconds(10)).await;
+    }
+    assert_eq!(service.script(|it| (it.asked, it.spent)), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_revoked_while_a_user_is_asked_for_more_is_replaced() {
+    let (service, cache) = asked_for_more(60).await;
+    service.script(|it| it.live.remove("access-1"));
+    assert_eq!(service.call(&cache).await, 200);
+    assert_eq!(service.presented(), ["code-1", "refresh-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_refresh_token_the_user_is_waited_for_and_not_asked_twice() {
+    let (service, cache) = asked_for_more(60).await;
+    service.script(|it| it.live.clear());
+    for _ in 0..5 {
+        assert_ne!(service.call(&cache).await, 200);
+        sleep(seconds(30)).await;
+    }
+    assert_eq!(service.presented(), ["code-1", "refresh-1"]);
+    sleep(seconds(80)).await;
+    assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+    assert_eq!(service.script(|it| it.asked), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_during_a_renewal_waits_for_it_and_wins() {
+    let (service, cache) = asked_for_more(60).await;
+    sleep(seconds(200)).await;
+    // The user answers at 250 s; 30 s were waited for that already.
+    service.script(|it| it.delay = seconds(25));
+    sleep(seconds(10)).await;
+    assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+    assert_eq!(service.presented(), ["code-1", "refresh-1", "code-2"]);
+    service.script(|it| (it.demands_more, it.delay) = (true, Duration::ZERO));
+    sleep(seconds(26)).await;
+    assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+    sleep(seconds(60)).await;
+    assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+    assert_eq!(service.presented().last().unwrap(), "refresh-3");
+    assert_eq!(service.script(|it| (it.asked, it.spent)), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_asked_for_more_costs_no_renewal() {
+    let (service, cache) = asked_for_more(3_600).await;
+    for _ in 0..60 {
+        assert_eq!(service.call(&cache).await, 200);
+        sleep(seconds(2)).await;
+    }
+    assert_eq!(service.presented(), ["code-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_let_in_by_a_user_is_let_in_as_before() {
+    let (service, cache) = asked_for_more(60).await;
+    service.script(|it| it.thinks = seconds(1_000));
+    for _ in 0..60 {
+        assert_eq!(service.call(&cache).await, 200, "{:?}", cache.snapshot());
+        sleep(seconds(10)).await;
+    }
+    assert_eq!(service.script(|it| (it.asked, it.spent)), (2, 0));
+}
