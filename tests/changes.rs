@@ -5,6 +5,10 @@ use bartizan_testkit::{Recorded, Reply, TokenIssuer, Upstream};
 use bartizan_tests::{Answer, Files, Running, Variables, until};
 use http::{Method, StatusCode};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 async fn backend() -> Upstream {
     let backend = Upstream::start_with(|_: &Recorded| Reply::json(r#"{"ok":true}"#)).await;
@@ -83,6 +87,87 @@ async fn a_rotated_refresh_token_outlives_a_change_of_something_else() {
     assert!(succeeds(&gateway, "pay").await);
     assert_eq!(issuer.hits(), 2);
     assert!(!issuer.revoked());
+}
+
+/// A service that a user authorizes access to, and its authorization server.
+async fn asking() -> Upstream {
+    let upstream = Upstream::start().await;
+    let base = upstream.url();
+    upstream.handle(move |request: &Recorded| match request.uri.path() {
+        "/.well-known/oauth-authorization-server" => {
+            let description = json!({
+                "issuer": base,
+                "authorization_endpoint": format!("{base}/authorize"),
+                "token_endpoint": format!("{base}/token"),
+                "code_challenge_methods_supported": ["S256"],
+                "token_endpoint_auth_methods_supported": ["none"],
+            });
+            Reply::json(description.to_string())
+        }
+        "/token" => {
+            let token = json!({ "access_token": "access", "refresh_token": "refresh" });
+            Reply::json(token.to_string())
+        }
+        path if path.starts_with("/.well-known") || path == "/api/definition" => Reply::status(404),
+        "/health" => Reply::status(200),
+        _ if request.header("authorization") == Some("Bearer access") => Reply::json("{}"),
+        _ => Reply::status(401),
+    });
+    upstream
+}
+
+/// Answers for the user who is asked to open the page in this file.
+async fn consent(page: &std::path::Path) {
+    until("a user is asked", async || {
+        std::fs::read(page).is_ok_and(|it| it.ends_with(b"\n"))
+    })
+    .await;
+    let page = std::fs::read_to_string(page).unwrap();
+    let between = |begin: &str, end: &str| {
+        let (_, rest) = page.split_once(begin).unwrap();
+        rest.split_once(end).unwrap().0.to_owned()
+    };
+    let port = between("127.0.0.1%3A", "%2Fcallback").parse().unwrap();
+    let state = between("&state=", "&");
+    let mut browser = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET /callback?code=c0de&state={state} HTTP/1.1\r\n\r\n");
+    browser.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    browser.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_user_is_not_asked_again_for_a_change_of_something_else() {
+    let (service, files) = (asking().await, Files::new());
+    let page = files.path("page");
+    files.write("browser", format!("echo \"$1\" >> {}", page.display()));
+    let variables = Variables::default()
+        .set("MCP_SERVICES", "pay")
+        .set("MCP_SERVICE_PAY_ENDPOINT", service.url())
+        .set("MCP_SERVICE_PAY_AUTH_TYPE", "authorize")
+        .set("MCP_SERVICE_PAY_CLIENT_ID", "gate")
+        .set(
+            "MCP_SERVICE_PAY_AUTHORIZE_COMMAND",
+            format!("sh {}", files.path("browser").display()),
+        );
+    let gateway = variables.start().await;
+    let (let_in, ()) = tokio::join!(succeeds(&gateway, "pay"), consent(&page));
+    assert!(let_in);
+    let other = variables.set("MCP_SERVICE_PAY_AUTHORIZE_CALLBACK_PORT", 1);
+    assert_eq!(gateway.reload(&other).changed, ["pay"]);
+    assert!(succeeds(&gateway, "pay").await);
+    assert_eq!(std::fs::read_to_string(&page).unwrap().lines().count(), 1);
+    let requests = service.requests().into_iter();
+    let tokens = requests.filter(|request| request.uri.path() == "/token");
+    let grants: Vec<_> = tokens
+        .map(|request| String::from_utf8(request.body.to_vec()).unwrap())
+        .map(|form| form.split('&').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        grants,
+        ["grant_type=authorization_code", "grant_type=refresh_token"]
+    );
 }
 
 #[tokio::test]

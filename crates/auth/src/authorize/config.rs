@@ -79,6 +79,19 @@ impl Authorize {
         self.oauth2.name.as_deref()
     }
 
+    /// Whether what a user granted to `before` is granted to this as well.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        let id = |it: &Self| it.client.as_ref().map(|client| client.id.clone());
+        let is_elsewhere = self.file.is_some() && before.file.is_some() && self.file != before.file;
+        let is_user = |it: &Self| matches!(it.way, Way::User { .. });
+        (is_user(self) && is_user(before))
+            && self.resource == before.resource
+            && self.issuer == before.issuer
+            && self.metadata_url == before.metadata_url
+            && id(self) == id(before)
+            && !is_elsewhere
+    }
+
     /// Asks a user, by the authorization code grant with PKCE: `user_agent` shows the page of the
     /// authorization server, `callback` takes what comes back.
     pub fn authorization_code(

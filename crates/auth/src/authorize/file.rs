@@ -18,7 +18,7 @@ use crate::{
 ///
 /// It is written as a [`RefreshTokenFile`](crate::RefreshTokenFile) is, and like that belongs to
 /// one resource and one process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizationFile {
     path: Arc<PathBuf>,
 }

@@ -117,7 +117,11 @@ impl<S: TokenClient> Flight<'_, S> {
 
     /// What is known, and what a former process knew.
     async fn recall(&self) -> Result<Memory, Refusal> {
-        if let Some(memory) = self.flow.memory() {
+        if let Some(mut memory) = self.flow.memory() {
+            // Another may have gone on with another issuer, to which what it gave belongs.
+            let issuer = &memory.saved.issuer;
+            let found = &mut memory.view.found;
+            *found = found.take().filter(|it| it.server.issuer == *issuer);
             return Ok(memory);
         }
         let loaded = match &self.config.file {

@@ -36,7 +36,7 @@ pub(crate) struct Flow {
     pub(super) config: Authorize,
     /// What is known of the issuer. Written by who has the turn only.
     pub(super) view: Mutex<View>,
-    /// What came of it.
+    /// What came of it, for all who go on with that.
     pub(super) chain: Arc<Chain<Saved>>,
     /// When users were asked.
     pub(super) consents: Mutex<VecDeque<Instant>>,
@@ -81,6 +81,13 @@ impl Flow {
             consents: Mutex::default(),
             spared: Mutex::default(),
             unsaved: AtomicBool::default(),
+        }
+    }
+
+    /// Goes on with what another has been granted, if that is of use here.
+    pub(crate) fn join(&mut self, other: &Self) {
+        if self.config.continues(&other.config) {
+            self.chain = Arc::clone(&other.chain);
         }
     }
 

@@ -91,6 +91,25 @@ impl<S> TokenCache<S> {
         }
     }
 
+    /// A cache that finds out how to authorize in another way, for whoever has used this one.
+    ///
+    /// Where both ask a user, would be the same client to an issuer, and are not kept in two different
+    /// files, it goes on with what this one was granted, and the user is not asked again. This cache
+    /// may go on as well: they take turns in presenting the refresh token that is the newest then. Of
+    /// access tokens it knows none that this one fetched.
+    #[cfg(feature = "authorize")]
+    pub fn reauthorized(&self, authorize: Authorize, client: S) -> Self {
+        let mut shared = Shared::new(authorize.oauth2.clone(), client, self.shared.clock);
+        let mut flow = Flow::new(authorize);
+        if let Some(before) = &self.shared.flow {
+            flow.join(before);
+        }
+        shared.flow = Some(Arc::new(flow));
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     /// Fetches tokens by `client` from the next request on, which all clones do then.
     pub fn fetch_by(&self, client: S) {
         *self.shared.client.lock() = client;

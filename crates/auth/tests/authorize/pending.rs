@@ -8,8 +8,8 @@ use std::{
 };
 
 use bartizan_auth::{
-    AuthLayer, Authorize, AuthorizeBuilder, Callback, CallbackFuture, Credential, Listening,
-    LogAddress, TokenCache, TokenClient,
+    AuthLayer, AuthorizationFile, Authorize, AuthorizeBuilder, Callback, CallbackFuture,
+    Credential, Listening, LogAddress, TokenCache, TokenClient,
 };
 use bartizan_clock::Clock;
 use bytes::Bytes;
@@ -311,4 +311,41 @@ async fn who_is_not_let_in_by_a_user_is_let_in_as_before() {
         sleep(seconds(10)).await;
     }
     assert_eq!(service.script(|it| (it.asked, it.spent)), (2, 0));
+}
+
+/// As a gateway that is reconfigured does, whose calls under way still use the old cache.
+async fn both_refresh(store: Option<&AuthorizationFile>) {
+    let service = Service::new(60, true);
+    let user = || {
+        store
+            .into_iter()
+            .fold(service.user(), |user, it| user.store(it.clone()))
+    };
+    let build = |user: AuthorizeBuilder| user.build().unwrap();
+    let client = service.client();
+    let before = TokenCache::authorize(build(user()), client.clone(), Clock::tokio());
+    assert_eq!(service.call(&before).await, 200);
+    let other = build(user().client_name("other"));
+    let after = before.reauthorized(other, client);
+    service.script(|it| it.delay = seconds(5));
+    sleep(seconds(60)).await;
+    for _ in 0..3 {
+        let both = tokio::join!(service.call(&before), service.call(&after));
+        assert_eq!(both, (200, 200), "{:?}", service.presented());
+        sleep(seconds(60)).await;
+    }
+    assert_eq!(service.script(|it| (it.asked, it.spent)), (1, 0));
+    assert_eq!(service.presented().len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_configuration_takes_turns_with_the_old_one() {
+    both_refresh(None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_configuration_takes_turns_in_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = AuthorizationFile::new(directory.path().join("authorization"));
+    both_refresh(Some(&file)).await;
 }

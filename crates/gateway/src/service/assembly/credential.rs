@@ -74,7 +74,10 @@ pub(super) fn credential(
             // Instances of one service are one resource.
             let resource = resource(service);
             let authorize = authorize(settings, &service.name, resource)?;
-            let cache = TokenCache::authorize(authorize, client.clone(), clock);
+            let cache = match before.and_then(|before| before.tokens.as_ref()) {
+                Some(before) => before.cache.reauthorized(authorize, client.clone()),
+                None => TokenCache::authorize(authorize, client.clone(), clock),
+            };
             return Ok((Credential::oauth2(cache.clone()), Some(Tokens::new(cache))));
         }
     };
