@@ -31,6 +31,10 @@ impl Flow {
         match *self {}
     }
 
+    pub(crate) fn wants_more(&self) -> Option<Challenge> {
+        match *self {}
+    }
+
     pub(crate) fn longest(&self) -> Duration {
         match *self {}
     }

@@ -44,6 +44,8 @@ pub(crate) struct Flow {
     spared: Mutex<Option<(TokenErrorKind, Instant)>>,
     /// Whether what is known could not be saved.
     pub(super) unsaved: AtomicBool,
+    /// Whether what the operator wants on top has been asked for.
+    widened: AtomicBool,
 }
 
 /// What a flight knows, and puts back where it was from.
@@ -81,6 +83,7 @@ impl Flow {
             consents: Mutex::default(),
             spared: Mutex::default(),
             unsaved: AtomicBool::default(),
+            widened: AtomicBool::default(),
         }
     }
 
@@ -119,6 +122,22 @@ impl Flow {
         let saved = self.chain.newest()?;
         let view = self.view.lock().clone();
         Some(Memory { view, saved })
+    }
+
+    /// What a service would have said, had it asked for the scopes that the operator has added since
+    /// a user was asked; once.
+    pub(crate) fn wants_more(&self) -> Option<Challenge> {
+        let found = self.view.lock().found.clone()?;
+        let scopes = &self.config.scopes;
+        let was_asked = |saved: &Saved| scopes.iter().all(|it| saved.scopes.contains(it));
+        if self.chain.is_some_and(was_asked) || self.widened.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(Challenge {
+            resource_metadata: found.metadata.clone(),
+            scopes: Vec::new(),
+            insufficient_scope: true,
+        })
     }
 
     /// How long a flight may go on when all callers have been sent away.

@@ -48,7 +48,17 @@ pub(crate) async fn fly<S: TokenClient>(
         }
         Err(_) => Err(TokenErrorKind::TimedOut.into()),
     };
+    let is_granted = result.is_ok();
     flight.land(result);
+    if let Some(flow) = shared.flow.as_ref().filter(|_| is_granted) {
+        let mut state = shared.state.lock();
+        // One that began meanwhile may ask a user itself.
+        if state.flight().is_none()
+            && let Some(challenge) = flow.wants_more()
+        {
+            shared.flight(&mut state, Some(challenge));
+        }
+    }
 }
 
 /// A flight under way. Dropped before it has landed, which takes a panic or the end of its

@@ -1,9 +1,15 @@
 //! What outlives a process.
 
+use std::time::Duration;
+
 use bartizan_auth::AuthorizationFile;
 use serde_json::json;
+use tokio::time::sleep;
 
-use crate::stage::{Caller, Server, cast, user};
+use crate::{
+    stage::{Browser, Caller, Resource, Server, cast, user},
+    step_up::decline,
+};
 
 #[tokio::test]
 async fn a_restart_does_not_ask_again() {
@@ -82,4 +88,56 @@ async fn what_cannot_be_kept_is_reported_and_survived() {
     resource.guard(|guard| guard.good = "access-2".into());
     assert_eq!(caller.call(&resource).await, 200);
     assert!(!caller.cache.snapshot().unsaved);
+}
+
+/// A caller under a configuration that wants more than what is in this file was granted for.
+async fn wanting_more(file: AuthorizationFile) -> (Server, Resource, Browser, Caller) {
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let read = user(&resource, &browser).scopes(["read"]);
+    let before = Caller::new(read.store(file.clone()));
+    assert_eq!(before.call(&resource).await, 200);
+    let more = user(&resource, &browser).scopes(["read", "write"]);
+    let caller = Caller::new(more.store(file));
+    (server, resource, browser, caller)
+}
+
+#[tokio::test]
+async fn a_configuration_that_wants_more_asks_for_it_and_works_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = AuthorizationFile::new(directory.path().join("authorization"));
+    let (server, resource, browser, caller) = wanting_more(file.clone()).await;
+    assert_eq!(caller.call(&resource).await, 200);
+    while caller.cache.snapshot().refreshing {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let pages = browser.opened();
+    let scopes: Vec<_> = pages.iter().map(|page| &*page["scope"]).collect();
+    assert_eq!(scopes, ["read", "read write"]);
+    let less = Caller::new(user(&resource, &browser).scopes(["write"]).store(file));
+    assert_eq!(less.call(&resource).await, 200);
+    let grants = [
+        "authorization_code",
+        "refresh_token",
+        "authorization_code",
+        "refresh_token",
+    ];
+    assert_eq!(server.grants(), grants);
+    assert!(!less.cache.snapshot().refreshing);
+}
+
+#[tokio::test]
+async fn a_user_who_declines_what_the_configuration_wants_is_asked_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = AuthorizationFile::new(directory.path().join("authorization"));
+    let (server, resource, browser, caller) = wanting_more(file).await;
+    server.script(decline);
+    for generation in 1..=3 {
+        assert_eq!(caller.call(&resource).await, 200);
+        while caller.cache.snapshot().refreshing {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(caller.cache.invalidate(generation), "as if it had expired");
+    }
+    assert_eq!(browser.times(), 2);
 }

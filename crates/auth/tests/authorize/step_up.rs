@@ -23,7 +23,7 @@ async fn refreshable() -> (Server, Resource, Browser, Caller) {
 }
 
 /// Has the user who is asked next decline.
-fn decline(script: &mut Script) {
+pub(crate) fn decline(script: &mut Script) {
     script.code = false;
     script.redirect.push(("error", "access_denied".into()));
 }
