@@ -58,6 +58,7 @@ pub mod lines;
 pub mod method;
 pub mod name;
 mod scan;
+mod skipped;
 pub mod sse;
 mod syntax_error;
 pub mod version;

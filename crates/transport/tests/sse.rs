@@ -409,15 +409,28 @@ async fn an_answer_above_the_limit_fails_its_request_only() {
     assert_eq!(refused["error"]["code"], 41301, "{refused}");
     assert_eq!(exchanges[1].next().await, Some(Ok(answer(2).into())));
 
-    // Whose it is that does not begin with its id is known as long as there is only one.
+    // As the SDK for TypeScript writes it.
     let mut third = link.request(call(3), Ids::Keep).await.unwrap();
     requests.recv().await.unwrap().answer(202);
-    let large = format!(r#"{{"jsonrpc":"2.0","result":{{"text":"{long}"}},"id":3}}"#);
-    let event = sse::message(large.as_bytes());
-    stream.send(Ok(event)).await.unwrap();
-    let refused = json(&third.next().await.unwrap().unwrap());
+    let mut fourth = link.request(call(4), Ids::Keep).await.unwrap();
+    requests.recv().await.unwrap().answer(202);
+    let large = format!(r#"{{"result":{{"text":"{long}"}},"jsonrpc":"2.0","id":3}}"#);
+    for chunk in sse::message(large.as_bytes()).chunks(700) {
+        let chunk = Bytes::copy_from_slice(chunk);
+        stream.send(Ok(chunk)).await.unwrap();
+    }
+    let soon = Duration::from_secs(1);
+    let refused = tokio::time::timeout(soon, third.next()).await;
+    let refused = json(&refused.expect("an end").unwrap().unwrap());
     assert_eq!(refused["error"]["code"], 41301, "{refused}");
     assert_eq!(refused["id"], 3);
+    // Whose it is that tells it neither first nor last is known as long as there is only one.
+    let large = format!(r#"{{"result":{{"text":"{long}"}},"id":4,"x":1}}"#);
+    let event = sse::message(large.as_bytes());
+    stream.send(Ok(event)).await.unwrap();
+    let refused = json(&fourth.next().await.unwrap().unwrap());
+    assert_eq!(refused["error"]["code"], 41301, "{refused}");
+    assert_eq!(refused["id"], 4);
 }
 
 #[tokio::test(start_paused = true)]

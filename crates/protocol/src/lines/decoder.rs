@@ -4,10 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::TooLong;
-use crate::byte_order_mark::BYTE_ORDER_MARK;
-
-/// How much is told of a line that is too long: the id of a message stands near its beginning.
-const BEGINNING: usize = 512;
+use crate::{byte_order_mark::BYTE_ORDER_MARK, skipped::Skipped};
 
 /// Reads lines from the chunks of a stream, in time linear in their length.
 ///
@@ -24,8 +21,9 @@ pub struct Decoder {
     partial: BytesMut,
     /// The line is too long: nothing more of it is kept.
     skip: bool,
-    /// How the line begins that was too long last.
-    skipped: Bytes,
+    /// The line that was too long last.
+    skipped: Skipped,
+    tells_ends: bool,
     /// Nothing has been read yet but what may be the beginning of a byte order mark.
     may_be_marked: bool,
     limit: usize,
@@ -39,10 +37,19 @@ impl Decoder {
             chunks: VecDeque::new(),
             partial: BytesMut::new(),
             skip: false,
-            skipped: Bytes::new(),
+            skipped: Skipped::default(),
+            tells_ends: false,
             may_be_marked: true,
             limit: max_len,
         }
+    }
+
+    /// Reports what is too large only when it has ended, unless its beginning tells whose message it
+    /// is, so that [`skipped_end`](Self::skipped_end) can.
+    #[must_use]
+    pub fn telling_ends(mut self) -> Self {
+        self.tells_ends = true;
+        self
     }
 
     /// Adds what arrived next.
@@ -60,17 +67,26 @@ impl Decoder {
     /// Programs that write one message and exit often leave the line end out.
     pub fn finish(&mut self) -> Option<Bytes> {
         self.skip = false;
+        self.skipped.is_due();
         message(self.partial.split().freeze())
     }
 
     /// How the line began that was reported last as too long: its first half kilobyte.
     #[must_use]
     pub fn skipped(&self) -> &[u8] {
-        &self.skipped
+        self.skipped.beginning()
+    }
+
+    /// How it ended, for a decoder that is [`telling_ends`](Self::telling_ends): its last
+    /// half kilobyte, or nothing where its beginning tells enough.
+    #[must_use]
+    pub fn skipped_end(&self) -> &[u8] {
+        self.skipped.end()
     }
 
     fn begin_line(&mut self, piece: &[u8]) -> Result<(), TooLong> {
         if self.skip {
+            self.skipped.push(piece);
             return Ok(());
         }
         self.partial.extend_from_slice(piece);
@@ -84,16 +100,21 @@ impl Decoder {
         let open = self.partial.len() - usize::from(self.partial.ends_with(b"\r"));
         if open > self.limit {
             self.skip = true;
+            // Not `clear`, which would keep the memory for as long as the stream lives.
             let line = std::mem::take(&mut self.partial);
-            return Err(self.too_long(&line));
+            if !self.too_long(&line) {
+                return Err(TooLong { limit: self.limit });
+            }
         }
         Ok(())
     }
 
     fn end_line(&mut self, piece: Bytes) -> Option<Result<Bytes, TooLong>> {
         let may_be_marked = std::mem::take(&mut self.may_be_marked);
+        let limit = self.limit;
         if std::mem::take(&mut self.skip) {
-            return None;
+            self.skipped.push(&piece);
+            return self.skipped.is_due().then_some(Err(TooLong { limit }));
         }
         let mut line = if self.partial.is_empty() {
             piece
@@ -107,17 +128,19 @@ impl Decoder {
         if line.ends_with(b"\r") {
             line.truncate(line.len() - 1);
         }
-        if line.len() > self.limit {
-            return Some(Err(self.too_long(&line)));
+        if line.len() > limit {
+            self.too_long(&line);
+            self.skipped.is_due();
+            return Some(Err(TooLong { limit }));
         }
         message(line).map(Ok)
     }
 
-    fn too_long(&mut self, line: &[u8]) -> TooLong {
-        self.skipped = Bytes::copy_from_slice(&line[..line.len().min(BEGINNING)]);
-        // Not `clear`, which would keep the memory for as long as the stream lives.
-        self.partial = BytesMut::new();
-        TooLong { limit: self.limit }
+    /// Notes this much of a line that is too long; whether it is to be reported at its end.
+    fn too_long(&mut self, line: &[u8]) -> bool {
+        let waits = self.skipped.begin(line, self.tells_ends);
+        self.skipped.push(line);
+        waits
     }
 }
 
@@ -240,6 +263,29 @@ mod tests {
         }
         assert_eq!(errors, 1, "reported once, and early");
         assert_eq!(decoder.skipped(), [b'x'; 512]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_at_its_end_if_its_beginning_does_not_tell() {
+        let stream = b"{\"result\":[1,2,3,4,5],\"id\":7}\r\n{\"id\":8,\"result\":[]}\nok\n";
+        for cut in 0..stream.len() {
+            let mut decoder = Decoder::new(12).telling_ends();
+            let mut told = Vec::new();
+            for chunk in [&stream[..cut], &stream[cut..]] {
+                decoder.push(Bytes::copy_from_slice(chunk));
+                while let Some(line) = decoder.next() {
+                    told.push(match line {
+                        Ok(line) => line.to_vec(),
+                        Err(_) => [decoder.skipped(), decoder.skipped_end()].concat(),
+                    });
+                }
+            }
+            let first = String::from_utf8_lossy(&told[0]).into_owned();
+            assert!(first.starts_with("{\"result\":["), "{cut}: {first}");
+            assert!(first.contains("5],\"id\":7"), "{cut}: {first}");
+            assert!(told[1].starts_with(b"{\"id\":8,\"res"), "{cut}");
+            assert_eq!(told[2..], [b"ok"], "{cut}");
+        }
     }
 
     #[test]

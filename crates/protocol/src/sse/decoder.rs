@@ -4,10 +4,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr2};
 
 use super::{Event, TooLarge};
-use crate::byte_order_mark::BYTE_ORDER_MARK;
+use crate::{byte_order_mark::BYTE_ORDER_MARK, skipped::Skipped};
 
-/// How much is told of an event that is too large: the id of a message stands near its beginning.
-const BEGINNING: usize = 512;
+/// How much of a line is looked at to find out what it is.
+const BEGINNING: usize = 1024;
 
 /// Reads events from the chunks of a stream, in time linear in their length.
 ///
@@ -32,8 +32,11 @@ pub struct Decoder {
     skip_line: bool,
     /// The event is too large: nothing more of it is kept.
     skip_event: bool,
-    /// How the data begins of the event that was too large last.
-    skipped: Bytes,
+    /// The data of the event that was too large last.
+    skipped: Skipped,
+    tells_ends: bool,
+    /// The line that is skipped is the one within which the data became too large.
+    ends_data: bool,
     /// The sum of the lines of the event under way.
     size: usize,
     limit: usize,
@@ -55,13 +58,23 @@ impl Decoder {
             partial: BytesMut::new(),
             skip_line: false,
             skip_event: false,
-            skipped: Bytes::new(),
+            skipped: Skipped::default(),
+            tells_ends: false,
+            ends_data: false,
             size: 0,
             limit: max_event_bytes,
             event: Event::default(),
             joined: BytesMut::new(),
             begun: false,
         }
+    }
+
+    /// Reports what is too large only when it has ended, unless its beginning tells whose message it
+    /// is, so that [`skipped_end`](Self::skipped_end) can.
+    #[must_use]
+    pub fn telling_ends(mut self) -> Self {
+        self.tells_ends = true;
+        self
     }
 
     /// Adds what arrived next.
@@ -77,7 +90,14 @@ impl Decoder {
     /// How the data began of the event that was reported last as too large: its first half kilobyte.
     #[must_use]
     pub fn skipped(&self) -> &[u8] {
-        &self.skipped
+        self.skipped.beginning()
+    }
+
+    /// How that data ended, for a decoder that is [`telling_ends`](Self::telling_ends): its last
+    /// half kilobyte, or nothing where its beginning tells enough.
+    #[must_use]
+    pub fn skipped_end(&self) -> &[u8] {
+        self.skipped.end()
     }
 
     /// Takes the beginning of `chunk` away if it is the byte order mark of the stream.
@@ -104,8 +124,12 @@ impl Decoder {
     /// Keeps `piece` as a part of a line whose end has not been seen.
     fn begin_line(&mut self, piece: &[u8]) -> Result<(), TooLarge> {
         if self.skip_line {
+            if self.ends_data {
+                self.skipped.push(piece);
+            }
             return Ok(());
         }
+        self.goes_on(piece);
         if self.skip_event || (self.partial.is_empty() && piece.starts_with(b":")) {
             self.skip_line = true;
             return Ok(());
@@ -113,8 +137,13 @@ impl Decoder {
         if self.size + self.partial.len() + piece.len() > self.limit {
             self.skip_line = true;
             let mut line = std::mem::take(&mut self.partial);
-            line.extend_from_slice(&piece[..piece.len().min(BEGINNING)]);
-            return Err(self.too_large(&line));
+            let (piece, rest) = piece.split_at(piece.len().min(BEGINNING));
+            line.extend_from_slice(piece);
+            let reported = self.too_large(&line);
+            if self.ends_data {
+                self.skipped.push(rest);
+            }
+            return reported.map_or(Ok(()), Err);
         }
         self.partial.extend_from_slice(piece);
         Ok(())
@@ -124,6 +153,9 @@ impl Decoder {
     fn end_line(&mut self, piece: Bytes) -> Option<Result<Event, TooLarge>> {
         if self.skip_line {
             self.skip_line = false;
+            if std::mem::take(&mut self.ends_data) {
+                self.skipped.push(&piece);
+            }
             return None;
         }
         let line = if self.partial.is_empty() {
@@ -133,14 +165,17 @@ impl Decoder {
             self.partial.split().freeze()
         };
         if line.is_empty() {
-            return self.end_event().map(Ok);
+            return self.end_event();
         }
+        self.goes_on(&line);
         if self.skip_event || line[0] == b':' {
             return None;
         }
         self.size += line.len();
         if self.size > self.limit {
-            return Some(Err(self.too_large(&line)));
+            let reported = self.too_large(&line);
+            self.ends_data = false;
+            return reported.map(Err);
         }
         self.field(line);
         None
@@ -189,9 +224,12 @@ impl Decoder {
         self.joined.extend_from_slice(&line);
     }
 
-    fn end_event(&mut self) -> Option<Event> {
+    fn end_event(&mut self) -> Option<Result<Event, TooLarge>> {
         self.size = 0;
         self.skip_event = false;
+        if self.skipped.is_due() {
+            return Some(Err(TooLarge { limit: self.limit }));
+        }
         if !self.begun {
             return None;
         }
@@ -199,25 +237,39 @@ impl Decoder {
         if !self.joined.is_empty() {
             self.event.data = self.joined.split().freeze();
         }
-        Some(std::mem::take(&mut self.event))
+        Some(Ok(std::mem::take(&mut self.event)))
     }
 
-    /// Gives the event up, of which `line` came last.
-    fn too_large(&mut self, line: &[u8]) -> TooLarge {
+    /// Another line of the event begins so: data of several lines ends otherwise than one of them.
+    fn goes_on(&mut self, line: &[u8]) {
+        if self.skip_event && line.starts_with(b"d") {
+            self.skipped.forget_end();
+        }
+    }
+
+    /// Gives the event up, of which `line` came last; nothing if that is to be reported at its end.
+    fn too_large(&mut self, line: &[u8]) -> Option<TooLarge> {
         let event = std::mem::take(&mut self.event);
-        let data = match line.strip_prefix(b"data:") {
-            _ if !self.joined.is_empty() => &self.joined[..],
-            _ if event.has_data => &event.data[..],
-            Some(data) => data,
-            None => &[],
+        let last = line.strip_prefix(b"data:");
+        let before = match &self.joined[..] {
+            [] => &event.data[..],
+            joined => joined,
         };
-        self.skipped = Bytes::copy_from_slice(&data[..data.len().min(BEGINNING)]);
+        let has_before = event.has_data;
+        let data = if has_before {
+            before
+        } else {
+            last.unwrap_or_default()
+        };
+        let waits = self.skipped.begin(data, self.tells_ends);
+        self.skipped.push(last.unwrap_or(before));
+        self.ends_data = last.is_some();
         self.skip_event = true;
         self.begun = false;
         // Not `clear`, which would keep the memory for as long as the stream lives.
         self.partial = BytesMut::new();
         self.joined = BytesMut::new();
-        TooLarge { limit: self.limit }
+        (!waits).then_some(TooLarge { limit: self.limit })
     }
 }
 

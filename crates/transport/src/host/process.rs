@@ -56,8 +56,12 @@ async fn read(
                 }
                 continue;
             }
-            Some(Err(StdioError::TooLong { limit, beginning })) => {
-                if let Some(refusal) = link::too_large(&beginning, limit)
+            Some(Err(StdioError::TooLong {
+                limit,
+                beginning,
+                end,
+            })) => {
+                if let Some(refusal) = link::too_large(&beginning, &end, limit)
                     && arrived.send(Ok(refusal)).await.is_err()
                 {
                     return;

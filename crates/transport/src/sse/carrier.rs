@@ -61,7 +61,7 @@ where
         Self {
             poster,
             body,
-            events,
+            events: events.telling_ends(),
             posts: JoinSet::new(),
             under_way: VecDeque::new(),
             limit,
@@ -126,7 +126,10 @@ where
             let message = match event {
                 Ok(event) if event.kind() != b"message" || event.data.is_empty() => None,
                 Ok(event) => Some(unmarked(event.data)),
-                Err(error) => link::too_large(self.events.skipped(), error.limit),
+                Err(error) => {
+                    let (beginning, end) = (self.events.skipped(), self.events.skipped_end());
+                    link::too_large(beginning, end, error.limit)
+                }
             };
             if let Some(message) = message
                 && incoming.send(Ok(message)).await.is_err()

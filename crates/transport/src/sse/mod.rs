@@ -34,10 +34,11 @@
 //!
 //! # What fails what
 //!
-//! A request that is not accepted fails alone, as does one whose answer is above the limit: an
-//! error with its id arrives in its place. If the server has forgotten the session (404), or the
-//! stream ends or breaks, the wire ends. It is not opened again: requests under way are lost, and
-//! whether to repeat them is not for a transport to say.
+//! A request that is not accepted fails alone, as does one whose answer is above the limit and has
+//! its id first or last (or is the only one under way): an error with its id arrives in its place.
+//! If the server has forgotten the session (404), or the stream ends or breaks, the wire ends. It
+//! is not opened again: requests under way are lost, and whether to repeat them is not for a
+//! transport to say.
 //!
 //! The stream may be idle for any length of time. Some servers accept a request only when they
 //! have answered it, so that takes as long as it takes, too.

@@ -69,6 +69,8 @@ pub enum StdioError {
         limit: usize,
         /// How it begins.
         beginning: Bytes,
+        /// How it ends, unless its beginning tells whose message it is.
+        end: Bytes,
     },
     /// The output ended in the middle of a message.
     #[error("output ended within a message, after {length} bytes of it")]

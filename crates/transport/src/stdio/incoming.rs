@@ -40,7 +40,7 @@ impl Incoming {
     pub(super) fn new(stdout: ChildStdout, state: Arc<State>, limits: &Limits) -> Self {
         Self {
             stdout: Some(stdout),
-            decoder: Decoder::new(limits.max_message_bytes),
+            decoder: Decoder::new(limits.max_message_bytes).telling_ends(),
             buffer: BytesMut::new(),
             clock: Clock::default(),
             drain: (DRAIN, DRAIN_BYTES),
@@ -74,7 +74,12 @@ impl Incoming {
                     Err(TooLong { limit, .. }) => {
                         let beginning = Bytes::copy_from_slice(self.decoder.skipped());
                         if shape::begins_message(&beginning) {
-                            return Some(Err(StdioError::TooLong { limit, beginning }));
+                            let end = Bytes::copy_from_slice(self.decoder.skipped_end());
+                            return Some(Err(StdioError::TooLong {
+                                limit,
+                                beginning,
+                                end,
+                            }));
                         }
                         self.skip(limit);
                     }

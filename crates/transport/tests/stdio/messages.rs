@@ -124,13 +124,36 @@ async fn a_message_above_the_limit_is_an_error_and_the_next_one_comes() {
     );
     let (_outgoing, mut incoming, handle) = spawn(&shell(&script), &small).unwrap().split();
     let error = soon(incoming.next()).await.unwrap().unwrap_err();
-    let StdioError::TooLong { limit, beginning } = error else {
+    let StdioError::TooLong {
+        limit, beginning, ..
+    } = error
+    else {
         panic!("{error}")
     };
     assert_eq!(limit, 1000);
     assert!(beginning.starts_with(b"{\"id\":1,"), "{beginning:?}");
     assert_eq!(soon(incoming.next()).await.unwrap().unwrap(), r#"{"id":2}"#);
     assert_eq!(handle.skipped_lines(), 1, "the other was none");
+}
+
+#[tokio::test]
+async fn the_end_of_a_message_above_the_limit_is_told_where_its_beginning_does_not_tell() {
+    let small = Limits {
+        max_message_bytes: 1000,
+        ..limits()
+    };
+    let long = "for i in 1 2 3 4 5 6 7 8 9; do printf %0200d 0; done";
+    let script = format!(
+        "printf '{{\"result\":\"'; {long}; echo '\",\"id\":1}}'; echo '{{\"id\":2}}'; read -r line"
+    );
+    let (_outgoing, mut incoming, _handle) = spawn(&shell(&script), &small).unwrap().split();
+    let error = soon(incoming.next()).await.unwrap().unwrap_err();
+    let StdioError::TooLong { beginning, end, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(beginning.starts_with(b"{\"result\":"), "{beginning:?}");
+    assert!(end.ends_with(b"00\",\"id\":1}"), "{end:?}");
+    assert_eq!(soon(incoming.next()).await.unwrap().unwrap(), r#"{"id":2}"#);
 }
 
 #[tokio::test]

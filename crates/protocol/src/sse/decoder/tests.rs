@@ -152,6 +152,47 @@ fn what_is_too_large_is_not_kept() {
 }
 
 #[test]
+fn what_is_too_large_is_told_at_its_end_if_its_beginning_does_not_tell() {
+    let told = |stream: &[u8], cut: usize| {
+        let mut decoder = Decoder::new(20).telling_ends();
+        let mut told = Vec::new();
+        for chunk in [&stream[..cut], &stream[cut..]] {
+            decoder.push(Bytes::copy_from_slice(chunk));
+            while let Some(event) = decoder.next() {
+                told.push(match event {
+                    Ok(event) => event.data,
+                    Err(_) => [decoder.skipped(), b"..", decoder.skipped_end()]
+                        .concat()
+                        .into(),
+                });
+            }
+        }
+        told
+    };
+    let large = "{\"result\":[1,2,3,4,5],\"id\":7}";
+    for after in ["", "retry: 1\n", "id: 5\n", ": comment\n"] {
+        let stream = format!("id: 4\ndata: {large}\n{after}\ndata: ok\n\n");
+        for cut in 0..stream.len() {
+            let told = told(stream.as_bytes(), cut);
+            let [first, last] = &told[..] else {
+                panic!("{cut}: {told:?}");
+            };
+            let text = String::from_utf8_lossy(first);
+            assert!(text.contains("5],\"id\":7"), "{cut}: {text}");
+            assert_eq!(last, "ok");
+        }
+    }
+    // Only the data as a whole says what its end is.
+    let stream = format!("data: {large}\ndata: }}\n\n");
+    for cut in 0..stream.len() {
+        let told = told(stream.as_bytes(), cut);
+        let text = String::from_utf8_lossy(&told[0]);
+        let is_told_at_once = text.split("..").next().unwrap().contains("\"id\"");
+        assert!(is_told_at_once || text.ends_with(".."), "{cut}: {text}");
+    }
+}
+
+#[test]
 fn a_comment_may_be_of_any_length() {
     let mut decoder = Decoder::new(10);
     for chunk in [&b":"[..], &[b'x'; 100], b"\n", b"data: a\n", b"\n"] {
