@@ -20,6 +20,8 @@ async fn redirects_are_not_followed() {
         "Request failed with status code 302"
     );
     assert_eq!(target.hits(), 0, "our credential went nowhere else");
+    let (name, label) = ("bartizan_service_calls_total", ",outcome=\"server_error\"");
+    assert_eq!(gateway.metric(name, "user-service", label).await, 1);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ pub enum CallOutcome {
     Success,
     /// The backend answered that the request was at fault.
     ClientError,
-    /// The backend answered that it failed.
+    /// The backend answered that it failed, or with what no caller can use, such as a redirect.
     ServerError,
     /// There was no answer in time.
     TimedOut,

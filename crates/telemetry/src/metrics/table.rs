@@ -69,7 +69,7 @@ pub fn reference_markdown() -> String {
     }
     out.push_str(
         "\nOutcomes of `bartizan_service_calls_total`: `success`, `client_error` (4xx of the backend), \
-         `server_error` (5xx, or compressed without being asked), `timed_out`, `unreachable` (no answer), and, refused by the gateway \
+         `server_error` (5xx, a redirect, or compressed without being asked), `timed_out`, `unreachable` (no answer), and, refused by the gateway \
          without asking the backend, `rate_limited`, `circuit_open`, `no_endpoints`, `credential`. A call \
          whose caller went away counts as `cancelled`. What the gateway asks MCP servers by itself, such \
          as which revisions they speak, counts as calls do.\n\
