@@ -239,7 +239,7 @@ impl<S: TokenClient> Flight<'_, S> {
                 memory.saved.client = None;
                 memory.saved.refresh = None;
             }
-            Err(refusal) if refusal.kind.is_terminal() => memory.saved.refresh = None,
+            Err(refusal) if refusal.kind.is_final() => memory.saved.refresh = None,
             Err(_) => {}
         }
         self.keep(memory).await;
@@ -320,6 +320,21 @@ impl<S: TokenClient> Flight<'_, S> {
 }
 
 impl TokenErrorKind {
+    /// Whether the token endpoint has understood what it was asked for a refresh token, and will say
+    /// no the next time as well. The standard's word is `invalid_grant`; GitHub's, for one, is
+    /// `bad_refresh_token`, with status 200.
+    fn is_final(&self) -> bool {
+        let passing = ["server_error", "slow_down", "temporarily_unavailable"];
+        match self {
+            Self::Refused { status, code } => {
+                let is_answer = status.is_success() || *status == StatusCode::BAD_REQUEST;
+                let is_meant = |code: &str| is_answer && !passing.contains(&code);
+                self.is_terminal() || code.as_deref().is_some_and(is_meant)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the token endpoint does not know the client.
     fn is_unknown_client(&self) -> bool {
         match self {

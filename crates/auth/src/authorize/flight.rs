@@ -51,7 +51,7 @@ impl<S: TokenClient> Flight<'_, S> {
         let just_refreshed = memory.view.refreshed.is_some_and(|at| now - at < REFRESHED);
         if memory.saved.refresh.is_some() && !challenge.insufficient_scope && !just_refreshed {
             match self.refresh(&found, &mut memory).await {
-                Err(refusal) if refusal.kind.is_terminal() => {}
+                Err(_) if memory.saved.refresh.is_none() => {}
                 settled => {
                     // What brought no token says nothing of the next.
                     self.flow.view.lock().refreshed = settled.is_ok().then_some(now);
@@ -109,7 +109,7 @@ impl<S: TokenClient> Flight<'_, S> {
             Way::Client | Way::Identity(_) => self.ask(&found, memory, scopes).await,
             Way::User { .. } if memory.saved.refresh.is_none() => unchallenged(),
             Way::User { .. } => match self.refresh(&found, memory).await {
-                Err(refusal) if refusal.kind.is_terminal() => unchallenged(),
+                Err(_) if memory.saved.refresh.is_none() => unchallenged(),
                 settled => settled,
             },
         }

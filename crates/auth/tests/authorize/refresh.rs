@@ -134,6 +134,32 @@ async fn a_grant_that_ends_unnoticed_begins_anew_with_the_next_call() {
     assert_eq!(server.grants(), grants);
 }
 
+#[tokio::test]
+async fn a_refresh_token_that_is_refused_in_other_words_leads_back_to_the_user() {
+    // The first is GitHub's.
+    for (status, code) in [
+        (200, "bad_refresh_token"),
+        (400, "unauthorized_client"),
+        (400, "invalid_request"),
+    ] {
+        let (server, resource, browser) = cast().await;
+        server.script(|it| it.token = json!({"expires_in": 86400, "refresh_token": "refresh-{n}"}));
+        let caller = Caller::new(user(&resource, &browser));
+        assert_eq!(caller.call(&resource).await, 200);
+        let refuse = || server.script(|it| it.refuse = vec![(status, code)]);
+        refuse();
+        resource.guard(|guard| guard.good = "access-2".into());
+        assert_eq!(caller.call(&resource).await, 200, "{code}");
+        refuse();
+        resource.guard(|guard| guard.good = "access-3".into());
+        assert!(caller.cache.invalidate(2), "as if it had expired");
+        assert_eq!(caller.call(&resource).await, 200, "{code}");
+        let [first, refresh] = ["authorization_code", "refresh_token"];
+        assert_eq!(server.grants(), [first, refresh, first, refresh, first]);
+        assert_eq!(browser.times(), 3);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_refusals_ask_one_user_once() {
     let (server, resource, browser) = cast().await;
