@@ -157,6 +157,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn as_much_comes_back_as_others_may_have_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = AuthorizationFile::new(directory.path().join("authorization"));
+        let secret = || Secret::new("\u{1f}".repeat(10_000));
+        let saved = Saved {
+            resource: "https://r/".into(),
+            issuer: "https://as".into(),
+            bound: None,
+            client: Some(Client {
+                id: "c".repeat(2048),
+                proof: Proof::Body(secret()),
+                redirect_uri: None,
+            }),
+            refresh: Some(secret()),
+            scopes: (0..128).map(|number| format!("{number:0256}")).collect(),
+        };
+        file.save(&saved).await.unwrap();
+        let loaded = file.load().await.unwrap().unwrap();
+        assert_eq!(loaded.write(), saved.write());
+    }
+
+    #[tokio::test]
     async fn a_broken_file_is_an_error_that_quotes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("authorization");

@@ -10,6 +10,10 @@ use zeroize::Zeroizing;
 use super::{RefreshTokenStore, SavedRefreshToken, StoreFuture};
 use crate::{Secret, secret::MAX_FILE_BYTES};
 
+/// What a file of ours is read up to. It holds what others sent, of which no answer is larger than a
+/// secret file: a client, a refresh token, and scopes.
+const MAX_SAVED_BYTES: u64 = 4 * MAX_FILE_BYTES;
+
 /// A refresh token in a file of its own, readable by its owner only.
 ///
 /// Each save writes a new file beside it, forces it to the disk and renames it into place, so
@@ -62,7 +66,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         file => file?,
     };
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_SAVED_BYTES).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 
