@@ -239,20 +239,52 @@ async fn two_stores_are_told_of_one_chain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_save_that_was_cut_short_is_made_up_for() {
+async fn who_waited_for_a_turn_waits_for_the_answer_as_well() {
+    let issuer = Scripted::new();
+    let client = issuer.clone();
+    issuer
+        .queue(ROTATED)
+        .queue(Reply::Token(r#","expires_in":60,"refresh_token":"r3""#))
+        .delay(33);
+    let before = issuer.cache_of(refresh_token("r1"));
+    let config = refresh_token("r1").client_secret(Secret::new("another"));
+    let after = before.reconfigured(config.build().unwrap(), client);
+    let (one, other) = tokio::join!(before.token(), after.token());
+    assert!(one.is_err() && other.is_err());
+    issuer.delay(10);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    issuer.delay(0);
+    after.token().await.unwrap();
+    before.token().await.unwrap();
+    let forms = issuer.forms();
+    for (form, token) in forms.iter().zip(["r1", "r2", "r3"]) {
+        assert!(
+            form.contains(&format!("refresh_token={token}")),
+            "{forms:?}"
+        );
+    }
+}
+
+#[test]
+fn a_save_that_ends_with_its_runtime_is_made_up_for() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
     let (issuer, store) = (Scripted::new(), Memory::default());
     store.set(|inner| inner.slow = true);
-    // The answer comes at the last moment, so that no time is left.
-    issuer.queue(ROTATED).delay(34);
-    let config = refresh_token("r1").refresh_token_store(store.clone());
-    let cache = issuer.cache_of(config.load_timeout(Duration::from_millis(4_500)));
-    cache.token().await.unwrap_err();
-    cache.settled().await;
+    issuer.queue(ROTATED);
+    let cache = issuer.cache_of(refresh_token("r1").refresh_token_store(store.clone()));
+    runtime().block_on(async {
+        let token = tokio::time::timeout(Duration::from_millis(500), cache.token());
+        assert!(token.await.is_err());
+    });
     assert_eq!(store.current(), None);
     assert!(cache.snapshot().unsaved);
-    issuer.delay(0);
-    advance(3).await;
-    cache.token().await.unwrap();
+    runtime().block_on(async {
+        advance(3).await;
+        cache.token().await.unwrap();
+    });
     assert!(issuer.forms()[1].contains("refresh_token=r2&"));
     assert_eq!(store.current().as_deref(), Some("r2"));
     assert!(!cache.snapshot().unsaved);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{AuthorizeError, Secret, authorize::Challenge};
 
-/// How long an answer is waited for after all callers have been sent away, when a refresh token
+/// How long an answer is waited for beyond the time that callers wait, when a refresh token
 /// was presented: the issuer may have replaced it, and whoever does not hear of it is left with
 /// one whose use revokes the family.
 const LATE: Duration = Duration::from_secs(30);
@@ -38,8 +38,7 @@ pub(crate) async fn fly<S: TokenClient>(
         Ok(result) => result,
         Err(_) if matches!(shared.config.grant, Grant::RefreshToken { .. }) => {
             flight.delay(TokenErrorKind::TimedOut);
-            let late = timeout(LATE, granted).await;
-            late.unwrap_or_else(|_| Err(TokenErrorKind::TimedOut.into()))
+            granted.await
         }
         Err(_) if let Some(flow) = &shared.flow => {
             flight.delay(AuthorizeError::Awaiting.into());
@@ -106,12 +105,18 @@ async fn obtain<S: TokenClient>(
     if let Some(flow) = &shared.flow {
         return flow.obtain(&shared.client, shared.clock, challenge).await;
     }
-    let _turn = shared.chain.turn().await;
-    let refresh = newest_refresh_token(shared).await?;
+    // Each step has its own: however long a turn was waited for, the answer is.
+    let patience = shared.config.load_timeout.saturating_add(LATE);
+    let late = |_| TokenErrorKind::TimedOut;
+    let turn = timeout(patience, shared.chain.turn()).await;
+    let _turn = turn.map_err(late)?;
+    let refresh = timeout(patience, newest_refresh_token(shared)).await;
+    let refresh = refresh.map_err(late)??;
     let request = exchange::request(&shared.config, refresh.as_ref());
     let client = shared.client.lock().clone();
     let sent = shared.clock.now();
-    let response = client.exchange(request).await?;
+    let response = timeout(patience, client.exchange(request)).await;
+    let response = response.map_err(late)??;
     let granted = exchange::read(&response, sent, shared.clock.wall())?;
     if let Some(presented) = &refresh {
         let newest = granted.refresh.as_ref().unwrap_or(presented);
