@@ -256,7 +256,10 @@ impl<S: TokenClient> Flight<'_, S> {
         let request = client.token_request(&found.server, form, self.clock.wall())?;
         let sent = self.clock.now();
         let response = exchange_for_token(self.client, request).await?;
-        read_token(&response, sent, self.clock.wall())
+        let mut granted = read_token(&response, sent, self.clock.wall())?;
+        // Nobody issues what has expired: some say so of what does not.
+        granted.lifetime = granted.lifetime.filter(|lifetime| !lifetime.is_zero());
+        Ok(granted)
     }
 
     /// The client to ask as: the operator's, the one that a document describes, or one that is

@@ -209,6 +209,22 @@ async fn a_token_does_not_grow_old_while_the_user_thinks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_without_a_lifetime_is_good_until_it_is_refused() {
+    for rotates in [false, true] {
+        let service = Service::new(0, rotates);
+        let cache = service.cache();
+        for _ in 0..10 {
+            assert_eq!(service.call(&cache).await, 200);
+            sleep(seconds(10)).await;
+        }
+        assert_eq!(service.presented(), ["code-1"]);
+        service.script(|it| it.live.remove("access-1"));
+        assert_eq!(service.call(&cache).await, 200);
+        assert_eq!(service.presented().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_token_is_not_lost_to_a_slow_answer() {
     let service = Service::new(60, true);
     let cache = service.cache();
