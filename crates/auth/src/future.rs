@@ -278,7 +278,7 @@ impl<Inner, S: TokenClient, B> Shown<Inner, S, B> {
         };
         let again = self.again.filter(|_| replaced)?;
         Some(Refused {
-            token: replace(&self.cache, wider),
+            token: replace(&self.cache, self.generation, wider),
             generation: self.generation,
             again,
             unauthorized: (),
@@ -302,9 +302,9 @@ fn fetch<S: TokenClient>(cache: &TokenCache<S>) -> Fetching {
     Box::pin(async move { cache.token().await })
 }
 
-fn replace<S: TokenClient>(cache: &TokenCache<S>, wider: bool) -> Fetching {
+fn replace<S: TokenClient>(cache: &TokenCache<S>, generation: u64, wider: bool) -> Fetching {
     let cache = cache.clone();
-    Box::pin(async move { cache.replacement(wider).await })
+    Box::pin(async move { cache.replacement(generation, wider).await })
 }
 
 impl<Inner, S, B> fmt::Debug for ResponseFuture<Inner, S, B>

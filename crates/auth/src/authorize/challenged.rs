@@ -75,17 +75,25 @@ impl<S: TokenClient> Shared<S> {
 }
 
 impl<S: TokenClient> TokenCache<S> {
-    /// The token that comes of the flight under way, if one is; a token that is there is of no
-    /// use to who was refused with it, or needs a wider one.
-    pub(crate) async fn replacement(&self, wider: bool) -> Result<Arc<Token>, TokenError> {
+    /// The token that takes the place of the refused one of this generation: that which comes of the
+    /// flight under way, if one is. Another one that is there is of no use to who needs a wider one.
+    pub(crate) async fn replacement(
+        &self,
+        generation: u64,
+        wider: bool,
+    ) -> Result<Arc<Token>, TokenError> {
         let shared = self.shared();
         let flight = shared.flow.as_ref().and_then(|_| {
             let state = shared.state.lock();
             let (flight, step_up) = (state.flight(), state.step_up());
+            let is_there = || {
+                self.current()
+                    .is_some_and(|it| it.generation() != generation)
+            };
             let wanted = if wider {
                 step_up.or(flight)
             } else {
-                flight.or(step_up)
+                flight.or(step_up).filter(|_| !is_there())
             };
             wanted.cloned()
         });

@@ -33,8 +33,9 @@ struct Script {
     /// How long users think, and how often one was asked.
     thinks: Duration,
     asked: usize,
-    /// How long each token takes.
+    /// How long each token takes, and each call.
     delay: Duration,
+    latency: Duration,
     /// How long tokens live, in seconds, and whether others come with them.
     lives: u64,
     rotates: bool,
@@ -115,7 +116,11 @@ impl Service {
         let service = service_fn(move |request: Request<Full<Bytes>>| {
             let shown = request.headers().get("authorization").cloned();
             let answer = this.script(|it| it.admit(shown.as_ref().and_then(|it| it.to_str().ok())));
-            async move { Ok::<_, Infallible>(answer) }
+            let latency = this.script(|it| it.latency);
+            async move {
+                sleep(latency).await;
+                Ok::<_, Infallible>(answer)
+            }
         });
         let always: fn(&Request<Full<Bytes>>) -> bool = |_| true;
         let layer = AuthLayer::new(Credential::oauth2(cache.clone())).on_unauthorized(always);
@@ -273,6 +278,22 @@ async fn a_token_that_is_revoked_while_a_user_is_asked_for_more_is_replaced() {
     let (service, cache) = asked_for_more(60).await;
     service.script(|it| it.live.remove("access-1"));
     assert_eq!(service.call(&cache).await, 200);
+    assert_eq!(service.presented(), ["code-1", "refresh-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_refusal_of_an_old_token_does_not_wait_for_the_user() {
+    let (service, cache) = asked_for_more(60).await;
+    service.script(|it| {
+        it.live.remove("access-1");
+        it.latency = seconds(20);
+    });
+    let meanwhile = async {
+        sleep(seconds(1)).await;
+        service.script(|it| it.latency = Duration::ZERO);
+        service.call(&cache).await
+    };
+    assert_eq!(tokio::join!(service.call(&cache), meanwhile), (200, 200));
     assert_eq!(service.presented(), ["code-1", "refresh-1"]);
 }
 
