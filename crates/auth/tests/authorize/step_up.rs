@@ -1,12 +1,17 @@
 //! More scopes than the last time.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bartizan_auth::AuthorizeError;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::time::sleep;
 
-use crate::stage::{Browser, Caller, Resource, Script, Server, cast, itself, user};
+use crate::stage::{Browser, Caller, Resource, Script, Server, cast, itself, user, visit};
 
 fn demand(resource: &Resource, server: &Server, scope: &str) {
     let script: Arc<Mutex<Script>> = server.shared();
@@ -83,7 +88,7 @@ async fn others_go_on_while_a_user_is_asked() {
     let caller = Caller::new(user(&resource, &browser));
     assert_eq!(caller.call(&resource).await, 200);
     demand(&resource, &server, "write");
-    browser.stays.store(1, std::sync::atomic::Ordering::SeqCst);
+    browser.stays.store(1, Ordering::SeqCst);
     let (waiting, place) = (caller.clone(), Arc::new(resource));
     let asked = Arc::clone(&place);
     let task = tokio::spawn(async move { waiting.call(&asked).await });
@@ -221,4 +226,41 @@ async fn a_refresh_token_is_shown_by_the_client_that_got_it() {
     let form = server.asked("/token").pop().unwrap();
     assert_eq!(form["refresh_token"], "refresh-1");
     assert_eq!(form["client_id"], "access-client-1");
+}
+
+#[tokio::test]
+async fn an_answer_of_an_issuer_that_was_left_meanwhile_is_of_no_use() {
+    let (server, resource, browser, caller) = refreshable().await;
+    let other = Server::start("other").await;
+    demand(&resource, &server, "write");
+    browser.stays.store(1, Ordering::SeqCst);
+    let resource = Arc::new(resource);
+    let call = || {
+        let (caller, resource) = (caller.clone(), Arc::clone(&resource));
+        tokio::spawn(async move { caller.call(&resource).await })
+    };
+    let asked = call();
+    while browser.times() < 2 {
+        tokio::task::yield_now().await;
+    }
+    server.script(|it| it.refuse = vec![(404, "gone"); 100]);
+    let issuer = other.issuer();
+    resource.guard(|guard| {
+        (guard.scope, guard.good) = (None, "other".into());
+        guard.metadata["authorization_servers"] = json!([issuer]);
+    });
+    assert!(caller.cache.invalidate(1), "as if it had expired");
+    while other.paths().is_empty() {
+        drop(call());
+        sleep(Duration::from_millis(20)).await;
+    }
+    let page = browser.opened().remove(1);
+    let (place, state) = (&page["redirect_uri"], &page["state"]);
+    let answer = format!("{place}?code=c0de&state={state}&iss={}", server.issuer());
+    visit(&answer).await;
+    assert_ne!(asked.await.unwrap(), 200);
+    caller.let_in(&resource).await;
+    assert_eq!(other.grants(), ["authorization_code"]);
+    let codes = server.grants().into_iter();
+    assert_eq!(codes.filter(|it| it == "authorization_code").count(), 1);
 }
