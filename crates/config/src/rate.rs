@@ -48,16 +48,20 @@ impl RateLimitSettings {
     ) -> Self {
         let said_rate = reader.optional(scope, &table::RATE_LIMIT_RPM);
         let said_burst = reader.optional(scope, &table::RATE_LIMIT_BURST);
-        let (requests_per_minute, burst) = match (spoken, said_rate, said_burst) {
-            (Some(_), None, None) => (
-                Setting::new(UNLIMITED_PER_MINUTE, NO_LIMIT),
-                Setting::new(UNLIMITED_BURST, NO_LIMIT),
-            ),
-            (_, rate, burst) => (
-                rate.unwrap_or_else(|| reader.default(&table::RATE_LIMIT_RPM)),
-                burst.unwrap_or_else(|| reader.default(&table::RATE_LIMIT_BURST)),
-            ),
-        };
+        if spoken.is_some() && said_rate.is_none() && said_burst.is_none() {
+            // Who says how long to wait for nothing hears that it has no effect, as nobody reads it.
+            return Self {
+                requests_per_minute: Setting::new(UNLIMITED_PER_MINUTE, NO_LIMIT),
+                burst: Setting::new(UNLIMITED_BURST, NO_LIMIT),
+                max_wait: reader.default(&table::RATE_LIMIT_MAX_WAIT),
+                max_waiting: gateway.max_waiting.clone(),
+            };
+        }
+        let or_default =
+            |said: Option<_>, variable| said.unwrap_or_else(|| reader.default(variable));
+        let requests_per_minute: Setting<NonZeroU32> =
+            or_default(said_rate, &table::RATE_LIMIT_RPM);
+        let burst: Setting<NonZeroU32> = or_default(said_burst, &table::RATE_LIMIT_BURST);
         // What the rate limit of the workspace can represent.
         if u64::from(burst.get()) > u64::from(requests_per_minute.get()) * MINUTES_OF_A_YEAR {
             let words = "burst limit must not take more than a year to fill";

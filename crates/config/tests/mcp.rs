@@ -108,6 +108,9 @@ fn who_speaks_mcp_has_no_limit_unless_one_is_set() {
     assert_eq!(limit(&[("RATE_LIMIT_RPM", "6")]), Some((6, 20)));
     assert_eq!(limit(&[("RATE_LIMIT_BURST", "3")]), Some((100, 3)));
     assert!(service(&[COMMAND]).rate_limit.is_unlimited());
+    let waits = "MCP_SERVICE_KIT_RATE_LIMIT_MAX_WAIT has no effect beside the other settings of \
+                 service kit";
+    assert_eq!(warned(&[COMMAND, ("RATE_LIMIT_MAX_WAIT", "0")]), [waits]);
 }
 
 #[test]

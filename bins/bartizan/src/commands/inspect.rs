@@ -1,5 +1,5 @@
 use bartizan_config::{Errors, ServiceSettings, Severity, reference_markdown};
-use bartizan_gateway::{Gateway, StartError, Survey};
+use bartizan_gateway::{Gateway, Survey};
 
 use super::{Failure, configuration, print, run};
 use crate::cli::Source;
@@ -12,9 +12,8 @@ pub(crate) fn check(source: &Source) -> Result<(), Failure> {
     let configuration = configuration(source)?;
     // What only shows when the stacks are assembled counts as well; nothing is bound.
     let survey = run(async {
-        let survey = Survey::of(&configuration)?;
         Gateway::new(&configuration).map(drop)?;
-        Ok::<_, StartError>(survey)
+        Survey::of(&configuration)
     })??;
     let listed = survey.services.iter().map(|it| it.name.as_str());
     let others = survey.left_out.keys().chain(survey.wrong.keys());

@@ -40,6 +40,11 @@ impl<'a> Said<'a> {
         self.source.insert_below(name, text, origin);
     }
 
+    fn is_said(&self, suffix: &str) -> bool {
+        let name = format!("{}{suffix}", self.prefix);
+        self.source.find(&name).is_some()
+    }
+
     pub(super) fn what_the_registry_says(&mut self) {
         let registry = Origin::Registry(self.service.registry.to_owned());
         let service = *self.service;
@@ -106,9 +111,13 @@ impl<'a> Said<'a> {
         if is_rest && configuration.listed(self.service.registry).is_none() {
             self.say("PATH_PREFIX", "/tools/", DOCUMENTED);
         }
-        let unlimited = UNLIMITED_PER_MINUTE.to_string();
-        self.say("RATE_LIMIT_RPM", &unlimited, NO_LIMIT);
-        self.say("RATE_LIMIT_BURST", UNLIMITED_BURST.to_string(), NO_LIMIT);
+        // One of the two makes a limit, with the usual default of the other.
+        let mut halves = ["RATE_LIMIT_RPM", "RATE_LIMIT_BURST"].into_iter();
+        if !halves.any(|suffix| self.is_said(suffix)) {
+            let unlimited = UNLIMITED_PER_MINUTE.to_string();
+            self.say("RATE_LIMIT_RPM", &unlimited, NO_LIMIT);
+            self.say("RATE_LIMIT_BURST", UNLIMITED_BURST.to_string(), NO_LIMIT);
+        }
         let strategy = &instances.strategy;
         self.say("STRATEGY", strategy.as_str(), strategy.origin().clone());
         let retries = &instances.max_retries;

@@ -187,6 +187,7 @@ services:
     assert_eq!(service.timeout.as_millis(), 1500);
     assert_eq!(*service.strategy, Strategy::Random);
     assert_eq!(service.rate_limit.requests_per_minute.get(), 40);
+    assert_eq!(service.rate_limit.burst.get(), 20);
     assert_eq!(
         *service.kind.mcp().unwrap().transport,
         McpTransport::StreamableHttp

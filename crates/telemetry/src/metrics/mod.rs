@@ -200,7 +200,7 @@ impl fmt::Debug for Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::HashSet, time::Duration};
 
     use super::*;
 
@@ -297,13 +297,18 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_a_label() {
         let metrics = Metrics::new();
-        let service = metrics.service("a\"b\n\nc\\");
-        service.retries.increment(1);
+        let names = ["a\"b\n\nc\\", "a\"b", r#"a\"b"#, r"a\b", r"a\\b"];
+        let services = names.map(|name| metrics.service(name));
+        for (times, service) in (1..).zip(&services) {
+            service.retries.increment(times);
+        }
         let page = metrics.render();
-        assert!(
-            page.contains(r#"bartizan_retries_total{service="a\"b\n\nc\\"} 1"#),
-            "{page}"
-        );
+        for (times, label) in
+            (1..).zip([r#"a\"b\n\nc\\"#, r#"a\"b"#, r#"a\\\"b"#, r"a\\b", r"a\\\\b"])
+        {
+            let line = format!("bartizan_retries_total{{service=\"{label}\"}} {times}\n");
+            assert!(page.contains(&line), "{line}{page}");
+        }
     }
 
     #[test]
@@ -383,16 +388,24 @@ mod tests {
     fn the_lines_of_a_family_stand_together_below_one_head() {
         let metrics = Metrics::new();
         let _gateway = metrics.gateway("1.2.3");
-        let _services = ["a", "b", "c"].map(|name| metrics.service(name));
+        let services = ["a", "b", "c"].map(|name| metrics.service(name));
+        services[1].retries.increment(1);
         let page = metrics.render();
-        let mut families = Vec::new();
+        let (mut families, mut series) = (Vec::new(), HashSet::new());
         for paragraph in page.split_terminator("\n\n") {
             let mut lines = paragraph.lines();
             let help = lines.next().unwrap().strip_prefix("# HELP ").unwrap();
             let family = help.split(' ').next().unwrap();
             let kind = lines.next().unwrap().strip_prefix("# TYPE ").unwrap();
             assert!(kind.starts_with(&format!("{family} ")), "{kind}");
-            assert!(lines.all(|line| line.starts_with(family)), "{paragraph}");
+            for line in lines {
+                let (name, _) = line.split_at(line.find(['{', ' ']).unwrap());
+                let suffix = name.strip_prefix(family);
+                let suffixes = ["", "_bucket", "_sum", "_count"];
+                assert!(suffix.is_some_and(|it| suffixes.contains(&it)), "{line}");
+                let (labelled, _) = line.rsplit_once(' ').unwrap();
+                assert!(series.insert(labelled), "{line} stands twice");
+            }
             families.push(family);
         }
         let all: Vec<_> = table::FAMILIES.iter().map(|family| family.name).collect();

@@ -52,9 +52,11 @@ impl fmt::Debug for Series {
 const METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 fn key(family: &Family, labels: &[(&'static str, &str)]) -> Key {
+    // The exporter takes a backslash before another, or before a quote, for one that escapes it:
+    // two names would be one label.
     let labels: Vec<_> = labels
         .iter()
-        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+        .map(|(name, value)| Label::new(*name, value.replace('\\', r"\\")))
         .collect();
     Key::from_parts(family.name, labels)
 }
