@@ -325,13 +325,16 @@ impl<S: TokenClient> Flight<'_, S> {
 impl TokenErrorKind {
     /// Whether the token endpoint has understood what it was asked for a refresh token, and will say
     /// no the next time as well. The standard's word is `invalid_grant`; GitHub's, for one, is
-    /// `bad_refresh_token`, with status 200.
+    /// `bad_refresh_token`, with status 200, which some give to their own troubles, too.
     fn is_final(&self) -> bool {
         let passing = ["server_error", "slow_down", "temporarily_unavailable"];
+        let is_of_token = |code: &str| code.contains("token") || code.contains("grant");
         match self {
             Self::Refused { status, code } => {
-                let is_answer = status.is_success() || *status == StatusCode::BAD_REQUEST;
-                let is_meant = |code: &str| is_answer && !passing.contains(&code);
+                let is_meant = |code: &str| match *status {
+                    StatusCode::BAD_REQUEST => !passing.contains(&code),
+                    status => status.is_success() && is_of_token(code),
+                };
                 self.is_terminal() || code.as_deref().is_some_and(is_meant)
             }
             _ => false,
@@ -346,6 +349,31 @@ impl TokenErrorKind {
                     || (code.is_none() && *status == StatusCode::UNAUTHORIZED)
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_of_the_issuer_is_no_last_word_on_a_refresh_token() {
+        for (status, code, is_final) in [
+            (400, "invalid_grant", true),
+            (400, "unauthorized_client", true),
+            (400, "temporarily_unavailable", false),
+            (200, "bad_refresh_token", true),
+            (200, "token_expired", true),
+            (200, "internal_error", false),
+            (200, "incorrect_client_credentials", false),
+            (503, "invalid_token", false),
+        ] {
+            let refused = TokenErrorKind::Refused {
+                status: StatusCode::from_u16(status).unwrap(),
+                code: Some(code.into()),
+            };
+            assert_eq!(refused.is_final(), is_final, "{status} {code}");
         }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Flow {
     spared: Mutex<Option<(TokenErrorKind, Instant)>>,
     /// Whether what is known could not be saved.
     pub(super) unsaved: AtomicBool,
-    /// Whether what the operator wants on top has been asked for.
+    /// Whether a user has been asked for all that the operator wants.
     widened: AtomicBool,
 }
 
@@ -87,9 +87,12 @@ impl Flow {
         }
     }
 
-    /// Goes on with what another has been granted, if that is of use here.
+    /// Goes on with what another has been granted, if that is of use here. What was not granted
+    /// anything may yet find it in a store that the other did not have.
     pub(crate) fn join(&mut self, other: &Self) {
-        if self.config.continues(&other.config) {
+        let reads_more = self.config.file.is_some() && other.config.file.is_none();
+        let has_any = || other.chain.is_some_and(|saved| saved.refresh.is_some());
+        if self.config.continues(&other.config) && (!reads_more || has_any()) {
             self.chain = Arc::clone(&other.chain);
         }
     }
@@ -130,7 +133,7 @@ impl Flow {
         let found = self.view.lock().found.clone()?;
         let scopes = &self.config.scopes;
         let was_asked = |saved: &Saved| scopes.iter().all(|it| saved.scopes.contains(it));
-        if self.chain.is_some_and(was_asked) || self.widened.swap(true, Ordering::Relaxed) {
+        if self.chain.is_some_and(was_asked) || self.widened.load(Ordering::Relaxed) {
             return None;
         }
         Some(Challenge {
@@ -203,6 +206,7 @@ impl Flow {
     /// Takes note that a user was asked.
     pub(super) fn asked(&self, now: Instant) {
         self.consents.lock().push_back(now);
+        self.widened.store(true, Ordering::Relaxed);
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    stage::{Browser, Caller, Resource, Server, cast, user},
+    stage::{Browser, Caller, Resource, Server, cast, http, user},
     step_up::decline,
 };
 
@@ -72,6 +72,25 @@ async fn a_client_without_a_refresh_token_is_still_a_client() {
         "the port is the same"
     );
     assert_eq!(server.requests("/register").len(), 1);
+}
+
+/// A user who was asked in vain, before it was there, has granted nothing to be kept in its place.
+#[tokio::test]
+async fn a_store_that_another_configuration_adds_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = AuthorizationFile::new(directory.path().join("authorization"));
+    let (server, resource, browser) = cast().await;
+    server.script(|it| it.token = json!({"expires_in": 3600, "refresh_token": "refresh-{n}"}));
+    let earlier = Caller::new(user(&resource, &browser).store(file.clone()));
+    assert_eq!(earlier.call(&resource).await, 200);
+    server.script(decline);
+    let without = Caller::new(user(&resource, &browser));
+    assert_ne!(without.call(&resource).await, 200);
+    let with = user(&resource, &browser).store(file).build().unwrap();
+    let with = Caller::of(without.cache.reauthorized(with, http()));
+    assert_eq!(with.call(&resource).await, 200);
+    assert_eq!(server.asked("/token")[1]["refresh_token"], "refresh-1");
+    assert_eq!(browser.times(), 2);
 }
 
 #[tokio::test]

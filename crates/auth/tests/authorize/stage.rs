@@ -381,7 +381,11 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new(authorize: AuthorizeBuilder) -> Self {
-        let cache = TokenCache::authorize(authorize.build().unwrap(), http(), Clock::default());
+        let authorize = authorize.build().unwrap();
+        Self::of(TokenCache::authorize(authorize, http(), Clock::default()))
+    }
+
+    pub(crate) fn of(cache: TokenCache<Http>) -> Self {
         let always: Policy = |_| true;
         let layer = AuthLayer::new(Credential::oauth2(cache.clone())).on_unauthorized(always);
         Self { cache, layer }

@@ -65,10 +65,12 @@ impl Decoder {
     /// What follows the last line end, once the stream has ended and all lines have been taken.
     ///
     /// Programs that write one message and exit often leave the line end out.
-    pub fn finish(&mut self) -> Option<Bytes> {
+    pub fn finish(&mut self) -> Option<Result<Bytes, TooLong>> {
         self.skip = false;
-        self.skipped.is_due();
-        message(self.partial.split().freeze())
+        if self.skipped.is_due() {
+            return Some(Err(TooLong { limit: self.limit }));
+        }
+        message(self.partial.split().freeze()).map(Ok)
     }
 
     /// How the line began that was reported last as too long: its first half kilobyte.
@@ -249,7 +251,7 @@ mod tests {
         let mut decoder = Decoder::new(4);
         decoder.push(Bytes::from_static(b"\xEF\xBB\xBF{}"));
         assert_eq!(decoder.next(), None);
-        assert_eq!(decoder.finish(), Some("{}".into()));
+        assert_eq!(decoder.finish(), Some(Ok("{}".into())));
     }
 
     #[test]
@@ -289,12 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_is_told_as_well_if_its_end_is_that_of_the_stream() {
+        let mut decoder = Decoder::new(12).telling_ends();
+        for chunk in [&b"{\"result\":[1,2,3"[..], b",4,5],\"id\":7}"] {
+            decoder.push(Bytes::from_static(chunk));
+            assert_eq!(decoder.next(), None);
+        }
+        assert_eq!(decoder.finish(), Some(Err(TooLong { limit: 12 })));
+        assert!(decoder.skipped_end().ends_with(b"\"id\":7}"));
+        assert_eq!(decoder.finish(), None);
+    }
+
+    #[test]
     fn the_last_line_may_lack_its_end() {
         let mut decoder = Decoder::new(4);
         decoder.push(Bytes::from_static(b"a\n{}"));
         assert_eq!(decoder.next(), Some(Ok("a".into())));
         assert_eq!(decoder.next(), None);
-        assert_eq!(decoder.finish(), Some("{}".into()));
+        assert_eq!(decoder.finish(), Some(Ok("{}".into())));
         assert_eq!(decoder.finish(), None);
     }
 

@@ -170,7 +170,7 @@ async fn read_lines(
         } else {
             None
         };
-        for line in decoder.by_ref().chain(last.map(Ok)) {
+        for line in decoder.by_ref().chain(last) {
             let (whither, message) = match line {
                 Ok(line) => (heard, line),
                 Err(error) => (out, refusal(&error)),

@@ -71,17 +71,10 @@ impl Incoming {
                         return Some(Ok(line));
                     }
                     Ok(line) => self.skip(line.len()),
-                    Err(TooLong { limit, .. }) => {
-                        let beginning = Bytes::copy_from_slice(self.decoder.skipped());
-                        if shape::begins_message(&beginning) {
-                            let end = Bytes::copy_from_slice(self.decoder.skipped_end());
-                            return Some(Err(StdioError::TooLong {
-                                limit,
-                                beginning,
-                                end,
-                            }));
+                    Err(error) => {
+                        if let Some(error) = self.too_long(&error) {
+                            return Some(Err(error));
                         }
-                        self.skip(limit);
                     }
                 }
             }
@@ -123,7 +116,10 @@ impl Incoming {
     }
 
     fn last_line(&mut self) -> Option<Result<Bytes, StdioError>> {
-        let line = self.decoder.finish()?;
+        let line = match self.decoder.finish()? {
+            Ok(line) => line,
+            Err(error) => return self.too_long(&error).map(Err),
+        };
         if shape::is_message(&line) && serde_json::from_slice::<&RawValue>(&line).is_ok() {
             Some(Ok(line))
         } else if shape::begins_message(&line) {
@@ -133,6 +129,21 @@ impl Incoming {
             self.skip(line.len());
             None
         }
+    }
+
+    /// What to say of a line that was too long, if it was a message.
+    fn too_long(&self, error: &TooLong) -> Option<StdioError> {
+        let limit = error.limit;
+        let beginning = Bytes::copy_from_slice(self.decoder.skipped());
+        if !shape::begins_message(&beginning) {
+            self.skip(limit);
+            return None;
+        }
+        Some(StdioError::TooLong {
+            limit,
+            beginning,
+            end: Bytes::copy_from_slice(self.decoder.skipped_end()),
+        })
     }
 
     fn skip(&self, bytes: usize) {
