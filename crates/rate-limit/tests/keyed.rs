@@ -96,6 +96,14 @@ async fn a_key_that_is_used_or_waited_for_stays() {
     assert!(keyed.check(&2).is_err());
     drop(place);
     assert!(keyed.check(&2).is_ok());
+    // Nobody waits any more, and in a while its bucket is full.
+    for _ in 0..2 {
+        advance(SECOND * 60).await;
+        for _ in 0..64 {
+            let _ = keyed.check(&3);
+        }
+    }
+    assert_eq!((keyed.snapshot(&2), keyed.len()), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]
