@@ -10,13 +10,10 @@ const MINUTES_OF_A_YEAR: u64 = 365 * 24 * 60;
 
 /// The highest rate that the rate limit of the workspace can represent, a call a microsecond,
 /// which no service gets.
-pub(crate) const UNLIMITED_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60_000_000).unwrap();
+const UNLIMITED_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60_000_000).unwrap();
 
 /// What comes in a second; below the limiter's resolution, nobody waits for a token.
-pub(crate) const UNLIMITED_BURST: NonZeroU32 =
-    NonZeroU32::new(UNLIMITED_PER_MINUTE.get() / 60).unwrap();
-
-const NO_LIMIT: Origin = Origin::Default("an MCP server is asked as often as its clients ask");
+const UNLIMITED_BURST: NonZeroU32 = NonZeroU32::new(UNLIMITED_PER_MINUTE.get() / 60).unwrap();
 
 /// How many calls a service gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,21 +35,27 @@ impl RateLimitSettings {
         *self.requests_per_minute >= UNLIMITED_PER_MINUTE
     }
 
-    /// A service that is `spoken` to by MCP has no limit unless one of the two is said: a client asks
-    /// for half a dozen lists before its first call, and nobody was promised that it would wait.
+    /// Neither a service of a registry nor one that is `spoken` to by MCP has a limit unless its rate
+    /// or its burst is said: no document promises one, and a client of MCP has asked for half a dozen
+    /// lists before its first call.
     pub(crate) fn read(
         reader: &mut Reader<'_>,
         scope: &Scope,
         gateway: &GatewaySettings,
         spoken: Option<McpTransport>,
+        is_registered: bool,
     ) -> Self {
         let said_rate = reader.optional(scope, &table::RATE_LIMIT_RPM);
         let said_burst = reader.optional(scope, &table::RATE_LIMIT_BURST);
-        if spoken.is_some() && said_rate.is_none() && said_burst.is_none() {
+        if (is_registered || spoken.is_some()) && said_rate.is_none() && said_burst.is_none() {
+            let no_limit = Origin::Default(match is_registered {
+                true => "a registry has none",
+                false => "an MCP server is asked as often as its clients ask",
+            });
             // Who says how long to wait for nothing hears that it has no effect, as nobody reads it.
             return Self {
-                requests_per_minute: Setting::new(UNLIMITED_PER_MINUTE, NO_LIMIT),
-                burst: Setting::new(UNLIMITED_BURST, NO_LIMIT),
+                requests_per_minute: Setting::new(UNLIMITED_PER_MINUTE, no_limit.clone()),
+                burst: Setting::new(UNLIMITED_BURST, no_limit),
                 max_wait: reader.default(&table::RATE_LIMIT_MAX_WAIT),
                 max_waiting: gateway.max_waiting.clone(),
             };

@@ -113,7 +113,7 @@ impl ServiceSettings {
         if spoken.is_none() {
             require_groups(reader, scope);
         }
-        let rate_limit = RateLimitSettings::read(reader, scope, gateway, spoken);
+        let rate_limit = RateLimitSettings::read(reader, scope, gateway, spoken, is_registered);
         let circuit_breaker = CircuitBreakerSettings::read(reader, scope);
         let timeout = reader.inherit(scope, &table::TIMEOUT, &gateway.default_timeout);
         let attempt_timeout = reader.inherit(scope, &table::ATTEMPT_TIMEOUT, &timeout);

@@ -603,8 +603,8 @@ async fn to_stop_drops_what_is_under_way_and_ends_the_session() {
     assert_eq!(service.names().last().unwrap(), "DELETE");
 }
 
-#[tokio::test(start_paused = true)]
-async fn to_stop_is_obeyed_even_if_the_client_reads_nothing() {
+/// A client with more answers than it takes.
+async fn reading_nothing() -> (Scripted, Client) {
     let service = Scripted::with_sessions(|seen| async move {
         match seen.method.as_str() {
             "GET" => status(405),
@@ -621,6 +621,12 @@ async fn to_stop_is_obeyed_even_if_the_client_reads_nothing() {
         client.ask(id, "x", "{}").await;
     }
     service.arrived("x", 5).await;
+    (service, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_stop_is_obeyed_even_if_the_client_reads_nothing() {
+    let (service, mut client) = reading_nothing().await;
     client.stop();
     let start = Clock::tokio().now();
     service.arrived("DELETE", 1).await;
@@ -730,22 +736,7 @@ async fn the_end_of_input_is_noticed_during_a_handshake_that_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_says_no_more_and_reads_nothing_is_not_waited_for() {
-    let service = Scripted::with_sessions(|seen| async move {
-        match seen.method.as_str() {
-            "GET" => status(405),
-            _ => json(result(&seen.json(), &format!("\"{}\"", "x".repeat(1000)))),
-        }
-    });
-    let limits = FrontLimits {
-        queue: 1,
-        ..FrontLimits::default()
-    };
-    let mut client = Client::with(&service, limits, 400);
-    client.begin().await;
-    for id in 0..5 {
-        client.ask(id, "x", "{}").await;
-    }
-    service.arrived("x", 5).await;
+    let (service, mut client) = reading_nothing().await;
     // As long as it may say more, it may take its time.
     tokio::time::sleep(Duration::from_secs(600)).await;
     client.hang_up().await;

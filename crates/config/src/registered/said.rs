@@ -2,11 +2,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{Registered, RegisteredKind, variable_prefix};
 use crate::{
-    Configuration, Origin, Setting, Source, Strategy, Variable,
-    rate::{UNLIMITED_BURST, UNLIMITED_PER_MINUTE},
-    reader::quoted,
-    table,
-    value::Value,
+    Configuration, Origin, Setting, Source, Strategy, Variable, reader::quoted, table, value::Value,
 };
 
 /// The limits of what a registry may say, which the documented gateway has as well.
@@ -38,11 +34,6 @@ impl<'a> Said<'a> {
     fn say(&mut self, suffix: &str, text: impl Into<String>, origin: Origin) {
         let name = format!("{}{suffix}", self.prefix);
         self.source.insert_below(name, text, origin);
-    }
-
-    fn is_said(&self, suffix: &str) -> bool {
-        let name = format!("{}{suffix}", self.prefix);
-        self.source.find(&name).is_some()
     }
 
     pub(super) fn what_the_registry_says(&mut self) {
@@ -90,7 +81,6 @@ impl<'a> Said<'a> {
     }
 
     pub(super) fn defaults(&mut self) {
-        const NO_LIMIT: Origin = Origin::Default("a registry has none");
         const DOCUMENTED: Origin = Origin::Default("the documented default of its registry");
         const AT_ONCE: Origin =
             Origin::Default("the documented gateway tries the next instance at once");
@@ -110,13 +100,6 @@ impl<'a> Said<'a> {
         // A native file means what variables mean, which have the other default.
         if is_rest && configuration.listed(self.service.registry).is_none() {
             self.say("PATH_PREFIX", "/tools/", DOCUMENTED);
-        }
-        // One of the two makes a limit, with the usual default of the other.
-        let mut halves = ["RATE_LIMIT_RPM", "RATE_LIMIT_BURST"].into_iter();
-        if !halves.any(|suffix| self.is_said(suffix)) {
-            let unlimited = UNLIMITED_PER_MINUTE.to_string();
-            self.say("RATE_LIMIT_RPM", &unlimited, NO_LIMIT);
-            self.say("RATE_LIMIT_BURST", UNLIMITED_BURST.to_string(), NO_LIMIT);
         }
         let strategy = &instances.strategy;
         self.say("STRATEGY", strategy.as_str(), strategy.origin().clone());

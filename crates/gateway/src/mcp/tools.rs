@@ -278,6 +278,7 @@ pub(super) async fn check(
 mod tests {
     use bartizan_clock::Clock;
     use bartizan_telemetry::logs;
+    use bartizan_testkit::Log;
 
     use super::*;
 
@@ -344,19 +345,6 @@ mod tests {
         }
     }
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<parking_lot::Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_list_without_some_of_its_tools_is_one_short_line() {
         let tool = format!(
@@ -366,14 +354,14 @@ mod tests {
         let tools = vec![tool; 500].join(",");
         let answer = Bytes::from(format!(r#"{{"result":{{"tools":[{tools}]}}}}"#));
         let (_, dropped) = bridge::drop_invalid_tools(&answer).unwrap();
-        let (page, format) = (Page::default(), logs::Format::Text);
-        let writer = page.clone();
+        let (log, format) = (Log::default(), logs::Format::Text);
+        let writer = log.clone();
         let subscriber = logs::subscriber("warn", format, false, move || writer.clone());
         tracing::subscriber::with_default(subscriber.unwrap(), || {
             tell_left_out("s", &dropped);
             tell_left_out("s", &[]);
         });
-        let text = String::from_utf8(page.0.lock().clone()).unwrap();
+        let text = log.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         let first = format!("first=\"{}\"", "\u{e9}".repeat(64));
         assert!(
